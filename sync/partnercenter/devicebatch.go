@@ -1,0 +1,46 @@
+package partnercenter
+
+import "time"
+
+// DeviceBatch is a set of devices that the partner has uploaded for a customer, by the API documentation's "Device
+// deployment resources". Fields that the list lacks are nil. Items of one listing may share what the pointers point to.
+type DeviceBatch struct {
+	ID           string     // the name chosen at the upload, as received: any text
+	Status       *string    // such as "finished"; not in the documentation's table, only in its example
+	CreatedBy    *string    // createdBy
+	CreationDate *time.Time // UTC; nil for the service's stand-in 0001-01-01
+	DevicesCount *int32     // devicesCount, else deviceCount: the documentation has both
+
+	// Extra is a JSON object of the fields that this version does not know, and of values that did not fit (of a wrong
+	// type or range) under their names; nil if there are none. It holds no NUL and only valid Unicode, and numbers that
+	// databases cannot hold as strings of their digits. A name that came twice is in it twice; the last counts.
+	Extra []byte
+}
+
+func decodeDeviceBatch(r *items) (DeviceBatch, bool) {
+	var b DeviceBatch
+	var deviceCount *int32
+	for name := range r.members() {
+		switch string(name) {
+		case "id":
+			b.ID = r.id()
+		case "status":
+			b.Status = r.word("status")
+		case "createdBy":
+			b.CreatedBy = r.word("createdBy")
+		case "creationDate":
+			b.CreationDate = r.time("creationDate")
+		case "devicesCount":
+			b.DevicesCount = r.count("devicesCount")
+		case "deviceCount":
+			deviceCount = r.count("deviceCount")
+		default:
+			r.other(name)
+		}
+	}
+	if b.DevicesCount == nil {
+		b.DevicesCount = deviceCount
+	}
+	b.Extra = r.extra()
+	return b, b.ID != ""
+}

@@ -1,0 +1,179 @@
+package partnercenter
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// envelope is what surrounds a page's items: the API documentation's Collection.
+type envelope struct {
+	items []byte // the JSON array of the items, within the body; nil if there is none
+	count int    // of items
+	total int    // totalCount; 0 if it is absent or no count
+	token string // continuationToken
+	link  link   // links.next
+
+	stated  bool // totalCount is a count
+	present bool // items is an array or null
+}
+
+// link is a links.next: what to ask for the next page with.
+type link struct {
+	uri    string
+	header http.Header
+}
+
+var (
+	errNoList  = errors.New("the answer is no list")
+	errBadNext = errors.New("the answer's next page cannot be read")
+)
+
+// readEnvelope reads a page's body and checks that it is JSON, but leaves its items for later.
+func readEnvelope(body []byte) (envelope, error) {
+	r := newReader(body)
+	if r.peek() != '{' {
+		return envelope{}, errNoList
+	}
+	var e envelope
+	for name := range r.members() {
+		if err := e.readMember(r, string(name)); err != nil {
+			return envelope{}, err
+		}
+	}
+	r.end()
+	empty := e.stated && e.total == 0
+	if r.err != nil || !e.present && !empty {
+		return envelope{}, errNoList
+	}
+	return e, nil
+}
+
+// readMember reads one member. Of equal names the last counts.
+func (e *envelope) readMember(r *reader, name string) (err error) {
+	switch name {
+	case "items":
+		e.items, e.count, e.present = r.array()
+	case "totalCount":
+		e.total, e.stated = readTotal(r)
+	case "continuationToken":
+		// A token that cannot be read must not pass for the end of the list.
+		e.token, err = r.textOrNull()
+	case "links":
+		e.link, err = readLinks(r)
+	default:
+		r.skip()
+	}
+	return err
+}
+
+func readTotal(r *reader) (total int, ok bool) {
+	n, ok := wholeNumber(r.value())
+	if !ok || n < 0 {
+		return 0, false
+	}
+	return int(n), true
+}
+
+// wholeNumber reads a JSON number without a fraction, also one written 5.0 or 5e0.
+func wholeNumber(raw []byte) (n int64, ok bool) {
+	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
+		return 0, false
+	}
+	const exact = 1 << 53 // up to there a float64 holds every whole number
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > exact {
+		return 0, false
+	}
+	return int64(f), true
+}
+
+// readLinks reads links for its next. Where links is no object it holds none.
+func readLinks(r *reader) (next link, err error) {
+	if r.peek() != '{' {
+		r.skip()
+		return link{}, nil
+	}
+	for name := range r.members() {
+		if string(name) != "next" {
+			r.skip()
+			continue
+		}
+		if next, err = readLink(r); err != nil {
+			return link{}, err
+		}
+	}
+	return next, nil
+}
+
+func readLink(r *reader) (l link, err error) {
+	switch r.peek() {
+	case '{':
+	case 'n':
+		r.skip()
+		return link{}, nil
+	default:
+		return link{}, errBadNext
+	}
+	for name := range r.members() {
+		switch string(name) {
+		case "uri":
+			l.uri, err = r.textOrNull()
+		case "headers":
+			l.header, err = readHeaders(r)
+		default:
+			r.skip()
+		}
+		if err != nil {
+			return link{}, err
+		}
+	}
+	return l, nil
+}
+
+// readHeaders reads a link's headers, a list of {key, value}, and keeps those that may be sent.
+func readHeaders(r *reader) (http.Header, error) {
+	header := http.Header{}
+	if r.peek() != '[' {
+		r.skip()
+		return header, nil
+	}
+	for range r.elements() {
+		key, value, err := readHeader(r)
+		if err != nil {
+			return nil, err
+		}
+		if key = strings.TrimSpace(key); mayBeSent(key) && value != "" {
+			header.Set(key, value)
+		}
+	}
+	return header, nil
+}
+
+func readHeader(r *reader) (key, value string, err error) {
+	if r.peek() != '{' {
+		return "", "", errBadNext
+	}
+	for name := range r.members() {
+		switch string(name) {
+		case "key":
+			key, err = r.textOrNull()
+		case "value":
+			value, err = r.textOrNull()
+		default:
+			r.skip()
+		}
+		if err != nil {
+			return "", "", err
+		}
+	}
+	return key, value, nil
+}
+
+// trimBOM removes the byte order mark that the API puts before most of its JSON.
+func trimBOM(body []byte) []byte {
+	return bytes.TrimPrefix(body, []byte("\ufeff"))
+}

@@ -1,0 +1,67 @@
+package partnercenter
+
+import (
+	"net/http"
+	"strings"
+)
+
+// readFault reads an error's body in the shapes the API documentation shows: {code, description} from the API and
+// {statusCode, message} from the gateway before it, whose statusCode is no code of its own. Any other body is its own
+// description.
+func readFault(body []byte) (code, description string) {
+	r := newReader(body)
+	var message string
+	if r.peek() == '{' {
+		for name := range r.members() {
+			switch string(name) {
+			case "code":
+				code = r.wordOrNumber()
+			case "description":
+				description = r.wordOrNumber()
+			case "message":
+				message = r.wordOrNumber()
+			default:
+				r.skip()
+			}
+		}
+	}
+	// What was read before an error stands: a long body is cut short.
+	switch {
+	case description != "":
+		return code, description
+	case message != "" || code != "":
+		return code, message
+	}
+	return "", string(trimBOM(body))
+}
+
+var hintsByCode = map[string]string{
+	"900421": hintMFA,
+	"10001":  hintMFA,
+	"20002": "no reseller relationship with this customer: ask it to accept the relationship again, " +
+		"or leave it out with exclude_customers",
+}
+
+const hintMFA = "the API wants multi-factor authentication: " +
+	"use an app-only sign-in, or sign the user in again with MFA"
+
+var hintsByStatus = map[int]string{
+	http.StatusUnauthorized: "the API does not accept the token: check that the application is registered " +
+		"in Partner Center (App management) for this tenant and cloud",
+	http.StatusForbidden: "the application may not read this: check its permissions " +
+		"and the relationship with the customer",
+	http.StatusNotFound: "the API does not know this: check the customer id, and that the customer is this partner's",
+	http.StatusTooManyRequests: "the API throttles this partner: " +
+		"lower requests_per_minute, or let it run less often",
+}
+
+// hint returns what to do about an API error. The oldest MFA refusals name their number only in the text.
+func hint(e *Error) string {
+	if h, ok := hintsByCode[e.Code]; ok {
+		return h
+	}
+	if e.Status == http.StatusUnauthorized && strings.Contains(e.Description, "MFA") {
+		return hintMFA
+	}
+	return hintsByStatus[e.Status]
+}

@@ -1,0 +1,188 @@
+package partnercenter
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// items reads the items of a listing's pages. Each method reads the value of one member of the current item. Where the
+// value does not fit, that is noted and the result is nil.
+type items struct {
+	reader
+	listing *Listing
+	words   words
+
+	misfits []misfit // of the current item
+	others  []byte   // its unknown members, for Extra: "name":value with a comma after each
+}
+
+// misfit is a value of a wrong type or range.
+type misfit struct {
+	name string
+	raw  jsontext.Value
+}
+
+// words keeps one copy of each of the few distinct values that most items share.
+type words map[string]*string
+
+const maxWords = 1000 // a list in which each value is another is not kept in memory
+
+// decodePage yields the usable items of a page, which is a JSON array.
+func decodePage[T any](l *Listing, page []byte, known words, decode func(*items) (T, bool)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if page == nil {
+			return
+		}
+		r := &items{listing: l, words: known}
+		r.reset(page)
+		for kind := range r.elements() {
+			item, ok := decodeItem(r, kind, decode)
+			if ok && !yield(item, nil) {
+				return
+			}
+		}
+		if r.err != nil {
+			var none T
+			yield(none, fmt.Errorf("decoding items: %w", r.err))
+		}
+	}
+}
+
+func decodeItem[T any](r *items, kind jsontext.Kind, decode func(*items) (T, bool)) (item T, ok bool) {
+	if kind == '{' {
+		r.misfits, r.others = r.misfits[:0], r.others[:0]
+		item, ok = decode(r)
+	} else {
+		r.skip()
+	}
+	if !ok {
+		r.listing.Skipped++
+		return item, false
+	}
+	r.listing.Misfits += len(r.misfits)
+	return item, r.err == nil
+}
+
+// id reads an id; "" if there is none that can be used.
+func (r *items) id() string {
+	raw := r.value()
+	if raw.Kind() != '"' {
+		return ""
+	}
+	return string(r.str(raw))
+}
+
+// string reads a string.
+func (r *items) string(name string) *string {
+	raw, ok := r.known(name, '"')
+	if !ok {
+		return nil
+	}
+	return new(string(r.str(raw)))
+}
+
+// word reads a string of which there are few distinct values; items share them.
+func (r *items) word(name string) *string {
+	raw, ok := r.known(name, '"')
+	if !ok {
+		return nil
+	}
+	text := r.str(raw)
+	if s, ok := r.words[string(text)]; ok {
+		return s
+	}
+	s := new(string(text))
+	if len(r.words) < maxWords {
+		r.words[*s] = s
+	}
+	return s
+}
+
+// time reads a time. The service's stand-in for "none", 0001-01-01, is nil and no misfit.
+func (r *items) time(name string) *time.Time {
+	raw, ok := r.known(name, '"')
+	if !ok {
+		return nil
+	}
+	t, ok := parseTime(string(r.str(raw)))
+	switch {
+	case !ok || t.Year() > 9999:
+		r.misfit(name, raw)
+		return nil
+	case t.Year() <= 1:
+		return nil
+	}
+	return &t
+}
+
+// count reads a whole number of 32 bits.
+func (r *items) count(name string) *int32 {
+	raw, ok := r.known(name, '0')
+	if !ok {
+		return nil
+	}
+	n, ok := wholeNumber(raw)
+	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
+		r.misfit(name, raw)
+		return nil
+	}
+	return new(int32(n))
+}
+
+// known reads the value of a member that must be of this kind. null is none, but no misfit.
+func (r *items) known(name string, kind jsontext.Kind) (raw jsontext.Value, ok bool) {
+	raw = r.value()
+	// Of equal names the last counts.
+	r.misfits = slices.DeleteFunc(r.misfits, func(m misfit) bool { return m.name == name })
+	switch raw.Kind() {
+	case kind:
+		return raw, r.err == nil
+	case 'n':
+	default:
+		r.misfit(name, raw)
+	}
+	return nil, false
+}
+
+func (r *items) misfit(name string, raw jsontext.Value) {
+	r.misfits = append(r.misfits, misfit{name, raw.Clone()})
+}
+
+// str returns what a string says, good until the next call.
+func (r *items) str(raw jsontext.Value) []byte {
+	text, replaced := r.text(raw)
+	if replaced {
+		r.listing.Replaced++
+	}
+	return text
+}
+
+// other keeps a member that this version does not know, unless it only says how to go on asking. One list of the API
+// documentation has " attributes" with a space.
+func (r *items) other(name []byte) {
+	switch string(bytes.TrimSpace(name)) {
+	case "links", "devicesLink", "self", "attributes":
+		r.skip()
+		return
+	}
+	r.others = appendMember(r.others, string(name), r.value())
+}
+
+// extra ends the item: it returns as an object what is left of it, its unknown members and its misfits; nil if that is
+// nothing.
+func (r *items) extra() []byte {
+	for _, m := range r.misfits {
+		r.others = appendMember(r.others, m.name, m.raw)
+	}
+	if len(r.others) == 0 {
+		return nil
+	}
+	last := len(r.others) - 1 // the comma
+	return slices.Concat([]byte("{"), r.others[:last], []byte("}"))
+}

@@ -1,0 +1,197 @@
+package partnercenter
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"iter"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// digestFormat begins every digest. A release that decodes anything differently changes it, so that lists are decoded
+// anew.
+const digestFormat = "partnercenter 1\n"
+
+// Listing goes along with one listing: what its caller knew before, and what the client learned. The results stand once
+// the listing is over.
+type Listing struct {
+	// Known is the digest of an earlier complete listing of the same list. Where the same bytes come again, nothing is
+	// decoded or yielded, and Unchanged is set.
+	Known []byte
+	// CorrelationID is the MS-CorrelationId of the requests. Where it is "", a new one is made and filled in.
+	CorrelationID string
+
+	Digest    []byte    // SHA-256 over a format number of ours and each page's body; nil unless the listing is complete
+	Unchanged bool      // Digest equals Known
+	SentAt    time.Time // when the answered attempt of the first page was sent, with monotonic reading; zero: none was
+	Pages     int       // pages answered
+	Items     int       // items over all pages, those skipped included; 0 if unchanged
+	Skipped   int       // items that are no objects or have no usable id
+	Misfits   int       // values of a wrong type or range, left nil
+	Replaced  int       // strings in which invalid Unicode became U+FFFD
+	Requests  int       // HTTP attempts, those for a token included
+	Retries   int       // attempts after the first of their operation
+	RequestID string    // of the last request
+}
+
+// begin clears the results of an earlier use.
+func (l *Listing) begin() {
+	*l = Listing{Known: l.Known, CorrelationID: l.CorrelationID}
+	if l.CorrelationID == "" {
+		l.CorrelationID = uuid.NewString()
+	}
+}
+
+// attempted counts one HTTP attempt.
+func (l *Listing) attempted(attempt int) {
+	l.Requests++
+	if attempt > 1 {
+		l.Retries++
+	}
+}
+
+// list reads the list at path, which begins with /v1, and yields its items as decode reads them. decode says whether
+// the item is usable. An error comes last.
+func list[T any](
+	ctx context.Context, c *Client, l *Listing, path string, decode func(*items) (T, bool),
+) iter.Seq2[T, error] {
+	if l == nil {
+		l = new(Listing)
+	}
+	return func(yield func(T, error) bool) {
+		l.begin()
+		pages, err := c.pages(ctx, l, path)
+		known := words{}
+		for i, page := range pages {
+			pages[i] = nil // the largest lists should go while they are decoded
+			for item, e := range decodePage(l, page, known, decode) {
+				if !yield(item, e) || e != nil {
+					return
+				}
+			}
+		}
+		if err != nil {
+			var none T
+			yield(none, err)
+		}
+	}
+}
+
+// pages reads all pages of the list at path and returns the items of each, as a JSON array: also of those before an
+// error. Of an unchanged list it returns none.
+func (c *Client) pages(ctx context.Context, l *Listing, path string) (pages [][]byte, err error) {
+	first, err := url.Parse(c.base.String() + path)
+	if err != nil {
+		return nil, fmt.Errorf("making a URL: %w", err)
+	}
+	b := book{client: c, listing: l, digest: newDigest()}
+	next := &target{url: first}
+	b.repeated(next)
+	for next != nil {
+		a, e := c.get(ctx, l, *next)
+		if e != nil {
+			return b.pages, e
+		}
+		if b.add(a); l.Unchanged {
+			return nil, nil
+		}
+		if next, e = b.read(a, next); e != nil {
+			return b.pages, e
+		}
+	}
+	l.Digest = b.digest.Sum(nil)
+	return b.pages, nil
+}
+
+func newDigest() hash.Hash {
+	h := sha256.New()
+	h.Write([]byte(digestFormat))
+	return h
+}
+
+// book collects the pages of one listing.
+type book struct {
+	client  *Client
+	listing *Listing
+	digest  hash.Hash
+	pages   [][]byte
+	size    int // bytes of all bodies
+	stated  int // the greatest totalCount
+	seen    map[[sha256.Size]byte]bool
+}
+
+// add takes an answer into the digest, before anything of it is parsed.
+func (b *book) add(a *answer) {
+	l := b.listing
+	if l.Pages == 0 {
+		l.SentAt = a.sent
+	}
+	l.Pages++
+	b.size += len(a.body)
+	// The length before each body keeps pages apart.
+	b.digest.Write(binary.BigEndian.AppendUint64(nil, uint64(len(a.body))))
+	b.digest.Write(a.body)
+	if sum := b.digest.Sum(nil); bytes.Equal(sum, l.Known) {
+		l.Digest, l.Unchanged, l.Items = sum, true, 0
+	}
+}
+
+// read takes the answer's items and returns what to ask for the next page with, nil after the last.
+func (b *book) read(a *answer, asked *target) (*target, *Error) {
+	e, err := readEnvelope(a.body)
+	if err != nil {
+		return nil, a.bad(err.Error())
+	}
+	next, err := b.client.next(asked, e)
+	if err != nil {
+		return nil, a.bad(err.Error())
+	}
+	b.pages = append(b.pages, e.items)
+	b.stated = max(b.stated, e.total)
+	b.listing.Items += e.count
+	if reason := b.incomplete(next); reason != "" {
+		return nil, a.op.fail(codeIncomplete, reason)
+	}
+	return next, nil
+}
+
+// incomplete says why this is no whole list, given what would come next; "" if nothing speaks against it.
+func (b *book) incomplete(next *target) string {
+	switch {
+	case b.size > b.client.maxListing:
+		return fmt.Sprintf("the pages are over %d MiB together", b.client.maxListing>>20)
+	case next == nil && b.listing.Items < b.stated:
+		return fmt.Sprintf("%d items came where %d were stated", b.listing.Items, b.stated)
+	case next == nil:
+		return ""
+	case b.listing.Pages >= b.client.maxPages:
+		return fmt.Sprintf("there are more than %d pages", b.client.maxPages)
+	case b.repeated(next):
+		return fmt.Sprintf("page %d leads back to an earlier one", b.listing.Pages)
+	}
+	return ""
+}
+
+// repeated says whether a page like this has been asked for before. A continuation token is what tells pages apart
+// where there is one: links stay the same from page to page then.
+func (b *book) repeated(t *target) bool {
+	key := t.header.Get(continuationHeader)
+	if key == "" {
+		key = "url " + t.url.String()
+	}
+	sum := sha256.Sum256([]byte(key))
+	if b.seen[sum] {
+		return true
+	}
+	if b.seen == nil {
+		b.seen = map[[sha256.Size]byte]bool{}
+	}
+	b.seen[sum] = true
+	return false
+}

@@ -1,0 +1,115 @@
+package partnercenter
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// continuationHeader carries the token of the next page, by the API documentation's "Get a list of customers".
+const continuationHeader = "Ms-Continuationtoken"
+
+var errElsewhere = errors.New("the next page is said to be on another host")
+
+// next returns what to ask for the page after the one asked for; nil if that was the last.
+func (c *Client) next(asked *target, e envelope) (*target, error) {
+	header := e.link.header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	if e.token != "" && header.Get(continuationHeader) == "" {
+		header.Set(continuationHeader, e.token)
+	}
+	token := header.Get(continuationHeader)
+	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return nil, errBadNext
+	}
+	switch {
+	case e.link.uri != "":
+		u, err := resolve(c.base, asked.url, e.link.uri)
+		return &target{u, header}, err
+	case token != "":
+		return &target{seekNext(asked.url), header}, nil
+	}
+	return nil, nil
+}
+
+// mayBeSent says whether a header that the server wants on the next request is sent. None that says who asks, or whom,
+// is.
+func mayBeSent(key string) bool {
+	switch http.CanonicalHeaderKey(key) {
+	case continuationHeader, "Ms-Contract-Version":
+		return true
+	}
+	return false
+}
+
+// seekNext returns u with the query that goes along with a continuation token.
+func seekNext(u *url.URL) *url.URL {
+	next := *u
+	if !strings.Contains(strings.ToLower(u.RawQuery), "seekoperation=") {
+		next.RawQuery = strings.TrimPrefix(u.RawQuery+"&seekOperation=Next", "&")
+	}
+	return &next
+}
+
+// unescaped escapes what the service leaves as it is in the names within a uri. It writes no fragments.
+var unescaped = strings.NewReplacer(" ", "%20", "#", "%23")
+
+// resolve returns the URL that a link's uri means on a page that was asked for at current. The service writes such uris
+// with /v1 and without, with raw spaces, and the documentation shows one with a second "?". Whatever a uri says, the
+// result is below base, which is where the token may go.
+func resolve(base, current *url.URL, uri string) (*url.URL, error) {
+	uri, err := withoutHost(base, strings.TrimSpace(uri))
+	if err != nil {
+		return nil, err
+	}
+	path, query, _ := strings.Cut(unescaped.Replace(uri), "?")
+	prefix := strings.TrimRight(base.EscapedPath(), "/")
+	if path == "" {
+		path = current.EscapedPath()
+	}
+	path = "/" + strings.TrimLeft(path, "/")
+	if rest, ok := strings.CutPrefix(path, prefix); ok && versioned(rest) {
+		path = rest
+	}
+	if !versioned(path) {
+		path = "/v1" + path
+	}
+	full := base.Scheme + "://" + base.Host + prefix + path
+	if query != "" {
+		full += "?" + strings.ReplaceAll(query, "?", "&")
+	}
+	u, err := url.Parse(full)
+	if err != nil {
+		return nil, errBadNext
+	}
+	return u, nil
+}
+
+// versioned says whether a path begins with /v1, in any case.
+func versioned(path string) bool {
+	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return strings.HasPrefix(path, "/") && strings.EqualFold(segment, "v1")
+}
+
+// withoutHost returns uri without the scheme and host of base. Those of anything else are an error.
+func withoutHost(base *url.URL, uri string) (string, error) {
+	scheme, rest, ok := strings.Cut(uri, "//")
+	if !ok || scheme != "" && !strings.HasSuffix(scheme, ":") || strings.ContainsAny(scheme, "/?#") {
+		return uri, nil // relative: a "//" further inside means no host
+	}
+	host, path := rest, ""
+	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
+		host, path = rest[:i], rest[i:]
+	}
+	u := &url.URL{Scheme: strings.TrimSuffix(scheme, ":"), Host: host}
+	if u.Scheme == "" {
+		u.Scheme = base.Scheme
+	}
+	if strings.Contains(host, "@") || !sameHost(u, base) {
+		return "", errElsewhere
+	}
+	return path, nil
+}

@@ -1,0 +1,154 @@
+package partnercenter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// target is what one page is asked for with.
+type target struct {
+	url    *url.URL
+	header http.Header // of the paging
+}
+
+// answer is a page's complete answer.
+type answer struct {
+	body        []byte
+	contentType string
+	op          *operation // with the answer's ids
+	sent        time.Time  // of the answered attempt
+	access      Secret     // the token it was asked for with, which errors must not show
+}
+
+// pageRequest is the operation of reading one page, over its attempts.
+type pageRequest struct {
+	client  *Client
+	listing *Listing
+	target  target
+	op      operation
+
+	token     *token
+	refreshed bool // a new token has been asked for after a 401
+	answer    *answer
+}
+
+// get reads one page, with retries.
+func (c *Client) get(ctx context.Context, l *Listing, t target) (*answer, *Error) {
+	p := &pageRequest{client: c, listing: l, target: t}
+	p.op = operation{
+		method:        http.MethodGet,
+		url:           withoutQuery(t.url),
+		requestID:     uuid.NewString(),
+		correlationID: l.CorrelationID,
+	}
+	ready := func() *Error { return p.ready(ctx) }
+	if e := c.courier.deliver(ctx, l, &p.op, ready, p.try); e != nil {
+		return nil, e
+	}
+	return p.answer, nil
+}
+
+// ready waits for the gate and gets a token: before the wait, so that a refused sign-in fails at once, and after it,
+// since a token can expire in a long pause.
+func (p *pageRequest) ready(ctx context.Context) (e *Error) {
+	if _, e = p.client.tokens.token(ctx, p.listing); e != nil {
+		return e
+	}
+	if err := p.client.courier.gate.Wait(ctx); err != nil {
+		return p.op.ended(err)
+	}
+	p.token, e = p.client.tokens.token(ctx, p.listing)
+	return e
+}
+
+// try makes one attempt.
+func (p *pageRequest) try(ctx context.Context) *Error {
+	p.listing.RequestID = p.op.requestID
+	sent := time.Now()
+	resp, err := p.client.http.Do(p.request(ctx))
+	if err != nil {
+		if wrapped, ok := errors.AsType[*url.Error](err); ok {
+			err = wrapped.Err // without the URL and its query
+		}
+		return p.op.unanswered(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return p.refuse(resp)
+	}
+	return p.accept(resp, sent)
+}
+
+func (p *pageRequest) request(ctx context.Context) *http.Request {
+	header := http.Header{}
+	maps.Copy(header, p.target.header)
+	header.Set("Accept", "application/json")
+	header.Set("Authorization", "Bearer "+p.token.access.Reveal())
+	header.Set("User-Agent", p.client.userAgent)
+	header.Set("X-Locale", "en-US")
+	header.Set("MS-PartnerCenter-Application", "partnersync")
+	header.Set("MS-RequestId", p.op.requestID)
+	header.Set("MS-CorrelationId", p.op.correlationID)
+	req := &http.Request{Method: p.op.method, URL: p.target.url, Host: p.target.url.Host, Header: header}
+	return req.WithContext(ctx)
+}
+
+// refuse returns the error of an answer other than 200, after which the operation has another request id, as the API
+// documentation's "Partner Center REST headers" wants it. After a first 401 it asks for another token.
+func (p *pageRequest) refuse(resp *http.Response) *Error {
+	e := p.op.refused(resp, p.token.access)
+	p.listing.RequestID = e.RequestID
+	p.op.requestID = uuid.NewString()
+	if e.Status == http.StatusUnauthorized && !p.refreshed && p.token.reject() {
+		p.refreshed, e.retry, e.atOnce = true, true, true
+	}
+	return e
+}
+
+// accept reads the body of a 200.
+func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(p.client.maxBody)+1))
+	if err != nil {
+		return p.op.unanswered(fmt.Errorf("reading the answer: %w", err))
+	}
+	op := p.op.answered(resp, p.token.access)
+	p.listing.RequestID = op.requestID
+	if len(body) > p.client.maxBody {
+		e := op.fail(codeTooLarge, fmt.Sprintf("the body is over %d MiB", p.client.maxBody>>20))
+		e.Status = resp.StatusCode
+		return e
+	}
+	p.token.worked.Store(true)
+	contentType := resp.Header.Get("Content-Type")
+	p.answer = &answer{body: body, contentType: contentType, op: op, sent: sent, access: p.token.access}
+	return nil
+}
+
+// withoutQuery returns u as errors and logs show it.
+func withoutQuery(u *url.URL) string {
+	return u.Scheme + "://" + u.Host + u.EscapedPath()
+}
+
+// bad returns the error of an answer that is no page of a list: its body shows only its beginning.
+func (a *answer) bad(reason string) *Error {
+	contentType := clean(a.contentType, maxWord)
+	if contentType == "" {
+		contentType = "no content type"
+	}
+	said := "an empty body"
+	if len(a.body) > 0 {
+		beginning := string(a.body[:min(len(a.body), maxErrorBody)])
+		said = fmt.Sprintf("%q", clean(a.access.hide(beginning), 80))
+	}
+	e := a.op.fail(codeBadResponse, fmt.Sprintf("%s: %s: %s", reason, contentType, said))
+	e.Status = http.StatusOK
+	return e
+}
