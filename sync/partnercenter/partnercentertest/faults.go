@@ -1,0 +1,195 @@
+package partnercentertest
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// Fault is something that goes wrong: which requests it hits, and what becomes of them.
+type Fault struct {
+	Method string  // "": any
+	Path   string  // regular expression looked for in the path, without case, such as "/customers$"; "": any, the token endpoint's too
+	Skip   int     // lets so many matching requests through first
+	Times  int     // hits so many; 0: until it is removed
+	Share  float64 // hits this share of them, by chance; 0: each
+
+	// Before is called when a request is hit, before it is answered: to change what the emulator has between two pages,
+	// or to hold the answer back until a channel says so.
+	Before func()
+
+	Hang      bool // no answer until the client goes away or the fault is removed
+	Reset     bool // the connection is reset before an answer; on one used before, Go's transport then repeats a GET by itself
+	ResetBody bool // the connection is reset after half of the body
+
+	// Status takes the place of the proper answer; 0 with a Body is 200, 0 without leaves the proper answer. A Body is sent
+	// as it is. Without one, a status from 400 on has a body as documented, by Code and Description if set, and others have
+	// an empty one. A 429 without Code is the gateway's, in its own form.
+	Status      int
+	Code        string
+	Description string
+	Body        string
+	RetryAfter  string      // seconds or a date, as it is; "": no such header
+	Header      http.Header // set in the answer, proper or not
+
+	Edit func(body []byte) []byte // changes the answer's body, proper or not
+}
+
+// fault is a fault that has been asked for.
+type fault struct {
+	Fault
+	path       *regexp.Regexp
+	seen, hits int
+	removed    chan struct{} // closed when the fault is taken back
+}
+
+// Fail makes requests go wrong until they have been hit so many times, remove is called, or ClearFaults. The oldest
+// fault that matches a request hits it, and those after it do not see it. Fail panics if f.Path is no regular expression.
+func (e *Emulator) Fail(f Fault) (remove func()) {
+	added := &fault{Fault: f, path: regexp.MustCompile("(?i)" + f.Path), removed: make(chan struct{})}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.faults = append(e.faults, added)
+	return func() { e.removeFaults(func(f *fault) bool { return f == added }) }
+}
+
+// ClearFaults takes all faults back and ends the requests that hang.
+func (e *Emulator) ClearFaults() { e.removeFaults(func(*fault) bool { return true }) }
+
+func (e *Emulator) removeFaults(which func(*fault) bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.faults = slices.DeleteFunc(e.faults, func(f *fault) bool {
+		if !which(f) {
+			return false
+		}
+		close(f.removed)
+		return true
+	})
+}
+
+// faultFor returns the fault that hits a request, else one that does nothing.
+func (e *Emulator) faultFor(r *http.Request) *fault {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, f := range e.faults {
+		if f.takes(r) {
+			return f
+		}
+	}
+	return &fault{}
+}
+
+// takes says whether the fault hits a request, and counts it.
+func (f *fault) takes(r *http.Request) bool {
+	if f.Method != "" && f.Method != r.Method || !f.path.MatchString(r.URL.Path) {
+		return false
+	}
+	f.seen++
+	if f.seen <= f.Skip || f.Times > 0 && f.hits >= f.Times || f.Share > 0 && rand.Float64() >= f.Share {
+		return false
+	}
+	f.hits++
+	return true
+}
+
+// answerUnder returns the answer to a request that a fault hit.
+func (e *Emulator) answerUnder(f *fault, r *http.Request) answer {
+	var a answer
+	if f.Status == 0 && f.Body == "" {
+		a = e.answer(r)
+	} else {
+		a = f.answer(r)
+	}
+	if f.RetryAfter != "" {
+		a.header.Set("Retry-After", f.RetryAfter)
+	}
+	for name, values := range f.Header {
+		a.header[http.CanonicalHeaderKey(name)] = values
+	}
+	if f.Edit != nil {
+		a.body = f.Edit(bytes.Clone(a.body))
+	}
+	return a
+}
+
+// answer returns the answer that takes the proper one's place.
+func (f *fault) answer(r *http.Request) answer {
+	status := cmp.Or(f.Status, http.StatusOK)
+	_, isToken := tokenPath(r.URL.Path)
+	switch {
+	case f.Body != "" || status < 400:
+		return apiAnswer(r, status, []byte(f.Body))
+	case isToken:
+		return entraError(r, status, cmp.Or(f.Code, "temporarily_unavailable"),
+			cmp.Or(f.Description, "AADSTS90033: A transient error has occurred. Please try again."))
+	case status == http.StatusTooManyRequests && f.Code == "":
+		return gatewayThrottle(f.RetryAfter)
+	default:
+		code, description := documentedFault(status)
+		return apiFault(r, status, cmp.Or(f.Code, code), cmp.Or(f.Description, description))
+	}
+}
+
+// gatewayThrottle is the 429 of the gateway before the API, which knows no request ids and sends no byte order mark. The
+// spaces are as documented.
+func gatewayThrottle(retryAfter string) answer {
+	message := "Rate limit is exceeded."
+	if _, err := strconv.Atoi(retryAfter); err == nil {
+		message += " Try again in " + retryAfter + " seconds."
+	}
+	return answer{
+		status: http.StatusTooManyRequests,
+		header: http.Header{"Content-Type": {"application/json"}},
+		body:   fmt.Appendf(nil, `{ "statusCode": 429, "message": "%s" }`, message),
+	}
+}
+
+// documentedFault returns the most general code that "Partner Center REST error codes" has for a status, else the status.
+func documentedFault(status int) (code, description string) {
+	switch status {
+	case http.StatusBadRequest:
+		return "800002", "Invalid request input"
+	case http.StatusUnauthorized:
+		return "400", "Access denied"
+	case http.StatusForbidden:
+		return "2032", "Access denied"
+	case http.StatusNotFound:
+		return "1000", "Not found"
+	case http.StatusInternalServerError:
+		return "800003", "Unexpected service error"
+	case http.StatusNotImplemented:
+		return "0", "Exception not defined"
+	default:
+		return strconv.Itoa(status), cmp.Or(http.StatusText(status), "Unknown")
+	}
+}
+
+// hang keeps a request without an answer. The server notices a client that goes away once the body is read.
+func (f *fault) hang(r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	select {
+	case <-r.Context().Done():
+	case <-f.removed:
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// reset breaks the connection off: with a TCP reset where it is TCP.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil { // a test's own ResponseWriter, or HTTP/2
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	conn.Close()
+}
