@@ -1,0 +1,102 @@
+-- +goose Up
+CREATE TABLE partner_center.customers (
+    customer_id   uuid        PRIMARY KEY,
+    partner       text        COLLATE "C" NOT NULL,
+    company_name  text,
+    domain        text,
+    relationship  text,
+    first_seen_at timestamptz NOT NULL,
+    removed_at    timestamptz
+);
+COMMENT ON TABLE partner_center.customers IS
+    'The partners'' customers: those the API lists as resellers'' customers, or those named in the configuration. One row each; names are as last seen.';
+COMMENT ON COLUMN partner_center.customers.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partner_center.customers.partner IS 'The partner (a name in the configuration) that the customer belongs to.';
+COMMENT ON COLUMN partner_center.customers.company_name IS 'companyProfile.companyName; null where the customer is only named in the configuration.';
+COMMENT ON COLUMN partner_center.customers.domain IS 'companyProfile.domain.';
+COMMENT ON COLUMN partner_center.customers.relationship IS 'relationshipToPartner, as received.';
+COMMENT ON COLUMN partner_center.customers.first_seen_at IS 'When the customer was first enumerated.';
+COMMENT ON COLUMN partner_center.customers.removed_at IS
+    'When the customer left the enumeration or the configuration; null while it is there. Its batches stay as they were.';
+
+CREATE TABLE partnersync.partner_state (
+    partner        text   COLLATE "C" PRIMARY KEY,
+    owner          uuid,
+    lease_epoch    bigint NOT NULL DEFAULT 0,
+    observed_at    timestamptz,
+    held_customers text[],
+    held_run       bigint,
+    paused_until   timestamptz
+);
+COMMENT ON TABLE partnersync.partner_state IS 'The claim on each partner''s enumeration of customers, and what it left behind.';
+COMMENT ON COLUMN partnersync.partner_state.partner IS 'The partner''s name in the configuration.';
+COMMENT ON COLUMN partnersync.partner_state.owner IS 'The worker that is enumerating; null: nobody.';
+COMMENT ON COLUMN partnersync.partner_state.lease_epoch IS 'Incremented by each claim; a write under an older one is refused.';
+COMMENT ON COLUMN partnersync.partner_state.observed_at IS 'When the last enumeration that was merged was observed.';
+COMMENT ON COLUMN partnersync.partner_state.held_customers IS 'Customers that the last complete enumeration lacked, held back by the mass removal guard.';
+COMMENT ON COLUMN partnersync.partner_state.held_run IS 'The run of that enumeration; a later one may confirm it.';
+COMMENT ON COLUMN partnersync.partner_state.paused_until IS 'Until when the API asked the partner to wait (429).';
+
+CREATE TABLE partnersync.customer_state (
+    customer_id          uuid    PRIMARY KEY,
+    partner              text    COLLATE "C" NOT NULL,
+    active               boolean NOT NULL DEFAULT true,
+    -- What a claim and a result change stands together: an update logs only what lies between the first and the last change.
+    owner                uuid,
+    lease_epoch          bigint  NOT NULL DEFAULT 0,
+    scheduled_run        bigint  NOT NULL DEFAULT 0,
+    once_run             bigint  NOT NULL DEFAULT 0,
+    backfill_run         bigint  NOT NULL DEFAULT 0,
+    last_attempt_at      timestamptz,
+    last_success_at      timestamptz,
+    consecutive_failures integer NOT NULL DEFAULT 0,
+    failing_since        timestamptz,
+    last_error_code      text,
+    last_error           text,
+    last_request_id      text,
+    last_correlation_id  text
+) WITH (fillfactor = 50);
+-- Only columns that no claim changes are indexed, so that claims and results are heap-only updates.
+CREATE INDEX customer_state_by_partner ON partnersync.customer_state (partner, customer_id);
+COMMENT ON TABLE partnersync.customer_state IS 'The claim on each customer, the runs that have done it, and how it went.';
+COMMENT ON COLUMN partnersync.customer_state.customer_id IS 'The customer.';
+COMMENT ON COLUMN partnersync.customer_state.partner IS 'As in partner_center.customers.';
+COMMENT ON COLUMN partnersync.customer_state.active IS 'False once the customer has left the enumeration or the configuration.';
+COMMENT ON COLUMN partnersync.customer_state.owner IS 'The worker that has claimed the customer; null: nobody.';
+COMMENT ON COLUMN partnersync.customer_state.lease_epoch IS 'Incremented by each claim; a write under an older one is refused.';
+COMMENT ON COLUMN partnersync.customer_state.scheduled_run IS 'The last scheduled run (and so the last tick) that has done the customer.';
+COMMENT ON COLUMN partnersync.customer_state.once_run IS 'The last run of kind once that has done the customer.';
+COMMENT ON COLUMN partnersync.customer_state.backfill_run IS 'The last backfill that has done the customer.';
+COMMENT ON COLUMN partnersync.customer_state.last_attempt_at IS 'When the customer was last read, whatever the outcome.';
+COMMENT ON COLUMN partnersync.customer_state.last_success_at IS 'When the customer was last read and merged as a whole.';
+COMMENT ON COLUMN partnersync.customer_state.consecutive_failures IS 'Failed attempts since the last success.';
+COMMENT ON COLUMN partnersync.customer_state.failing_since IS 'When the first of those failed.';
+COMMENT ON COLUMN partnersync.customer_state.last_error_code IS 'Code of the last failure; null after a success.';
+COMMENT ON COLUMN partnersync.customer_state.last_error IS 'The last failure in words; null after a success.';
+COMMENT ON COLUMN partnersync.customer_state.last_request_id IS 'MS-RequestId of the last failure; null after a success.';
+COMMENT ON COLUMN partnersync.customer_state.last_correlation_id IS 'MS-CorrelationId of the last failure; null after a success.';
+
+CREATE TABLE partnersync.contested_customers (
+    customer_id          uuid    NOT NULL,
+    partner              text    COLLATE "C" NOT NULL,
+    company_name         text,
+    last_attempt_at      timestamptz NOT NULL,
+    consecutive_failures integer NOT NULL DEFAULT 1,
+    failing_since        timestamptz NOT NULL,
+    last_error           text    NOT NULL,
+    PRIMARY KEY (customer_id, partner)
+);
+COMMENT ON TABLE partnersync.contested_customers IS 'Customers that a second partner lists too: nothing of them is read for that one.';
+COMMENT ON COLUMN partnersync.contested_customers.customer_id IS 'The customer.';
+COMMENT ON COLUMN partnersync.contested_customers.partner IS 'The second partner.';
+COMMENT ON COLUMN partnersync.contested_customers.company_name IS 'As the second partner lists it.';
+COMMENT ON COLUMN partnersync.contested_customers.last_attempt_at IS 'When the second partner last listed it.';
+COMMENT ON COLUMN partnersync.contested_customers.consecutive_failures IS 'In how many runs in a row.';
+COMMENT ON COLUMN partnersync.contested_customers.failing_since IS 'Since when.';
+COMMENT ON COLUMN partnersync.contested_customers.last_error IS 'In words, with both partners'' names.';
+
+-- +goose Down
+DROP TABLE partnersync.contested_customers;
+DROP TABLE partnersync.customer_state;
+DROP TABLE partnersync.partner_state;
+DROP TABLE partner_center.customers;

@@ -1,0 +1,83 @@
+-- +goose Up
+CREATE TABLE partner_center.device_batches (
+    customer_id   uuid        NOT NULL,
+    batch_id      text        COLLATE "C" NOT NULL,
+    status        text,
+    created_by    text,
+    creation_date timestamptz,
+    devices_count integer,
+    extra         jsonb       NOT NULL DEFAULT '{}',
+    valid_from    timestamptz NOT NULL,
+    not_before    timestamptz,
+    removed_at    timestamptz,
+    PRIMARY KEY (customer_id, batch_id)
+);
+COMMENT ON TABLE partner_center.device_batches IS
+    'Device batches (Windows Autopilot), the current version of each. Earlier ones: device_batch_versions; both: device_batch_history.';
+COMMENT ON COLUMN partner_center.device_batches.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partner_center.device_batches.batch_id IS
+    'id: the name that the uploader chose, in effect the Autopilot group tag. Case-sensitive. Over 1,000 bytes: the first 900, an ellipsis and the SHA-256.';
+COMMENT ON COLUMN partner_center.device_batches.status IS 'status, exactly as received, such as queued, processing, finished, finished_with_errors; null if the API gave none.';
+COMMENT ON COLUMN partner_center.device_batches.created_by IS 'createdBy: name of the tenant that created the batch.';
+COMMENT ON COLUMN partner_center.device_batches.creation_date IS 'creationDate; a date without a zone is UTC.';
+COMMENT ON COLUMN partner_center.device_batches.devices_count IS 'devicesCount (or deviceCount): number of devices in the batch.';
+COMMENT ON COLUMN partner_center.device_batches.extra IS 'Fields that partnersync does not know, and values that did not fit their column, under their API names. A change here alone opens no version.';
+COMMENT ON COLUMN partner_center.device_batches.valid_from IS 'When this version was first observed.';
+COMMENT ON COLUMN partner_center.device_batches.not_before IS 'The change to this version happened after this time and not later than valid_from. Null for the first version.';
+COMMENT ON COLUMN partner_center.device_batches.removed_at IS 'When a complete listing first lacked the batch; the other columns keep what was last known. Null while it is listed.';
+
+CREATE TABLE partner_center.device_batch_versions (
+    customer_id   uuid        NOT NULL,
+    batch_id      text        COLLATE "C" NOT NULL,
+    status        text,
+    created_by    text,
+    creation_date timestamptz,
+    devices_count integer,
+    extra         jsonb       NOT NULL DEFAULT '{}',
+    valid_from    timestamptz NOT NULL,
+    not_before    timestamptz,
+    removed_at    timestamptz,
+    valid_to      timestamptz NOT NULL CHECK (valid_to > valid_from),
+    -- A version's successor begins where it ends, so that each finds the other by equality.
+    PRIMARY KEY (customer_id, batch_id, valid_to)
+);
+COMMENT ON TABLE partner_center.device_batch_versions IS 'Superseded versions of device batches. Rows are only ever added.';
+COMMENT ON COLUMN partner_center.device_batch_versions.customer_id IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_versions.batch_id IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_versions.status IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_versions.created_by IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_versions.creation_date IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_versions.devices_count IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_versions.extra IS 'As in device_batches, as it was when the version was superseded.';
+COMMENT ON COLUMN partner_center.device_batch_versions.valid_from IS 'When this version was first observed.';
+COMMENT ON COLUMN partner_center.device_batch_versions.not_before IS 'The change to this version happened after this time and not later than valid_from. Null for the first version.';
+COMMENT ON COLUMN partner_center.device_batch_versions.removed_at IS 'Set in a version in which the batch was absent: equal to valid_from.';
+COMMENT ON COLUMN partner_center.device_batch_versions.valid_to IS 'When the next version was first observed: the version held from valid_from until just before this time.';
+
+CREATE TABLE partnersync.list_state (
+    customer_id  uuid    NOT NULL,
+    resource     text    COLLATE "C" NOT NULL CHECK (resource IN ('device_batches', 'devices', 'configuration_policies')),
+    batch_id     text    COLLATE "C" NOT NULL DEFAULT '',
+    digest       bytea,
+    observed_at  timestamptz NOT NULL,
+    confirmed_at timestamptz,
+    rows         integer NOT NULL DEFAULT 0,
+    held         text[],
+    held_run     bigint,
+    PRIMARY KEY (customer_id, resource, batch_id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE partnersync.list_state IS 'What is known of each list that the API gives: a customer''s batches, its policies, a batch''s devices.';
+COMMENT ON COLUMN partnersync.list_state.customer_id IS 'The customer.';
+COMMENT ON COLUMN partnersync.list_state.resource IS 'The table of partner_center that the list fills.';
+COMMENT ON COLUMN partnersync.list_state.batch_id IS 'The batch whose devices are listed; empty for the other lists.';
+COMMENT ON COLUMN partnersync.list_state.digest IS 'Digest of the last complete listing, as long as its rows are exactly the current ones; else null.';
+COMMENT ON COLUMN partnersync.list_state.observed_at IS 'When the last listing that was merged or found unchanged was observed. Only grows.';
+COMMENT ON COLUMN partnersync.list_state.confirmed_at IS 'When the last complete listing that was not held was observed.';
+COMMENT ON COLUMN partnersync.list_state.rows IS 'Number of rows of the listing that the digest stands for.';
+COMMENT ON COLUMN partnersync.list_state.held IS 'Keys that the last complete listing lacked, held back by the mass removal guard.';
+COMMENT ON COLUMN partnersync.list_state.held_run IS 'The run of that listing; a later one may confirm it.';
+
+-- +goose Down
+DROP TABLE partnersync.list_state;
+DROP TABLE partner_center.device_batch_versions;
+DROP TABLE partner_center.device_batches;

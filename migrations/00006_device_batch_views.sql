@@ -1,0 +1,103 @@
+-- +goose Up
+CREATE VIEW partner_center.device_batch_history AS
+SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at,
+       'infinity'::timestamptz AS valid_to
+FROM partner_center.device_batches
+UNION ALL
+SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at,
+       valid_to
+FROM partner_center.device_batch_versions;
+COMMENT ON VIEW partner_center.device_batch_history IS
+    'Every version of every batch. A version holds at a time t if valid_from <= t and t < valid_to; the versions of a batch neither overlap nor leave gaps.';
+COMMENT ON COLUMN partner_center.device_batch_history.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partner_center.device_batch_history.batch_id IS 'The batch''s name.';
+COMMENT ON COLUMN partner_center.device_batch_history.status IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_history.created_by IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_history.creation_date IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_history.devices_count IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_history.extra IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.device_batch_history.valid_from IS 'When the version was first observed.';
+COMMENT ON COLUMN partner_center.device_batch_history.not_before IS 'The change to the version happened after this time and not later than valid_from; null for the first.';
+COMMENT ON COLUMN partner_center.device_batch_history.removed_at IS 'Set in a version in which the batch was absent: equal to valid_from.';
+COMMENT ON COLUMN partner_center.device_batch_history.valid_to IS 'When the next version was first observed; infinity for the current one.';
+
+-- A version's predecessor ends where it begins, so that the planner may join them in whichever way suits the question.
+CREATE VIEW partner_center.device_batch_status_changes AS
+SELECT h.customer_id, h.batch_id,
+       p.status     AS from_status,
+       h.status     AS to_status,
+       h.not_before AS changed_after,
+       h.valid_from AS changed_by,
+       h.valid_from - (
+           -- The status before began after the last version that had another one, or with the first version of all.
+           SELECT coalesce(max(v.valid_to) FILTER (WHERE v.status IS DISTINCT FROM p.status), min(v.valid_from))
+           FROM partner_center.device_batch_versions v
+           WHERE v.customer_id = p.customer_id AND v.batch_id = p.batch_id AND v.valid_to <= p.valid_to
+       ) AS time_in_from_status
+FROM partner_center.device_batch_history h
+LEFT JOIN partner_center.device_batch_versions p
+       ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
+WHERE p.customer_id IS NULL OR p.status IS DISTINCT FROM h.status;
+COMMENT ON VIEW partner_center.device_batch_status_changes IS
+    'One row for each change of a batch''s status, its first one included. Removal and return are no changes of status.';
+COMMENT ON COLUMN partner_center.device_batch_status_changes.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partner_center.device_batch_status_changes.batch_id IS 'The batch''s name.';
+COMMENT ON COLUMN partner_center.device_batch_status_changes.from_status IS 'The status before; null when the batch was first seen.';
+COMMENT ON COLUMN partner_center.device_batch_status_changes.to_status IS 'The status after.';
+COMMENT ON COLUMN partner_center.device_batch_status_changes.changed_after IS 'The change happened after this time; null when the batch was first seen.';
+COMMENT ON COLUMN partner_center.device_batch_status_changes.changed_by IS 'The change had happened by this time.';
+COMMENT ON COLUMN partner_center.device_batch_status_changes.time_in_from_status IS
+    'How long the batch was seen in the status before (interval), from its first version with it; null when the batch was first seen.';
+
+CREATE VIEW partner_center.unfinished_device_batches AS
+SELECT u.*, now() - u.status_since AS in_status_for, now() - u.creation_date AS age
+FROM (
+    SELECT b.customer_id, b.batch_id, b.status, b.created_by, b.creation_date, b.devices_count, b.extra,
+           b.valid_from, b.not_before, b.removed_at,
+           (
+               SELECT coalesce(max(v.valid_to) FILTER (WHERE v.status IS DISTINCT FROM b.status), min(v.valid_from), b.valid_from)
+               FROM partner_center.device_batch_versions v
+               WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id
+           ) AS status_since
+    FROM partner_center.device_batches b
+    WHERE b.removed_at IS NULL
+      AND coalesce(lower(replace(b.status, '-', '_')), '') NOT IN ('finished', 'finished_with_errors')
+) u;
+COMMENT ON VIEW partner_center.unfinished_device_batches IS
+    'Batches that are listed and in no terminal status (finished, finished_with_errors); no status and unknown ones count as unfinished.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.batch_id IS 'The batch''s name.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.status IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.created_by IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.creation_date IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.devices_count IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.extra IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.valid_from IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.not_before IS 'As in device_batches.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.removed_at IS 'Always null here.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.status_since IS 'When the batch was first seen in its present status.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.in_status_for IS 'Time since status_since (interval).';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.age IS 'Time since creation_date (interval); null where that is unknown.';
+
+-- +goose StatementBegin
+CREATE FUNCTION partner_center.device_batches_as_of(at timestamptz)
+RETURNS TABLE (
+    customer_id uuid, batch_id text, status text, created_by text, creation_date timestamptz, devices_count integer,
+    extra jsonb, valid_from timestamptz, not_before timestamptz, removed_at timestamptz, valid_to timestamptz
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    SELECT h.customer_id, h.batch_id, h.status, h.created_by, h.creation_date, h.devices_count,
+           h.extra, h.valid_from, h.not_before, h.removed_at, h.valid_to
+    FROM partner_center.device_batch_history h
+    WHERE h.valid_from <= at AND h.valid_to > at AND h.removed_at IS NULL
+$$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION partner_center.device_batches_as_of(timestamptz) IS
+    'The batches as they were known at that time, removed ones left out: select * from partner_center.device_batches_as_of(''2026-01-31 18:00Z'').';
+
+-- +goose Down
+DROP FUNCTION partner_center.device_batches_as_of(timestamptz);
+DROP VIEW partner_center.unfinished_device_batches;
+DROP VIEW partner_center.device_batch_status_changes;
+DROP VIEW partner_center.device_batch_history;

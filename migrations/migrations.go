@@ -1,0 +1,229 @@
+// Package migrations brings a database to the schema that this release needs, and back.
+//
+// The files NNNNN_what.sql are goose migrations, one idea each, never edited once released. Up applies those that are
+// missing:
+//
+//	if err := migrations.Up(ctx, pool); err != nil { … }
+//
+// Goose's version table and its lock table live in the schema partnersync. The lock is a row, not a session's advisory
+// lock, so that it holds behind a transaction pooler too.
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed *.sql
+var files embed.FS
+
+const (
+	versionTable = "partnersync.goose_db_version"
+	lockTable    = "partnersync.goose_lock"
+)
+
+// State compares a database with this release.
+type State struct {
+	Version int64 // newest migration applied to the database; 0: none
+	Newest  int64 // newest migration of this release
+}
+
+// Behind reports whether migrations are missing in the database.
+func (s State) Behind() bool { return s.Version < s.Newest }
+
+// Ahead reports whether a newer release has migrated the database.
+func (s State) Ahead() bool { return s.Version > s.Newest }
+
+// ErrAhead is returned by Up for a database that a newer release has migrated.
+var ErrAhead = errors.New("the database was migrated by a newer release of partnersync: use that release, or migrate down with it")
+
+// Read returns the state of the database without changing anything. A missing schema has version 0.
+func Read(ctx context.Context, pool *pgxpool.Pool) (State, error) {
+	state := State{Newest: Newest()}
+	// Not goose's own question: its provider creates the version table, and takes a database ahead of it for up to date.
+	const query = `
+		SELECT coalesce(max(version_id), 0) FROM partnersync.goose_db_version WHERE is_applied`
+	err := pool.QueryRow(ctx, query).Scan(&state.Version)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && (pgErr.Code == "42P01" || pgErr.Code == "3F000") {
+		return state, nil // undefined_table, invalid_schema_name
+	}
+	if err != nil {
+		return state, fmt.Errorf("reading the schema's version: %w", err)
+	}
+	return state, nil
+}
+
+// Newest returns the version of the newest migration of this release.
+func Newest() int64 {
+	steps := release()
+	return steps[len(steps)-1].Version
+}
+
+// Up applies the migrations that the database lacks. Replicas may call it at the same time: one migrates, the others
+// wait. A database that is ahead is left alone, and the error is ErrAhead.
+func Up(ctx context.Context, pool *pgxpool.Pool) error {
+	state, err := Read(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if state.Ahead() {
+		return fmt.Errorf("migrating from version %d to %d: %w", state.Version, state.Newest, ErrAhead)
+	}
+	if !state.Behind() {
+		return nil
+	}
+	if err := createSchema(ctx, pool); err != nil {
+		return err
+	}
+	return withProvider(pool, func(p *goose.Provider) error {
+		if _, err := p.Up(ctx); err != nil {
+			return fmt.Errorf("migrating from version %d to %d: %w", state.Version, state.Newest, err)
+		}
+		return nil
+	})
+}
+
+// Down takes the database back to the version to, by the newest migration first.
+func Down(ctx context.Context, pool *pgxpool.Pool, to int64) error {
+	return withProvider(pool, func(p *goose.Provider) error {
+		if _, err := p.DownTo(ctx, to); err != nil {
+			return fmt.Errorf("migrating down to version %d: %w", to, err)
+		}
+		return nil
+	})
+}
+
+// Step is one migration and whether the database has it.
+type Step struct {
+	Version int64
+	Name    string // file name
+	Applied bool
+}
+
+// Status lists the migrations of this release, the oldest first, without changing anything.
+func Status(ctx context.Context, pool *pgxpool.Pool) ([]Step, error) {
+	state, err := Read(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
+	steps := release()
+	for i := range steps {
+		steps[i].Applied = steps[i].Version <= state.Version
+	}
+	return steps, nil
+}
+
+// Previous returns the version one step below the given one; 0 below the first.
+func Previous(version int64) int64 {
+	var previous int64
+	for _, step := range release() {
+		if step.Version < version {
+			previous = step.Version
+		}
+	}
+	return previous
+}
+
+var dropTable = regexp.MustCompile(`(?m)^DROP TABLE (\S+);`)
+
+// TablesLost returns the tables with rows that going down from the version from to the version to would drop.
+func TablesLost(ctx context.Context, pool *pgxpool.Pool, from, to int64) ([]string, error) {
+	var lost []string
+	for _, step := range release() {
+		if step.Version <= to || step.Version > from {
+			continue
+		}
+		_, down, _ := strings.Cut(step.text(), "-- +goose Down")
+		for _, match := range dropTable.FindAllStringSubmatch(down, -1) {
+			var hasRows bool
+			table := pgx.Identifier(strings.Split(match[1], ".")).Sanitize()
+			if err := pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+table+")").Scan(&hasRows); err != nil {
+				return nil, fmt.Errorf("looking for rows in %s: %w", match[1], err)
+			}
+			if hasRows {
+				lost = append(lost, match[1])
+			}
+		}
+	}
+	return lost, nil
+}
+
+// release returns the migrations embedded in this release, the oldest first. They are part of the program, so that a
+// name without a number is a mistake of ours.
+func release() []Step {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		panic(err)
+	}
+	steps := make([]Step, len(names))
+	for i, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			panic(err)
+		}
+		steps[i] = Step{Version: version, Name: name}
+	}
+	return steps
+}
+
+func (s Step) text() string {
+	text, err := files.ReadFile(s.Name)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// createSchema makes the schema that goose's own tables need before the first migration runs.
+func createSchema(ctx context.Context, pool *pgxpool.Pool) error {
+	var exists bool
+	if err := pool.QueryRow(ctx, `SELECT to_regnamespace('partnersync') IS NOT NULL`).Scan(&exists); err != nil {
+		return fmt.Errorf("looking for schema partnersync: %w", err)
+	}
+	if exists {
+		return nil // CREATE … IF NOT EXISTS needs the right to create even then
+	}
+	_, err := pool.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS partnersync`)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "23505" {
+		return nil // unique_violation: another replica has just made it
+	}
+	if err != nil {
+		return fmt.Errorf("creating schema partnersync: %w", err)
+	}
+	return nil
+}
+
+func withProvider(pool *pgxpool.Pool, do func(*goose.Provider) error) error {
+	db := stdlib.OpenDBFromPool(pool)
+	defer db.Close()
+	provider, err := newProvider(db)
+	if err != nil {
+		return fmt.Errorf("preparing migrations: %w", err)
+	}
+	return do(provider)
+}
+
+func newProvider(db *sql.DB) (*goose.Provider, error) {
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableName(lockTable))
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, db, files,
+		goose.WithTableName(versionTable),
+		goose.WithLocker(locker),
+		goose.WithDisableGlobalRegistry(true),
+	)
+}
