@@ -1,0 +1,240 @@
+package localpg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// poll is how often the files that PostgreSQL communicates by are looked at.
+const poll = 5 * time.Millisecond
+
+// tempPattern names the temporary directories.
+const tempPattern = "partnersync-postgres-"
+
+// home is the directory of a server:
+//
+//	data/         the cluster
+//	data.new-…/   the cluster while initdb is at work; the next start removes what a killed one left
+//	socket/       the socket, in a directory closed to others
+//	postgres.log  the log of the last run
+//	lock          locked by the process that started the server, for as long as it lives
+type home struct {
+	dir     string // absolute, without symbolic links
+	account account
+	temp    []string // what close removes
+	lock    *os.File // nil unless we are the starter
+}
+
+func (h *home) data() string { return filepath.Join(h.dir, "data") }
+func (h *home) log() string  { return filepath.Join(h.dir, "postgres.log") }
+
+// openHome makes the directory, a temporary one for "", and makes sure that the server's account can reach it.
+func openHome(dir string) (*home, error) {
+	a, err := serverAccount(os.Geteuid())
+	if err != nil {
+		return nil, err
+	}
+	h := &home{account: a}
+	if dir == "" {
+		sweep(os.TempDir())
+		if dir, err = os.MkdirTemp("", tempPattern); err != nil {
+			return nil, err
+		}
+		h.temp = []string{dir}
+	}
+	if h.dir, err = makeDir(dir, h.temp != nil); err == nil {
+		err = a.reach(h.dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+// makeDir makes dir unless it is there, and resolves it. Others may pass through a directory of our making, but see
+// none of what is in it: the server's account, if it is not ours, has to pass.
+func makeDir(dir string, ours bool) (string, error) {
+	const passable = 0o711
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		ours = true
+	}
+	err := os.MkdirAll(dir, passable)
+	if err == nil && ours {
+		err = os.Chmod(dir, passable) // whatever the umask
+	}
+	if err != nil {
+		return "", err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(dir)
+}
+
+// close removes what is temporary and lets the directory go.
+func (h *home) close() error {
+	var errs []error
+	for _, dir := range h.temp {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	if h.lock != nil {
+		errs = append(errs, h.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// version returns the major version of PostgreSQL that the data is of, 0 if there is none yet.
+func (h *home) version() int {
+	text, err := os.ReadFile(filepath.Join(h.data(), "PG_VERSION"))
+	if err != nil {
+		return 0
+	}
+	major, _ := strconv.Atoi(strings.TrimSpace(string(text))) // anything else is for the server to complain of
+	return major
+}
+
+// claim makes us the starter of the server, after stopping what a starter that is gone has left; or it returns the
+// server of a starter that lives, once it is ready.
+func (h *home) claim(ctx context.Context) (*postmaster, error) {
+	for tick := time.NewTicker(poll); ; {
+		locked, err := h.tryLock()
+		if err != nil {
+			return nil, err
+		}
+		if locked {
+			return nil, h.stopStale(ctx)
+		}
+		if at, ok := h.postmaster(); ok && at.ready && at.answers() {
+			return &at, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the server in %s, whose starter lives: %w", h.dir, ctx.Err())
+		}
+	}
+}
+
+// tryLock locks the directory unless a live process has. The system drops the lock when the process ends, however it
+// does, and unlike a process id it cannot mean another process later.
+func (h *home) tryLock() (bool, error) {
+	f, err := os.OpenFile(filepath.Join(h.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return false, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		h.lock = f
+		return true, nil
+	}
+	f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, nil
+	}
+	return false, fmt.Errorf("locking %s: %w", f.Name(), err)
+}
+
+// stopStale stops the server that is still running though its starter is gone, and waits until it is down.
+func (h *home) stopStale(ctx context.Context) error {
+	for tick := time.NewTicker(poll); ; {
+		at, ok := h.postmaster()
+		// The process id alone may be another process's by now: only a server that answers is alive.
+		if !ok || !at.answers() {
+			return nil
+		}
+		if err := syscall.Kill(at.pid, syscall.SIGINT); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("stopping the stale server %d in %s: %w", at.pid, h.dir, err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the stale server %d in %s to stop: %w", at.pid, h.dir, ctx.Err())
+		}
+	}
+}
+
+// sweep removes the temporary directories in parent whose starters were killed before they could.
+func sweep(parent string) {
+	dirs, _ := filepath.Glob(filepath.Join(parent, tempPattern+"*", "data*")) // fails for a malformed pattern only
+	for _, data := range dirs {
+		h := &home{dir: filepath.Dir(data)}
+		if !ownedBy(h.dir, os.Geteuid()) {
+			continue
+		}
+		// Data is made by who holds the lock: with data but without a holder, a directory has been left.
+		if locked, err := h.tryLock(); err != nil || !locked {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		if h.stopStale(ctx) == nil {
+			h.temp = []string{h.dir}
+		}
+		cancel()
+		_ = h.close() // a rest stays for the next sweep
+	}
+}
+
+// ownedBy reports whether the directory, itself and no link, is the user's. One of another user's making may hold
+// anything.
+func ownedBy(dir string, uid int) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == uid
+}
+
+// postmaster is what the running server says of itself in postmaster.pid.
+type postmaster struct {
+	pid       int
+	port      int
+	socketDir string
+	ready     bool // it accepts connections
+}
+
+// postmaster reads postmaster.pid. It is false if there is none, or one that is still being written.
+func (h *home) postmaster() (postmaster, bool) {
+	text, err := os.ReadFile(filepath.Join(h.data(), "postmaster.pid"))
+	if err != nil {
+		return postmaster{}, false
+	}
+	return parsePostmaster(string(text))
+}
+
+// parsePostmaster reads the lines of postmaster.pid: process id, data directory, start time, port, socket directory,
+// address, shared memory, status. The later ones are missing while the server comes up.
+func parsePostmaster(text string) (postmaster, bool) {
+	lines := append(strings.Split(text, "\n"), make([]string, 8)...)
+	pid, err := strconv.Atoi(lines[0])
+	if err != nil || pid <= 1 {
+		return postmaster{}, false
+	}
+	port, err := strconv.Atoi(lines[3])
+	if err != nil || lines[4] == "" {
+		return postmaster{}, false
+	}
+	return postmaster{pid, port, lines[4], strings.TrimSpace(lines[7]) == "ready"}, true
+}
+
+func (p postmaster) socket() string {
+	return filepath.Join(p.socketDir, ".s.PGSQL."+strconv.Itoa(p.port))
+}
+
+// answers reports whether a server listens on the socket.
+func (p postmaster) answers() bool {
+	c, err := net.Dial("unix", p.socket())
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
+}
