@@ -1,0 +1,150 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Customer is a partner's customer, as enumerated or as named in the configuration.
+type Customer struct {
+	ID                                string // uuid, lower case
+	CompanyName, Domain, Relationship *string
+}
+
+// EnumerationClaim is the right to settle a run's customers.
+type EnumerationClaim struct {
+	Run   Run
+	Epoch int64
+	clock clock
+}
+
+// ObservedAt turns the local time at which a request was sent into the database's time.
+func (c EnumerationClaim) ObservedAt(sent time.Time) time.Time { return c.clock.at(sent) }
+
+// ErrClaimHeld is returned for a claim that another live worker holds.
+var ErrClaimHeld = errors.New("another worker holds the claim")
+
+// ErrClaimLost is returned by a write whose claim another worker has taken over since. Nothing was written.
+var ErrClaimLost = errors.New("the claim was lost to another worker")
+
+// ClaimEnumeration claims the enumeration of the run's customers. It returns ok = false if that is done already, and
+// ErrClaimHeld while another worker is at it.
+func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim EnumerationClaim, ok bool, err error) {
+	const claimPartner = `
+		UPDATE partnersync.partner_state s
+		SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
+		FROM partnersync.runs r
+		WHERE s.partner = @partner AND r.run_id = @run AND r.enumerated_at IS NULL
+		  AND (s.owner IS NULL OR s.owner = @worker::uuid OR NOT EXISTS (
+		      SELECT 1 FROM partnersync.workers w WHERE w.worker_id = s.owner AND ` + alive + `))
+		RETURNING s.lease_epoch, clock_timestamp()`
+	const done = `SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = @run`
+	args := pgx.NamedArgs{"worker": s.worker, "partner": run.Partner, "run": run.ID, "lease": s.lease}
+	claim.Run = run
+	err = s.pool.QueryRow(ctx, claimPartner, args).Scan(&claim.Epoch, &claim.clock.database)
+	claim.clock.local = time.Now()
+	if err == nil {
+		return claim, true, nil
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		var enumerated bool
+		if err = s.pool.QueryRow(ctx, done, args).Scan(&enumerated); err == nil && !enumerated {
+			err = ErrClaimHeld
+		}
+		if err == nil {
+			return claim, false, nil
+		}
+	}
+	return claim, false, fmt.Errorf("claiming the enumeration of partner %s: %w", run.Partner, err)
+}
+
+// Enumeration is what was learned of a partner's customers.
+type Enumeration struct {
+	Customers  []Customer
+	ObservedAt time.Time
+	// Complete: customers that are not listed are removed.
+	Complete bool
+	// Guarded: too many removals at once are held until a later run's enumeration confirms them. A list from the
+	// configuration is believed at once.
+	Guarded bool
+	// Excluded customers are removed, however many, if they are known.
+	Excluded []string
+	// Requests and Retries are HTTP attempts, and those after the first.
+	Requests, Retries int
+	// Error is why the enumeration failed, if it did.
+	Error string
+}
+
+// Enumerated says what an enumeration changed.
+type Enumerated struct {
+	Added, Removed, Held int
+	// Contested are the customers that belong to another partner, by id, with that partner's name.
+	Contested map[string]string
+}
+
+// SettleCustomers writes the outcome of an enumeration, and with it opens the run's customers to claims. A customer that
+// belongs to another partner is left alone and counted as failed. The error wraps ErrClaimLost if the claim was lost.
+func (s *Store) SettleCustomers(ctx context.Context, c EnumerationClaim, e Enumeration) (Enumerated, error) {
+	var done Enumerated
+	err := s.write(ctx, func(tx pgx.Tx) error {
+		t := enumerating{tx: tx, partner: c.Run.Partner, run: c.Run, observed: e.ObservedAt.UTC().Truncate(time.Microsecond)}
+		heldBefore, err := t.fence(ctx, c.Epoch)
+		if err != nil {
+			return err
+		}
+		if done, err = t.merge(ctx, e, heldBefore); err != nil {
+			return err
+		}
+		if done.Held > 0 && e.Error == "" {
+			e.Error = fmt.Sprintf("mass_removal_held: the enumeration lacked %d of the known customers; they stay until the next complete enumeration confirms it", done.Held)
+		}
+		return t.settle(ctx, e, done)
+	})
+	if err != nil {
+		return Enumerated{}, fmt.Errorf("writing the customers of partner %s: %w", c.Run.Partner, err)
+	}
+	return done, nil
+}
+
+// PartnerOf returns the partner that the customer belongs to; "" if it is not known, or removed, or the schema is missing.
+func (s *Store) PartnerOf(ctx context.Context, customerID string) (string, error) {
+	const query = `
+		SELECT partner FROM partner_center.customers WHERE customer_id = @customer_id::uuid AND removed_at IS NULL`
+	partners, err := collect(ctx, s, query, pgx.NamedArgs{"customer_id": customerID}, pgx.RowTo[string])
+	if err != nil {
+		return "", fmt.Errorf("looking for customer %s: %w", customerID, err)
+	}
+	if len(partners) == 0 {
+		return "", nil
+	}
+	return partners[0], nil
+}
+
+// KnownCustomers returns the partner's customers that are not removed, by id; none where the schema is missing.
+func (s *Store) KnownCustomers(ctx context.Context, partner string) ([]Customer, error) {
+	const query = `
+		SELECT customer_id::text, company_name, domain, relationship
+		FROM partner_center.customers
+		WHERE partner = @partner AND removed_at IS NULL
+		ORDER BY customer_id`
+	customers, err := collect(ctx, s, query, pgx.NamedArgs{"partner": partner}, pgx.RowToStructByPos[Customer])
+	if err != nil {
+		return nil, fmt.Errorf("reading the customers of partner %s: %w", partner, err)
+	}
+	return customers, nil
+}
+
+// collect reads all rows; none from a table that does not exist.
+func collect[T any](ctx context.Context, s *Store, query string, args pgx.NamedArgs, read pgx.RowToFunc[T]) ([]T, error) {
+	rows, _ := s.pool.Query(ctx, query, args) // CollectRows returns its error
+	all, err := pgx.CollectRows(rows, read)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && (pgErr.Code == "42P01" || pgErr.Code == "3F000") {
+		return nil, nil // undefined_table, invalid_schema_name
+	}
+	return all, err
+}

@@ -1,0 +1,256 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Listing is what is known of the listing whose rows are merged.
+type Listing struct {
+	ObservedAt time.Time // by the database's clock: Claim.ObservedAt
+	// Complete: rows that are known and not listed are gone. An incomplete listing removes nothing.
+	Complete bool
+	// Digest stands for the listing; nil: keep none.
+	Digest []byte
+}
+
+// Outcome counts the rows of a merge.
+type Outcome struct {
+	Inserted, Changed, Removed, Unchanged int
+	// Held is how many rows the mass removal guard kept from being removed.
+	Held int
+}
+
+// The statements of a merge, for a resource's {table} and {versions}. First compare, so that an unchanged row costs no
+// write and no lock; then write what differs. i is the listed row, k the known one.
+const (
+	compareSQL = `
+SELECT i.position, k.{key},
+       CASE WHEN k.{key} IS NULL THEN 'new'
+            WHEN i.{key} IS NULL THEN 'absent'
+            WHEN k.removed_at IS NOT NULL
+           OR {opens a version} THEN 'changed'
+            ELSE 'refreshed' END
+FROM {incoming}
+FULL JOIN (
+    SELECT {names}, removed_at
+    FROM partner_center.{table}
+    WHERE customer_id = @customer_id::uuid
+) k ON k.{key} = i.{key}
+WHERE k.{key} IS NULL
+   OR i.{key} IS NULL AND k.removed_at IS NULL
+   OR i.{key} IS NOT NULL AND (
+          k.removed_at IS NOT NULL
+       OR {differs})`
+
+	countKnownSQL = `
+SELECT count(*) FROM partner_center.{table} WHERE customer_id = @customer_id::uuid AND removed_at IS NULL`
+
+	// A version ends where its successor begins.
+	supersedeSQL = `
+INSERT INTO partner_center.{versions} (customer_id, {names}, valid_from, not_before, removed_at, valid_to)
+SELECT customer_id, {names}, valid_from, not_before, removed_at, @observed_at::timestamptz
+FROM partner_center.{table}
+WHERE customer_id = @customer_id::uuid AND {key} = ANY (@keys::text[])`
+
+	insertSQL = `
+INSERT INTO partner_center.{table} (customer_id, {names}, valid_from)
+SELECT @customer_id::uuid, {names}, @observed_at::timestamptz
+FROM {incoming}`
+
+	changeSQL = `
+UPDATE partner_center.{table} k
+SET {assignments},
+    not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
+    valid_from = @observed_at::timestamptz,
+    removed_at = NULL
+FROM {incoming}
+WHERE k.customer_id = @customer_id::uuid AND k.{key} = i.{key}`
+
+	// What opens no version is updated in place.
+	refreshSQL = `
+UPDATE partner_center.{table} k
+SET {quiet assignments}
+FROM {incoming}
+WHERE k.customer_id = @customer_id::uuid AND k.{key} = i.{key}`
+
+	removeSQL = `
+UPDATE partner_center.{table} k
+SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
+    valid_from = @observed_at::timestamptz,
+    removed_at = @observed_at::timestamptz
+WHERE k.customer_id = @customer_id::uuid AND k.{key} = ANY (@keys::text[])`
+)
+
+// merge brings the customer's rows of a resource in line with a listing.
+func merge[R any](ctx context.Context, s *Store, r *resource[R], c Claim, l Listing, rows []R) (done Outcome, err error) {
+	err = s.write(ctx, func(tx pgx.Tx) error {
+		m := merging[R]{tx: tx, resource: r, claim: c, listing: l, rows: rows}
+		done, err = m.run(ctx)
+		return err
+	})
+	if err != nil {
+		return Outcome{}, fmt.Errorf("merging the %s of customer %s: %w", r.table, c.CustomerID, err)
+	}
+	return done, nil
+}
+
+// merging is the transaction of a merge.
+type merging[R any] struct {
+	tx       pgx.Tx
+	resource *resource[R]
+	claim    Claim
+	listing  Listing
+	rows     []R
+	state    listState
+}
+
+func (m *merging[R]) run(ctx context.Context) (done Outcome, err error) {
+	if err := fence(ctx, m.tx, m.claim); err != nil {
+		return done, err
+	}
+	if m.state, err = readListState(ctx, m.tx, m.claim.CustomerID, m.resource.table, m.claim.Run.ID); err != nil {
+		return done, err
+	}
+	diff, err := m.resource.difference(ctx, m.tx, m.claim.CustomerID, m.rows)
+	if err != nil {
+		return done, err
+	}
+	remove, hold, err := m.resource.gone(ctx, m.tx, m.claim.CustomerID, m.listing, diff, m.state)
+	if err != nil {
+		return done, err
+	}
+	if err := m.write(ctx, diff, remove); err != nil {
+		return done, err
+	}
+	done = Outcome{
+		Inserted: len(diff.inserted), Changed: len(diff.changed), Removed: len(remove),
+		Unchanged: len(m.rows) - len(diff.inserted) - len(diff.changed), Held: len(hold),
+	}
+	if err := m.writeListState(ctx, hold); err != nil {
+		return done, err
+	}
+	counts := Counts{Inserted: done.Inserted, Changed: done.Changed, Removed: done.Removed, Unchanged: done.Unchanged}
+	return done, counts.add(ctx, m.tx, m.claim.Run.ID, shard(m.claim.CustomerID))
+}
+
+// shard spreads the counts of customers that are merged at the same time.
+func shard(customerID string) int {
+	h := fnv.New32a()
+	h.Write([]byte(customerID))
+	return int(h.Sum32() % 16)
+}
+
+// fence locks the customer's state, so that nobody can take the claim over before the transaction ends.
+func fence(ctx context.Context, tx pgx.Tx, c Claim) error {
+	const hold = `
+		UPDATE partnersync.customer_state
+		SET last_attempt_at = clock_timestamp()
+		WHERE customer_id = @customer_id::uuid AND lease_epoch = @epoch`
+	tag, err := tx.Exec(ctx, hold, pgx.NamedArgs{"customer_id": c.CustomerID, "epoch": c.Epoch})
+	if err != nil {
+		return fmt.Errorf("checking the claim: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return ErrClaimLost
+	}
+	return nil
+}
+
+// difference is what sets a listing apart from the known rows: positions among the listed rows, keys of the absent ones.
+type difference struct {
+	inserted, changed, refreshed []int
+	changedKeys, absent          []string
+}
+
+// difference compares rows with what is known of the customer.
+func (r *resource[R]) difference(ctx context.Context, tx pgx.Tx, customerID string, rows []R) (d difference, err error) {
+	args := pgx.NamedArgs{"customer_id": customerID}
+	r.args(rows, args)
+	result, err := tx.Query(ctx, r.sql.compare, args)
+	if err != nil {
+		return d, fmt.Errorf("comparing %d rows: %w", len(rows), err)
+	}
+	var position *int
+	var key *string
+	var kind string
+	_, err = pgx.ForEachRow(result, []any{&position, &key, &kind}, func() error {
+		switch kind {
+		case "new":
+			d.inserted = append(d.inserted, *position-1)
+		case "changed":
+			d.changed = append(d.changed, *position-1)
+			d.changedKeys = append(d.changedKeys, *key)
+		case "refreshed":
+			d.refreshed = append(d.refreshed, *position-1)
+		case "absent":
+			d.absent = append(d.absent, *key)
+		}
+		return nil
+	})
+	if err != nil {
+		return d, fmt.Errorf("comparing %d rows: %w", len(rows), err)
+	}
+	return d, nil
+}
+
+// gone decides which of the absent rows are removed and which are held back.
+func (r *resource[R]) gone(
+	ctx context.Context, tx pgx.Tx, customerID string, l Listing, d difference, state listState,
+) (remove, hold []string, err error) {
+	if !l.Complete || len(d.absent) == 0 {
+		return nil, nil, nil
+	}
+	var known int
+	if err := tx.QueryRow(ctx, r.sql.countKnown, pgx.NamedArgs{"customer_id": customerID}).Scan(&known); err != nil {
+		return nil, nil, fmt.Errorf("counting known rows: %w", err)
+	}
+	remove, hold = guard(known, d.absent, state.heldBefore, r.allCounts)
+	return remove, hold, nil
+}
+
+// write appends what is superseded to the versions and brings the current rows up to date.
+func (m *merging[R]) write(ctx context.Context, d difference, remove []string) error {
+	sql := m.resource.sql
+	batch := &pgx.Batch{}
+	queue := func(sql string, rows []int, keys []string) {
+		if len(rows) == 0 && len(keys) == 0 {
+			return
+		}
+		args := pgx.NamedArgs{
+			"customer_id": m.claim.CustomerID, "observed_at": m.observedAt(), "confirmed_at": m.state.confirmedAt, "keys": keys,
+		}
+		m.resource.args(pick(m.rows, rows), args)
+		batch.Queue(sql, args)
+	}
+	queue(sql.supersede, nil, append(d.changedKeys, remove...))
+	queue(sql.change, d.changed, nil)
+	queue(sql.remove, nil, remove)
+	queue(sql.refresh, d.refreshed, nil)
+	queue(sql.insert, d.inserted, nil)
+	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("writing %d new, %d changed and %d removed rows: %w", len(d.inserted), len(d.changed), len(remove), err)
+	}
+	return nil
+}
+
+func pick[R any](rows []R, positions []int) []R {
+	picked := make([]R, len(positions))
+	for i, p := range positions {
+		picked[i] = rows[p]
+	}
+	return picked
+}
+
+// observedAt is later than that of any earlier listing, even if the database's clock went back.
+func (m *merging[R]) observedAt() time.Time {
+	observed := m.listing.ObservedAt.UTC().Truncate(time.Microsecond)
+	if earliest := m.state.observedAt.Add(time.Microsecond); observed.Before(earliest) {
+		return earliest
+	}
+	return observed
+}

@@ -1,0 +1,180 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// resumable is how long after its start an unfinished backfill is taken up again.
+const resumable = 24 * time.Hour
+
+// RunRequest asks for a run.
+type RunRequest struct {
+	Partner      string
+	Kind         string
+	ScheduledFor time.Time // the tick; now for runs that follow no schedule
+	// Due is the newest tick that has come, if any: an open scheduled run that no worker is left for is continued unless
+	// Due is later than its own tick.
+	Due time.Time
+	// Customers restricts the run; nil: all of the partner's.
+	Customers []string
+	// Filter describes every restriction of the run in a fixed form; a backfill is resumed under the same one only.
+	Filter string
+	// Restart begins a backfill anew even if one could be resumed.
+	Restart bool
+}
+
+// Opened is the answer to a RunRequest.
+type Opened struct {
+	Run     Run
+	Joined  bool // other workers are in the run already, or were
+	Resumed bool // an unfinished backfill goes on
+}
+
+// ErrTickDone is returned by OpenRun for a tick whose run is over.
+var ErrTickDone = errors.New("the run of this tick is over")
+
+// OpenRun opens a run, or joins the one that is open, by the rules of its kind:
+//
+//   - scheduled: one run of a partner is open at a time. A live one is joined, whatever its tick. One that no worker is
+//     left for is continued, or becomes abandoned if a newer tick is due.
+//   - once: always a new run.
+//   - backfill: the newest one with the same filter goes on if it is unfinished and younger than 24 h.
+//
+// Runs of the partner that follow no schedule and have no live worker become abandoned.
+func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
+	var o Opened
+	err := s.write(ctx, func(tx pgx.Tx) error {
+		if err := s.lockPartner(ctx, tx, r.Partner); err != nil {
+			return err
+		}
+		if err := s.abandonDead(ctx, tx, r); err != nil {
+			return err
+		}
+		id, err := s.findRun(ctx, tx, r)
+		if err != nil {
+			return err
+		}
+		o.Joined = id != 0
+		o.Resumed = id != 0 && r.Kind == Backfill
+		if id == 0 {
+			if id, err = insertRun(ctx, tx, r); err != nil {
+				return err
+			}
+		}
+		if err := s.enter(ctx, tx, r.Partner, id); err != nil {
+			return err
+		}
+		o.Run, err = readRun(ctx, tx, id)
+		o.Run.Customers = r.Customers
+		return err
+	})
+	if err != nil {
+		return Opened{}, fmt.Errorf("opening a %s run of partner %s: %w", r.Kind, r.Partner, err)
+	}
+	return o, nil
+}
+
+// enter makes this worker part of the run. Claims that an earlier try of the worker left behind are let go.
+func (s *Store) enter(ctx context.Context, tx pgx.Tx, partner string, run int64) error {
+	const enter = `
+		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
+		ON CONFLICT DO NOTHING`
+	if _, err := tx.Exec(ctx, enter, pgx.NamedArgs{"run": run, "worker": s.worker}); err != nil {
+		return fmt.Errorf("entering the run: %w", err)
+	}
+	return s.letGo(ctx, tx, partner)
+}
+
+// lockPartner makes those who open runs of a partner take turns, and creates its state.
+func (s *Store) lockPartner(ctx context.Context, tx pgx.Tx, partner string) error {
+	const create = `
+		INSERT INTO partnersync.partner_state (partner) VALUES (@partner)
+		ON CONFLICT DO NOTHING`
+	const lock = `
+		SELECT 1 FROM partnersync.partner_state WHERE partner = @partner FOR UPDATE`
+	for _, sql := range []string{create, lock} {
+		if _, err := tx.Exec(ctx, sql, pgx.NamedArgs{"partner": partner}); err != nil {
+			return fmt.Errorf("locking the partner's state: %w", err)
+		}
+	}
+	return nil
+}
+
+// abandonDead marks the partner's runs that no live worker is in, but for a scheduled one that is still to be continued.
+func (s *Store) abandonDead(ctx context.Context, tx pgx.Tx, r RunRequest) error {
+	const abandon = `
+		UPDATE partnersync.runs r
+		SET state = 'abandoned', finished_at = clock_timestamp()
+		WHERE r.partner = @partner AND r.state = 'running'
+		  AND (r.kind <> 'scheduled' OR @kind = 'scheduled' AND r.scheduled_for < @due::timestamptz)
+		  AND NOT EXISTS (
+		      SELECT 1
+		      FROM partnersync.run_workers m
+		      JOIN partnersync.workers w ON w.worker_id = m.worker_id
+		      WHERE m.run_id = r.run_id AND ` + alive + `)`
+	args := pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "due": r.Due, "lease": s.lease}
+	if _, err := tx.Exec(ctx, abandon, args); err != nil {
+		return fmt.Errorf("abandoning runs without a worker: %w", err)
+	}
+	return nil
+}
+
+// findRun returns the id of the run to join or resume, 0 if there is none.
+func (s *Store) findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (int64, error) {
+	const scheduled = `
+		SELECT run_id, state = 'running' AS open
+		FROM partnersync.runs
+		WHERE partner = @partner AND kind = 'scheduled'
+		  AND (state = 'running' OR state <> 'abandoned' AND scheduled_for >= @scheduled_for::timestamptz)
+		ORDER BY state = 'running' DESC, run_id DESC
+		LIMIT 1`
+	const backfill = `
+		UPDATE partnersync.runs
+		SET state = 'running', finished_at = NULL
+		WHERE run_id = (
+		    SELECT max(run_id) FROM partnersync.runs
+		    WHERE partner = @partner AND kind = 'backfill' AND filter = @filter)
+		  AND state IN ('running', 'abandoned') AND started_at > clock_timestamp() - @resumable::interval
+		RETURNING run_id, true`
+	var query string
+	switch {
+	case r.Kind == Scheduled:
+		query = scheduled
+	case r.Kind == Backfill && !r.Restart:
+		query = backfill
+	default:
+		return 0, nil
+	}
+	var id int64
+	var open bool
+	args := pgx.NamedArgs{"partner": r.Partner, "scheduled_for": r.ScheduledFor, "filter": r.Filter, "resumable": resumable}
+	err := tx.QueryRow(ctx, query, args).Scan(&id, &open)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("looking for an open run: %w", err)
+	case !open:
+		return 0, ErrTickDone
+	}
+	return id, nil
+}
+
+func insertRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {
+	const insert = `
+		INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, started_at)
+		VALUES (@partner, @kind, @filter, @customers::uuid[], @scheduled_for, clock_timestamp())
+		RETURNING run_id`
+	args := pgx.NamedArgs{
+		"partner": r.Partner, "kind": r.Kind, "filter": r.Filter, "customers": r.Customers, "scheduled_for": r.ScheduledFor,
+	}
+	if err := tx.QueryRow(ctx, insert, args).Scan(&id); err != nil {
+		return 0, fmt.Errorf("inserting the run: %w", err)
+	}
+	return id, nil
+}

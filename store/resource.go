@@ -1,0 +1,112 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+)
+
+// resource is one kind of versioned row: its tables, its key, and its columns. The merge is the same for all of them; what
+// differs stands here, and the statements that run are written out from it once (see statements).
+type resource[R any] struct {
+	table    string // current rows; also the resource's name in partnersync.list_state
+	versions string // superseded versions
+	key      column[R]
+	columns  []column[R] // the others that come from the API
+	// allCounts: a complete listing that lacks all known rows is held by the mass removal guard, however few they are.
+	allCounts bool
+	sql       statements
+}
+
+// column is a column of a resource, and how it goes to PostgreSQL: as an array, one element a row.
+type column[R any] struct {
+	name   string
+	typ    string // PostgreSQL's name of the type
+	quiet  bool   // a change here alone opens no version: the current row is updated in place
+	values func([]R) any
+}
+
+// values returns what get returns for each row.
+func values[R, V any](get func(*R) V) func([]R) any {
+	return func(rows []R) any {
+		column := make([]V, len(rows))
+		for i := range rows {
+			column[i] = get(&rows[i])
+		}
+		return column
+	}
+}
+
+// differs says in SQL when the incoming row i and the known row k differ in the column. The API's sub-seconds wander, so
+// that dates less than a second apart are equal.
+func (c column[R]) differs() string {
+	if c.typ == "timestamptz" {
+		return fmt.Sprintf("coalesce(abs(extract(epoch FROM i.%[1]s - k.%[1]s)) >= 1, num_nulls(i.%[1]s, k.%[1]s) = 1)", c.name)
+	}
+	return fmt.Sprintf("i.%[1]s IS DISTINCT FROM k.%[1]s", c.name)
+}
+
+// assignment says in SQL how the column of the known row k takes its value from the incoming row i. Of two equal dates
+// the stored one is kept.
+func (c column[R]) assignment() string {
+	if c.typ == "timestamptz" {
+		return fmt.Sprintf("%[1]s = CASE WHEN %[2]s THEN i.%[1]s ELSE k.%[1]s END", c.name, c.differs())
+	}
+	return fmt.Sprintf("%[1]s = i.%[1]s", c.name)
+}
+
+// change says in SQL, and then in words, how the column differs; null if it does not.
+func (c column[R]) change() string {
+	return fmt.Sprintf("CASE WHEN %[2]s THEN concat('%[1]s: ', coalesce(k.%[1]s::text, 'null'), ' -> ', coalesce(i.%[1]s::text, 'null')) END", c.name, c.differs())
+}
+
+// statements are the SQL of a merge. Each concerns one list, and so one customer.
+type statements struct {
+	compare, countKnown, supersede, insert, change, refresh, remove, describe string
+}
+
+// newResource writes out the resource's statements from the templates in merge.go: {names} are all columns that come
+// from the API, the key first; {incoming} is the table i of the listed rows.
+func newResource[R any](r resource[R]) *resource[R] {
+	all := append([]column[R]{r.key}, r.columns...)
+	var names, arrays, differs, loud, assignments, quiet, changes []string
+	for _, c := range all {
+		names = append(names, c.name)
+		arrays = append(arrays, fmt.Sprintf("@%s::%s[]", c.name, c.typ))
+	}
+	for _, c := range r.columns {
+		differs = append(differs, c.differs())
+		assignments = append(assignments, c.assignment())
+		if c.quiet {
+			quiet = append(quiet, c.assignment())
+			continue
+		}
+		loud = append(loud, c.differs())
+		changes = append(changes, c.change())
+	}
+	list := strings.Join(names, ", ")
+	expand := strings.NewReplacer(
+		"{table}", r.table,
+		"{versions}", r.versions,
+		"{key}", r.key.name,
+		"{names}", list,
+		"{incoming}", fmt.Sprintf("unnest(%s) WITH ORDINALITY AS i (%s, position)", strings.Join(arrays, ", "), list),
+		"{differs}", strings.Join(differs, "\n       OR "),
+		"{opens a version}", strings.Join(loud, "\n           OR "),
+		"{assignments}", strings.Join(assignments, ",\n    "),
+		"{quiet assignments}", strings.Join(quiet, ",\n    "),
+		"{changes}", strings.Join(changes, ",\n    "),
+	).Replace
+	r.sql = statements{
+		compare: expand(compareSQL), countKnown: expand(countKnownSQL), supersede: expand(supersedeSQL), insert: expand(insertSQL),
+		change: expand(changeSQL), refresh: expand(refreshSQL), remove: expand(removeSQL), describe: expand(describeSQL),
+	}
+	return &r
+}
+
+// args are the rows as the arrays that {incoming} unnests.
+func (r *resource[R]) args(rows []R, args map[string]any) {
+	args[r.key.name] = r.key.values(rows)
+	for _, c := range r.columns {
+		args[c.name] = c.values(rows)
+	}
+}

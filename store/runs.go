@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Kinds of runs.
+const (
+	Scheduled = "scheduled"
+	Once      = "once"
+	Backfill  = "backfill"
+)
+
+// States of runs.
+const (
+	Running   = "running"
+	Complete  = "complete"
+	Partial   = "partial"
+	Failed    = "failed"
+	Abandoned = "abandoned"
+)
+
+// Run is one pass over a partner's customers, as partner_center.sync_runs shows it.
+type Run struct {
+	ID              int64      `db:"run_id" json:"run_id"`
+	Partner         string     `db:"partner" json:"partner"`
+	Kind            string     `db:"kind" json:"kind"`
+	ScheduledFor    time.Time  `db:"scheduled_for" json:"scheduled_for"`
+	StartedAt       time.Time  `db:"started_at" json:"started_at"`
+	FinishedAt      *time.Time `db:"finished_at" json:"finished_at"`
+	State           string     `db:"state" json:"state"`
+	CustomersTotal  int        `db:"customers_total" json:"customers_total"`
+	CustomersOK     int        `db:"customers_ok" json:"customers_ok"`
+	CustomersFailed int        `db:"customers_failed" json:"customers_failed"`
+	Inserted        int64      `db:"inserted" json:"inserted"`
+	Changed         int64      `db:"changed" json:"changed"`
+	Removed         int64      `db:"removed" json:"removed"`
+	Unchanged       int64      `db:"unchanged" json:"unchanged"`
+	Requests        int64      `db:"requests" json:"requests"`
+	Retries         int64      `db:"retries" json:"retries"`
+	Error           *string    `db:"error" json:"error"`
+	// Customers restricts the run, as asked for; nil: all of the partner's.
+	Customers []string `db:"-" json:"-"`
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func readRun(ctx context.Context, q querier, id int64) (Run, error) {
+	const read = `
+		SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
+		       customers_total, customers_ok, customers_failed,
+		       inserted, changed, removed, unchanged, requests, retries, error
+		FROM partner_center.sync_runs
+		WHERE run_id = @run`
+	rows, err := q.Query(ctx, read, pgx.NamedArgs{"run": id})
+	if err != nil {
+		return Run{}, fmt.Errorf("reading run %d: %w", id, err)
+	}
+	run, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Run])
+	if err != nil {
+		return Run{}, fmt.Errorf("reading run %d: %w", id, err)
+	}
+	return run, nil
+}
+
+// ReadRun returns the run with its state and counts as they are now.
+func (s *Store) ReadRun(ctx context.Context, run Run) (Run, error) {
+	now, err := readRun(ctx, s.pool, run.ID)
+	now.Customers = run.Customers
+	return now, err
+}
+
+// pending is true of a customer_state s that the run has still to do. It needs the arguments run, kind, partner and
+// customers; the run's kind picks the mark that tells.
+const pending = `
+	s.partner = @partner AND s.active
+	AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_run WHEN 'once' THEN s.once_run ELSE s.backfill_run END < @run::bigint`
+
+// FinishRun ends the run if none of its customers is left to do, and returns it as it is then: its State is Running if
+// other workers are still at it.
+func (s *Store) FinishRun(ctx context.Context, run Run) (Run, error) {
+	const finish = `
+		UPDATE partnersync.runs r
+		SET finished_at = clock_timestamp(),
+		    state = CASE WHEN n.customers_ok = 0 AND (n.customers_failed > 0 OR r.customers_total = 0) THEN 'failed'
+		                 WHEN n.customers_failed > 0 OR r.error IS NOT NULL THEN 'partial'
+		                 ELSE 'complete' END
+		FROM partner_center.sync_runs n
+		WHERE r.run_id = @run AND n.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
+		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + pending + `)`
+	if _, err := s.pool.Exec(ctx, finish, run.args()); err != nil {
+		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
+	}
+	return s.ReadRun(ctx, run)
+}
+
+// args are the arguments that pending needs.
+func (r Run) args() pgx.NamedArgs {
+	return pgx.NamedArgs{"run": r.ID, "kind": r.Kind, "partner": r.Partner, "customers": r.Customers}
+}
+
+// LeaveRun takes this worker out of a run that it cannot bring to its end. With no other live worker in it, the run
+// becomes abandoned. The claims of this worker on the partner's customers are let go.
+func (s *Store) LeaveRun(ctx context.Context, run Run) error {
+	const leave = `
+		DELETE FROM partnersync.run_workers WHERE run_id = @run AND worker_id = @worker::uuid`
+	const abandon = `
+		UPDATE partnersync.runs
+		SET state = 'abandoned', finished_at = clock_timestamp()
+		WHERE run_id = @run AND state = 'running' AND NOT EXISTS (
+		    SELECT 1
+		    FROM partnersync.run_workers m
+		    JOIN partnersync.workers w ON w.worker_id = m.worker_id
+		    WHERE m.run_id = @run AND ` + alive + `)`
+	args := pgx.NamedArgs{"run": run.ID, "partner": run.Partner, "worker": s.worker, "lease": s.lease}
+	err := s.write(ctx, func(tx pgx.Tx) error {
+		if err := s.lockPartner(ctx, tx, run.Partner); err != nil {
+			return err
+		}
+		for _, sql := range []string{leave, abandon} {
+			if _, err := tx.Exec(ctx, sql, args); err != nil {
+				return err
+			}
+		}
+		return s.letGo(ctx, tx, run.Partner)
+	})
+	if err != nil {
+		return fmt.Errorf("leaving run %d of partner %s: %w", run.ID, run.Partner, err)
+	}
+	return nil
+}
+
+// letGo gives this worker's claims on the partner and its customers back.
+func (s *Store) letGo(ctx context.Context, tx pgx.Tx, partner string) error {
+	const customers = `
+		UPDATE partnersync.customer_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
+	const enumeration = `
+		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
+	for _, sql := range []string{customers, enumeration} {
+		if _, err := tx.Exec(ctx, sql, pgx.NamedArgs{"partner": partner, "worker": s.worker}); err != nil {
+			return fmt.Errorf("letting claims go: %w", err)
+		}
+	}
+	return nil
+}

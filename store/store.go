@@ -1,0 +1,97 @@
+// Package store keeps partnersync's data in PostgreSQL: the tables that analysts read, with every earlier version, and
+// the machinery that lets several processes share the work. All SQL of the program is here.
+//
+// A Store stands for one worker, that is one process. A pass goes like this:
+//
+//	run, err := s.OpenRun(ctx, store.RunRequest{Partner: "contoso", Kind: store.Once, ScheduledFor: now})
+//	claims, err := s.ClaimCustomers(ctx, run, "", 100)
+//	outcome, err := s.MergeDeviceBatches(ctx, claims[0], listing, rows) // one fenced transaction
+//	lost, err := s.RecordResults(ctx, run, results)                     // many customers at once
+//	run, err = s.FinishRun(ctx, run)
+//
+// Times are the database's: a claim brings its clock along. No method holds a transaction open while its caller does
+// something else, and nothing depends on a session, so that any pooler will do.
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// DefaultLease is how long a worker keeps its claims without a heartbeat.
+const DefaultLease = 60 * time.Second
+
+// Options configure a Store.
+type Options struct {
+	Lease   time.Duration // 0: DefaultLease
+	Version string        // of the program, for people who look at partnersync.workers
+}
+
+// Store reads and writes one database as one worker. It is safe for concurrent use.
+type Store struct {
+	pool    *pgxpool.Pool
+	worker  string // uuid
+	host    string
+	version string
+	lease   time.Duration
+}
+
+// New returns a Store over a migrated database. The pool stays the caller's to close.
+func New(pool *pgxpool.Pool, o Options) *Store {
+	if o.Lease == 0 {
+		o.Lease = DefaultLease
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return &Store{pool: pool, worker: uuid.NewString(), host: host, version: o.Version, lease: o.Lease}
+}
+
+// Worker returns the id under which this process is known in partnersync.workers.
+func (s *Store) Worker() string { return s.worker }
+
+// Lease returns how long a worker keeps its claims without a heartbeat.
+func (s *Store) Lease() time.Duration { return s.lease }
+
+// OpenPool connects to the database that url names. The connection is tried, so that a wrong address, password or
+// database name shows here. Errors never hold the password.
+func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("reading database_url: %w", err)
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "partnersync"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the database: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("connecting to the database: %w", err)
+	}
+	return pool, nil
+}
+
+// write runs a transaction that a frozen process lets go of: PostgreSQL ends it when it has been idle for a third of the
+// lease, before anybody else may take over its claims.
+func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		const limits = `
+			SELECT set_config('idle_in_transaction_session_timeout', @idle, true),
+			       set_config('statement_timeout', '5min', true)`
+		idle := fmt.Sprintf("%dms", (s.lease / 3).Milliseconds())
+		if _, err := tx.Exec(ctx, limits, pgx.NamedArgs{"idle": idle}); err != nil {
+			return fmt.Errorf("limiting the transaction: %w", err)
+		}
+		return do(tx)
+	})
+}

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"partnersync/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// Customers of the tests.
+const (
+	alpha = "47021739-3426-40bf-9601-61b4b6d7c793"
+	beta  = "b44bb1fb-c595-45b0-9e09-d657365580bf"
+	gamma = "c6a1f1d0-8c9e-4d5b-9a1e-3c2b1a0f9e8d"
+)
+
+// world is a database with one worker that makes passes over the partner contoso.
+type world struct {
+	*Store
+	t    *testing.T
+	url  string
+	pool *pgxpool.Pool
+	tick time.Time
+}
+
+// newWorld returns a world over a database of the test's own.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return worldOver(t, storetest.New(t).URL)
+}
+
+func worldOver(t *testing.T, url string) *world {
+	t.Helper()
+	pool, err := OpenPool(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	w := &world{Store: New(pool, Options{Version: "test"}), t: t, url: url, pool: pool, tick: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	w.ok(w.Heartbeat(t.Context()))
+	return w
+}
+
+// withParameter returns the URL of a database with one more parameter.
+func withParameter(t *testing.T, database, name, value string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set(name, value)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func (w *world) ok(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// begin opens a run of the kind and settles its customers, all of whom belong to the partner contoso.
+func (w *world) begin(kind string, customers ...string) Run {
+	w.t.Helper()
+	w.tick = w.tick.Add(time.Minute)
+	opened := w.open(RunRequest{Partner: "contoso", Kind: kind, ScheduledFor: w.tick, Due: w.tick})
+	claim, mine, err := w.ClaimEnumeration(w.t.Context(), opened.Run)
+	w.ok(err)
+	if mine {
+		_, err = w.SettleCustomers(w.t.Context(), claim, Enumeration{Customers: named(customers), ObservedAt: minute(0), Complete: true})
+		w.ok(err)
+	}
+	return opened.Run
+}
+
+func (w *world) open(r RunRequest) Opened {
+	w.t.Helper()
+	opened, err := w.OpenRun(w.t.Context(), r)
+	w.ok(err)
+	return opened
+}
+
+func named(ids []string) []Customer {
+	customers := make([]Customer, len(ids))
+	for i, id := range ids {
+		customers[i] = Customer{ID: id}
+	}
+	return customers
+}
+
+// claims claims what the run has left, and claimed returns the ids.
+func (w *world) claims(run Run) []Claim {
+	w.t.Helper()
+	claims, err := w.ClaimCustomers(w.t.Context(), run, "", 100)
+	w.ok(err)
+	return claims
+}
+
+func claimed(claims []Claim) []string {
+	ids := []string{}
+	for _, c := range claims {
+		ids = append(ids, c.CustomerID)
+	}
+	return ids
+}
+
+// claim claims the first customer that the run has left.
+func (w *world) claim(run Run) Claim {
+	w.t.Helper()
+	claims, err := w.ClaimCustomers(w.t.Context(), run, "", 1)
+	w.ok(err)
+	if len(claims) != 1 {
+		w.t.Fatalf("claimed %d customers, want 1", len(claims))
+	}
+	return claims[0]
+}
+
+// pass makes a whole pass over alpha: the listing of its batches is merged as observed at the given time.
+func (w *world) pass(at time.Time, l Listing, rows ...DeviceBatch) Outcome {
+	w.t.Helper()
+	run := w.begin(Scheduled, alpha)
+	claim := w.claim(run)
+	l.ObservedAt = at
+	done, err := w.MergeDeviceBatches(w.t.Context(), claim, l, rows)
+	w.ok(err)
+	w.record(run, Result{Claim: claim})
+	if run = w.finish(run); run.State != Complete {
+		w.t.Fatalf("run is %s, want complete", run.State)
+	}
+	return done
+}
+
+func (w *world) finish(run Run) Run {
+	w.t.Helper()
+	run, err := w.FinishRun(w.t.Context(), run)
+	w.ok(err)
+	return run
+}
+
+func (w *world) record(run Run, results ...Result) {
+	w.t.Helper()
+	lost, err := w.RecordResults(w.t.Context(), run, results)
+	w.ok(err)
+	if lost != 0 {
+		w.t.Fatalf("%d claims were lost", lost)
+	}
+}
+
+// lines returns the query's rows as text, a line each.
+func (w *world) lines(query string, args ...any) string {
+	w.t.Helper()
+	rows, err := w.pool.Query(w.t.Context(), "SELECT concat_ws('|', "+query, args...)
+	w.ok(err)
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	w.ok(err)
+	return strings.Join(lines, "\n")
+}
+
+// exec changes the database behind the Store's back.
+func (w *world) exec(sql string, args ...any) {
+	w.t.Helper()
+	_, err := w.pool.Exec(w.t.Context(), sql, args...)
+	w.ok(err)
+}
+
+func (w *world) want(want, query string, args ...any) {
+	w.t.Helper()
+	want = strings.Trim(strings.ReplaceAll(want, "\t", ""), "\n")
+	if diff := cmp.Diff(want, w.lines(query, args...)); diff != "" {
+		w.t.Errorf("%s: (-want +got)\n%s", query, diff)
+	}
+}
+
+// another returns a second worker over the same database.
+func (w *world) another() *world {
+	w.t.Helper()
+	other := *w
+	other.Store = New(w.pool, Options{Version: "test"})
+	w.ok(other.Heartbeat(w.t.Context()))
+	return &other
+}
+
+// die makes the worker look as if it had been silent for longer than its lease.
+func (w *world) die() {
+	w.t.Helper()
+	w.exec(`UPDATE partnersync.workers SET heartbeat_at = heartbeat_at - interval '1 hour' WHERE worker_id = $1::uuid`, w.Worker())
+}
+
+// inParallel works on all claims, a few at a time.
+func (w *world) inParallel(claims []Claim, do func(Claim) error) {
+	w.t.Helper()
+	var g errgroup.Group
+	g.SetLimit(4)
+	for _, c := range claims {
+		g.Go(func() error { return do(c) })
+	}
+	w.ok(g.Wait())
+}
+
+func minute(n int) time.Time { return time.Date(2026, 1, 1, 0, n, 0, 0, time.UTC) }
+
+func batch(id, status string) DeviceBatch { return DeviceBatch{BatchID: id, Status: &status} }
+
+func ptr[T any](v T) *T { return &v }
+
+func complete(digest string) Listing { return Listing{Complete: true, Digest: []byte(digest)} }
+
+func TestOpenPool_errorDoesNotHoldThePassword(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{
+		"postgres://sync:hunter2@127.0.0.1:1/db?connect_timeout=1",
+		"postgres://sync:hunter2@127.0.0.1:notaport/db",
+		"host=127.0.0.1 port=1 password=hunter2 sslmode=wrong",
+	} {
+		_, err := OpenPool(context.Background(), url)
+		if err == nil {
+			t.Fatalf("OpenPool(%q) succeeded", url)
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error shows the password: %v", err)
+		}
+	}
+}
