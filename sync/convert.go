@@ -1,0 +1,84 @@
+package sync
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"unicode/utf8"
+
+	"partnersync/store"
+	"partnersync/sync/partnercenter"
+)
+
+// rows are the converted items of a listing. An id that comes again replaces the row it had.
+type rows[R any] struct {
+	all        []R
+	at         map[string]int // position of each key
+	duplicates int
+	altered    int // ids that are stored otherwise than they were received
+}
+
+func (r *rows[R]) add(key string, altered bool, row R) {
+	if altered {
+		r.altered++
+	}
+	if i, ok := r.at[key]; ok {
+		r.duplicates++
+		r.all[i] = row
+		return
+	}
+	if r.at == nil {
+		r.at = map[string]int{}
+	}
+	r.at[key] = len(r.all)
+	r.all = append(r.all, row)
+}
+
+// addBatch converts a device batch.
+func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
+	key, altered := key(b.ID)
+	r.add(key, altered, store.DeviceBatch{
+		BatchID:      key,
+		Status:       text(b.Status),
+		CreatedBy:    text(b.CreatedBy),
+		CreationDate: b.CreationDate,
+		DevicesCount: b.DevicesCount,
+		Extra:        string(b.Extra), // the client has seen to it that jsonb takes it
+	})
+}
+
+// An id is part of a primary key, and PostgreSQL's B-trees take no row beyond 2,704 bytes.
+const (
+	maxKey    = 1000 // bytes
+	keptOfKey = 900
+)
+
+// key returns the id as it is stored, and whether that is not as it was received.
+func key(id string) (key string, altered bool) {
+	key = clean(id)
+	if len(key) > maxKey {
+		sum := sha256.Sum256([]byte(id))
+		cut := keptOfKey
+		for !utf8.RuneStart(key[cut]) {
+			cut--
+		}
+		key = key[:cut] + "…" + hex.EncodeToString(sum[:])
+	}
+	return key, key != id
+}
+
+// clean replaces what PostgreSQL's text cannot hold.
+func clean(s string) string {
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+func text(s *string) *string {
+	if s == nil {
+		return nil
+	}
+	cleaned := clean(*s)
+	return &cleaned
+}

@@ -1,0 +1,117 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"partnersync/store"
+	"partnersync/sync/partnercenter"
+)
+
+// settle makes sure that the run's customers are known: enumerated by this process, or by another replica. given are the
+// customers of a restricted run.
+func (w *pass) settle(ctx context.Context, given []store.Customer) error {
+	for {
+		claim, mine, err := w.Store.ClaimEnumeration(ctx, w.run)
+		switch {
+		case errors.Is(err, store.ErrClaimHeld):
+			if err := wait(ctx, pollEvery); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case !mine:
+			return nil
+		default:
+			err := w.enumerate(ctx, claim, given)
+			if !errors.Is(err, store.ErrClaimLost) {
+				return err
+			}
+			w.log.Warn("enumeration was taken over by another worker")
+		}
+	}
+}
+
+// enumerate finds out who the partner's customers are, and writes it.
+func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, given []store.Customer) error {
+	e := store.Enumeration{ObservedAt: claim.ObservedAt(time.Now())}
+	if given != nil {
+		e.Customers = given // of a restricted run, which removes nobody
+	} else {
+		list := w.partner.enumerate(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		e.Customers = list.customers
+		e.Complete = list.err == nil && !w.restricted
+		e.Guarded = w.partner.Customers == nil
+		e.Requests, e.Retries = list.Requests, list.Retries
+		if !list.SentAt.IsZero() {
+			e.ObservedAt = claim.ObservedAt(list.SentAt)
+		}
+		if list.err != nil {
+			e.Error = list.err.Error()
+		}
+		if !w.restricted {
+			e.Excluded = w.partner.Exclude
+		}
+	}
+	done, err := w.Store.SettleCustomers(ctx, claim, e)
+	if err != nil {
+		return err
+	}
+	if done.Added+done.Removed+done.Held+len(done.Contested) > 0 {
+		w.log.Info("customers enumerated", "customers", len(e.Customers),
+			"added", done.Added, "removed", done.Removed, "held", done.Held, "of_two_partners", len(done.Contested))
+	}
+	return nil
+}
+
+// enumeration is a partner's customers as the configuration or the API has them.
+type enumeration struct {
+	partnercenter.Listing
+	customers []store.Customer
+	err       error // the customers are those found before it
+}
+
+// enumerate returns the customers of the configuration; where it says all, the resellers' customers that the API lists.
+func (p Partner) enumerate(ctx context.Context) *enumeration {
+	e := &enumeration{}
+	seen := map[string]bool{}
+	add := func(c store.Customer) {
+		if !seen[c.ID] && !slices.Contains(p.Exclude, c.ID) {
+			seen[c.ID] = true
+			e.customers = append(e.customers, c)
+		}
+	}
+	if p.Customers != nil {
+		for _, id := range p.Customers {
+			add(store.Customer{ID: id})
+		}
+		return e
+	}
+	for c, err := range p.Client.Customers(ctx, &e.Listing) {
+		if err != nil {
+			e.err = fmt.Errorf("listing the customers of partner %s: %w", p.Name, err)
+			break
+		}
+		// The device APIs concern customers of resellers; the list holds other relationships too.
+		if c.Relationship == nil || !strings.EqualFold(*c.Relationship, "reseller") {
+			continue
+		}
+		id, err := uuid.Parse(c.ID)
+		if err != nil {
+			continue // no tenant id: no request could be made for it
+		}
+		add(store.Customer{
+			ID: id.String(), CompanyName: text(c.CompanyName), Domain: text(c.Domain), Relationship: text(c.Relationship),
+		})
+	}
+	return e
+}

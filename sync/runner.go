@@ -1,0 +1,202 @@
+// Package sync brings what the Partner Center API says of a partner's customers into the database: a pass over all of
+// them, on a schedule or once.
+//
+// The way of the data: a tick opens a run in the [store.Store]; the pass claims customers there; the
+// [partnercenter.Client] lists each one's device batches; they are converted to rows; the store merges them in one
+// transaction a list. Nothing is kept here between passes, so that any number of replicas may run the same
+// configuration.
+//
+//	r := &sync.Runner{Store: s, Partners: partners, RunOnStart: true}
+//	err := r.Run(ctx)                                     // the daemon, until ctx is done
+//	runs, err := r.Once(ctx, sync.Request{Kind: store.Once}) // one pass of each partner
+package sync
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"partnersync/store"
+	"partnersync/sync/partnercenter"
+)
+
+// Partner is one partner, and how its customers are read.
+type Partner struct {
+	Name     string
+	Client   *partnercenter.Client
+	Gate     *partnercenter.Gate // the client's; pauses of other replicas are passed on to it. nil: none are
+	Schedule Schedule
+	// Customers are the ids (lower case) of the customers to read; nil: the API is asked for all of them.
+	Customers   []string
+	Exclude     []string // ids of customers to leave out
+	Concurrency int      // customers read at the same time; 0: 1
+}
+
+// Runner carries out passes.
+type Runner struct {
+	Store      *store.Store
+	Partners   []Partner
+	RunOnStart bool         // the daemon does not wait for the first tick
+	Logger     *slog.Logger // nil: discard
+	// Progress, if set, is told of each partner's pass as its customers are done.
+	Progress func(Progress)
+	// OnRun, if set, is called at the end of each run. Calls for different partners may overlap.
+	OnRun func(store.Run)
+}
+
+// Progress is how far a pass is.
+type Progress struct {
+	Partner     string
+	Done, Total int // customers
+}
+
+func (r *Runner) logger() *slog.Logger {
+	if r.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return r.Logger
+}
+
+// Run is the daemon: it makes a pass of each partner at each tick of its schedule, until ctx is done. It outlives every
+// failure of the API and of the database, and returns nil.
+func (r *Runner) Run(ctx context.Context) error {
+	err := r.untilItWorks(ctx, "waiting for the database", func() error { return r.Store.Heartbeat(ctx) })
+	if err != nil {
+		return nil // stopped while waiting
+	}
+	return r.asWorker(ctx, func(ctx context.Context) error {
+		var g errgroup.Group
+		for _, p := range r.Partners {
+			g.Go(func() error {
+				r.follow(ctx, p)
+				return nil
+			})
+		}
+		return g.Wait()
+	})
+}
+
+// asWorker runs do while heartbeats keep this process on the list of workers, and takes it off afterwards.
+func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) error {
+	for _, p := range r.Partners {
+		r.sharePauses(ctx, p)
+	}
+	beating, stop := context.WithCancel(ctx)
+	var heart errgroup.Group
+	heart.Go(func() error {
+		r.beat(beating)
+		return nil
+	})
+	err := do(ctx)
+	stop()
+	heart.Wait()
+	return errors.Join(err, detached(ctx, r.Store.Leave))
+}
+
+// beat keeps the worker's claims alive.
+func (r *Runner) beat(ctx context.Context) {
+	for wait(ctx, r.Store.Lease()/4) == nil {
+		if err := r.Store.Heartbeat(ctx); err != nil && ctx.Err() == nil {
+			r.logger().Warn("heartbeat failed", "err", err)
+		}
+	}
+}
+
+// sharePauses tells the other replicas when the API makes this one wait.
+func (r *Runner) sharePauses(ctx context.Context, p Partner) {
+	if p.Gate == nil {
+		return
+	}
+	p.Gate.OnPause = func(until time.Time) {
+		r.logger().Warn("the API makes the partner wait", "partner", p.Name, "until", until)
+		pause := func(ctx context.Context) error { return r.Store.Pause(ctx, p.Name, time.Until(until)) }
+		if err := detached(ctx, pause); err != nil {
+			r.logger().Warn("pause not passed on to other replicas", "partner", p.Name, "err", err)
+		}
+	}
+}
+
+// follow makes a pass at each tick of the partner's schedule. Ticks that fall while one goes on are skipped.
+func (r *Runner) follow(ctx context.Context, p Partner) {
+	last := time.Now()
+	if r.RunOnStart {
+		r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
+	}
+	for {
+		now := time.Now()
+		if missed, skipped := p.Schedule.Last(last, now); !missed.IsZero() {
+			r.logger().Warn("ticks skipped while a pass went on", "partner", p.Name, "skipped", skipped+1, "newest", missed)
+		}
+		at := p.Schedule.Next(now)
+		if wait(ctx, time.Until(at)) != nil {
+			return
+		}
+		r.tick(ctx, p, tick{scheduledFor: at, due: at})
+		last = at
+	}
+}
+
+// tick is when a scheduled pass is for, and the newest tick that has come.
+type tick struct{ scheduledFor, due time.Time }
+
+// newestTick returns the newest tick not after now, zero if there was none in the last week.
+func newestTick(s Schedule, now time.Time) time.Time {
+	at, _ := s.Last(now.Add(-7*24*time.Hour), now)
+	return at
+}
+
+// tick makes one scheduled pass. While the database cannot be used it tries again, until the next tick replaces this one.
+func (r *Runner) tick(ctx context.Context, p Partner, t tick) {
+	next, cancel := context.WithDeadline(ctx, p.Schedule.Next(time.Now()))
+	defer cancel()
+	err := r.untilItWorks(next, "pass interrupted, trying again", func() error {
+		_, err := r.pass(ctx, p, store.RunRequest{
+			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.due,
+		}, nil)
+		if errors.Is(err, store.ErrTickDone) {
+			r.logger().Debug("another replica has done this tick", "partner", p.Name, "scheduled_for", t.scheduledFor)
+			return nil
+		}
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		r.logger().Error("pass given up until the next tick", "partner", p.Name, "err", err)
+	}
+}
+
+// untilItWorks calls do until it succeeds or ctx is done, with growing pauses.
+func (r *Runner) untilItWorks(ctx context.Context, message string, do func() error) error {
+	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+		err := do()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		r.logger().Warn(message, "err", err, "again_in", pause)
+		if wait(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+// wait returns nil after d, or the error of ctx if that is done first.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// detached runs what must still be written when ctx is done. There are up to four such steps at the end of a process, and
+// ten seconds for all of them.
+func detached(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	return do(ctx)
+}

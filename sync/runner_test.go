@@ -1,0 +1,211 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"partnersync/store"
+	"partnersync/sync/partnercenter/partnercentertest"
+)
+
+// start runs the daemon until the test ends or stop is called; runs are the runs it has finished.
+func (w *world) start(r *Runner) (runs <-chan store.Run, stop func()) {
+	w.t.Helper()
+	finished := make(chan store.Run, 100)
+	r.OnRun = func(run store.Run) { finished <- run }
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	var g errgroup.Group
+	g.Go(func() error { return r.Run(ctx) })
+	stop = func() {
+		cancel()
+		if err := g.Wait(); err != nil {
+			w.t.Errorf("daemon: %v", err)
+		}
+	}
+	w.t.Cleanup(stop)
+	return finished, stop
+}
+
+func TestRun_firstAtStartAndThenAtEachTick(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.put(w.customers(1)[0], "b", "queued")
+	var err error
+	w.partner.Schedule, err = ParseSchedule("@every 1s", time.UTC)
+	w.ok(err)
+	r := w.runner()
+	r.RunOnStart = true
+	runs, stop := w.start(r)
+	for i := range 3 {
+		run := <-runs
+		if run.State != store.Complete || run.Kind != store.Scheduled {
+			t.Errorf("run %d: %+v", i+1, run)
+		}
+		if aligned := run.ScheduledFor.Equal(run.ScheduledFor.Truncate(time.Second)); aligned != (i > 0) {
+			t.Errorf("run %d is scheduled for %s: all but the one at the start are for whole seconds", i+1, run.ScheduledFor)
+		}
+	}
+	stop()
+	w.want("0", "count(*)) FROM partnersync.workers")
+}
+
+func TestRun_withoutRunOnStartWaitsForTheFirstTick(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(1)
+	var err error
+	w.partner.Schedule, err = ParseSchedule("@every 1s", time.UTC)
+	w.ok(err)
+	runs, _ := w.start(w.runner())
+	if run := <-runs; !run.ScheduledFor.Equal(run.ScheduledFor.Truncate(time.Second)) {
+		t.Errorf("the first run is scheduled for %s, which is no tick", run.ScheduledFor)
+	}
+}
+
+func TestRun_stoppedPassIsAbandonedAndItsClaimsAreLetGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(3)
+	hit := make(chan struct{}, 10)
+	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Hang: true, Before: func() { hit <- struct{}{} }})
+	r := w.runner()
+	r.RunOnStart = true
+	_, stop := w.start(r)
+	<-hit
+	stop()
+	w.want("abandoned|t", "state, finished_at IS NOT NULL) FROM partner_center.sync_runs")
+	w.want("0", "count(owner)) FROM partnersync.customer_state")
+}
+
+func TestRun_replicasShareOnePass(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	ids := w.customers(250)
+	for _, id := range ids {
+		w.put(id, "b", "finished")
+	}
+	first, second := w.runner(), w.runner()
+	second.Store = store.New(w.pool, store.Options{Version: "test"})
+	first.RunOnStart, second.RunOnStart = true, true
+	// The first replica's requests wait until the second one has asked too.
+	both, asked := make(chan struct{}), make(chan struct{}, len(ids))
+	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 5, Before: func() { asked <- struct{}{}; <-both }})
+	runs, _ := w.start(first)
+	for range 4 { // the first replica's concurrency
+		<-asked
+	}
+	w.start(second)
+	<-asked
+	close(both)
+	if run := <-runs; run.State != store.Complete || run.CustomersOK != len(ids) || run.Inserted != int64(len(ids)) {
+		t.Errorf("run: %+v", run)
+	}
+	for id, n := range w.listings() {
+		if n != 1 {
+			t.Errorf("customer %s was read %d times", id, n)
+		}
+	}
+	w.want("1|2", "(SELECT count(*) FROM partnersync.runs), (SELECT count(*) FROM partnersync.run_workers))")
+}
+
+func TestPass_pauseOfOneReplicaHoldsTheOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(1)
+	w.once()
+	w.ok(w.store.Pause(t.Context(), "contoso", time.Hour))
+	p := &pass{Runner: w.runner(), partner: w.partner}
+	w.ok(p.heedPause(t.Context()))
+	if until := w.partner.Gate.PausedUntil(); time.Until(until) < 50*time.Minute {
+		t.Errorf("paused until %s, want about an hour", until)
+	}
+}
+
+func TestBackfill_resumesWhereItWasInterrupted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	ids := w.customers(8)
+	for _, id := range ids {
+		w.put(id, "b", "finished")
+	}
+	w.once()
+	w.partner.Concurrency = 1
+	// The fifth customer hangs until the backfill is stopped.
+	hit := make(chan struct{})
+	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Skip: 4, Hang: true, Before: func() { close(hit) }, Times: 1})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { <-hit; stop() }()
+	runs, err := w.runner().Once(ctx, Request{Kind: store.Backfill})
+	if !errors.Is(err, context.Canceled) || runs[0].State != store.Abandoned || runs[0].CustomersOK != 4 {
+		t.Fatalf("interrupted backfill: %+v, %v", runs, err)
+	}
+	remove()
+	before := w.listings()
+	resumed, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill})
+	w.ok(err)
+	if run := resumed[0]; run.ID != runs[0].ID || run.State != store.Complete || run.CustomersOK != 8 || run.Unchanged != 8 {
+		t.Errorf("resumed backfill: %+v", run)
+	}
+	for i, id := range ids {
+		if again := w.listings()[id] - before[id]; (again == 1) != (i >= 4) {
+			t.Errorf("customer %d was read %d times by the resumed backfill", i+1, again)
+		}
+	}
+	anew, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill})
+	w.ok(err)
+	if anew[0].ID == runs[0].ID {
+		t.Error("a finished backfill was resumed")
+	}
+}
+
+func TestBackfill_restartBeginsAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(2)
+	ctx, stop := context.WithCancel(t.Context())
+	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Hang: true, Times: 2, Before: stop})
+	runs, _ := w.runner().Once(ctx, Request{Kind: store.Backfill})
+	w.api.ClearFaults()
+	anew, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill, Restart: true})
+	w.ok(err)
+	if len(runs) != 1 || anew[0].ID == runs[0].ID || anew[0].State != store.Complete {
+		t.Errorf("first %+v, then %+v", runs, anew)
+	}
+}
+
+func TestOnce_restrictedPassMarksNobodyRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	ids := w.customers(3)
+	w.once()
+	w.api.RemoveCustomer(ids[0])
+	late := "00000000-0000-4000-8000-0000000000ff"
+	w.api.AddCustomer(partnercentertest.Customer{ID: late, CompanyName: "Newcomer"})
+	before := w.listings()
+	for _, q := range []Request{
+		{Kind: store.Once, Customers: ids[1:2]},
+		{Kind: store.Once, Customers: []string{late}},
+		{Kind: store.Once, Partners: []string{"contoso"}},
+	} {
+		if _, err := w.runner().Once(t.Context(), q); err != nil {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+	if n := w.listings()[ids[1]] - before[ids[1]]; n != 2 {
+		t.Errorf("the customer named was read %d times in three passes, want 2", n)
+	}
+	w.want("0", "count(removed_at)) FROM partner_center.customers")
+	w.want("1|1\n4|3", "customers_total, customers_ok) FROM partner_center.sync_runs WHERE run_id IN (3, 4) ORDER BY run_id")
+	w.want("Newcomer", "company_name) FROM partner_center.customers WHERE customer_id = $1::uuid", late)
+	for _, q := range []Request{{Kind: store.Once, Customers: []string{alpha}}, {Kind: store.Once, Partners: []string{"nobody"}}} {
+		_, err := w.runner().Once(t.Context(), q)
+		if !errors.Is(err, ErrUnknownCustomer) && !errors.Is(err, ErrUnknownPartner) {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+	w.want("4", "count(*)) FROM partnersync.runs")
+}
