@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -207,7 +208,8 @@ func createSchema(ctx context.Context, pool *pgxpool.Pool) error {
 }
 
 func withProvider(pool *pgxpool.Pool, do func(*goose.Provider) error) error {
-	db := stdlib.OpenDBFromPool(pool)
+	// Connections of its own: goose uses several at a time, and the pool may have a single one.
+	db := stdlib.OpenDB(*pool.Config().ConnConfig)
 	defer db.Close()
 	provider, err := newProvider(db)
 	if err != nil {
@@ -217,7 +219,10 @@ func withProvider(pool *pgxpool.Pool, do func(*goose.Provider) error) error {
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {
-	locker, err := lock.NewPostgresTableLocker(lock.WithTableName(lockTable))
+	locker, err := lock.NewPostgresTableLocker(
+		lock.WithTableName(lockTable),
+		lock.WithTableLockTimeout(time.Second, 300), // tries, so that replicas wait for five minutes at most
+	)
 	if err != nil {
 		return nil, err
 	}

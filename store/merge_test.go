@@ -83,10 +83,9 @@ func TestMerge_whatOpensAVersion(t *testing.T) {
 		{"extra", func(b *DeviceBatch) { b.Extra = `{"a": 2}` }, false},
 		{"extra gone", func(b *DeviceBatch) { b.Extra = "" }, false},
 	}
+	w := newWorld(t)
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
+		w.run(test.name, func(t *testing.T) {
 			w.pass(minute(1), complete("1"), known)
 			changed := known
 			test.change(&changed)
@@ -98,8 +97,8 @@ func TestMerge_whatOpensAVersion(t *testing.T) {
 			if done != want {
 				t.Errorf("merge: %+v, want %+v", done, want)
 			}
-			w.want(versions, "count(*)) FROM partner_center.device_batch_history")
-			w.want(object(changed.Extra), "extra) FROM partner_center.device_batches")
+			w.want(versions, "count(*)) FROM partner_center.device_batch_history WHERE customer_id = $1", w.customer)
+			w.want(object(changed.Extra), "extra) FROM partner_center.device_batches WHERE customer_id = $1", w.customer)
 		})
 	}
 }

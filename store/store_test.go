@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -27,10 +28,12 @@ const (
 // world is a database with one worker that makes passes over the partner contoso.
 type world struct {
 	*Store
-	t    *testing.T
-	url  string
-	pool *pgxpool.Pool
-	tick time.Time
+	t        *testing.T
+	url      string
+	pool     *pgxpool.Pool
+	tick     time.Time
+	customer string // whom pass is about
+	cases    int    // run so far
 }
 
 // newWorld returns a world over a database of the test's own.
@@ -46,10 +49,28 @@ func worldOver(t *testing.T, url string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	w := &world{Store: New(pool, Options{Version: "test"}), t: t, url: url, pool: pool, tick: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	w := &world{
+		Store: New(pool, Options{Version: "test"}), t: t, url: url, pool: pool, customer: alpha,
+		tick: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+	}
 	w.ok(w.Heartbeat(t.Context()))
 	return w
 }
+
+// run runs a case of a table in this world, with a customer of its own: a database for each would take longer.
+func (w *world) run(name string, do func(t *testing.T)) {
+	w.t.Helper()
+	w.t.Run(name, func(t *testing.T) {
+		outer := *w
+		defer func() { w.t, w.customer = outer.t, outer.customer }()
+		w.t, w.customer = t, customerID(w.cases)
+		w.cases++
+		do(t)
+	})
+}
+
+// customerID returns the n-th of many ids, in their order.
+func customerID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 // withParameter returns the URL of a database with one more parameter.
 func withParameter(t *testing.T, database, name, value string) string {
@@ -127,10 +148,10 @@ func (w *world) claim(run Run) Claim {
 	return claims[0]
 }
 
-// pass makes a whole pass over alpha: the listing of its batches is merged as observed at the given time.
+// pass makes a whole pass over the world's customer: the listing of its batches is merged as observed at the given time.
 func (w *world) pass(at time.Time, l Listing, rows ...DeviceBatch) Outcome {
 	w.t.Helper()
-	run := w.begin(Scheduled, alpha)
+	run := w.begin(Scheduled, w.customer)
 	claim := w.claim(run)
 	l.ObservedAt = at
 	done, err := w.MergeDeviceBatches(w.t.Context(), claim, l, rows)
@@ -232,4 +253,39 @@ func TestOpenPool_errorDoesNotHoldThePassword(t *testing.T) {
 			t.Errorf("the error shows the password: %v", err)
 		}
 	}
+}
+
+func TestWrite_limitsItsTransactionOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const limits = `SELECT current_setting('idle_in_transaction_session_timeout') || ' ' || current_setting('statement_timeout')`
+	outside := w.lines("x) FROM (" + limits + ") AS l (x)")
+	var inside string
+	s := New(w.pool, Options{Lease: 2 * time.Second})
+	w.ok(s.write(t.Context(), func(tx pgx.Tx) error { return tx.QueryRow(t.Context(), limits).Scan(&inside) }))
+	if inside != "666ms 5min" {
+		t.Errorf("limits of a writing transaction: %s, want a third of the lease and 5min", inside)
+	}
+	w.want(outside, "x) FROM ("+limits+") AS l (x)")
+}
+
+// A replica that is frozen in a transaction holds the customer's row: PostgreSQL ends the transaction for it.
+func TestWrite_frozenHolderLetsGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Scheduled, alpha)
+	stale := w.claim(run)
+	frozen := New(w.pool, Options{Lease: 30 * time.Millisecond})
+	err := frozen.write(t.Context(), func(tx pgx.Tx) error {
+		w.ok(fence(t.Context(), tx, stale))
+		w.die()
+		// Waits for the frozen transaction's end.
+		w.exec("UPDATE partnersync.customer_state SET lease_epoch = lease_epoch + 1 WHERE customer_id = $1", alpha)
+		_, err := tx.Exec(t.Context(), "UPDATE partner_center.customers SET domain = 'late'")
+		return err
+	})
+	if err == nil {
+		t.Error("the transaction of a frozen worker was committed")
+	}
+	w.want("2||", "s.lease_epoch, coalesce(c.domain, ''), '') FROM partnersync.customer_state s JOIN partner_center.customers c USING (customer_id)")
 }

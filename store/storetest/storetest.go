@@ -38,14 +38,17 @@ var errNoMain = errors.New("there is no server: add func TestMain(m *testing.M) 
 var shared *cluster
 
 // Main runs the tests of a package and exits with their result. Call it from TestMain, and nothing after it.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has more to do: it returns the result, to exit with.
+func Run(m *testing.M) (code int) {
 	shared = newCluster(os.Getenv(serverVariable))
-	code := m.Run()
+	code = m.Run()
 	if err := shared.close(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "storetest:", err)
 		code = max(code, 1)
 	}
-	os.Exit(code)
+	return code
 }
 
 // New returns a database with all migrations applied. It is dropped when the test ends.

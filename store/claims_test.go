@@ -1,0 +1,279 @@
+package store
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+)
+
+func customerIDs(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = customerID(i)
+	}
+	return ids
+}
+
+func TestClaimCustomers_inOrderUpToTheLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := customerIDs(5)
+	backwards := slices.Clone(ids)
+	slices.Reverse(backwards)
+	run := w.begin(Scheduled, backwards...)
+	after := ""
+	for _, want := range [][]string{ids[:2], ids[2:4], ids[4:], {}} {
+		claims, err := w.ClaimCustomers(t.Context(), run, after, 2)
+		w.ok(err)
+		if diff := cmp.Diff(want, claimed(claims)); diff != "" {
+			t.Errorf("claimed after %q: (-want +got)\n%s", after, diff)
+		}
+		for _, c := range claims {
+			if after = c.CustomerID; c.Epoch != 1 || c.Run.ID != run.ID {
+				t.Errorf("claim %+v, want epoch 1 of run %d", c, run.ID)
+			}
+		}
+	}
+}
+
+func TestClaimCustomers_afterSkipsThoseBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := customerIDs(3)
+	run := w.begin(Scheduled, ids...)
+	claims, err := w.ClaimCustomers(t.Context(), run, ids[0], 100)
+	w.ok(err)
+	if diff := cmp.Diff(ids[1:], claimed(claims)); diff != "" {
+		t.Errorf("claimed: (-want +got)\n%s", diff)
+	}
+}
+
+func TestClaimCustomers_doneGoneAndForeignCustomersAreNotDue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := customerIDs(4)
+	run := w.begin(Scheduled, ids...)
+	w.record(run, Result{Claim: w.claim(run), Failure: &Failure{Code: "http_500"}})
+	w.exec("UPDATE partnersync.customer_state SET active = false WHERE customer_id = $1", ids[1])
+	w.exec("UPDATE partnersync.customer_state SET partner = 'fabrikam' WHERE customer_id = $1", ids[2])
+	if diff := cmp.Diff(ids[3:], claimed(w.claims(run))); diff != "" {
+		t.Errorf("claimed: (-want +got)\n%s", diff)
+	}
+}
+
+func TestClaimCustomers_lockedOnesArePassedOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Scheduled, alpha, beta, gamma)
+	tx, err := w.pool.Begin(t.Context())
+	w.ok(err)
+	defer tx.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), "SELECT 1 FROM partnersync.customer_state WHERE customer_id = $1 FOR UPDATE", beta)
+	w.ok(err)
+	if diff := cmp.Diff([]string{alpha, gamma}, claimed(w.claims(run))); diff != "" {
+		t.Errorf("claimed: (-want +got)\n%s", diff)
+	}
+}
+
+func TestClaimCustomers_workersAtTheSameTimeShareThem(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := customerIDs(60)
+	run := w.begin(Scheduled, ids...)
+	all := make([][]string, 4)
+	var g errgroup.Group
+	for i := range all {
+		other := w.another()
+		g.Go(func() error {
+			for {
+				claims, err := other.ClaimCustomers(t.Context(), run, "", 7)
+				if err != nil {
+					return err
+				}
+				// An empty answer can also mean that the others had locked what was left.
+				if len(claims) == 0 {
+					return nil
+				}
+				all[i] = append(all[i], claimed(claims)...)
+			}
+		})
+	}
+	w.ok(g.Wait())
+	got := append(slices.Concat(all...), claimed(w.claims(run))...)
+	slices.Sort(got)
+	if diff := cmp.Diff(ids, got); diff != "" {
+		t.Errorf("claimed by all together: (-want +got)\n%s", diff)
+	}
+}
+
+func TestClaimCustomers_takesOverFromTheDeadOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Scheduled, alpha)
+	w.claim(run)
+	other := w.another()
+	if got := claimed(other.claims(run)); len(got) > 0 {
+		t.Errorf("claimed %v from a live worker", got)
+	}
+	if got := claimed(w.claims(run)); len(got) > 0 {
+		t.Errorf("claimed %v, which this worker has claimed already", got)
+	}
+	w.die()
+	if got := other.claim(run); got.CustomerID != alpha || got.Epoch != 2 {
+		t.Errorf("claimed %+v from a dead worker, want epoch 2", got)
+	}
+	w.ok(w.Heartbeat(t.Context()))
+	if got := claimed(w.claims(run)); len(got) > 0 {
+		t.Errorf("the dead worker woke and claimed %v back", got)
+	}
+	w.ok(other.Leave(t.Context()))
+	if got := w.claim(run); got.Epoch != 3 {
+		t.Errorf("claimed %+v after the other worker left, want epoch 3", got)
+	}
+}
+
+func TestClaimCustomers_restrictedRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.begin(Scheduled, alpha, beta, gamma)
+	ask := RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: w.tick, Customers: []string{gamma, alpha}, Filter: "x"}
+	run := w.open(ask).Run
+	if diff := cmp.Diff([]string{alpha, gamma}, claimed(w.claims(run))); diff != "" {
+		t.Errorf("claimed: (-want +got)\n%s", diff)
+	}
+}
+
+func TestClaimCustomers_kindsDoNotBlockEachOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	// The runs of later kinds are opened first: what the run of one kind has done is to be done by the others.
+	runs := []Run{w.begin(Backfill, alpha), w.begin(Once, alpha), w.begin(Scheduled, alpha)}
+	for i := range runs {
+		run := runs[len(runs)-1-i]
+		w.record(run, Result{Claim: w.claim(run)})
+		if got := claimed(w.claims(run)); len(got) > 0 {
+			t.Errorf("the %s run claimed %v twice", run.Kind, got)
+		}
+		if got := w.finish(run); got.State != Complete {
+			t.Errorf("the %s run is %s, want complete", run.Kind, got.State)
+		}
+	}
+	w.want("3|2|1", "scheduled_run, once_run, backfill_run) FROM partnersync.customer_state")
+}
+
+func TestClaimCustomers_digestOfTheBatchList(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		listing Listing
+		want    string
+	}{
+		{"complete", complete("d1"), "d1"},
+		{"complete without a digest", Listing{Complete: true}, ""},
+		{"incomplete", Listing{Digest: []byte("d1")}, ""},
+	}
+	w := newWorld(t)
+	for _, test := range tests {
+		w.run(test.name, func(t *testing.T) {
+			w.pass(minute(1), complete("d0"), batch("b", "queued"))
+			w.pass(minute(2), test.listing, batch("b", "queued"))
+			if c := w.claim(w.begin(Once, w.customer)); string(c.BatchesDigest) != test.want {
+				t.Errorf("digest %q, want %q", c.BatchesDigest, test.want)
+			}
+		})
+	}
+}
+
+func TestClaim_clockIsNotAheadOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var before, after time.Time
+	const now = "SELECT clock_timestamp()"
+	w.ok(w.pool.QueryRow(t.Context(), now).Scan(&before))
+	c := w.claim(w.begin(Scheduled, alpha))
+	observed := c.ObservedAt(time.Now())
+	w.ok(w.pool.QueryRow(t.Context(), now).Scan(&after))
+	if observed.Before(before) || observed.After(after) {
+		t.Errorf("observed at %s, want it from %s to %s", observed, before, after)
+	}
+}
+
+func TestClock_at(t *testing.T) {
+	t.Parallel()
+	local := time.Now()
+	zone := time.FixedZone("far away", 5*60*60)
+	c := clock{database: time.Date(2020, 2, 3, 4, 5, 6, 7000, zone), local: local}
+	for _, test := range []struct {
+		sent time.Duration // after the claim
+		want time.Time
+	}{
+		{0, time.Date(2020, 2, 2, 23, 5, 6, 7000, time.UTC)},
+		{time.Hour + 1999*time.Nanosecond, time.Date(2020, 2, 3, 0, 5, 6, 8000, time.UTC)},
+		{-time.Second, time.Date(2020, 2, 2, 23, 5, 5, 7000, time.UTC)},
+	} {
+		if got := c.at(local.Add(test.sent)); got != test.want {
+			t.Errorf("%s after the claim: %s, want %s", test.sent, got, test.want)
+		}
+	}
+}
+
+func TestClaimEnumeration_oneAtATimeAndOnceARun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.open(scheduled(1, 1)).Run
+	other := w.another()
+	first, mine, err := w.ClaimEnumeration(t.Context(), run)
+	w.ok(err)
+	if !mine || first.Epoch != 1 || first.Run.ID != run.ID {
+		t.Errorf("claimed %+v, %t, want epoch 1", first, mine)
+	}
+	if _, _, err := other.ClaimEnumeration(t.Context(), run); !errors.Is(err, ErrClaimHeld) {
+		t.Errorf("claim while another worker is at it: %v, want ErrClaimHeld", err)
+	}
+	if again, mine, err := w.ClaimEnumeration(t.Context(), run); err != nil || !mine || again.Epoch != 2 {
+		t.Errorf("claimed by the same worker again: %+v, %t, %v, want epoch 2", again, mine, err)
+	}
+	w.die()
+	last, mine, err := other.ClaimEnumeration(t.Context(), run)
+	w.ok(err)
+	if !mine || last.Epoch != 3 {
+		t.Errorf("claimed from a dead worker: %+v, %t, want epoch 3", last, mine)
+	}
+	_, err = other.SettleCustomers(t.Context(), last, Enumeration{ObservedAt: last.ObservedAt(time.Now())})
+	w.ok(err)
+	if _, mine, err := other.ClaimEnumeration(t.Context(), run); err != nil || mine {
+		t.Errorf("claim after the run's customers were settled: %t, %v, want none needed", mine, err)
+	}
+}
+
+func TestPause_isKeptForAllReplicasAndNeverShortened(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.open(scheduled(1, 1))
+	left := func(partner string) time.Duration {
+		t.Helper()
+		d, err := w.another().PauseOf(t.Context(), partner)
+		w.ok(err)
+		return d
+	}
+	for _, partner := range []string{"contoso", "unknown"} {
+		if d := left(partner); d != 0 {
+			t.Errorf("partner %s is paused for %s, want 0", partner, d)
+		}
+	}
+	w.ok(w.Pause(t.Context(), "contoso", 24*time.Hour))
+	until := w.lines("paused_until) FROM partnersync.partner_state")
+	if d := left("contoso"); d <= 0 || d > 24*time.Hour {
+		t.Errorf("paused for %s, want up to a day", d)
+	}
+	w.ok(w.Pause(t.Context(), "contoso", time.Minute))
+	w.want(until, "paused_until) FROM partnersync.partner_state")
+	w.exec("UPDATE partnersync.partner_state SET paused_until = clock_timestamp() - interval '1 second'")
+	if d := left("contoso"); d != 0 {
+		t.Errorf("paused for %s after the pause, want 0", d)
+	}
+}

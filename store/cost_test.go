@@ -1,0 +1,104 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+
+	"partnersync/migrations"
+	"partnersync/store/localpg"
+)
+
+// TestUnchangedPass_costsNoWrite measures on a server of its own, where nobody else writes to the log.
+func TestUnchangedPass_costsNoWrite(t *testing.T) {
+	t.Parallel()
+	const nCustomers, nBatches = 50, 2000
+	// One connection, so that its statistics are all there are.
+	w := worldOver(t, withParameter(t, ownServer(t), "pool_max_conns", "1"))
+	rows := make([]DeviceBatch, nBatches)
+	for i := range rows {
+		rows[i] = batch(fmt.Sprintf("batch %d", i), "finished")
+	}
+	ids := customerIDs(nCustomers)
+	load := w.begin(Scheduled, ids...)
+	for _, c := range w.claims(load) {
+		l := complete("digest of " + c.CustomerID)
+		l.ObservedAt = minute(1)
+		done, err := w.MergeDeviceBatches(t.Context(), c, l, rows)
+		if w.ok(err); done.Inserted != nBatches {
+			t.Fatalf("loaded %+v, want %d new rows", done, nBatches)
+		}
+		w.record(load, Result{Claim: c})
+	}
+	w.finish(load)
+
+	run := w.begin(Scheduled, ids...)
+	writesBefore, position := w.writes(), w.logPosition()
+	claims := w.claims(run)
+	results := make([]Result, len(claims))
+	for i, c := range claims {
+		if string(c.BatchesDigest) != "digest of "+c.CustomerID {
+			t.Fatalf("claim %+v, want the list's digest", c)
+		}
+		results[i] = Result{Claim: c, Confirmed: []Confirmation{{Resource: DeviceBatches, ObservedAt: minute(2)}}, Requests: 1}
+	}
+	w.record(run, results...)
+	bytes := (w.logPosition() - position) / nCustomers
+	if got := w.finish(run); got.State != Complete || got.Unchanged != nCustomers*nBatches {
+		t.Errorf("run %+v, want it complete with %d unchanged rows", got, nCustomers*nBatches)
+	}
+	if got := w.writes() - writesBefore; got != 0 {
+		t.Errorf("%d rows of partner_center were written, want 0", got)
+	}
+	t.Logf("%d bytes of write-ahead log a customer", bytes)
+	if bytes >= 1000 {
+		t.Errorf("%d bytes of write-ahead log a customer, want fewer than 1000", bytes)
+	}
+	// The same rows under another digest are compared, and still not written.
+	done, err := w.MergeDeviceBatches(t.Context(), w.claim(w.begin(Scheduled, ids...)), complete("another"), rows)
+	if w.ok(err); done != (Outcome{Unchanged: nBatches}) {
+		t.Errorf("merged %+v, want %d unchanged rows", done, nBatches)
+	}
+	if got := w.writes() - writesBefore; got != 0 {
+		t.Errorf("%d rows of partner_center were written by a merge without a difference, want 0", got)
+	}
+}
+
+// ownServer returns the URL of a migrated database on a server where nothing else runs.
+func ownServer(t *testing.T) string {
+	t.Helper()
+	server, err := localpg.Start(t.Context(), localpg.Config{Settings: map[string]string{"fsync": "off", "autovacuum": "off"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	url := server.URL("postgres")
+	pool, err := OpenPool(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := migrations.Up(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// writes returns how many rows of partner_center this connection has written so far.
+func (w *world) writes() (n int) {
+	w.t.Helper()
+	w.exec("SELECT pg_stat_force_next_flush()") // takes effect when the statement is over
+	w.ok(w.pool.QueryRow(w.t.Context(),
+		"SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname = 'partner_center'").Scan(&n))
+	return n
+}
+
+// logPosition returns how many bytes the write-ahead log has had so far.
+func (w *world) logPosition() (bytes int) {
+	w.t.Helper()
+	w.ok(w.pool.QueryRow(w.t.Context(), "SELECT pg_current_wal_insert_lsn() - '0/0'").Scan(&bytes))
+	return bytes
+}

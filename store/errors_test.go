@@ -1,0 +1,77 @@
+package store
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"partnersync/store/storetest"
+)
+
+// On a database without the schema every statement fails.
+func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := New(storetest.Empty(t).Pool, Options{})
+	run := Run{ID: 7, Partner: "contoso", Kind: Once}
+	c := Claim{Run: run, CustomerID: alpha}
+	tests := []struct {
+		want string
+		do   func() error
+	}{
+		{"writing the heartbeat: ", func() error { return s.Heartbeat(ctx) }},
+		{"taking the worker off the list: ", func() error { return s.Leave(ctx) }},
+		{"opening a once run of partner contoso: ", func() error {
+			_, err := s.OpenRun(ctx, RunRequest{Partner: "contoso", Kind: Once})
+			return err
+		}},
+		{"reading run 7: ", func() error { _, err := s.ReadRun(ctx, run); return err }},
+		{"finishing run 7 of partner contoso: ", func() error { _, err := s.FinishRun(ctx, run); return err }},
+		{"leaving run 7 of partner contoso: ", func() error { return s.LeaveRun(ctx, run) }},
+		{"claiming the enumeration of partner contoso: ", func() error { _, _, err := s.ClaimEnumeration(ctx, run); return err }},
+		{"writing the customers of partner contoso: ", func() error {
+			_, err := s.SettleCustomers(ctx, EnumerationClaim{Run: run}, Enumeration{})
+			return err
+		}},
+		{"claiming customers of partner contoso: ", func() error { _, err := s.ClaimCustomers(ctx, run, "", 1); return err }},
+		{"merging the device_batches of customer " + alpha + ": ", func() error {
+			_, err := s.MergeDeviceBatches(ctx, c, Listing{}, nil)
+			return err
+		}},
+		{"recording the results of 1 customers of partner contoso: ", func() error {
+			_, err := s.RecordResults(ctx, run, []Result{{Claim: c}})
+			return err
+		}},
+		{"pausing partner contoso: ", func() error { return s.Pause(ctx, "contoso", time.Second) }},
+		{"reading the pause of partner contoso: ", func() error { _, err := s.PauseOf(ctx, "contoso"); return err }},
+		{"comparing the device_batches of customer nobody: ", func() error {
+			// The table alone is not enough.
+			if _, err := s.pool.Exec(ctx, "CREATE SCHEMA partner_center; CREATE TABLE partner_center.device_batches ()"); err != nil {
+				return err
+			}
+			_, err := s.CompareDeviceBatches(ctx, "nobody", Listing{}, nil)
+			return err
+		}},
+	}
+	for _, test := range tests {
+		if err := test.do(); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("got %v, want an error that begins with %q", err, test.want)
+		}
+	}
+}
+
+func TestStore_closedPoolIsAnError(t *testing.T) {
+	t.Parallel()
+	s := New(storetest.New(t).Pool, Options{})
+	s.pool.Close()
+	ctx := t.Context()
+	for _, do := range []func() error{
+		func() error { _, err := s.KnownCustomers(ctx, "contoso"); return err },
+		func() error { _, err := s.PartnerOf(ctx, alpha); return err },
+		func() error { _, err := s.FailingCustomers(ctx, "contoso"); return err },
+	} {
+		if err := do(); err == nil {
+			t.Error("a query over a closed pool succeeded; only a missing schema counts as empty")
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package store
+
+import (
+	"testing"
+	"time"
+)
+
+func TestHeartbeat_neverGoesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.want("test|t|t|t", `version, host <> '', heartbeat_at >= started_at, worker_id = $1::uuid) FROM partnersync.workers`, w.Worker())
+	w.exec("UPDATE partnersync.workers SET heartbeat_at = '2999-01-01Z'") // the clock went back since
+	w.ok(w.Heartbeat(t.Context()))
+	w.want("t", "heartbeat_at = '2999-01-01Z') FROM partnersync.workers")
+}
+
+func TestLeave_forgetsThisWorkerAndThoseLongDead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	live, dead, longDead := w.another(), w.another(), w.another()
+	age := func(worker *world, leases int) {
+		w.exec("UPDATE partnersync.workers SET heartbeat_at = heartbeat_at - $1::interval WHERE worker_id = $2::uuid",
+			time.Duration(leases)*worker.Lease(), worker.Worker())
+	}
+	age(dead, 9)
+	age(longDead, 11)
+	w.ok(w.Leave(t.Context()))
+	w.want("2|2", "count(*), count(*) FILTER (WHERE worker_id IN ($1::uuid, $2::uuid))) FROM partnersync.workers", live.Worker(), dead.Worker())
+	w.ok(w.Leave(t.Context()))
+}
+
+func TestNew_zeroOptions(t *testing.T) {
+	t.Parallel()
+	first, second := New(nil, Options{}), New(nil, Options{Lease: 2 * time.Second})
+	if first.Lease() != DefaultLease || second.Lease() != 2*time.Second {
+		t.Errorf("leases %s and %s, want %s and 2s", first.Lease(), second.Lease(), DefaultLease)
+	}
+	if first.Worker() == second.Worker() {
+		t.Error("two workers have the same id")
+	}
+}
