@@ -1,5 +1,5 @@
-// Package partnercenter reads a Microsoft partner's customers and their device batches from the Partner Center REST
-// API.
+// Package partnercenter reads a Microsoft partner's customers, and their device batches, devices and configuration
+// policies, from the Partner Center REST API.
 //
 //	cloud, _ := partnercenter.CloudNamed("global")
 //	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
@@ -90,8 +90,26 @@ func (c *Client) Customers(ctx context.Context, l *Listing) iter.Seq2[Customer, 
 // DeviceBatches lists a customer's device batches, by the API documentation's "Get the list of device batches for the
 // specified customer". customerID is the customer's id as received; l may be nil.
 func (c *Client) DeviceBatches(ctx context.Context, customerID string, l *Listing) iter.Seq2[DeviceBatch, error] {
-	return list(ctx, c, l, "/v1/customers/"+url.PathEscape(customerID)+"/deviceBatches", decodeDeviceBatch)
+	return list(ctx, c, l, ofCustomer(customerID)+"/deviceBatches", decodeDeviceBatch)
 }
+
+// Devices lists the devices of one of a customer's batches, by the API documentation's "Get a list of devices for the
+// specified batch and customer": 100 a page. customerID and batchID are the ids as received; l may be nil.
+func (c *Client) Devices(ctx context.Context, customerID, batchID string, l *Listing) iter.Seq2[Device, error] {
+	path := ofCustomer(customerID) + "/deviceBatches/" + url.PathEscape(batchID) + "/devices"
+	return list(ctx, c, l, path, decodeDevice)
+}
+
+// ConfigurationPolicies lists a customer's configuration policies, by the API documentation's "Get a list of a
+// customer's policies". customerID is the customer's id as received; l may be nil.
+func (c *Client) ConfigurationPolicies(
+	ctx context.Context, customerID string, l *Listing,
+) iter.Seq2[ConfigurationPolicy, error] {
+	return list(ctx, c, l, ofCustomer(customerID)+"/policies", decodeConfigurationPolicy)
+}
+
+// ofCustomer returns the path of what is a customer's.
+func ofCustomer(id string) string { return "/v1/customers/" + url.PathEscape(id) }
 
 // parseBase reads the URL of a server, perhaps with a path prefix, without what may follow it.
 func parseBase(s string) (*url.URL, error) {

@@ -24,13 +24,7 @@ func TestDeviceBatches_readsTheDocumentedResponse(t *testing.T) {
 	}
 	a := newAPI(t, reply(200, documentedBatches, "MS-RequestId: 7b3e2e00"))
 	var l Listing
-	var got []DeviceBatch
-	for b, err := range a.client(t).DeviceBatches(t.Context(), testCustomer, &l) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, b)
-	}
+	got := readAll(t, a.client(t).DeviceBatches(t.Context(), testCustomer, &l))
 	want := []DeviceBatch{{
 		ID: "Test batch", Status: new("finished"), DevicesCount: new(int32(5)),
 		CreationDate: new(time.Date(2017, 7, 25, 1, 51, 0, 0, time.UTC)),
@@ -52,13 +46,7 @@ func TestCustomers_asksForPagesOf500(t *testing.T) {
 	a := newAPI(t, reply(200, `{"totalCount":2,"items":[
 		{"id":"B44BB1FB","companyProfile":{"tenantId":"x","domain":"d","companyName":"n"},"relationshipToPartner":"reseller"},
 		{"id":"45c44870","companyProfile":null}]}`))
-	var got []Customer
-	for c, err := range a.client(t).Customers(t.Context(), nil) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, c)
-	}
+	got := readAll(t, a.client(t).Customers(t.Context(), nil))
 	want := []Customer{
 		{ID: "B44BB1FB", CompanyName: new("n"), Domain: new("d"), Relationship: new("reseller")},
 		{ID: "45c44870"},

@@ -23,14 +23,7 @@ func TestCustomer_keepsWhatFits(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var l Listing
-			var got []Customer
-			for c, err := range decodePage(&l, []byte(`[{"id":"X"`+tt.members+`}, {"companyProfile":{}}]`), words{}, decodeCustomer) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				got = append(got, c)
-			}
+			got, l := decodeAll(t, `[{"id":"X"`+tt.members+`}, {"companyProfile":{}}]`, decodeCustomer)
 			tt.want.ID = "X"
 			if d := cmp.Diff([]Customer{tt.want}, got); d != "" {
 				t.Error(d)

@@ -1,6 +1,9 @@
 package partnercenter
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // DeviceBatch is a set of devices that the partner has uploaded for a customer, by the API documentation's "Device
 // deployment resources". Fields that the list lacks are nil. Items of one listing may share what the pointers point to.
@@ -19,7 +22,7 @@ type DeviceBatch struct {
 
 func decodeDeviceBatch(r *items) (DeviceBatch, bool) {
 	var b DeviceBatch
-	var deviceCount *int32
+	var devicesCount, deviceCount *int32
 	for name := range r.members() {
 		switch string(name) {
 		case "id":
@@ -31,16 +34,14 @@ func decodeDeviceBatch(r *items) (DeviceBatch, bool) {
 		case "creationDate":
 			b.CreationDate = r.time("creationDate")
 		case "devicesCount":
-			b.DevicesCount = r.count("devicesCount")
+			devicesCount = r.count("devicesCount")
 		case "deviceCount":
 			deviceCount = r.count("deviceCount")
 		default:
 			r.other(name)
 		}
 	}
-	if b.DevicesCount == nil {
-		b.DevicesCount = deviceCount
-	}
+	b.DevicesCount = cmp.Or(devicesCount, deviceCount)
 	b.Extra = r.extra()
 	return b, b.ID != ""
 }

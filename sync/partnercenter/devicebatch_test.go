@@ -6,24 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// decodeBatches decodes the items of one page.
-func decodeBatches(t testing.TB, items string) ([]DeviceBatch, Listing) {
-	t.Helper()
-	var l Listing
-	var got []DeviceBatch
-	for b, err := range decodePage(&l, []byte(items), words{}, decodeDeviceBatch) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, b)
-	}
-	return got, l
-}
 
 func TestDeviceBatch_valuesThatDoNotFitGoToExtra(t *testing.T) {
 	t.Parallel()
@@ -62,7 +47,7 @@ func TestDeviceBatch_valuesThatDoNotFitGoToExtra(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, l := decodeBatches(t, `[{"id":"x",`+tt.members+`}]`)
+			got, l := decodeAll(t, `[{"id":"x",`+tt.members+`}]`, decodeDeviceBatch)
 			tt.want.ID = "x"
 			if d := cmp.Diff([]DeviceBatch{tt.want}, got); d != "" {
 				t.Error(d)
@@ -76,7 +61,7 @@ func TestDeviceBatch_valuesThatDoNotFitGoToExtra(t *testing.T) {
 
 func TestDeviceBatch_itemsWithoutAnIDAreSkipped(t *testing.T) {
 	t.Parallel()
-	got, l := decodeBatches(t, `[{"id":"a"},{},{"id":null},{"id":""},{"id":5,"status":7},{"id":["b"]},"c",null,3,[],{"id":"a","id":null},{"id":"d"}]`)
+	got, l := decodeAll(t, `[{"id":"a"},{},{"id":null},{"id":""},{"id":5,"status":7},{"id":["b"]},"c",null,3,[],{"id":"a","id":null},{"id":"d"}]`, decodeDeviceBatch)
 	if d := cmp.Diff([]DeviceBatch{{ID: "a"}, {ID: "d"}}, got); d != "" {
 		t.Error(d)
 	}
@@ -89,7 +74,7 @@ func TestDeviceBatch_idsAreKeptAsReceived(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"Test batch", "a/b?c#d%20", " ", "NUL\x00", "Ünï😀", strings.Repeat("x", 5000), `q"\`} {
 		quoted, _ := json.Marshal(id)
-		got, l := decodeBatches(t, `[{"id":`+string(quoted)+`}]`)
+		got, l := decodeAll(t, `[{"id":`+string(quoted)+`}]`, decodeDeviceBatch)
 		if len(got) != 1 || got[0].ID != id || l.Replaced != 0 {
 			t.Errorf("%q: %+v, %d replaced", id, got, l.Replaced)
 		}
@@ -98,7 +83,7 @@ func TestDeviceBatch_idsAreKeptAsReceived(t *testing.T) {
 
 func TestDeviceBatch_invalidUnicodeIsReplacedAndCounted(t *testing.T) {
 	t.Parallel()
-	got, l := decodeBatches(t, "[{\"id\":\"a\xffb\",\"status\":\"\\ud800\",\"createdBy\":\"\ufffd\"}]")
+	got, l := decodeAll(t, "[{\"id\":\"a\xffb\",\"status\":\"\\ud800\",\"createdBy\":\"\ufffd\"}]", decodeDeviceBatch)
 	want := []DeviceBatch{{ID: "a\ufffdb", Status: new("\ufffd"), CreatedBy: new("\ufffd")}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -110,7 +95,7 @@ func TestDeviceBatch_invalidUnicodeIsReplacedAndCounted(t *testing.T) {
 
 func TestDeviceBatch_equalStatusesAreSharedUpToALimit(t *testing.T) {
 	t.Parallel()
-	got, _ := decodeBatches(t, `[{"id":"a","status":"queued"},{"id":"b","status":"queued"},{"id":"c","createdBy":"queued"}]`)
+	got, _ := decodeAll(t, `[{"id":"a","status":"queued"},{"id":"b","status":"queued"},{"id":"c","createdBy":"queued"}]`, decodeDeviceBatch)
 	if got[0].Status != got[1].Status || got[0].Status != got[2].CreatedBy {
 		t.Error("equal words are not shared")
 	}
@@ -122,49 +107,6 @@ func TestDeviceBatch_equalStatusesAreSharedUpToALimit(t *testing.T) {
 	}
 	if len(known) != maxWords {
 		t.Errorf("%d words are kept, want %d", len(known), maxWords)
-	}
-}
-
-func FuzzDeviceBatch(f *testing.F) {
-	for _, s := range []string{
-		documentedBatches, onePage, `{"items":[{"id":"a","x":"\u0000","y":1e99999,"z":[{"a":"\ud800"}]}]}`,
-		"{\"items\":[{\"id\":\"\xff\",\"\xff\\u0000\":{\"a\":1,\"a\":2}}]}", `{"items":[{"id":"a","status":1,"status":"x"}]}`,
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		e, err := readEnvelope(body)
-		if err != nil {
-			return
-		}
-		batches, l := decodeBatches(t, string(e.items))
-		if len(batches)+l.Skipped != e.count {
-			t.Errorf("%d batches and %d skipped of %d items", len(batches), l.Skipped, e.count)
-		}
-		for _, b := range batches {
-			checkBatch(t, b)
-		}
-	})
-}
-
-// checkBatch checks what every decoded batch promises.
-func checkBatch(t *testing.T, b DeviceBatch) {
-	t.Helper()
-	if b.ID == "" || !utf8.ValidString(b.ID) {
-		t.Errorf("id %q", b.ID)
-	}
-	if b.CreationDate != nil && (b.CreationDate.Year() < 2 || b.CreationDate.Year() > 9999) {
-		t.Errorf("creation date %v", b.CreationDate)
-	}
-	if b.Extra == nil {
-		return
-	}
-	var extra map[string]json.RawMessage
-	if err := json.Unmarshal(b.Extra, &extra); err != nil || !utf8.Valid(b.Extra) || len(extra) == 0 {
-		t.Errorf("extra %q: %v", b.Extra, err)
-	}
-	if strings.Contains(strings.ReplaceAll(string(b.Extra), `\\`, ""), `\u0000`) {
-		t.Errorf("NUL in extra %q", b.Extra)
 	}
 }
 
@@ -180,22 +122,7 @@ func BenchmarkDeviceBatches_decode(b *testing.B) {
 			`"attributes":{"objectType":"DeviceBatch"}}`, i, i, testCustomer, i)
 	}
 	body.WriteString(`],"attributes":{"objectType":"Collection"}}`)
-	page := []byte(body.String())
-	b.ReportAllocs()
-	b.SetBytes(int64(len(page)))
-	for b.Loop() {
-		e, err := readEnvelope(page)
-		if err != nil {
-			b.Fatal(err)
-		}
-		n := 0
-		for range decodePage(new(Listing), e.items, words{}, decodeDeviceBatch) {
-			n++
-		}
-		if n != 2000 {
-			b.Fatalf("%d batches", n)
-		}
-	}
+	benchmarkDecode(b, body.String(), 2000, decodeDeviceBatch)
 }
 
 func parsed(t *testing.T, s string) time.Time {

@@ -219,6 +219,18 @@ func hang(_ http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
+// readAll reads a listing that must be complete.
+func readAll[T any](t *testing.T, list iter.Seq2[T, error]) (all []T) {
+	t.Helper()
+	for item, err := range list {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, item)
+	}
+	return all
+}
+
 // batchIDs reads a listing to its end.
 func batchIDs(list iter.Seq2[DeviceBatch, error]) (ids []string, err error) {
 	for b, e := range list {

@@ -135,6 +135,30 @@ func (r *items) count(name string) *int32 {
 	return new(int32(n))
 }
 
+// array reads an array. element reads one element and says whether it fits; where one does not, the array is empty, and
+// the whole value noted. It is noted too where element has called other, for members that would be lost otherwise.
+func array[T any](r *items, name string, element func(*items) (T, bool)) []T {
+	raw, ok := r.known(name, '[')
+	if !ok {
+		return nil
+	}
+	in := &items{listing: r.listing, words: r.words}
+	in.reset(raw)
+	var all []T
+	for range in.elements() {
+		e, ok := element(in)
+		if !ok {
+			r.misfit(name, raw)
+			return nil
+		}
+		all = append(all, e)
+	}
+	if len(in.others) > 0 {
+		r.misfit(name, raw)
+	}
+	return all
+}
+
 // known reads the value of a member that must be of this kind. null is none, but no misfit.
 func (r *items) known(name string, kind jsontext.Kind) (raw jsontext.Value, ok bool) {
 	raw = r.value()

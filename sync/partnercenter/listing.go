@@ -33,7 +33,7 @@ type Listing struct {
 	Pages     int       // pages answered
 	Items     int       // items over all pages, those skipped included; 0 if unchanged
 	Skipped   int       // items that are no objects or have no usable id
-	Misfits   int       // values of a wrong type or range, left nil
+	Misfits   int       // values of a wrong type or range, left nil or empty
 	Replaced  int       // strings in which invalid Unicode became U+FFFD
 	Requests  int       // HTTP attempts, those for a token included
 	Retries   int       // attempts after the first of their operation

@@ -65,6 +65,7 @@ func resolve(base, current *url.URL, uri string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
+	uri = cutOwnPath(base, current, uri)
 	path, query, _ := strings.Cut(unescaped.Replace(uri), "?")
 	prefix := strings.TrimRight(base.EscapedPath(), "/")
 	if path == "" {
@@ -86,6 +87,19 @@ func resolve(base, current *url.URL, uri string) (*url.URL, error) {
 		return nil, errBadNext
 	}
 	return u, nil
+}
+
+// cutOwnPath returns uri without the path if that is the current page's, written with the names in it as they are: a
+// "?", "/" or "%" of a name would otherwise be taken for one of the URL's.
+func cutOwnPath(base, current *url.URL, uri string) string {
+	path := strings.TrimPrefix(current.Path, base.Path)
+	for _, own := range []string{current.Path, path, path[len("/v1"):]} {
+		rest, ok := strings.CutPrefix("/"+strings.TrimLeft(uri, "/"), own)
+		if ok && (rest == "" || rest[0] == '?') {
+			return rest
+		}
+	}
+	return uri
 }
 
 // versioned says whether a path begins with /v1, in any case.

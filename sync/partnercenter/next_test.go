@@ -61,6 +61,36 @@ func TestResolve_keepsToTheAPI(t *testing.T) {
 	}
 }
 
+func TestResolve_knowsItsOwnPathWithRawNames(t *testing.T) {
+	t.Parallel()
+	const current = "https://host/pre/fix/v1/customers/c/deviceBatches/50%25%20a%2Fb%3F/devices"
+	tests := []struct{ uri, want string }{
+		{"/customers/c/deviceBatches/50% a/b?/devices", current},
+		{"customers/c/deviceBatches/50% a/b?/devices?size=2", current + "?size=2"},
+		{"/v1/customers/c/deviceBatches/50% a/b?/devices?size=2?q=a b", current + "?size=2&q=a%20b"},
+		{"/pre/fix/v1/customers/c/deviceBatches/50% a/b?/devices?size=2", current + "?size=2"},
+		{"https://host/v1/customers/c/deviceBatches/50% a/b?/devices?size=2", current + "?size=2"},
+		{"/customers/c/deviceBatches/50%25%20a%2Fb%3F/devices?size=2", current + "?size=2"},
+		{"?size=2", current + "?size=2"},
+		{"/customers/c/deviceBatches/50% a/b?/devices2", ""},
+		{"/customers/c/deviceBatches/50% a/b", ""},
+		{"https://elsewhere/v1/customers/c/deviceBatches/50% a/b?/devices", ""},
+	}
+	for _, tt := range tests {
+		got, err := resolve(mustParse(t, "https://host/pre/fix"), mustParse(t, current+"?page=1"), tt.uri)
+		switch {
+		case tt.want == "":
+			if err == nil {
+				t.Errorf("%q: %v, want an error", tt.uri, got)
+			}
+		case err != nil:
+			t.Errorf("%q: %v", tt.uri, err)
+		case got.String() != tt.want:
+			t.Errorf("%q: %v, want %v", tt.uri, got, tt.want)
+		}
+	}
+}
+
 func TestSeekNext_addsTheOperationOnce(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ url, want string }{
@@ -96,6 +126,19 @@ func FuzzResolve(f *testing.F) {
 		}
 		if again, err := resolve(base, u, u.String()); err != nil || again.String() != u.String() {
 			t.Errorf("%q: %v leads on to %v (%v)", uri, u, again, err)
+		}
+	})
+}
+
+func FuzzResolve_rawNames(f *testing.F) {
+	for _, name := range []string{"Test batch", "a/b", "50%", "a?b=c?", "#", "..", "a%20b", "\x00\xff", "//x", "https://x"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		own := mustParse(t, "https://host/pre/fix/v1/batches/"+url.PathEscape(name)+"/devices")
+		got, err := resolve(mustParse(t, "https://host/pre/fix"), own, "/batches/"+name+"/devices?page=2")
+		if err != nil || got.String() != own.String()+"?page=2" {
+			t.Errorf("%q: %v (%v)", name, got, err)
 		}
 	})
 }
