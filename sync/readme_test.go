@@ -44,7 +44,7 @@ func TestReadme_queries(t *testing.T) {
 	w.api.Fail(partnercentertest.Fault{Path: ids[0], Status: 403, Code: "20002", Description: "no relationship"})
 	w.once()
 	want := map[string][]string{
-		"Where do the batches of a customer stand?":                               {"Desktops finished", "Office finished", "Sales laptops processing", "New tablets queued"},
+		"Where do the batches of a customer stand?":                               {"Desktops finished", "New tablets queued", "Office finished", "Sales laptops processing"},
 		"What happened in the last seven days?":                                   {"Contoso Bakery New tablets <nil> queued"},
 		"What is the life of one batch?":                                          {"queued <nil>", "processing 2", "processing 2", "processing 2"},
 		"Which batches have not moved for a day?":                                 {"Contoso Bakery Sales laptops processing"},
