@@ -1,8 +1,8 @@
-// Partnercenter-emulator serves an emulated Partner Center API with invented customers and device batches on a port: to
-// try partnersync out without an account, and for tests in other languages. It prints the configuration that points
-// partnersync at it, and runs until it is interrupted:
+// Partnercenter-emulator serves an emulated Partner Center API with invented customers, device batches, devices and
+// configuration policies on a port: to try partnersync out without an account, and for tests in other languages. It
+// prints the configuration that points partnersync at it, and runs until it is interrupted:
 //
-//	partnercenter-emulator --listen 127.0.0.1:8470 --customers 3 --batches 4
+//	partnercenter-emulator --listen 127.0.0.1:8470 --customers 3 --batches 4 --devices 20
 //
 // Its clock runs faster than ours (--speed), so that batches get on while one watches. Everything is in memory, and the
 // same --seed invents the same.
@@ -90,7 +90,7 @@ func newEmulator(o options) *partnercentertest.Emulator {
 		ClientSecret:  o.clientSecret,
 		TokenLifetime: o.tokenLifetime,
 	})
-	e.Seed(partnercentertest.SeedOptions{Customers: o.customers, Batches: o.batches, Seed: o.seed})
+	e.Seed(partnercentertest.SeedOptions{Customers: o.customers, Batches: o.batches, Devices: o.devices, Seed: o.seed})
 	if o.faultRate > 0 {
 		// The second fault sees what the first let through, and takes as many of all.
 		half := o.faultRate / 2

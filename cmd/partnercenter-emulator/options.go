@@ -15,6 +15,7 @@ type options struct {
 	listen        string
 	customers     int
 	batches       int
+	devices       int
 	seed          uint64
 	speed         float64
 	tenant        string
@@ -33,6 +34,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8470", "`address` to serve on")
 	flags.IntVar(&o.customers, "customers", 3, "how many customers to invent")
 	flags.IntVar(&o.batches, "batches", 4, "how many device batches to invent for each customer")
+	flags.IntVar(&o.devices, "devices", 20, "how many devices to invent for each batch at most")
 	flags.Uint64Var(&o.seed, "seed", 0, "the same seed invents the same")
 	flags.Float64Var(&o.speed, "speed", 60, "emulated seconds per second")
 	flags.StringVar(&o.tenant, "tenant", partnercentertest.DefaultTenantID, "the partner's tenant `id`")
@@ -61,6 +63,7 @@ func (o options) check(rest []string) error {
 	require(len(rest) == 0, "unexpected arguments %q: there are flags only, see --help", rest)
 	require(o.customers >= 0, "--customers %d: give 0 or more", o.customers)
 	require(o.batches >= 0, "--batches %d: give 0 or more", o.batches)
+	require(o.devices >= 0, "--devices %d: give 0 or more", o.devices)
 	require(o.speed >= 0 && o.speed <= 3600, "--speed %g: give 0 to 3600", o.speed)
 	require(o.tokenLifetime >= time.Second, "--token-lifetime %v: give 1s or more", o.tokenLifetime)
 	require(o.faultRate >= 0 && o.faultRate <= 1, "--fault-rate %g: give a share from 0 to 1", o.faultRate)

@@ -20,7 +20,15 @@ var routes = []struct {
 	methods methods
 }{
 	{"customers", methods{"GET": (*Emulator).listCustomers}},
-	{"customers/*/devicebatches", methods{"GET": (*Emulator).listBatches}},
+	{"customers/*/devicebatches", methods{"GET": (*Emulator).listBatches, "POST": (*Emulator).createBatch}},
+	{"customers/*/devicebatches/*/devices", methods{"GET": (*Emulator).listDevices, "POST": (*Emulator).addDevices}},
+	{"customers/*/devicebatches/*/devices/*", methods{"PUT": (*Emulator).updateDevice, "DELETE": (*Emulator).deleteDevice}},
+	{"customers/*/devicepolicyupdates", methods{"PATCH": (*Emulator).updatePolicies}},
+	{"customers/*/batchjobstatus/*", methods{"GET": (*Emulator).jobStatus}},
+	{"customers/*/policies", methods{"GET": (*Emulator).listPolicies, "POST": (*Emulator).createPolicy}},
+	{"customers/*/policies/*", methods{
+		"GET": (*Emulator).getPolicy, "PUT": (*Emulator).updatePolicy, "DELETE": (*Emulator).deletePolicy,
+	}},
 }
 
 // api answers a request to the API: who asks is looked at before what is asked.
@@ -120,6 +128,16 @@ func apiAnswer(r *http.Request, status int, body []byte) answer {
 	echo("MS-CV", newVector)
 	return answer{status: status, header: header, body: body}
 }
+
+// untyped takes the Content-Type from an answer, which some documented ones lack.
+func untyped(a answer) answer {
+	a.header["Content-Type"] = nil // where there is no such entry, net/http guesses
+	return a
+}
+
+// noContent is the empty answer to a request that was done at once. The documented Content-Length of 0 is lost: net/http
+// sends none with this status.
+func noContent(r *http.Request) answer { return untyped(apiAnswer(r, http.StatusNoContent, nil)) }
 
 // newVector returns a correlation vector that begins: 96 random bits and a count.
 func newVector() string {

@@ -2,14 +2,12 @@ package partnercentertest
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Customer is one of the partner's customers, as the list of customers shows it.
@@ -20,22 +18,19 @@ type Customer struct {
 	Relationship string // relationshipToPartner; "" becomes reseller
 }
 
-// Paging is how a page of customers names the next one. The API documentation shows the link, its SDK has the token.
-type Paging int
-
-// The ways to name the next page.
-const (
-	NextLink         Paging = iota // links.next, its headers with the token
-	BodyToken                      // continuationToken beside the items, no links.next
-	NextLinkAndToken               // both
-)
-
-// customer is a customer with what belongs to it.
+// customer is a customer with what belongs to it, and the lists of that as they were last served.
 type customer struct {
 	Customer
-	seq uint32 // rises from customer to customer
-	batches
+	seq      uint32 // rises from customer to customer
+	batches  ordered[batch]
+	policies ordered[Policy]
+	jobs     map[string]*job
+
+	batchesRendered, policiesRendered rendering
 }
+
+// changed forgets the lists as they were served: the batches' has the numbers of devices, the policies' too.
+func (c *customer) changed() { c.batchesRendered, c.policiesRendered = rendering{}, rendering{} }
 
 // customers are all customers, by lower-case id and in the order of their coming.
 type customers struct {
@@ -47,7 +42,7 @@ type customers struct {
 func (cs *customers) get(id string) *customer { return cs.byID[strings.ToLower(id)] }
 
 // AddCustomer adds a customer at the end of the list. Where there is one of that id, it changes and keeps its place and
-// its batches.
+// what belongs to it.
 func (e *Emulator) AddCustomer(c Customer) {
 	c.Relationship = cmp.Or(c.Relationship, "reseller")
 	e.mu.Lock()
@@ -55,16 +50,19 @@ func (e *Emulator) AddCustomer(c Customer) {
 	cs := &e.customers
 	if old := cs.get(c.ID); old != nil {
 		old.Customer = c
-		old.rendered = rendering{} // its links have the id
+		old.changed() // the links of its batches have the id
+		for _, b := range old.batches.order {
+			b.devices.pages = nil // likewise
+		}
 		return
 	}
 	cs.last++
-	added := &customer{Customer: c, seq: cs.last, batches: batches{byID: map[string]*Batch{}}}
+	added := &customer{Customer: c, seq: cs.last, jobs: map[string]*job{}}
 	cs.byID[strings.ToLower(c.ID)] = added
 	cs.order = append(cs.order, added)
 }
 
-// RemoveCustomer takes a customer and its batches away; asking for them gives 403 from then on.
+// RemoveCustomer takes a customer and all it has away; asking for them gives 403 from then on.
 func (e *Emulator) RemoveCustomer(id string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -72,6 +70,19 @@ func (e *Emulator) RemoveCustomer(id string) {
 	removed := cs.get(id)
 	delete(cs.byID, strings.ToLower(id))
 	cs.order = slices.DeleteFunc(cs.order, func(c *customer) bool { return c == removed })
+}
+
+// withCustomer answers for a customer, or that there is none.
+func (e *Emulator) withCustomer(r *http.Request, ids []string, do func(c *customer, now time.Time) answer) answer {
+	now := e.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := e.customers.get(ids[0])
+	if c == nil {
+		return apiFault(r, http.StatusForbidden, "20002", fmt.Sprintf(
+			"The partner ID %s has no commerce relationship with the customer ID %s", e.opts.TenantID, ids[0]))
+	}
+	return do(c, now)
 }
 
 // listCustomers answers GET /v1/customers, by pages.
@@ -102,16 +113,6 @@ func (e *Emulator) listCustomers(r *http.Request, _ []string) answer {
 	return apiAnswer(r, http.StatusOK, collection(len(page), items, e.links(size, token)))
 }
 
-// foldedQuery returns the query's parameters by their names in lower case: the API documentation has seekOperation and
-// seekoperation.
-func foldedQuery(r *http.Request) url.Values {
-	folded := url.Values{}
-	for name, values := range r.URL.Query() {
-		folded[strings.ToLower(name)] = values
-	}
-	return folded
-}
-
 // pageSize reads the size asked for, which the service cuts down to its own.
 func (e *Emulator) pageSize(asked string) (size int, ok bool) {
 	size, err := strconv.Atoi(cmp.Or(asked, "0"))
@@ -119,29 +120,6 @@ func (e *Emulator) pageSize(asked string) (size int, ok bool) {
 		return 0, false
 	}
 	return min(cmp.Or(size, e.opts.PageSize), e.opts.PageSize), true
-}
-
-// seek says after which customer the page begins. A token counts with seekOperation=Next alone: without, the list
-// begins anew.
-func seek(operation, token string) (after uint32, ok bool) {
-	switch strings.ToLower(operation) {
-	case "", "first":
-		return 0, true
-	case "next":
-		seq, err := base64.StdEncoding.DecodeString(token)
-		if err != nil || len(seq) != 4 {
-			return 0, false
-		}
-		return binary.LittleEndian.Uint32(seq), true
-	default:
-		return 0, false
-	}
-}
-
-// continuationToken makes the token that [seek] reads. It names a customer, not a position, so that others may come
-// and go between two pages.
-func continuationToken(seq uint32) string {
-	return base64.StdEncoding.EncodeToString(binary.LittleEndian.AppendUint32(nil, seq))
 }
 
 // page returns up to size customers after one, and whether there are more.
@@ -159,23 +137,12 @@ func (cs *customers) page(after uint32, size int) (page []*customer, more bool) 
 
 // links returns the members that lead on from a page; the token is "" on the last one.
 func (e *Emulator) links(size int, token string) string {
-	version := "/v1"
-	if e.opts.UnversionedLinks {
-		version = ""
+	uri := fmt.Sprintf("%s/customers?size=%d", e.linkVersion(), size)
+	link, top := leadOn(cmp.Or(e.opts.Paging, NextLink), uri+"&seekOperation=Next", token)
+	if link != "" {
+		link = "," + link
 	}
-	self := fmt.Sprintf(`"self":{"uri":"%s/customers?size=%d","method":"GET","headers":[]}`, version, size)
-	if token == "" {
-		return `,"links":{` + self + `}`
-	}
-	next := fmt.Sprintf(`,"next":{"uri":"%s/customers?size=%d&seekOperation=Next","method":"GET","headers":[{"key":"MS-ContinuationToken","value":"%s"}]}`, version, size, token)
-	top := `,"continuationToken":"` + token + `"`
-	switch e.opts.Paging {
-	case BodyToken:
-		next = ""
-	case NextLink:
-		top = ""
-	}
-	return `,"links":{` + self + next + `}` + top
+	return `,"links":{"self":{"uri":"` + uri + `","method":"GET","headers":[]}` + link + `}` + top
 }
 
 // appendJSON appends the customer as an item of the list.

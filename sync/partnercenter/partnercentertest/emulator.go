@@ -1,14 +1,16 @@
-// Package partnercentertest emulates the part of the Partner Center REST API, and of the token endpoint in front of it,
-// that partnersync reads. It serves tests, the demo and the partnercenter-emulator command alike:
+// Package partnercentertest emulates the part of the Partner Center REST API that is about device deployment, the list of
+// customers, and the token endpoint in front of them. It serves tests, the demo and the partnercenter-emulator command
+// alike:
 //
 //	e := partnercentertest.New(partnercentertest.Options{})
 //	e.AddCustomer(partnercentertest.Customer{ID: id, CompanyName: "Contoso Bakery"})
 //	e.PutBatch(id, partnercentertest.Batch{ID: "Sales laptops", Script: partnercentertest.Lifecycle(time.Minute, time.Hour, false)})
+//	e.PutDevice(id, "Sales laptops", partnercentertest.Device{ID: "d1", SerialNumber: "2R9-ZNP67"})
 //	server := httptest.NewServer(e)
 //
 // The API lies under /v1 of the server, the token endpoint at /{tenant}/oauth2/v2.0/token. What is served changes with
-// the emulator's own clock, by each batch's script, and by calls such as [Emulator.PutBatch]; [Emulator.Fail] makes
-// requests go wrong; [Emulator.Requests] tells what was asked.
+// the emulator's own clock, by the scripts of batches and devices, by calls such as [Emulator.PutBatch], and by the API's
+// own writing calls; [Emulator.Fail] makes requests go wrong; [Emulator.Requests] tells what was asked.
 //
 // It is built from the API documentation alone and shares no code with the client, so that the two check each other. It
 // keeps the API's quirks, a byte order mark before each JSON body among them, and adds nothing that the API lacks.
@@ -31,8 +33,11 @@ const (
 	DefaultClientSecret = "emulator-secret"
 )
 
-// MaxPageSize is how many customers a page holds at most, as users of the API report it.
-const MaxPageSize = 500
+// How much a page holds at most.
+const (
+	MaxPageSize       = 500 // customers, as users of the API report it
+	MaxDevicePageSize = 100 // devices, by "Get a list of devices for the specified batch and customer"
+)
 
 // Options says how an emulator behaves. The zero value is an emulator of the defaults named, whose clock stands.
 type Options struct {
@@ -48,8 +53,9 @@ type Options struct {
 	TokenLifetime time.Duration
 
 	PageSize         int    // customers in a page, at most MaxPageSize; 0: MaxPageSize
-	Paging           Paging // how a page of customers names the next
-	UnversionedLinks bool   // links of customer pages lack /v1, as everywhere before November 2021 and still in the sandbox
+	DevicePageSize   int    // devices in a page, at most MaxDevicePageSize; 0: MaxDevicePageSize
+	Paging           Paging // how a page names the next
+	UnversionedLinks bool   // links of pages lack /v1, as everywhere before November 2021 and still in the sandbox
 
 	LogSize int // how many requests the log keeps; 0: 10,000
 }
@@ -77,6 +83,7 @@ func New(o Options) *Emulator {
 	o.ClientSecret = cmp.Or(o.ClientSecret, DefaultClientSecret)
 	o.TokenLifetime = cmp.Or(o.TokenLifetime, 3599*time.Second)
 	o.PageSize = min(cmp.Or(o.PageSize, MaxPageSize), MaxPageSize)
+	o.DevicePageSize = min(cmp.Or(o.DevicePageSize, MaxDevicePageSize), MaxDevicePageSize)
 	return &Emulator{
 		opts:      o,
 		born:      time.Now(),

@@ -222,7 +222,7 @@ func TestEmulator_logKeepsTheNewest(t *testing.T) {
 func TestEmulator_isSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	p := newPartner(t, partnercentertest.Options{Speed: 60, PageSize: 2})
-	p.Seed(partnercentertest.SeedOptions{Customers: 5, Batches: 20})
+	p.Seed(partnercentertest.SeedOptions{Customers: 5, Batches: 20, Devices: 5})
 	p.AddCustomer(partnercentertest.Customer{ID: contoso})
 	changed := make(chan struct{})
 	go func() {
@@ -230,6 +230,10 @@ func TestEmulator_isSafeForConcurrentUse(t *testing.T) {
 		for range 100 {
 			p.PutBatch(contoso, partnercentertest.Batch{ID: "a"})
 			p.Advance(time.Second)
+			p.PutDevice(contoso, "a", partnercentertest.Device{ID: "d"})
+			p.RemoveDevice(contoso, "a", "d")
+			p.PutPolicy(contoso, partnercentertest.Policy{ID: "p"})
+			p.RemovePolicy(contoso, "p")
 			p.RemoveBatch(contoso, "a")
 			p.Fail(partnercentertest.Fault{Path: "/nowhere"})()
 			p.RemoveCustomer(fabrikam)
@@ -240,6 +244,8 @@ func TestEmulator_isSafeForConcurrentUse(t *testing.T) {
 	for range 50 {
 		p.get(t, "/v1/customers")
 		p.get(t, contosoBatches)
+		p.get(t, contosoBatches+"/a/devices")
+		p.get(t, contosoPolicies)
 	}
 	<-changed
 }

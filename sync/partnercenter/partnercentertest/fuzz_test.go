@@ -32,25 +32,53 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Add("GET", "/v1//Customers/c1/DeviceBatches?", "", "")
 	f.Add("POST", "/"+DefaultTenantID+"/oauth2/v2.0/token", "", "grant_type=client_credentials&client_id=%zz&scope=;")
 	f.Add("", "//%2F%2e/*", "\xff", "a=b")
-	f.Fuzz(func(t *testing.T, method, target, token, form string) {
+	f.Add("GET", "/v1/customers/c1/deviceBatches/b%201/devices", "AQAAAA==", "")
+	f.Add("POST", "/v1/customers/c1/deviceBatches", "", `{"BatchId":"new","Devices":[{"ProductKey":"k"}]}`)
+	f.Add("POST", "/v1/customers/c1/deviceBatches/b%201/devices", "", `[{"hardwareHash":"h"}]`)
+	f.Add("PUT", "/v1/customers/c1/deviceBatches/b%201/devices/d", "", `{"policies":[{"key":"o_o_b_e","value":"x"}]}`)
+	f.Add("DELETE", "/v1/customers/c1/deviceBatches/b%201/devices/d", "", "")
+	f.Add("PATCH", "/v1/customers/c1/DevicePolicyUpdates", "", `{"Devices":[{"Id":"d","Policies":[{"Key":"o_o_b_e","Value":null}]}]}`)
+	f.Add("POST", "/v1/customers/c1/policies", "", bom+`{"Name":"p","PolicySettings":["none"]}`)
+	f.Add("PUT", "/v1/customers/c1/policies/p", "", `{"category":"","policySettings":null}`)
+	f.Fuzz(func(t *testing.T, method, target, token, body string) {
 		u, err := url.Parse(target)
 		if err != nil {
 			t.Skip("the server refuses it before the emulator")
 		}
-		e := New(Options{PageSize: 1})
+		e := New(Options{PageSize: 1, DevicePageSize: 1, Paging: NextLinkAndToken})
 		for _, id := range []string{"c1", "c2"} {
 			e.AddCustomer(Customer{ID: id})
+			e.PutPolicy(id, Policy{ID: "p", Name: "policy"})
+			e.PutBatch(id, Batch{ID: "b 1"})
+			e.PutDevices(id, "b 1", Device{ID: "d", ProductKey: id}, Device{ID: "e"})
 		}
-		r := &http.Request{Method: method, URL: u, Body: io.NopCloser(strings.NewReader(form)), Header: http.Header{}}
+		r := &http.Request{Method: method, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{}}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Authorization", "Bearer "+e.newToken())
 		r.Header.Set("MS-ContinuationToken", token)
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, r)
-		if body := bytes.TrimPrefix(w.Body.Bytes(), []byte(bom)); w.Code > 405 || !json.Valid(body) {
-			t.Errorf("%d %q", w.Code, body)
+		if w.Code > 409 || !answersWell(w) {
+			t.Errorf("%d %q", w.Code, w.Body)
+		}
+		// Whatever was written can be read.
+		for _, path := range []string{"deviceBatches", "deviceBatches/b%201/devices", "policies"} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/customers/c1/"+path, nil)
+			r.Header.Set("Authorization", "Bearer "+e.newToken())
+			w := httptest.NewRecorder()
+			if e.ServeHTTP(w, r); w.Code != http.StatusOK || !answersWell(w) {
+				t.Errorf("%s: %d %q", path, w.Code, w.Body)
+			}
 		}
 	})
+}
+
+// answersWell says whether an answer's body is what its status promises: nothing or JSON.
+func answersWell(w *httptest.ResponseRecorder) bool {
+	if w.Code == http.StatusAccepted || w.Code == http.StatusNoContent {
+		return w.Body.Len() == 0
+	}
+	return json.Valid(bytes.TrimPrefix(w.Body.Bytes(), []byte(bom)))
 }
 
 func TestAppendString_badUTF8GoesOutAsItIs(t *testing.T) {

@@ -1,6 +1,9 @@
 package partnercentertest
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // bom is the UTF-8 byte order mark that the API sends before JSON.
 const bom = "\xef\xbb\xbf"
@@ -17,6 +20,32 @@ func collection(count int, items []byte, tail string) []byte {
 	body = append(body, tail...)
 	return append(body, `,"attributes":{"objectType":"Collection"}}`...)
 }
+
+// appendMember appends a member whose value is a string, with a comma before. The API leaves out what it has no value
+// for, and so does this.
+func appendMember(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	dst = append(append(append(dst, `,"`...), name...), `":`...)
+	return appendString(dst, value)
+}
+
+// appendEnd appends what every resource ends with, and before the bracket further members as raw JSON.
+func appendEnd(dst []byte, objectType, extra string) []byte {
+	dst = append(append(append(dst, `,"attributes":{"objectType":"`...), objectType...), `"}`...)
+	if extra != "" {
+		dst = append(append(dst, ','), extra...)
+	}
+	return append(dst, '}')
+}
+
+// zoneless writes a time as the API does in batches, jobs and answers to writes: in UTC, which it does not say, and
+// whole seconds. The zero time is the date that the API has for none.
+func zoneless(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") }
+
+// zoned writes a time as the API does in devices and policies: with its offset and seven digits of the second.
+func zoned(t time.Time) string { return t.Format("2006-01-02T15:04:05.0000000-07:00") }
 
 // appendString appends s as a JSON string.
 func appendString(dst []byte, s string) []byte {

@@ -6,34 +6,48 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // SeedOptions says how much to invent.
 type SeedOptions struct {
 	Customers int
 	Batches   int    // of each customer
+	Devices   int    // of each batch at most, a batch having 1 to 60 of its own; 0: none, but the batches say they have
 	Seed      uint64 // the same one gives the same, but for the times, which are around the emulator's now
 }
 
 // pace is the time in which something should happen: what passes between two passes of the demo.
 const pace = 2 * time.Minute
 
-// Seed adds invented customers with batches: companies of the kind that Microsoft's documentation is about, batches long
-// finished, on their way, still to come, and one in five that vanishes and returns. With a dozen batches, something
-// changes in nearly each two minutes of the first twenty of the emulator's clock.
+// Seed adds invented customers with two configuration policies each and batches: companies of the kind that Microsoft's
+// documentation is about, batches long finished, on their way, still to come, and one in five that vanishes and returns.
+// Their devices get policies while the batch is worked on, and one in some batches vanishes. With a dozen batches,
+// something changes in nearly each two minutes of the first twenty of the emulator's clock.
 func (e *Emulator) Seed(o SeedOptions) {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], o.Seed)
 	s := seeder{start: e.Now(), source: rand.NewChaCha8(key)}
 	s.rand = rand.New(s.source)
+	key[len(key)-1]++
+	v := inventory{start: s.start, source: rand.NewChaCha8(key), most: o.Devices}
+	v.rand = rand.New(v.source)
 	for i := range o.Customers {
 		c := s.customer(i)
 		e.AddCustomer(c)
+		policies := v.policies()
+		for _, p := range policies {
+			e.PutPolicy(c.ID, p)
+		}
 		first := s.rand.IntN(len(departments) * len(kinds))
 		for j := range o.Batches {
-			e.PutBatch(c.ID, s.batch(i*o.Batches+j, batchName(first, j)))
+			k := i*o.Batches + j
+			b := s.batch(k, batchName(first, j))
+			devices := v.devices(b, k, policies)
+			if len(devices) > 0 {
+				b.DevicesCount = 0
+			}
+			e.PutBatch(c.ID, b)
+			e.PutDevices(c.ID, b.ID, devices...)
 		}
 	}
 }
@@ -46,16 +60,13 @@ type seeder struct {
 }
 
 func (s *seeder) customer(i int) Customer {
-	id, err := uuid.NewRandomFromReader(s.source)
-	if err != nil {
-		panic(err) // ChaCha8 never runs dry
-	}
+	id := newID(s.source)
 	name := families[i%len(families)] + " " + trades[(i+i/len(families))%len(trades)]
 	if round := i / (len(families) * len(trades)); round > 0 {
 		name += fmt.Sprintf(" %d", round+1)
 	}
 	letters := strings.NewReplacer(" ", "", "&", "", "'", "", ".", "")
-	return Customer{ID: id.String(), CompanyName: name, Domain: letters.Replace(strings.ToLower(name)) + ".onmicrosoft.com"}
+	return Customer{ID: id, CompanyName: name, Domain: letters.Replace(strings.ToLower(name)) + ".onmicrosoft.com"}
 }
 
 // batch invents the k-th batch of all. What k does to it is fixed, so that the changes are spread evenly.
