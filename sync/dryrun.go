@@ -93,10 +93,14 @@ func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer) 
 	}
 	var err error
 	plan.Differences, err = r.Store.CompareDeviceBatches(ctx, c.ID, store.Listing{Complete: plan.Err == nil}, batches.all)
+	held := 0
 	for _, d := range plan.Differences {
-		if d.Kind == store.Held && plan.Err == nil {
-			plan.Err = &heldError{rows: 1, what: "device batches"}
+		if d.Kind == store.Held {
+			held++
 		}
+	}
+	if plan.Err == nil && held > 0 {
+		plan.Err = &heldError{rows: held, what: "device batches"}
 	}
 	return plan, err
 }

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"testing"
@@ -21,7 +22,9 @@ func (w *world) plans() map[string][]string {
 		for _, d := range p.Differences {
 			lines = append(lines, fmt.Sprint(d.Kind, " ", d.Key, " ", d.Changes))
 		}
-		if p.Err != nil {
+		if held, ok := errors.AsType[*heldError](p.Err); ok {
+			lines = append(lines, fmt.Sprint("failed, held ", held.rows))
+		} else if p.Err != nil {
 			lines = append(lines, "failed")
 		}
 		all[p.Customer.ID] = lines
@@ -55,7 +58,7 @@ func TestDryRun_saysWhatAPassWouldDoAndWritesNothing(t *testing.T) {
 	w.api.Fail(partnercentertest.Fault{Path: ids[2], Status: 404})
 	want := map[string][]string{
 		ids[0]: {"changed a [status: queued -> processing]", "removed c []", "inserted d []"},
-		ids[1]: {"held a []", "held b []", "held c []", "failed"},
+		ids[1]: {"held a []", "held b []", "held c []", "failed, held 3"},
 		ids[2]: {"failed"},
 	}
 	if diff := cmp.Diff(want, w.plans()); diff != "" {
