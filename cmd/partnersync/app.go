@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/term"
+
+	"partnersync/migrations"
+	"partnersync/store"
+	"partnersync/store/localpg"
+	"partnersync/sync"
+	"partnersync/sync/partnercenter"
+)
+
+// app is one invocation of the program: its surroundings and its flags.
+type app struct {
+	lookupEnv      func(string) (string, bool)
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	configPath string
+	logLevel   string
+	flags      syncFlags
+}
+
+// logger writes to stderr: text on a terminal, JSON elsewhere.
+func (a *app) logger(out io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: write debug, info, warn or error", a.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
+	if onTerminal(a.stderr) {
+		return slog.New(slog.NewTextHandler(out, options)), nil
+	}
+	return slog.New(slog.NewJSONHandler(out, options)), nil
+}
+
+// readable writes durations as Go does, with their unit, in JSON too.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
+}
+
+// onTerminal reports whether the stream is a terminal.
+func onTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// config reads the configuration by load, which is loadConfig or loadDatabaseConfig, and logs its warnings.
+func (a *app) config(log *slog.Logger, load func(string, string, func(string) (string, bool)) (*config, error)) (*config, error) {
+	path, chosenBy := findConfig(a.configPath, a.lookupEnv)
+	c, err := load(path, chosenBy, a.lookupEnv)
+	if err != nil {
+		return nil, fails(exitUsage, fmt.Errorf("the configuration cannot be used:\n%w", err))
+	}
+	for _, w := range c.Warnings {
+		log.Warn("configuration", "warning", w)
+	}
+	return c, nil
+}
+
+// database is an open database, and the private server it is in, if any.
+type database struct {
+	*pgxpool.Pool
+	server *localpg.Server
+}
+
+// openDatabase connects to the database, and first starts the private server if that is what database_url says.
+func openDatabase(ctx context.Context, c *config, log *slog.Logger) (*database, error) {
+	if c.DatabaseURL.Reveal() != localDatabase {
+		pool, err := store.OpenPool(ctx, c.DatabaseURL.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, databaseHint(err))
+		}
+		return &database{Pool: pool}, nil
+	}
+	dir, err := filepath.Abs(c.StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("finding state_dir %s: %w", c.StateDir, err)
+	}
+	server, err := localpg.Start(ctx, localpg.Config{Dir: dir, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	log.Info("private database started", "look_around", server.PsqlCommand("postgres"))
+	pool, err := store.OpenPool(ctx, server.URL("postgres"))
+	if err != nil {
+		return nil, errors.Join(err, server.Stop())
+	}
+	return &database{Pool: pool, server: server}, nil
+}
+
+// databaseHint says what to do about a database that could not be connected to.
+func databaseHint(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch e.Code {
+		case "28P01", "28000":
+			return "check the user and the password in database_url, and the server's pg_hba.conf"
+		case "3D000":
+			return "create the database, or correct its name in database_url"
+		}
+	}
+	return "check that PostgreSQL runs and that database_url has the right host and port"
+}
+
+func (d *database) close() error {
+	d.Close()
+	if d.server != nil {
+		return d.server.Stop()
+	}
+	return nil
+}
+
+// errNotMigrated is returned for a schema that is behind and not ours to migrate.
+var errNotMigrated = errors.New("run partnersync migrate up")
+
+// prepare brings the schema up to date, if the configuration lets it. The error wraps migrations.ErrAhead or
+// errNotMigrated where that applies.
+func prepare(ctx context.Context, pool *pgxpool.Pool, c *config, log *slog.Logger) error {
+	state, err := migrations.Read(ctx, pool)
+	if err != nil {
+		return err
+	}
+	switch {
+	case state.Ahead():
+		return aheadError(state)
+	case !state.Behind():
+		return nil
+	case !c.MigrateOnStart:
+		return fmt.Errorf("the schema has version %d, this release needs %d, and migrate_on_start is false: %w",
+			state.Version, state.Newest, errNotMigrated)
+	}
+	err = migrations.Up(ctx, pool)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42501" { // insufficient_privilege
+		return fmt.Errorf("the schema has version %d, this release needs %d, and the database's user may not migrate it (%s): as one who may, %w",
+			state.Version, state.Newest, e.Message, errNotMigrated)
+	}
+	if err == nil {
+		log.Info("schema migrated", "from", state.Version, "to", state.Newest)
+	}
+	return err
+}
+
+// aheadError is the error of a schema that a newer release has migrated.
+func aheadError(state migrations.State) error {
+	return fmt.Errorf("the schema has version %d, this release knows %d: %w", state.Version, state.Newest, migrations.ErrAhead)
+}
+
+// newPartner returns the partner that the configuration describes.
+func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
+	cloud, _ := partnercenter.CloudNamed(c.Cloud)
+	apiURL, authorityURL := cloud.APIURL, cloud.AuthorityURL
+	if c.APIURL != "" {
+		apiURL = c.APIURL
+	}
+	if c.AuthorityURL != "" {
+		authorityURL = c.AuthorityURL
+	}
+	log = log.With("partner", c.Name)
+	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
+	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
+		AuthorityURL: authorityURL, TenantID: c.TenantID, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scope: cloud.Scope,
+	}, partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log})
+	if err != nil {
+		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
+	}
+	gate := partnercenter.NewGate(c.RequestsPerMinute)
+	client, err := partnercenter.New(partnercenter.Options{
+		BaseURL: apiURL, Tokens: tokens, Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log,
+	})
+	if err != nil {
+		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
+	}
+	return sync.Partner{
+		Name: c.Name, Client: client, Gate: gate, Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
+		Concurrency: c.Concurrency,
+	}, nil
+}
+
+// attemptTimeout leaves time, before the next tick, for the attempts of as many hanging requests as may go on at once.
+func attemptTimeout(interval time.Duration) time.Duration {
+	return max(10*time.Second, min(3*time.Minute, interval/8))
+}
+
+// newRunner returns what makes the passes of all partners.
+func newRunner(c *config, db *database, log *slog.Logger) (*sync.Runner, error) {
+	r := &sync.Runner{
+		Store:      store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()}),
+		RunOnStart: c.RunOnStart, Logger: log,
+	}
+	for _, pc := range c.Partners {
+		p, err := newPartner(pc, log)
+		if err != nil {
+			return nil, err
+		}
+		r.Partners = append(r.Partners, p)
+	}
+	return r, nil
+}

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"partnersync/sync"
+)
+
+const (
+	contosoSecret = "hunter2~XYZ!"
+	databaseURL   = "postgres://sync:pa55word!@db.example/partnersync"
+)
+
+// environment is what the tests' configurations see of one.
+type environment map[string]string
+
+func (e environment) lookup(name string) (string, bool) {
+	text, ok := e[name]
+	return text, ok
+}
+
+var env = environment{"DATABASE_URL": databaseURL, "CONTOSO_CLIENT_SECRET": contosoSecret, "EMPTY": ""}
+
+// minimal is the smallest configuration there is, in an environment with DATABASE_URL.
+const minimal = `partners:
+  - name: contoso
+    tenant_id: contoso.onmicrosoft.com
+    client_id: 6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90
+    client_secret: hunter2~XYZ!
+`
+
+// load loads a configuration file of the given content, named c.yaml in messages.
+func load(t *testing.T, content string, env environment) (*config, error) {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "c.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadConfig(path, byFlag, env.lookup)
+	var mistakes *configError
+	switch {
+	case errors.As(err, &mistakes):
+		for i, m := range mistakes.mistakes {
+			mistakes.mistakes[i] = strings.ReplaceAll(m, dir+string(filepath.Separator), "")
+		}
+	case err != nil:
+		t.Errorf("got an error of type %T", err)
+	default:
+		for i, w := range c.Warnings {
+			c.Warnings[i] = strings.ReplaceAll(w, dir+string(filepath.Separator), "")
+		}
+	}
+	return c, err
+}
+
+// mistakesOf returns what is wrong with a configuration, a line each.
+func mistakesOf(t *testing.T, content string) []string {
+	t.Helper()
+	_, err := load(t, content, env)
+	var mistakes *configError
+	if !errors.As(err, &mistakes) {
+		t.Fatalf("got %v, want mistakes", err)
+	}
+	return mistakes.mistakes
+}
+
+var compareSchedules = cmp.Comparer(func(a, b sync.Schedule) bool { return a.String() == b.String() })
+
+var compareZones = cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
+
+func TestLoadConfig_defaults(t *testing.T) {
+	t.Parallel()
+	got, err := load(t, minimal, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	everyQuarter, err := sync.ParseSchedule("*/15 * * * *", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config{
+		DatabaseURL:    databaseURL,
+		StateDir:       ".partnersync",
+		Schedule:       everyQuarter,
+		Timezone:       time.UTC,
+		RunOnStart:     true,
+		MigrateOnStart: true,
+		Lease:          time.Minute,
+		Listen:         "127.0.0.1:9470",
+		Partners: []partnerConfig{{
+			Name:              "contoso",
+			Cloud:             "global",
+			TenantID:          "contoso.onmicrosoft.com",
+			ClientID:          "6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90",
+			ClientSecret:      contosoSecret,
+			Devices:           true,
+			Policies:          true,
+			DevicesRefresh:    24 * time.Hour,
+			RequestsPerMinute: 500,
+			Concurrency:       8,
+			Schedule:          everyQuarter,
+		}},
+	}
+	if diff := cmp.Diff(want, got, compareSchedules, compareZones); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadConfig_exampleHoldsTheDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := loadConfig("../../deploy/partnersync.yaml", byFlag, env.lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := load(t, minimal, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, compareSchedules, compareZones); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadConfig_everyKey(t *testing.T) {
+	t.Parallel()
+	got, err := load(t, `
+database_url: local
+state_dir: "${STATE}/private"
+schedule: '@every 2d'
+timezone: Europe/Berlin
+run_on_start: false
+migrate_on_start: False
+lease: 2s
+listen: ""
+partners:
+  - name: a.b-c_1
+    cloud: global
+    tenant_id: 0D4A6B1F-7B1C-4C3D-9E5F-1A2B3C4D5E6F
+    client_id: app
+    client_secret: a$b$$c$${d}
+    app_user: false
+    customers: [47021739-3426-40BF-9601-61B4B6D7C793, "${CUSTOMER}"]
+    exclude_customers:
+      - b44bb1fb-c595-45b0-9e09-d657365580bf
+    devices: false
+    policies: false
+    devices_refresh: 7d
+    requests_per_minute: 0
+    concurrency: ${CONCURRENCY}
+    schedule: 0 6 * * mon
+    api_url: http://127.0.0.1:8080/prefix/v1
+    authority_url: http://[::1]:8080
+`, environment{"STATE": "/var/lib/$x", "CUSTOMER": "45c44870-ef77-4fdd-b6fe-3dacb075cff2", "CONCURRENCY": "64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config{
+		DatabaseURL: "local",
+		StateDir:    "/var/lib/$x/private",
+		Timezone:    berlin,
+		Lease:       2 * time.Second,
+		Partners: []partnerConfig{{
+			Name:             "a.b-c_1",
+			Cloud:            "global",
+			TenantID:         "0D4A6B1F-7B1C-4C3D-9E5F-1A2B3C4D5E6F",
+			ClientID:         "app",
+			ClientSecret:     "a$b$c${d}",
+			Customers:        []string{"47021739-3426-40bf-9601-61b4b6d7c793", "45c44870-ef77-4fdd-b6fe-3dacb075cff2"},
+			ExcludeCustomers: []string{"b44bb1fb-c595-45b0-9e09-d657365580bf"},
+			DevicesRefresh:   7 * 24 * time.Hour,
+			Concurrency:      64,
+			APIURL:           "http://127.0.0.1:8080/prefix/v1",
+			AuthorityURL:     "http://[::1]:8080",
+		}},
+	}
+	// Schedules are compared by their ticks below.
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b sync.Schedule) bool { return true }), compareZones); diff != "" {
+		t.Error(diff)
+	}
+	midnight := time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+	if got := got.Partners[0].Schedule.Next(midnight); !got.Equal(midnight.Add(5 * time.Hour)) {
+		t.Errorf("the partner's next tick is %v, want 06:00 in Berlin", got)
+	}
+	if got := got.Schedule.Interval(midnight); got != 48*time.Hour {
+		t.Errorf("the default interval is %v, want two days", got)
+	}
+}
+
+func TestLoadConfig_acceptsWhatEditorsWrite(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, content string }{
+		{"byte order mark", "\ufeff" + minimal},
+		{"line ends of Windows", strings.ReplaceAll(minimal, "\n", "\r\n")},
+		{"document start and end", "---\n" + minimal + "...\n"},
+		{"flow style", `{partners: [{name: contoso, tenant_id: contoso.onmicrosoft.com,
+			client_id: 6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90, client_secret: "hunter2~XYZ!"}]}`},
+		{"block scalar", strings.Replace(minimal, " hunter2~XYZ!", " |\n      hunter2~XYZ!", 1)},
+		{"quotes and comments", "# first\n" + strings.Replace(minimal, " hunter2~XYZ!", ` "hunter2~XYZ!" # last`, 1)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := load(t, tt.content, env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Partners[0].ClientSecret.Reveal(); got != contosoSecret {
+				t.Errorf("the secret is %q", got)
+			}
+		})
+	}
+}
+
+func TestFindConfig(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, flag     string
+		env            environment
+		path, chosenBy string
+	}{
+		{"the flag first", "a.yaml", environment{"PARTNERSYNC_CONFIG": "b.yaml"}, "a.yaml", "--config"},
+		{"then the environment", "", environment{"PARTNERSYNC_CONFIG": "b.yaml"}, "b.yaml", "PARTNERSYNC_CONFIG"},
+		{"an empty variable is none", "", environment{"PARTNERSYNC_CONFIG": ""}, "partnersync.yaml", "default"},
+		{"then the default", "", nil, "partnersync.yaml", "default"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if path, by := findConfig(tt.flag, tt.env.lookup); path != tt.path || by != tt.chosenBy {
+				t.Errorf("got %s by %s, want %s by %s", path, by, tt.path, tt.chosenBy)
+			}
+		})
+	}
+}
+
+func TestLoadConfig_unreadableFile(t *testing.T) {
+	t.Parallel()
+	large := filepath.Join(t.TempDir(), "large.yaml")
+	if err := os.WriteFile(large, []byte(strings.Repeat("#\n", 1<<19)+"#"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	tests := []struct{ name, path, want string }{
+		{"missing", "nowhere.yaml", "reading the configuration nowhere.yaml (chosen by default): there is no such file; " +
+			"begin with a copy of deploy/partnersync.yaml, and name it by --config or PARTNERSYNC_CONFIG"},
+		{"directory", dir, "reading the configuration " + dir + " (chosen by default): is a directory"},
+		{"too large", large, "reading the configuration " + large + " (chosen by default): it is larger than 1048576 bytes"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := loadConfig(tt.path, byDefault, env.lookup)
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+			if got, want := errors.Is(err, fs.ErrNotExist), tt.name == "missing"; got != want {
+				t.Errorf("is fs.ErrNotExist: %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestLoadDatabaseConfig_needsNoFileWithDatabaseURL(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, chosenBy string
+		env            environment
+		want           string // in the error, or the database's URL
+	}{
+		{"in the environment", byDefault, environment{"DATABASE_URL": databaseURL}, databaseURL},
+		{"with the file's name there too", byEnvironment, environment{"DATABASE_URL": databaseURL}, databaseURL},
+		{"but --config names a file", byFlag, environment{"DATABASE_URL": databaseURL}, "there is no such file"},
+		{"not set", byDefault, environment{}, "there is no such file"},
+		{"wrong", byDefault, environment{"DATABASE_URL": "mysql://pa55word!@x"}, "DATABASE_URL in the environment: is no PostgreSQL URL"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := loadDatabaseConfig(filepath.Join(t.TempDir(), "none.yaml"), tt.chosenBy, tt.env.lookup)
+			switch {
+			case err == nil && (c.DatabaseURL.Reveal() != tt.want || c.StateDir != ".partnersync"):
+				t.Errorf("got %q and %q", c.DatabaseURL.Reveal(), c.StateDir)
+			case err != nil && !strings.Contains(err.Error(), tt.want):
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestLoadDatabaseConfig_readsTheFileThereIs(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte("database_url: local\n"+minimal+"leese: 5s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := loadDatabaseConfig(path, byDefault, env.lookup)
+	if want := path + ":7:1: leese: is no key known here; write lease"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}

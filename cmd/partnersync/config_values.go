@@ -1,0 +1,212 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // a container may come without the time zones
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"partnersync/sync"
+	"partnersync/sync/partnercenter"
+)
+
+// databaseURL reads database_url or, where the file has none, the environment's DATABASE_URL.
+func (s *section) databaseURL(key string) partnercenter.Secret {
+	if s.has(key) {
+		v, ok := s.scalar(key)
+		if !ok {
+			return ""
+		}
+		if wrong := wrongDatabaseURL(v.text); wrong != "" {
+			v.wrong("%s", wrong)
+		}
+		return partnercenter.Secret(v.text)
+	}
+	fromEnv, _ := s.doc.lookupEnv("DATABASE_URL")
+	if fromEnv == "" {
+		s.missing(key, "write it, or set DATABASE_URL in the environment")
+	} else if wrong := wrongDatabaseURL(fromEnv); wrong != "" {
+		s.doc.mistake(place{key: "DATABASE_URL in the environment"}, "%s", wrong)
+	}
+	return partnercenter.Secret(fromEnv)
+}
+
+// wrongDatabaseURL says what is wrong with a database URL without showing any of it: it may hold a password, and so
+// may the text of the parser's errors.
+func wrongDatabaseURL(s string) string {
+	const fix = "; write postgres://user:password@host:5432/database (the password percent-encoded), or local"
+	scheme, _, isURL := strings.Cut(s, "://")
+	isURL = isURL && !strings.Contains(scheme, "=") // else it may be "host=… password=…://…"
+	switch {
+	case s == localDatabase:
+		return ""
+	case strings.TrimSpace(s) == "":
+		return "is empty" + fix
+	case isURL && scheme != "postgres" && scheme != "postgresql":
+		return "is no PostgreSQL URL" + fix
+	}
+	_, err := pgxpool.ParseConfig(s)
+	var unreadable *fs.PathError
+	switch {
+	case errors.As(err, &unreadable):
+		return fmt.Sprintf("names a file that cannot be read: %v; check sslrootcert, sslcert and sslkey", unreadable.Err)
+	case err != nil:
+		return "does not read as a PostgreSQL URL" + fix
+	}
+	return ""
+}
+
+// timezone reads the IANA name of a time zone; UTC if there is none.
+func (s *section) timezone(key string) *time.Location {
+	v, ok := s.scalar(key)
+	if !ok {
+		return time.UTC
+	}
+	loc, err := time.LoadLocation(v.text)
+	// A machine's own zone would give replicas different ticks.
+	if err != nil || v.text == "" || loc == time.Local {
+		v.wrong("%s is no time zone; write an IANA name such as UTC or Europe/Berlin", v)
+		return time.UTC
+	}
+	return loc
+}
+
+// schedule reads a schedule with times in the given zone.
+func (s *section) schedule(key string, inherited sync.Schedule, loc *time.Location) sync.Schedule {
+	v, ok := s.scalar(key)
+	if !ok {
+		return inherited
+	}
+	schedule, err := sync.ParseSchedule(v.text, loc)
+	switch {
+	case err == nil:
+		return schedule
+	case v.text == v.raw:
+		v.wrong("%v", err)
+	default: // err quotes what the environment holds
+		v.wrong(`%s holds no schedule; set one such as "*/15 * * * *", @hourly or @every 15m`, v)
+	}
+	return inherited
+}
+
+// listenAddress reads host:port, or "".
+func (s *section) listenAddress(key, otherwise string) string {
+	v, ok := s.scalar(key)
+	if !ok {
+		return otherwise
+	}
+	_, port, err := net.SplitHostPort(v.text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if v.text != "" && err != nil {
+		v.wrong(`%s is no host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere`, v)
+	}
+	return v.text
+}
+
+// baseURL reads the URL of a server; "" if there is none. What it holds is not shown: it may be credentials.
+func (s *section) baseURL(key string) string {
+	v, ok := s.scalar(key)
+	if !ok {
+		return ""
+	}
+	u, err := url.Parse(v.text)
+	switch {
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		v.wrong("is no absolute http or https URL; write one such as https://proxy.example.com/partnercenter")
+	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		v.wrong("is more than a base URL; leave out user, password, ?query and #fragment")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		v.warn("http:// off this machine sends secrets and tokens in the clear; use https://")
+	}
+	return v.text
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// customerID reads a customer's id, in lower case. It is "" where there is a mistake.
+func (v scalar) customerID() string {
+	id, err := uuid.Parse(v.text)
+	if err != nil || len(v.text) != len("00000000-0000-0000-0000-000000000000") {
+		v.wrong("%s is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793", v)
+		return ""
+	}
+	return id.String()
+}
+
+// environmentName is what ${NAME} may name.
+var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// expand replaces ${NAME} from the environment and $$ by $. Its error shows nothing of s but names.
+func expand(s string, lookupEnv func(string) (string, bool)) (string, error) {
+	var expanded strings.Builder
+	var unset []string
+	for {
+		before, after, found := strings.Cut(s, "$")
+		expanded.WriteString(before)
+		switch {
+		case !found && len(unset) > 0:
+			return "", fmt.Errorf("the environment does not set %s; set it there, or write $${ for a plain ${", strings.Join(unset, ", "))
+		case !found:
+			return expanded.String(), nil
+		case strings.HasPrefix(after, "$"):
+			expanded.WriteByte('$')
+			s = after[1:]
+		case strings.HasPrefix(after, "{"):
+			name, rest, closed := strings.Cut(after[1:], "}")
+			if !closed || !environmentName.MatchString(name) {
+				return "", errors.New("has a ${ without the name of an environment variable and }; write ${NAME}, or $${ for a plain ${")
+			}
+			text, set := lookupEnv(name)
+			if !set {
+				unset = append(unset, "${"+name+"}")
+			}
+			expanded.WriteString(text)
+			s = rest
+		default:
+			expanded.WriteByte('$')
+			s = after
+		}
+	}
+}
+
+// readAtMost reads a file of at most so many bytes. Its error leaves the path to the caller's message, which shows it
+// as the configuration has it.
+func readAtMost(path string, most int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, most+1))
+	switch {
+	case err != nil:
+		return nil, withoutPath(err)
+	case int64(len(data)) > most:
+		return nil, fmt.Errorf("it is larger than %d bytes", most)
+	}
+	return data, nil
+}
+
+func withoutPath(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
+}

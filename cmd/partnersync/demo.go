@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"partnersync/migrations"
+	"partnersync/store"
+	"partnersync/store/localpg"
+	"partnersync/sync"
+	"partnersync/sync/partnercenter/partnercentertest"
+)
+
+// What the demo invents, and how fast: two of the emulator's minutes between two passes, as its seeding expects.
+const (
+	demoCustomers = 3
+	demoBatches   = 4 // of each customer
+	demoPace      = 2 * time.Minute
+)
+
+func newDemoCommand(a *app) *cobra.Command {
+	d := &demo{app: a}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show it at work: a private database and an emulated API, no account needed",
+		Long: `Demo starts a private PostgreSQL server in a temporary directory and an emulator of the Partner Center API with
+invented customers, makes a pass every two seconds, and prints what changed. Nothing of it is left at the end.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if d.passes < 0 || d.interval < time.Second || d.interval%time.Second != 0 {
+				return fails(exitUsage, errors.New("--passes takes a number from 0 on, --interval whole seconds"))
+			}
+			return fails(exitFailed, d.run(cmd.Context()))
+		},
+	}
+	cmd.Flags().IntVar(&d.passes, "passes", 0, "stop after so many passes (default: at ^C)")
+	cmd.Flags().DurationVar(&d.interval, "interval", 2*time.Second, "time between two passes")
+	return cmd
+}
+
+// demo is one showing.
+type demo struct {
+	*app
+	passes   int
+	interval time.Duration
+	api      *partnercentertest.Emulator
+	shown    int       // passes
+	seen     time.Time // the newest version shown
+}
+
+func (d *demo) run(ctx context.Context) (err error) {
+	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	fmt.Fprintln(d.stdout, "Starting a private PostgreSQL server …")
+	server, err := localpg.Start(ctx, localpg.Config{Settings: map[string]string{"fsync": "off"}, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	pool, err := store.OpenPool(ctx, server.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if err := migrations.Up(ctx, pool); err != nil {
+		return err
+	}
+	api, stop, err := d.emulate()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	fmt.Fprintf(d.stdout, `An emulated Partner Center API with %d customers is at %s.
+A pass every %s; ^C ends it. While it runs, look around with:
+
+  %s
+
+`, demoCustomers, api, d.interval, server.PsqlCommand("postgres"))
+	if err := d.show(ctx, pool, api, log); err != nil {
+		return err
+	}
+	// The showing may have ended by ^C; what it leads to is shown all the same.
+	return d.conclude(context.WithoutCancel(ctx), pool)
+}
+
+// emulate serves the emulator on a free port of the loopback interface.
+func (d *demo) emulate() (url string, stop func(), err error) {
+	d.api = partnercentertest.New(partnercentertest.Options{
+		Start: time.Now().UTC().Truncate(time.Second), Speed: demoPace.Seconds() / d.interval.Seconds(),
+	})
+	d.api.Seed(partnercentertest.SeedOptions{Customers: demoCustomers, Batches: demoBatches, Seed: 1})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("starting the emulator: %w", err)
+	}
+	server := &http.Server{Handler: d.api, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener) // ends with Close
+	return "http://" + listener.Addr().String(), func() { server.Close() }, nil
+}
+
+// show makes passes and prints each, until there were enough or ctx is done.
+func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, api string, log *slog.Logger) error {
+	schedule, err := sync.ParseSchedule("@every "+d.interval.String(), time.UTC)
+	if err != nil {
+		return err
+	}
+	partner, err := newPartner(partnerConfig{
+		Name: "demo", Cloud: "global", APIURL: api, AuthorityURL: api, Schedule: schedule, Concurrency: demoCustomers,
+		TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
+		ClientSecret: partnercentertest.DefaultClientSecret,
+	}, log)
+	if err != nil {
+		return err
+	}
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	var failure error
+	r := &sync.Runner{
+		Store: store.New(pool, store.Options{Version: version()}), Partners: []sync.Partner{partner}, RunOnStart: true, Logger: log,
+		OnRun: func(run store.Run) {
+			d.shown++
+			failure = errors.Join(d.showPass(ctx, pool, run), d.goOn(ctx, pool))
+			if failure != nil || d.shown == d.passes {
+				enough()
+			}
+		},
+	}
+	return errors.Join(r.Run(ctx), failure)
+}
+
+// goOn adds a batch now and then, once what was invented at the start has come to rest.
+func (d *demo) goOn(ctx context.Context, pool *pgxpool.Pool) error {
+	const restAfter, every = 8, 3 // passes
+	if d.shown <= restAfter || d.shown%every != 0 {
+		return nil
+	}
+	const query = `
+		SELECT customer_id::text
+		FROM partner_center.customers
+		ORDER BY customer_id
+		OFFSET @n
+		LIMIT 1`
+	n := d.shown / every
+	var id string
+	err := pool.QueryRow(ctx, query, pgx.NamedArgs{"n": n % demoCustomers}).Scan(&id)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("choosing a customer: %w", err)
+	}
+	d.api.PutBatch(id, partnercentertest.Batch{
+		ID: fmt.Sprintf("Loan laptops %d", n), DevicesCount: 5 + n%20,
+		Script: partnercentertest.Lifecycle(2*demoPace, 4*demoPace, n%4 == 0),
+	})
+	return nil
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"partnersync/store"
+)
+
+// demoChange is a version that a pass opened.
+type demoChange struct {
+	CompanyName string    `db:"company_name"`
+	BatchID     string    `db:"batch_id"`
+	Before      *string   `db:"before"`
+	Now         string    `db:"now"`
+	Kind        string    `db:"kind"`
+	ValidFrom   time.Time `db:"valid_from"`
+}
+
+// showPass prints what a pass changed.
+func (d *demo) showPass(ctx context.Context, pool *pgxpool.Pool, run store.Run) error {
+	const query = `
+		SELECT c.company_name, h.batch_id, p.status AS before, coalesce(h.status, 'no status') AS now, h.valid_from,
+		       CASE WHEN p.batch_id IS NULL THEN '+' WHEN h.removed_at IS NOT NULL THEN '-'
+		            WHEN p.removed_at IS NOT NULL THEN 'back' ELSE '~' END AS kind
+		FROM partner_center.device_batch_history h
+		JOIN partner_center.customers c ON c.customer_id = h.customer_id
+		LEFT JOIN partner_center.device_batch_versions p
+		       ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
+		WHERE h.valid_from > @seen
+		ORDER BY c.company_name, h.batch_id`
+	rows, _ := pool.Query(ctx, query, pgx.NamedArgs{"seen": d.seen}) // CollectRows returns its error
+	changes, err := pgx.CollectRows(rows, pgx.RowToStructByName[demoChange])
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading what changed: %w", err)
+	}
+	fmt.Fprintf(d.stdout, "pass %d at %s: %s, %d of %d customers ok; %d new, %d changed, %d removed, %d unchanged\n",
+		d.shown, run.StartedAt.Local().Format(time.TimeOnly), run.State, run.CustomersOK, run.CustomersTotal,
+		run.Inserted, run.Changed, run.Removed, run.Unchanged)
+	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
+	for _, c := range changes {
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", oneLine(c.CompanyName), oneLine(c.BatchID), c.what())
+		if c.ValidFrom.After(d.seen) {
+			d.seen = c.ValidFrom
+		}
+	}
+	return table.Flush()
+}
+
+// what says in words what became of the batch.
+func (c demoChange) what() string {
+	switch c.Kind {
+	case "+":
+		return "new: " + oneLine(c.Now)
+	case "-":
+		return "gone; was " + oneLine(c.Now)
+	case "back":
+		return "back: " + oneLine(c.Now)
+	}
+	return oneLine(orEmpty(c.Before)) + " -> " + oneLine(c.Now)
+}
+
+// demoVersion is one line of a batch's history.
+type demoVersion struct {
+	BatchID     string     `db:"batch_id"`
+	CompanyName string     `db:"company_name"`
+	Status      *string    `db:"status"`
+	ValidFrom   time.Time  `db:"valid_from"`
+	ValidTo     *time.Time `db:"valid_to"`
+	NotBefore   *time.Time `db:"not_before"`
+	Removed     bool       `db:"removed"`
+}
+
+// conclude prints the history of the batch with the most versions, and what to try next.
+func (d *demo) conclude(ctx context.Context, pool *pgxpool.Pool) error {
+	const query = `
+		SELECT h.batch_id, c.company_name, h.status, h.valid_from, nullif(h.valid_to, 'infinity') AS valid_to, h.not_before,
+		       h.removed_at IS NOT NULL AS removed
+		FROM partner_center.device_batch_history h
+		JOIN partner_center.customers c ON c.customer_id = h.customer_id
+		WHERE (h.customer_id, h.batch_id) = (
+		    SELECT customer_id, batch_id FROM partner_center.device_batch_history
+		    GROUP BY customer_id, batch_id ORDER BY count(DISTINCT status) DESC, count(*) DESC, max(valid_from) DESC, batch_id LIMIT 1)
+		ORDER BY h.valid_from`
+	rows, _ := pool.Query(ctx, query) // CollectRows returns its error
+	versions, err := pgx.CollectRows(rows, pgx.RowToStructByName[demoVersion])
+	if err != nil {
+		return fmt.Errorf("reading a batch's history: %w", err)
+	}
+	if len(versions) > 0 {
+		d.printHistory(versions)
+	}
+	fmt.Fprint(d.stdout, `
+What to try next:
+  partnersync demo --interval 5s     and, in another terminal, the psql command it prints
+  deploy/partnersync.yaml            a configuration to copy for the real API
+  README.md                          the tables, and queries to begin with
+`)
+	return nil
+}
+
+func (d *demo) printHistory(versions []demoVersion) {
+	fmt.Fprintf(d.stdout, "\nThe history of batch %q of %s (partner_center.device_batch_history):\n\n", versions[0].BatchID, oneLine(versions[0].CompanyName))
+	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  status\tvalid_from\tvalid_to\tchanged after (not_before)")
+	for _, v := range versions {
+		status := orEmpty(v.Status)
+		if v.Removed {
+			status += " (gone)"
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", oneLine(status), clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen"))
+	}
+	table.Flush()
+}
+
+// clock returns the time of day, or otherwise where there is none.
+func clock(t *time.Time, otherwise string) string {
+	if t == nil {
+		return otherwise
+	}
+	return t.Local().Format("15:04:05.000")
+}

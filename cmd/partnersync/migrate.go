@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"partnersync/migrations"
+)
+
+func newMigrateCommand(a *app) *cobra.Command {
+	migrate := &cobra.Command{
+		Use:   "migrate",
+		Short: "Migrate the database's schema",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("say which way: %s up, down or status", cmd.CommandPath())
+		},
+	}
+	var to int64
+	var yes bool
+	down := &cobra.Command{
+		Use:     "down",
+		Short:   "Take the newest migration back",
+		Args:    cobra.NoArgs,
+		Example: "  partnersync migrate down\n  partnersync migrate down --to 0 --yes",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch given := cmd.Flags().Changed("to"); {
+			case given && to < 0:
+				return fails(exitUsage, fmt.Errorf("--to %d: write a version from 0 on", to))
+			case !given:
+				to = oneStep
+			}
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database, _ *slog.Logger) error {
+				return a.migrateDown(ctx, db, to, yes)
+			})
+		},
+	}
+	down.Flags().Int64Var(&to, "to", 0, "go back to this version; 0 is an empty schema (default: one step)")
+	down.Flags().BoolVar(&yes, "yes", false, "do not ask before tables with rows are dropped")
+	migrate.AddCommand(
+		&cobra.Command{
+			Use:   "up",
+			Short: "Apply the migrations that the database lacks",
+			Args:  cobra.NoArgs,
+			RunE:  func(cmd *cobra.Command, _ []string) error { return a.withDatabase(cmd.Context(), a.migrateUp) },
+		},
+		down,
+		&cobra.Command{
+			Use:   "status",
+			Short: "Say which migrations the database has",
+			Args:  cobra.NoArgs,
+			RunE:  func(cmd *cobra.Command, _ []string) error { return a.withDatabase(cmd.Context(), a.migrateStatus) },
+		},
+	)
+	return migrate
+}
+
+// withDatabase runs do with the configured database. DATABASE_URL alone will do, without a configuration file.
+func (a *app) withDatabase(ctx context.Context, do func(context.Context, *database, *slog.Logger) error) error {
+	log, err := a.logger(a.stderr)
+	if err != nil {
+		return fails(exitUsage, err)
+	}
+	c, err := a.config(log, loadDatabaseConfig)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, c, log)
+	if err != nil {
+		return fails(exitFailed, err)
+	}
+	err = do(ctx, db, log)
+	if closed := db.close(); closed != nil {
+		log.Warn("closing the database failed", "err", closed)
+	}
+	return fails(exitFailed, err)
+}
+
+func (a *app) migrateUp(ctx context.Context, db *database, _ *slog.Logger) error {
+	before, err := migrations.Read(ctx, db.Pool)
+	if err != nil {
+		return err
+	}
+	if err := migrations.Up(ctx, db.Pool); err != nil {
+		return err
+	}
+	if before.Behind() {
+		fmt.Fprintf(a.stdout, "migrated from version %d to %d\n", before.Version, before.Newest)
+	} else {
+		fmt.Fprintf(a.stdout, "nothing to do: the schema has version %d\n", before.Version)
+	}
+	return nil
+}
+
+// oneStep, in place of a version, is to go down to the one before.
+const oneStep = -1
+
+// migrateDown goes back to the version to, or oneStep.
+func (a *app) migrateDown(ctx context.Context, db *database, to int64, yes bool) error {
+	state, err := migrations.Read(ctx, db.Pool)
+	switch {
+	case err != nil:
+		return err
+	case state.Ahead():
+		return aheadError(state)
+	case to == oneStep:
+		to = migrations.Previous(state.Version)
+	}
+	if to >= state.Version {
+		fmt.Fprintf(a.stdout, "nothing to do: the schema has version %d\n", state.Version)
+		return nil
+	}
+	lost, err := migrations.TablesLost(ctx, db.Pool, state.Version, to)
+	if err != nil {
+		return err
+	}
+	if len(lost) > 0 && !yes && !a.confirmed(ctx, "This drops tables with rows: "+strings.Join(lost, ", ")) {
+		return errors.New("not migrated: answer yes, or give --yes")
+	}
+	if err := migrations.Down(ctx, db.Pool, to); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "migrated from version %d to %d\n", state.Version, to)
+	return nil
+}
+
+// confirmed asks, and reports whether the answer was yes. The end of ctx is none.
+func (a *app) confirmed(ctx context.Context, warning string) bool {
+	fmt.Fprintf(a.stderr, "%s.\nGo on? [yes/no] ", warning)
+	answers := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.stdin).ReadString('\n')
+		answers <- line
+	}()
+	answer := ""
+	select {
+	case answer = <-answers:
+	case <-ctx.Done():
+	}
+	if !strings.HasSuffix(answer, "\n") || !onTerminal(a.stdin) {
+		fmt.Fprintln(a.stderr) // nobody has ended the line of the question
+	}
+	return strings.EqualFold(strings.TrimSpace(answer), "yes")
+}
+
+func (a *app) migrateStatus(ctx context.Context, db *database, _ *slog.Logger) error {
+	steps, err := migrations.Status(ctx, db.Pool)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		mark := "missing"
+		if step.Applied {
+			mark = "applied"
+		}
+		fmt.Fprintf(a.stdout, "%s  %s\n", mark, step.Name)
+	}
+	state, err := migrations.Read(ctx, db.Pool)
+	if err == nil && state.Ahead() {
+		err = aheadError(state)
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	gosync "sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"partnersync/sync"
+)
+
+// progress shows how far a long pass is: as a bar on a terminal, as a line every ten seconds elsewhere. What is written
+// to it, such as a line of the log, goes to the same stream without tearing the bar.
+type progress struct {
+	out      io.Writer
+	show     bool
+	terminal bool // out is one
+
+	mu       gosync.Mutex
+	bar      *progressbar.ProgressBar // nil: none is shown
+	partners map[string]sync.Progress
+	said     time.Time // when the last line was written
+}
+
+const sayEvery = 10 * time.Second
+
+func newProgress(out io.Writer, show bool) *progress {
+	return &progress{out: out, show: show, terminal: onTerminal(out), partners: map[string]sync.Progress{}, said: time.Now()}
+}
+
+// Write writes to the stream, above the bar.
+func (p *progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar == nil {
+		return p.out.Write(b)
+	}
+	if err := p.bar.Clear(); err != nil {
+		return 0, err
+	}
+	n, err := p.out.Write(b)
+	p.bar.RenderBlank()
+	return n, err
+}
+
+// report takes in how far one partner's pass is.
+func (p *progress) report(now sync.Progress) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.show {
+		return
+	}
+	p.partners[now.Partner] = now
+	done, total := 0, 0
+	for _, each := range p.partners {
+		done, total = done+each.Done, total+each.Total
+	}
+	switch {
+	case p.terminal:
+		p.draw(done, max(1, total))
+	case time.Since(p.said) >= sayEvery:
+		p.said = time.Now()
+		fmt.Fprintf(p.out, "%d of %d customers done\n", done, total)
+	}
+}
+
+// draw shows the bar. Customers of another partner may come when all were done, and a bar once finished stays so.
+func (p *progress) draw(done, total int) {
+	if p.bar == nil || p.bar.IsFinished() {
+		p.bar = progressbar.NewOptions(total,
+			progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription("backfill"), progressbar.OptionShowCount(),
+			progressbar.OptionShowIts(), progressbar.OptionSetItsString("customers"), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionClearOnFinish(),
+		)
+	}
+	p.bar.ChangeMax(total)
+	p.bar.Set(done)
+}
+
+// finish takes the bar away.
+func (p *progress) finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		p.bar.Clear()
+		p.bar = nil
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"partnersync/sync"
+)
+
+func TestProgress_offATerminalIsALineEveryTenSeconds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		p := newProgress(&out, true)
+		for second := range 25 {
+			p.report(sync.Progress{Partner: "contoso", Done: second, Total: 100})
+			p.report(sync.Progress{Partner: "fabrikam", Done: 1, Total: 10})
+			<-time.After(time.Second)
+		}
+		p.finish()
+		want := "11 of 110 customers done\n21 of 110 customers done\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestProgress_onATerminalIsABarBelowTheLog(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := newProgress(&out, true)
+	p.terminal = true
+	fmt.Fprintln(p, "before the first report")
+	if got := out.String(); got != "before the first report\n" {
+		t.Errorf("before the first report there is %q", got)
+	}
+	p.report(sync.Progress{Partner: "contoso", Done: 3, Total: 10})
+	fmt.Fprintln(p, "a line of the log")
+	p.report(sync.Progress{Partner: "contoso", Done: 10, Total: 10})
+	p.report(sync.Progress{Partner: "fabrikam", Done: 1, Total: 20})
+	p.finish()
+	fmt.Fprintln(p, "after the end")
+	screen := terminal(out.String())
+	for _, want := range []string{"before the first report", "a line of the log", "after the end"} {
+		if !strings.Contains("\n"+screen, "\n"+want+"\n") {
+			t.Errorf("there is no line of %q on\n%s", want, screen)
+		}
+	}
+	for _, want := range []string{"(3/10", "(11/30"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s was not shown: %q", want, out.String())
+		}
+	}
+	if strings.Contains(screen, "backfill") {
+		t.Errorf("the bar is there still:\n%s", screen)
+	}
+}
+
+// terminal returns what a terminal shows in the end of what was written to it.
+func terminal(written string) string {
+	var screen []string
+	for line := range strings.SplitSeq(written, "\n") {
+		var cells []rune
+		for part := range strings.SplitSeq(line, "\r") {
+			over := []rune(part)
+			cells = append(over, cells[min(len(over), len(cells)):]...)
+		}
+		screen = append(screen, strings.TrimRight(string(cells), " "))
+	}
+	return strings.Join(screen, "\n")
+}
+
+func TestProgress_isNotShownUnlessAskedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		p := newProgress(&out, false)
+		<-time.After(time.Hour)
+		p.report(sync.Progress{Partner: "contoso", Done: 3, Total: 10})
+		p.finish()
+		if out.Len() > 0 {
+			t.Errorf("got %q", out.String())
+		}
+	})
+}
