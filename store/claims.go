@@ -14,9 +14,11 @@ type Claim struct {
 	Run        Run
 	CustomerID string // uuid, lower case
 	Epoch      int64
-	// BatchesDigest is the digest of the customer's batch list, if its rows are exactly the current ones; else nil.
-	BatchesDigest []byte
-	clock         clock
+	// Digests of the customer's lists, where their rows are exactly the current ones; else nil.
+	BatchesDigest, PoliciesDigest []byte
+	// DevicesDue: the run has device lists of the customer to read, as far as known before the batches are listed.
+	DevicesDue bool
+	clock      clock
 }
 
 // ObservedAt turns the local time at which a request was sent into the database's time.
@@ -30,18 +32,46 @@ func (c clock) at(local time.Time) time.Time {
 	return c.database.Add(local.Sub(c.local)).UTC().Truncate(time.Microsecond)
 }
 
-// ClaimCustomers claims up to limit customers that the run has still to do and that no live worker holds, in the order
-// of their ids from after on ("" is the beginning). Fewer than limit means that the end was reached.
+// free is true of a customer_state s that no live worker holds. It needs the argument lease, an interval.
+const free = `
+	(s.owner IS NULL OR NOT EXISTS (SELECT 1 FROM partnersync.workers w WHERE w.worker_id = s.owner AND ` + alive + `))`
+
+// ClaimCustomers claims up to limit customers whose batches and policies the run has still to list and that no live
+// worker holds, in the order of their ids from after on ("" is the beginning). Fewer than limit means that the end was
+// reached.
 func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit int) ([]Claim, error) {
-	const claim = `
-		WITH due AS (
+	const due = `
 		    SELECT s.customer_id
 		    FROM partnersync.customer_state s
 		    WHERE ` + pending + `
 		      AND (@after::uuid IS NULL OR s.customer_id > @after::uuid)
-		      AND (s.owner IS NULL OR NOT EXISTS (
-		          SELECT 1 FROM partnersync.workers w WHERE w.worker_id = s.owner AND ` + alive + `))
-		    ORDER BY s.customer_id
+		      AND ` + free + `
+		    ORDER BY s.customer_id`
+	args := run.args()
+	args["after"] = present(after)
+	return s.claim(ctx, run, due, args, limit)
+}
+
+// ClaimDevices claims up to limit customers that have device lists for the run to read, the longest due first: none
+// before all the run's customers have had their other lists tried.
+func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, error) {
+	const due = `
+		    SELECT s.customer_id
+		    FROM partnersync.customer_state s
+		    WHERE ` + devicesPending + `
+		      AND ` + free + `
+		      AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + pending + `)
+		    ORDER BY s.devices_due_at NULLS FIRST, s.customer_id`
+	if run.Devices == nil {
+		return nil, nil
+	}
+	return s.claim(ctx, run, due, run.args(), limit)
+}
+
+// claim claims the customers that the query due selects.
+func (s *Store) claim(ctx context.Context, run Run, due string, args pgx.NamedArgs, limit int) ([]Claim, error) {
+	claim := `
+		WITH due AS (` + due + `
 		    LIMIT @limit
 		    FOR UPDATE OF s SKIP LOCKED
 		), claimed AS (
@@ -49,23 +79,22 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit
 		    SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
 		    FROM due
 		    WHERE s.customer_id = due.customer_id
-		    RETURNING s.customer_id, s.lease_epoch
+		    RETURNING s.customer_id, s.lease_epoch, s.devices_due_at,
+		              (@refresh::interval IS NOT NULL
+		               AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)) AS devices_due
 		)
-		SELECT c.customer_id::text, c.lease_epoch, l.digest, clock_timestamp()
+		SELECT c.customer_id::text, c.lease_epoch, c.devices_due, b.digest, p.digest, clock_timestamp()
 		FROM claimed c
-		LEFT JOIN partnersync.list_state l
-		       ON l.customer_id = c.customer_id AND l.resource = 'device_batches' AND l.batch_id = ''
-		ORDER BY c.customer_id`
-	args := run.args()
+		LEFT JOIN partnersync.list_state b
+		       ON b.customer_id = c.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
+		LEFT JOIN partnersync.list_state p
+		       ON p.customer_id = c.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
+		ORDER BY c.devices_due_at NULLS FIRST, c.customer_id`
 	args["worker"], args["lease"], args["limit"] = s.worker, s.lease, limit
-	args["after"] = present(after)
-	rows, err := s.pool.Query(ctx, claim, args)
-	if err != nil {
-		return nil, fmt.Errorf("claiming customers of partner %s: %w", run.Partner, err)
-	}
+	rows, _ := s.pool.Query(ctx, claim, args) // CollectRows returns its error
 	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Claim, error) {
 		c := Claim{Run: run}
-		err := row.Scan(&c.CustomerID, &c.Epoch, &c.BatchesDigest, &c.clock.database)
+		err := row.Scan(&c.CustomerID, &c.Epoch, &c.DevicesDue, &c.BatchesDigest, &c.PoliciesDigest, &c.clock.database)
 		return c, err
 	})
 	if err != nil {

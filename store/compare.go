@@ -12,9 +12,11 @@ import (
 
 // Difference is what a merge would do to one row.
 type Difference struct {
-	Kind    DifferenceKind
-	Key     string
-	Changes []string // of a changed row: each column, from what, to what, such as "status: queued -> finished"
+	Kind     DifferenceKind
+	Resource string // such as DeviceBatches
+	BatchID  string // of a device
+	Key      string
+	Changes  []string // of a changed row: each column, from what, to what, such as "status: queued -> finished"
 }
 
 // DifferenceKind says what would happen to a row.
@@ -34,10 +36,11 @@ SELECT k.{key}, array_remove(ARRAY[
     CASE WHEN k.removed_at IS NOT NULL THEN 'it is back' END,
     {changes}], NULL)
 FROM {incoming}
-JOIN partner_center.{table} k ON k.customer_id = @customer_id::uuid AND k.{key} = i.{key}`
+JOIN partner_center.{table} k ON {scope} AND k.{key} = i.{key}`
 
 // compare says what merge would do, in a read-only transaction. Where the schema is missing, nothing is known.
-func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID string, l Listing, rows []R) (all []Difference, err error) {
+func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, batchID string, l Listing, rows []R) (all []Difference, err error) {
+	at := list{customerID: customerID, resource: r.table, batchID: batchID}
 	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		const known = `SELECT to_regclass('partner_center.' || @table::text) IS NOT NULL`
 		var exists bool
@@ -50,31 +53,34 @@ func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID st
 			}
 			return nil
 		}
-		all, err = r.differences(ctx, tx, customerID, l, rows)
+		all, err = r.differences(ctx, tx, at, l, rows)
 		return err
 	})
+	for i := range all {
+		all[i].Resource, all[i].BatchID = at.resource, at.batchID
+	}
 	if err != nil {
-		return nil, fmt.Errorf("comparing the %s of customer %s: %w", r.table, customerID, err)
+		return nil, fmt.Errorf("comparing the %s: %w", at, err)
 	}
 	return all, nil
 }
 
 func (r *resource[R]) keys(rows []R) []string { return r.key.values(rows).([]string) }
 
-func (r *resource[R]) differences(ctx context.Context, tx pgx.Tx, customerID string, l Listing, rows []R) ([]Difference, error) {
-	state, err := readListState(ctx, tx, customerID, r.table, math.MaxInt64)
+func (r *resource[R]) differences(ctx context.Context, tx pgx.Tx, at list, l Listing, rows []R) ([]Difference, error) {
+	state, err := readListState(ctx, tx, at, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
-	d, err := r.difference(ctx, tx, customerID, rows)
+	d, err := r.difference(ctx, tx, at, rows)
 	if err != nil {
 		return nil, err
 	}
-	remove, hold, err := r.gone(ctx, tx, customerID, l, d, state)
+	remove, hold, err := r.gone(ctx, tx, at, l, d, state)
 	if err != nil {
 		return nil, err
 	}
-	all, err := r.describe(ctx, tx, customerID, pick(rows, d.changed))
+	all, err := r.describe(ctx, tx, at, pick(rows, d.changed))
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +97,8 @@ func (r *resource[R]) differences(ctx context.Context, tx pgx.Tx, customerID str
 	return all, nil
 }
 
-func (r *resource[R]) describe(ctx context.Context, tx pgx.Tx, customerID string, changed []R) ([]Difference, error) {
-	args := pgx.NamedArgs{"customer_id": customerID}
+func (r *resource[R]) describe(ctx context.Context, tx pgx.Tx, at list, changed []R) ([]Difference, error) {
+	args := at.args()
 	r.args(changed, args)
 	result, err := tx.Query(ctx, r.sql.describe, args)
 	if err != nil {

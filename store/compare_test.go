@@ -105,11 +105,11 @@ func TestCompare_describesChangesByKey(t *testing.T) {
 		batch("b", "queued"),
 	)
 	want := []Difference{
-		{Kind: Removed, Key: "a"},
-		{Kind: Changed, Key: "c", Changes: []string{"it is back"}},
-		{Kind: Changed, Key: "d", Changes: []string{"status: queued -> null", "created_by: null -> Contoso", "devices_count: 5 -> 6"}},
-		{Kind: Changed, Key: "f", Changes: []string{"status: queued -> finished"}},
-		{Kind: Inserted, Key: "z"},
+		{Kind: Removed, Resource: DeviceBatches, Key: "a"},
+		{Kind: Changed, Resource: DeviceBatches, Key: "c", Changes: []string{"it is back"}},
+		{Kind: Changed, Resource: DeviceBatches, Key: "d", Changes: []string{"status: queued -> null", "created_by: null -> Contoso", "devices_count: 5 -> 6"}},
+		{Kind: Changed, Resource: DeviceBatches, Key: "f", Changes: []string{"status: queued -> finished"}},
+		{Kind: Inserted, Resource: DeviceBatches, Key: "z"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("differences: (-want +got)\n%s", diff)
@@ -154,7 +154,7 @@ func TestCompare_missingSchemaIsEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Difference{{Kind: Inserted, Key: "b00"}, {Kind: Inserted, Key: "b01"}}
+	want := []Difference{{Kind: Inserted, Resource: DeviceBatches, Key: "b00"}, {Kind: Inserted, Resource: DeviceBatches, Key: "b01"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("differences: (-want +got)\n%s", diff)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -11,6 +12,7 @@ const DeviceBatches = "device_batches"
 // DeviceBatch is a row of partner_center.device_batches, as far as it comes from the API.
 type DeviceBatch struct {
 	BatchID      string
+	ReceivedID   string // the id as received, where that is not the BatchID; else ""
 	Status       *string
 	CreatedBy    *string
 	CreationDate *time.Time
@@ -28,26 +30,30 @@ var deviceBatches = newResource(resource[DeviceBatch]{
 		{name: "created_by", typ: "text", values: values(func(b *DeviceBatch) *string { return b.CreatedBy })},
 		{name: "creation_date", typ: "timestamptz", values: values(func(b *DeviceBatch) *time.Time { return b.CreationDate })},
 		{name: "devices_count", typ: "integer", values: values(func(b *DeviceBatch) *int32 { return b.DevicesCount })},
-		{name: "extra", typ: "jsonb", quiet: true, values: values(func(b *DeviceBatch) string { return object(b.Extra) })},
+		{name: "extra", typ: "jsonb", quiet: true, values: values(func(b *DeviceBatch) string { return cmp.Or(b.Extra, "{}") })},
 	},
 })
 
-// object returns the JSON object, or the empty one for "".
-func object(json string) string {
-	if json == "" {
-		return "{}"
-	}
-	return json
-}
-
 // MergeDeviceBatches brings a customer's batches in line with a listing, in one transaction that is fenced by the claim:
-// only what differs is written, and what it replaces is kept as a version. No two rows may have the same BatchID. The
-// error wraps ErrClaimLost if the claim was lost; then, as with any other error, nothing was written.
+// only what differs is written, and what it replaces is kept as a version. The devices of removed batches are removed
+// with them. No two rows may have the same BatchID. The error wraps ErrClaimLost if the claim was lost; then, as with any
+// other error, nothing was written.
 func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows []DeviceBatch) (Outcome, error) {
-	return merge(ctx, s, deviceBatches, c, l, rows)
+	return merge(ctx, s, deviceBatches, c, Batch{}, l, rows, func(ctx context.Context, m *merging[DeviceBatch], done *Outcome) error {
+		gone, err := removeDevices(ctx, m.tx, c.CustomerID, m.removed, m.observedAt())
+		if err != nil {
+			return err
+		}
+		done.Removed += gone
+		if err := keepReceivedIDs(ctx, m.tx, c.CustomerID, rows); err != nil {
+			return err
+		}
+		done.DevicesDue, err = scheduleDevices(ctx, m.tx, c)
+		return err
+	})
 }
 
 // CompareDeviceBatches says what MergeDeviceBatches would do, and writes nothing.
 func (s *Store) CompareDeviceBatches(ctx context.Context, customerID string, l Listing, rows []DeviceBatch) ([]Difference, error) {
-	return compare(ctx, s, deviceBatches, customerID, l, rows)
+	return compare(ctx, s, deviceBatches, customerID, "", l, rows)
 }

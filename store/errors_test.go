@@ -26,7 +26,7 @@ func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
 			return err
 		}},
 		{"reading run 7: ", func() error { _, err := s.ReadRun(ctx, run); return err }},
-		{"finishing run 7 of partner contoso: ", func() error { _, err := s.FinishRun(ctx, run); return err }},
+		{"finishing run 7 of partner contoso: ", func() error { _, err := s.FinishRun(ctx, run, false); return err }},
 		{"leaving run 7 of partner contoso: ", func() error { return s.LeaveRun(ctx, run) }},
 		{"claiming the enumeration of partner contoso: ", func() error { _, _, err := s.ClaimEnumeration(ctx, run); return err }},
 		{"writing the customers of partner contoso: ", func() error {

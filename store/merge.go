@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,8 @@ type Outcome struct {
 	Inserted, Changed, Removed, Unchanged int
 	// Held is how many rows the mass removal guard kept from being removed.
 	Held int
+	// DevicesDue is set by the merge of a batch list if there is a device list to be read now.
+	DevicesDue bool
 }
 
 // The statements of a merge, for a resource's {table} and {versions}. First compare, so that an unchanged row costs no
@@ -39,7 +42,7 @@ FROM {incoming}
 FULL JOIN (
     SELECT {names}, removed_at
     FROM partner_center.{table}
-    WHERE customer_id = @customer_id::uuid
+    WHERE {scope}
 ) k ON k.{key} = i.{key}
 WHERE k.{key} IS NULL
    OR i.{key} IS NULL AND k.removed_at IS NULL
@@ -48,18 +51,18 @@ WHERE k.{key} IS NULL
        OR {differs})`
 
 	countKnownSQL = `
-SELECT count(*) FROM partner_center.{table} WHERE customer_id = @customer_id::uuid AND removed_at IS NULL`
+SELECT count(*) FROM partner_center.{table} WHERE {scope} AND removed_at IS NULL`
 
 	// A version ends where its successor begins.
 	supersedeSQL = `
-INSERT INTO partner_center.{versions} (customer_id, {names}, valid_from, not_before, removed_at, valid_to)
-SELECT customer_id, {names}, valid_from, not_before, removed_at, @observed_at::timestamptz
+INSERT INTO partner_center.{versions} ({scope columns}, {names}, valid_from, not_before, removed_at, valid_to)
+SELECT {scope columns}, {names}, valid_from, not_before, removed_at, @observed_at::timestamptz
 FROM partner_center.{table}
-WHERE customer_id = @customer_id::uuid AND {key} = ANY (@keys::text[])`
+WHERE {scope} AND {key} = ANY (@keys::text[])`
 
 	insertSQL = `
-INSERT INTO partner_center.{table} (customer_id, {names}, valid_from)
-SELECT @customer_id::uuid, {names}, @observed_at::timestamptz
+INSERT INTO partner_center.{table} ({scope columns}, {names}, valid_from)
+SELECT {scope values}, {names}, @observed_at::timestamptz
 FROM {incoming}`
 
 	changeSQL = `
@@ -69,32 +72,37 @@ SET {assignments},
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
 FROM {incoming}
-WHERE k.customer_id = @customer_id::uuid AND k.{key} = i.{key}`
+WHERE {scope} AND k.{key} = i.{key}`
 
 	// What opens no version is updated in place.
 	refreshSQL = `
 UPDATE partner_center.{table} k
 SET {quiet assignments}
 FROM {incoming}
-WHERE k.customer_id = @customer_id::uuid AND k.{key} = i.{key}`
+WHERE {scope} AND k.{key} = i.{key}`
 
 	removeSQL = `
 UPDATE partner_center.{table} k
 SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
     valid_from = @observed_at::timestamptz,
     removed_at = @observed_at::timestamptz
-WHERE k.customer_id = @customer_id::uuid AND k.{key} = ANY (@keys::text[])`
+WHERE {scope} AND k.{key} = ANY (@keys::text[])`
 )
 
-// merge brings the customer's rows of a resource in line with a listing.
-func merge[R any](ctx context.Context, s *Store, r *resource[R], c Claim, l Listing, rows []R) (done Outcome, err error) {
+// merge brings the rows of a list in line with a listing. then, if set, does what goes along with it in the same
+// transaction.
+func merge[R any](
+	ctx context.Context, s *Store, r *resource[R], c Claim, batch Batch, l Listing, rows []R,
+	then func(context.Context, *merging[R], *Outcome) error,
+) (done Outcome, err error) {
+	at := list{customerID: c.CustomerID, resource: r.table, batchID: batch.ID}
 	err = s.write(ctx, func(tx pgx.Tx) error {
-		m := merging[R]{tx: tx, resource: r, claim: c, listing: l, rows: rows}
-		done, err = m.run(ctx)
+		m := merging[R]{tx: tx, resource: r, claim: c, list: at, batch: batch, listing: l, rows: rows}
+		done, err = m.run(ctx, then)
 		return err
 	})
 	if err != nil {
-		return Outcome{}, fmt.Errorf("merging the %s of customer %s: %w", r.table, c.CustomerID, err)
+		return Outcome{}, fmt.Errorf("merging the %s: %w", at, err)
 	}
 	return done, nil
 }
@@ -104,35 +112,43 @@ type merging[R any] struct {
 	tx       pgx.Tx
 	resource *resource[R]
 	claim    Claim
+	list     list
+	batch    Batch // whose devices are listed
 	listing  Listing
 	rows     []R
 	state    listState
+	diff     difference
+	removed  []string // keys
 }
 
-func (m *merging[R]) run(ctx context.Context) (done Outcome, err error) {
+func (m *merging[R]) run(ctx context.Context, then func(context.Context, *merging[R], *Outcome) error) (done Outcome, err error) {
 	if err := fence(ctx, m.tx, m.claim); err != nil {
 		return done, err
 	}
-	if m.state, err = readListState(ctx, m.tx, m.claim.CustomerID, m.resource.table, m.claim.Run.ID); err != nil {
+	if m.state, err = readListState(ctx, m.tx, m.list, m.claim.Run.ID); err != nil {
 		return done, err
 	}
-	diff, err := m.resource.difference(ctx, m.tx, m.claim.CustomerID, m.rows)
-	if err != nil {
+	if m.diff, err = m.resource.difference(ctx, m.tx, m.list, m.rows); err != nil {
 		return done, err
 	}
-	remove, hold, err := m.resource.gone(ctx, m.tx, m.claim.CustomerID, m.listing, diff, m.state)
-	if err != nil {
+	var hold []string
+	if m.removed, hold, err = m.resource.gone(ctx, m.tx, m.list, m.listing, m.diff, m.state); err != nil {
 		return done, err
 	}
-	if err := m.write(ctx, diff, remove); err != nil {
+	if err := m.write(ctx); err != nil {
 		return done, err
 	}
 	done = Outcome{
-		Inserted: len(diff.inserted), Changed: len(diff.changed), Removed: len(remove),
-		Unchanged: len(m.rows) - len(diff.inserted) - len(diff.changed), Held: len(hold),
+		Inserted: len(m.diff.inserted), Changed: len(m.diff.changed), Removed: len(m.removed),
+		Unchanged: len(m.rows) - len(m.diff.inserted) - len(m.diff.changed), Held: len(hold),
 	}
 	if err := m.writeListState(ctx, hold); err != nil {
 		return done, err
+	}
+	if then != nil {
+		if err := then(ctx, m, &done); err != nil {
+			return done, err
+		}
 	}
 	counts := Counts{Inserted: done.Inserted, Changed: done.Changed, Removed: done.Removed, Unchanged: done.Unchanged}
 	return done, counts.add(ctx, m.tx, m.claim.Run.ID, shard(m.claim.CustomerID))
@@ -167,9 +183,9 @@ type difference struct {
 	changedKeys, absent          []string
 }
 
-// difference compares rows with what is known of the customer.
-func (r *resource[R]) difference(ctx context.Context, tx pgx.Tx, customerID string, rows []R) (d difference, err error) {
-	args := pgx.NamedArgs{"customer_id": customerID}
+// difference compares rows with what is known of the list.
+func (r *resource[R]) difference(ctx context.Context, tx pgx.Tx, at list, rows []R) (d difference, err error) {
+	args := at.args()
 	r.args(rows, args)
 	result, err := tx.Query(ctx, r.sql.compare, args)
 	if err != nil {
@@ -200,13 +216,13 @@ func (r *resource[R]) difference(ctx context.Context, tx pgx.Tx, customerID stri
 
 // gone decides which of the absent rows are removed and which are held back.
 func (r *resource[R]) gone(
-	ctx context.Context, tx pgx.Tx, customerID string, l Listing, d difference, state listState,
+	ctx context.Context, tx pgx.Tx, at list, l Listing, d difference, state listState,
 ) (remove, hold []string, err error) {
 	if !l.Complete || len(d.absent) == 0 {
 		return nil, nil, nil
 	}
 	var known int
-	if err := tx.QueryRow(ctx, r.sql.countKnown, pgx.NamedArgs{"customer_id": customerID}).Scan(&known); err != nil {
+	if err := tx.QueryRow(ctx, r.sql.countKnown, at.args()).Scan(&known); err != nil {
 		return nil, nil, fmt.Errorf("counting known rows: %w", err)
 	}
 	remove, hold = guard(known, d.absent, state.heldBefore, r.allCounts)
@@ -214,26 +230,26 @@ func (r *resource[R]) gone(
 }
 
 // write appends what is superseded to the versions and brings the current rows up to date.
-func (m *merging[R]) write(ctx context.Context, d difference, remove []string) error {
+func (m *merging[R]) write(ctx context.Context) error {
 	sql := m.resource.sql
 	batch := &pgx.Batch{}
 	queue := func(sql string, rows []int, keys []string) {
 		if len(rows) == 0 && len(keys) == 0 {
 			return
 		}
-		args := pgx.NamedArgs{
-			"customer_id": m.claim.CustomerID, "observed_at": m.observedAt(), "confirmed_at": m.state.confirmedAt, "keys": keys,
-		}
+		args := m.list.args()
+		args["observed_at"], args["confirmed_at"], args["keys"] = m.observedAt(), m.state.confirmedAt, keys
 		m.resource.args(pick(m.rows, rows), args)
 		batch.Queue(sql, args)
 	}
-	queue(sql.supersede, nil, append(d.changedKeys, remove...))
-	queue(sql.change, d.changed, nil)
-	queue(sql.remove, nil, remove)
-	queue(sql.refresh, d.refreshed, nil)
-	queue(sql.insert, d.inserted, nil)
+	queue(sql.supersede, nil, slices.Concat(m.diff.changedKeys, m.removed))
+	queue(sql.change, m.diff.changed, nil)
+	queue(sql.remove, nil, m.removed)
+	queue(sql.refresh, m.diff.refreshed, nil)
+	queue(sql.insert, m.diff.inserted, nil)
 	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("writing %d new, %d changed and %d removed rows: %w", len(d.inserted), len(d.changed), len(remove), err)
+		return fmt.Errorf("writing %d new, %d changed and %d removed rows: %w",
+			len(m.diff.inserted), len(m.diff.changed), len(m.removed), err)
 	}
 	return nil
 }
@@ -249,6 +265,9 @@ func pick[R any](rows []R, positions []int) []R {
 // observedAt is later than that of any earlier listing, even if the database's clock went back.
 func (m *merging[R]) observedAt() time.Time {
 	observed := m.listing.ObservedAt.UTC().Truncate(time.Microsecond)
+	if m.state.observedAt == nil {
+		return observed
+	}
 	if earliest := m.state.observedAt.Add(time.Microsecond); observed.Before(earliest) {
 		return earliest
 	}

@@ -24,6 +24,8 @@ type RunRequest struct {
 	Customers []string
 	// Filter describes every restriction of the run in a fixed form; a backfill is resumed under the same one only.
 	Filter string
+	// Devices says which device lists to read; nil: none.
+	Devices *DeviceReading
 	// Restart begins a backfill anew even if one could be resumed.
 	Restart bool
 }
@@ -70,7 +72,7 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 			return err
 		}
 		o.Run, err = readRun(ctx, tx, id)
-		o.Run.Customers = r.Customers
+		o.Run.Customers, o.Run.Devices = r.Customers, r.Devices
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -10,6 +11,7 @@ import (
 type resource[R any] struct {
 	table    string // current rows; also the resource's name in partnersync.list_state
 	versions string // superseded versions
+	ofBatch  bool   // a list is that of one batch of a customer; else of a customer
 	key      column[R]
 	columns  []column[R] // the others that come from the API
 	// allCounts: a complete listing that lacks all known rows is held by the mass removal guard, however few they are.
@@ -21,6 +23,7 @@ type resource[R any] struct {
 type column[R any] struct {
 	name   string
 	typ    string // PostgreSQL's name of the type
+	via    string // type of the array's elements, where they are no typ but are cast to it; "": typ
 	quiet  bool   // a change here alone opens no version: the current row is updated in place
 	values func([]R) any
 }
@@ -64,14 +67,17 @@ type statements struct {
 	compare, countKnown, supersede, insert, change, refresh, remove, describe string
 }
 
+// String is what runs, in the order of a merge.
+func (s statements) String() string {
+	return strings.Join([]string{s.compare, s.countKnown, s.supersede, s.change, s.remove, s.refresh, s.insert, s.describe}, ";\n") + ";\n"
+}
+
 // newResource writes out the resource's statements from the templates in merge.go: {names} are all columns that come
 // from the API, the key first; {incoming} is the table i of the listed rows.
 func newResource[R any](r resource[R]) *resource[R] {
-	all := append([]column[R]{r.key}, r.columns...)
-	var names, arrays, differs, loud, assignments, quiet, changes []string
-	for _, c := range all {
+	var names, differs, loud, assignments, quiet, changes []string
+	for _, c := range append([]column[R]{r.key}, r.columns...) {
 		names = append(names, c.name)
-		arrays = append(arrays, fmt.Sprintf("@%s::%s[]", c.name, c.typ))
 	}
 	for _, c := range r.columns {
 		differs = append(differs, c.differs())
@@ -83,13 +89,19 @@ func newResource[R any](r resource[R]) *resource[R] {
 		loud = append(loud, c.differs())
 		changes = append(changes, c.change())
 	}
-	list := strings.Join(names, ", ")
+	scope, scopeColumns, scopeValues := "customer_id = @customer_id::uuid", "customer_id", "@customer_id::uuid"
+	if r.ofBatch {
+		scope, scopeColumns, scopeValues = scope+" AND batch_id = @list_batch_id::text", "customer_id, batch_id", scopeValues+", @list_batch_id::text"
+	}
 	expand := strings.NewReplacer(
+		"{scope}", scope,
+		"{scope columns}", scopeColumns,
+		"{scope values}", scopeValues,
 		"{table}", r.table,
 		"{versions}", r.versions,
 		"{key}", r.key.name,
-		"{names}", list,
-		"{incoming}", fmt.Sprintf("unnest(%s) WITH ORDINALITY AS i (%s, position)", strings.Join(arrays, ", "), list),
+		"{names}", strings.Join(names, ", "),
+		"{incoming}", r.incoming(),
 		"{differs}", strings.Join(differs, "\n       OR "),
 		"{opens a version}", strings.Join(loud, "\n           OR "),
 		"{assignments}", strings.Join(assignments, ",\n    "),
@@ -101,6 +113,27 @@ func newResource[R any](r resource[R]) *resource[R] {
 		change: expand(changeSQL), refresh: expand(refreshSQL), remove: expand(removeSQL), describe: expand(describeSQL),
 	}
 	return &r
+}
+
+// incoming is the table i of the listed rows, in SQL.
+func (r *resource[R]) incoming() string {
+	var names, arrays, casts []string
+	cast := false
+	for _, c := range append([]column[R]{r.key}, r.columns...) {
+		names = append(names, c.name)
+		arrays = append(arrays, fmt.Sprintf("@%s::%s[]", c.name, cmp.Or(c.via, c.typ)))
+		if c.via == "" {
+			casts = append(casts, c.name)
+			continue
+		}
+		casts = append(casts, fmt.Sprintf("%[1]s::%[2]s AS %[1]s", c.name, c.typ))
+		cast = true
+	}
+	rows := fmt.Sprintf("unnest(%s) WITH ORDINALITY AS i (%s, position)", strings.Join(arrays, ", "), strings.Join(names, ", "))
+	if !cast {
+		return rows
+	}
+	return fmt.Sprintf("(SELECT %s, position FROM %s) i", strings.Join(casts, ", "), rows)
 }
 
 // args are the rows as the arrays that {incoming} unnests.

@@ -3,12 +3,13 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// Result is how the work on one claimed customer ended.
+// Result is how the work on one claimed customer ended: on its batches and policies, or on its device lists.
 type Result struct {
 	Claim Claim
 	// Confirmed are the lists that came as they were known: nothing of them was merged.
@@ -16,12 +17,21 @@ type Result struct {
 	// Requests and Retries are HTTP attempts, and those after the first.
 	Requests, Retries int
 	Failure           *Failure // nil: all lists were read and merged
+
+	// OfDevices: the work was on the device lists.
+	OfDevices bool
+	// FailedBatches are the batches whose device lists could not be read.
+	FailedBatches []string
+	// AwaitsDevices: the other lists were read, and the customer's outcome waits for the device lists.
+	AwaitsDevices bool
+	// SkipsDevices: the run does without the customer's device lists.
+	SkipsDevices bool
 }
 
 // Confirmation is a complete listing equal to the one that the list's digest stands for.
 type Confirmation struct {
 	Resource   string // such as DeviceBatches
-	BatchID    string // the batch whose devices are listed, else empty
+	Batch      Batch  // whose devices are listed
 	ObservedAt time.Time
 }
 
@@ -38,25 +48,22 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		return 0, nil
 	}
 	err = s.write(ctx, func(tx pgx.Tx) error {
-		held, err := giveBack(ctx, tx, run, results)
+		verdicts, err := giveBack(ctx, tx, run, results)
 		if err != nil {
 			return err
 		}
-		lost = len(results) - len(held)
+		lost = len(results) - len(verdicts)
+		results = slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return verdicts[r.Claim.CustomerID] == nil })
 		counts := Counts{}
 		for _, r := range results {
-			if !held[r.Claim.CustomerID] {
-				continue
-			}
 			counts.Requests += r.Requests
 			counts.Retries += r.Retries
-			if r.Failure != nil {
-				counts.CustomersFailed++
-			} else {
-				counts.CustomersOK++
-			}
+			verdicts[r.Claim.CustomerID].count(&counts)
 		}
-		if counts.Unchanged, err = confirm(ctx, tx, results, held); err != nil {
+		if counts.Unchanged, err = confirm(ctx, tx, results); err != nil {
+			return err
+		}
+		if err := rescheduleDevices(ctx, tx, results); err != nil {
 			return err
 		}
 		return counts.add(ctx, tx, run.ID, 0)
@@ -67,49 +74,88 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 	return lost, nil
 }
 
-// giveBack writes outcomes under claims that still hold, and returns the ids of their customers.
-func giveBack(ctx context.Context, tx pgx.Tx, run Run, results []Result) (map[string]bool, error) {
+// verdict is what a result means for its customer.
+type verdict struct {
+	CustomerID string `db:"customer_id"`
+	Verdict    string `db:"verdict"` // ok, failed, waits (for the device lists) or stays (as the other lists left it)
+	WasOK      bool   `db:"was_ok"`  // the run has counted the customer as ok before
+}
+
+func (v *verdict) count(c *Counts) {
+	switch v.Verdict {
+	case "ok":
+		c.CustomersOK++
+	case "failed":
+		c.CustomersFailed++
+		if v.WasOK {
+			c.CustomersOK--
+		}
+	}
+}
+
+// giveBack writes outcomes under claims that still hold, and returns the verdicts by customer.
+func giveBack(ctx context.Context, tx pgx.Tx, run Run, results []Result) (map[string]*verdict, error) {
+	// A customer that failed by its other lists keeps that failure, whatever its device lists do.
 	const record = `
 		UPDATE partnersync.customer_state s
 		SET owner = NULL,
-		    scheduled_run = CASE WHEN @kind::text = 'scheduled' THEN @run::bigint ELSE s.scheduled_run END,
-		    once_run      = CASE WHEN @kind::text = 'once'      THEN @run::bigint ELSE s.once_run END,
-		    backfill_run  = CASE WHEN @kind::text = 'backfill'  THEN @run::bigint ELSE s.backfill_run END,
-		    last_attempt_at      = clock_timestamp(),
-		    last_success_at      = CASE WHEN r.failed THEN s.last_success_at ELSE clock_timestamp() END,
-		    consecutive_failures = CASE WHEN r.failed THEN s.consecutive_failures + 1 ELSE 0 END,
-		    failing_since        = CASE WHEN r.failed THEN coalesce(s.failing_since, clock_timestamp()) END,
-		    last_error_code      = r.code,
-		    last_error           = r.message,
-		    last_request_id      = r.request_id,
-		    last_correlation_id  = r.correlation_id
-		FROM unnest(@ids::uuid[], @epochs::bigint[], @failed::boolean[], @codes::text[], @messages::text[],
-		            @request_ids::text[], @correlation_ids::text[])
-		     AS r (customer_id, epoch, failed, code, message, request_id, correlation_id)
+		    scheduled_run        = CASE WHEN @kind::text = 'scheduled' AND NOT r.of_devices THEN @run::bigint ELSE s.scheduled_run END,
+		    once_run             = CASE WHEN @kind::text = 'once'      AND NOT r.of_devices THEN @run::bigint ELSE s.once_run END,
+		    backfill_run         = CASE WHEN @kind::text = 'backfill'  AND NOT r.of_devices THEN @run::bigint ELSE s.backfill_run END,
+		    devices_run          = CASE WHEN r.devices_done AND @kind::text <> 'backfill' THEN @run::bigint ELSE s.devices_run END,
+		    devices_backfill_run = CASE WHEN r.devices_done AND @kind::text = 'backfill'  THEN @run::bigint ELSE s.devices_backfill_run END,
+		    devices_pending      = v.verdict = 'waits',
+		    last_attempt_at      = w.now,
+		    last_success_at      = CASE v.verdict WHEN 'ok' THEN w.now ELSE s.last_success_at END,
+		    consecutive_failures = CASE v.verdict WHEN 'ok' THEN 0 WHEN 'failed' THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
+		    failing_since        = CASE v.verdict WHEN 'ok' THEN NULL WHEN 'failed' THEN coalesce(s.failing_since, w.now) ELSE s.failing_since END,
+		    last_error_code      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.code ELSE s.last_error_code END,
+		    last_error           = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.message ELSE s.last_error END,
+		    last_request_id      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.request_id ELSE s.last_request_id END,
+		    last_correlation_id  = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.correlation_id ELSE s.last_correlation_id END
+		FROM unnest(@ids::uuid[], @epochs::bigint[], @of_devices::boolean[], @waits::boolean[], @devices_done::boolean[],
+		            @failed::boolean[], @codes::text[], @messages::text[], @request_ids::text[], @correlation_ids::text[])
+		     AS r (customer_id, epoch, of_devices, waits, devices_done, failed, code, message, request_id, correlation_id)
+		JOIN partnersync.customer_state o ON o.customer_id = r.customer_id
+		CROSS JOIN LATERAL (
+		    SELECT o.devices_pending OR NOT r.of_devices AS is_open,
+		           r.of_devices AND NOT o.devices_pending AND o.last_error_code IS NULL AS was_ok,
+		           clock_timestamp() AS now
+		) w
+		CROSS JOIN LATERAL (
+		    SELECT CASE WHEN r.waits THEN 'waits'
+		                WHEN r.failed AND (w.is_open OR w.was_ok) THEN 'failed'
+		                WHEN w.is_open THEN 'ok'
+		                ELSE 'stays' END AS verdict
+		) v
 		WHERE s.customer_id = r.customer_id AND s.lease_epoch = r.epoch AND s.owner IS NOT NULL
-		RETURNING s.customer_id::text`
+		RETURNING s.customer_id::text, v.verdict, w.was_ok`
 	n := len(results)
 	ids, epochs, failed := make([]string, n), make([]int64, n), make([]bool, n)
+	ofDevices, waits, devicesDone := make([]bool, n), make([]bool, n), make([]bool, n)
 	codes, messages, requestIDs, correlationIDs := make([]*string, n), make([]*string, n), make([]*string, n), make([]*string, n)
 	for i, r := range results {
 		ids[i], epochs[i] = r.Claim.CustomerID, r.Claim.Epoch
+		ofDevices[i], waits[i], devicesDone[i] = r.OfDevices, r.AwaitsDevices && r.Failure == nil, r.OfDevices || r.SkipsDevices
 		if f := r.Failure; f != nil {
 			failed[i] = true
 			codes[i], messages[i], requestIDs[i], correlationIDs[i] = present(f.Code), present(f.Message), present(f.RequestID), present(f.CorrelationID)
 		}
 	}
-	rows, err := tx.Query(ctx, record, pgx.NamedArgs{
+	rows, _ := tx.Query(ctx, record, pgx.NamedArgs{ // CollectRows returns its error
 		"run": run.ID, "kind": run.Kind, "ids": ids, "epochs": epochs, "failed": failed,
+		"of_devices": ofDevices, "waits": waits, "devices_done": devicesDone,
 		"codes": codes, "messages": messages, "request_ids": requestIDs, "correlation_ids": correlationIDs,
 	})
+	all, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[verdict])
 	if err != nil {
 		return nil, fmt.Errorf("giving claims back: %w", err)
 	}
-	held, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("giving claims back: %w", err)
+	verdicts := make(map[string]*verdict, len(all))
+	for _, v := range all {
+		verdicts[v.CustomerID] = v
 	}
-	return set(held), nil
+	return verdicts, nil
 }
 
 // present returns nil for the empty string, which stands for no value.
@@ -121,35 +167,60 @@ func present(s string) *string {
 }
 
 // confirm moves the confirmation of unchanged lists on, and returns how many rows they have.
-func confirm(ctx context.Context, tx pgx.Tx, results []Result, held map[string]bool) (rows int, err error) {
+func confirm(ctx context.Context, tx pgx.Tx, results []Result) (rows int, err error) {
 	const confirm = `
 		WITH confirmed AS (
 		    UPDATE partnersync.list_state l
 		    SET observed_at  = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
-		        confirmed_at = greatest(c.observed_at, l.observed_at + interval '1 microsecond')
-		    FROM unnest(@ids::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[])
-		         AS c (customer_id, resource, batch_id, observed_at)
+		        confirmed_at = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
+		        batch_status = c.batch_status, batch_devices_count = c.batch_devices_count, stale = false
+		    FROM unnest(@ids::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[], @statuses::text[], @devices_counts::integer[])
+		         AS c (customer_id, resource, batch_id, observed_at, batch_status, batch_devices_count)
 		    WHERE l.customer_id = c.customer_id AND l.resource = c.resource AND l.batch_id = c.batch_id
 		    RETURNING l.rows
 		)
 		SELECT coalesce(sum(rows), 0) FROM confirmed`
 	var ids, resources, batchIDs []string
 	var observed []time.Time
+	var statuses []*string
+	var counts []*int32
 	for _, r := range results {
-		if !held[r.Claim.CustomerID] {
-			continue
-		}
 		for _, c := range r.Confirmed {
-			ids, resources = append(ids, r.Claim.CustomerID), append(resources, c.Resource)
-			batchIDs, observed = append(batchIDs, c.BatchID), append(observed, c.ObservedAt)
+			ids, resources, observed = append(ids, r.Claim.CustomerID), append(resources, c.Resource), append(observed, c.ObservedAt)
+			batchIDs, statuses, counts = append(batchIDs, c.Batch.ID), append(statuses, c.Batch.Status), append(counts, c.Batch.DevicesCount)
 		}
 	}
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	args := pgx.NamedArgs{"ids": ids, "resources": resources, "batch_ids": batchIDs, "observed": observed}
+	args := pgx.NamedArgs{
+		"ids": ids, "resources": resources, "batch_ids": batchIDs, "observed": observed, "statuses": statuses, "devices_counts": counts,
+	}
 	if err := tx.QueryRow(ctx, confirm, args).Scan(&rows); err != nil {
 		return 0, fmt.Errorf("confirming unchanged lists: %w", err)
 	}
 	return rows, nil
+}
+
+// rescheduleDevices notes which device lists failed, and when the customers' next ones are due.
+func rescheduleDevices(ctx context.Context, tx pgx.Tx, results []Result) error {
+	const stale = `
+		UPDATE partnersync.list_state
+		SET stale = true
+		WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[]) AND NOT stale`
+	for _, r := range results {
+		if !r.OfDevices {
+			continue
+		}
+		if len(r.FailedBatches) > 0 {
+			args := pgx.NamedArgs{"customer_id": r.Claim.CustomerID, "batch_ids": r.FailedBatches}
+			if _, err := tx.Exec(ctx, stale, args); err != nil {
+				return fmt.Errorf("noting failed device lists: %w", err)
+			}
+		}
+		if _, err := scheduleDevices(ctx, tx, r.Claim); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -45,6 +45,8 @@ type Run struct {
 	Error           *string    `db:"error" json:"error"`
 	// Customers restricts the run, as asked for; nil: all of the partner's.
 	Customers []string `db:"-" json:"-"`
+	// Devices says which device lists the run reads, as asked for; nil: none.
+	Devices *DeviceReading `db:"-" json:"-"`
 }
 
 type querier interface {
@@ -72,7 +74,7 @@ func readRun(ctx context.Context, q querier, id int64) (Run, error) {
 // ReadRun returns the run with its state and counts as they are now.
 func (s *Store) ReadRun(ctx context.Context, run Run) (Run, error) {
 	now, err := readRun(ctx, s.pool, run.ID)
-	now.Customers = run.Customers
+	now.Customers, now.Devices = run.Customers, run.Devices
 	return now, err
 }
 
@@ -83,9 +85,50 @@ const pending = `
 	AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_run WHEN 'once' THEN s.once_run ELSE s.backfill_run END < @run::bigint`
 
+// devicesPending is true of a customer_state s whose device lists the run has still to go through. It needs refresh beside
+// the arguments of pending; null is a run that reads none.
+const devicesPending = `
+	s.partner = @partner AND s.active
+	AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+	AND CASE @kind::text WHEN 'backfill' THEN s.devices_backfill_run ELSE s.devices_run END < @run::bigint
+	AND @refresh::interval IS NOT NULL
+	AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)`
+
 // FinishRun ends the run if none of its customers is left to do, and returns it as it is then: its State is Running if
-// other workers are still at it.
-func (s *Store) FinishRun(ctx context.Context, run Run) (Run, error) {
+// other workers are still at it. late: device lists that nobody is reading now are left to the next run, which is no
+// failure.
+func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) {
+	err := s.write(ctx, func(tx pgx.Tx) error {
+		if late {
+			if err := s.leaveDevices(ctx, tx, run); err != nil {
+				return err
+			}
+		}
+		return s.finish(ctx, tx, run, late)
+	})
+	if err != nil {
+		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
+	}
+	return s.ReadRun(ctx, run)
+}
+
+// leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run.
+func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) error {
+	const leave = `
+		UPDATE partnersync.customer_state s
+		SET devices_pending = false, last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
+		    last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
+		WHERE s.devices_pending AND ` + devicesPending + ` AND ` + free
+	args := run.args()
+	args["lease"] = s.lease
+	tag, err := tx.Exec(ctx, leave, args)
+	if err != nil {
+		return fmt.Errorf("leaving device lists to the next run: %w", err)
+	}
+	return Counts{CustomersOK: int(tag.RowsAffected())}.add(ctx, tx, run.ID, 0)
+}
+
+func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) error {
 	const finish = `
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
@@ -94,16 +137,21 @@ func (s *Store) FinishRun(ctx context.Context, run Run) (Run, error) {
 		                 ELSE 'complete' END
 		FROM partner_center.sync_runs n
 		WHERE r.run_id = @run AND n.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
-		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + pending + `)`
-	if _, err := s.pool.Exec(ctx, finish, run.args()); err != nil {
-		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
-	}
-	return s.ReadRun(ctx, run)
+		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + pending + `)
+		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + devicesPending + ` AND NOT (@late AND ` + free + `))`
+	args := run.args()
+	args["late"], args["lease"] = late, s.lease
+	_, err := tx.Exec(ctx, finish, args)
+	return err
 }
 
-// args are the arguments that pending needs.
+// args are the arguments that pending and devicesPending need.
 func (r Run) args() pgx.NamedArgs {
-	return pgx.NamedArgs{"run": r.ID, "kind": r.Kind, "partner": r.Partner, "customers": r.Customers}
+	args := pgx.NamedArgs{"run": r.ID, "kind": r.Kind, "partner": r.Partner, "customers": r.Customers, "refresh": nil}
+	if r.Devices != nil {
+		args["refresh"] = r.Devices.Refresh
+	}
+	return args
 }
 
 // LeaveRun takes this worker out of a run that it cannot bring to its end. With no other live worker in it, the run

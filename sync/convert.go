@@ -3,6 +3,7 @@ package sync
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 	"unicode/utf8"
 
@@ -37,13 +38,75 @@ func (r *rows[R]) add(key string, altered bool, row R) {
 // addBatch converts a device batch.
 func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
 	key, altered := key(b.ID)
+	receivedID := ""
+	if altered {
+		receivedID = b.ID
+	}
 	r.add(key, altered, store.DeviceBatch{
 		BatchID:      key,
+		ReceivedID:   receivedID,
 		Status:       text(b.Status),
 		CreatedBy:    text(b.CreatedBy),
 		CreationDate: b.CreationDate,
 		DevicesCount: b.DevicesCount,
 		Extra:        string(b.Extra), // the client has seen to it that jsonb takes it
+	})
+}
+
+// addDevice converts a device.
+func addDevice(r *rows[store.Device], d partnercenter.Device) {
+	key, altered := key(d.ID)
+	r.add(key, altered, store.Device{
+		DeviceID:            key,
+		SerialNumber:        text(d.SerialNumber),
+		ProductKey:          text(d.ProductKey),
+		HardwareHash:        text(d.HardwareHash),
+		ModelName:           text(d.ModelName),
+		OEMManufacturerName: text(d.OEMManufacturerName),
+		UploadedBy:          text(d.UploadedBy),
+		UploadedDate:        d.UploadedDate,
+		Policies:            assignments(d.Policies),
+		Extra:               string(d.Extra),
+	})
+}
+
+// assignments returns a device's policies as a JSON array; "" for none.
+func assignments(policies []partnercenter.PolicyAssignment) string {
+	type assignment struct {
+		Key   string  `json:"key"`
+		Value *string `json:"value"`
+	}
+	if len(policies) == 0 {
+		return ""
+	}
+	all := make([]assignment, len(policies))
+	for i, p := range policies {
+		all[i] = assignment{Key: clean(p.Key), Value: text(p.Value)}
+	}
+	array, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // strings can be marshaled
+	}
+	return string(array)
+}
+
+// addPolicy converts a configuration policy.
+func addPolicy(r *rows[store.ConfigurationPolicy], p partnercenter.ConfigurationPolicy) {
+	key, altered := key(p.ID)
+	settings := make([]string, len(p.PolicySettings))
+	for i, s := range p.PolicySettings {
+		settings[i] = clean(s)
+	}
+	r.add(key, altered, store.ConfigurationPolicy{
+		PolicyID:             key,
+		Name:                 text(p.Name),
+		Category:             text(p.Category),
+		Description:          text(p.Description),
+		DevicesAssignedCount: p.DevicesAssignedCount,
+		PolicySettings:       settings,
+		CreatedDate:          p.CreatedDate,
+		LastModifiedDate:     p.LastModifiedDate,
+		Extra:                string(p.Extra),
 	})
 }
 

@@ -31,7 +31,7 @@ func (r *Runner) DryRun(ctx context.Context, q Request, report func(Plan)) error
 		defer close(plans)
 		all, ctx := errgroup.WithContext(ctx)
 		for _, p := range partners {
-			all.Go(func() error { return r.planPartner(ctx, p, given[p.Name], plans) })
+			all.Go(func() error { return r.planPartner(ctx, p, q, given[p.Name], plans) })
 		}
 		return all.Wait()
 	})
@@ -41,7 +41,7 @@ func (r *Runner) DryRun(ctx context.Context, q Request, report func(Plan)) error
 	return g.Wait()
 }
 
-func (r *Runner) planPartner(ctx context.Context, p Partner, given []store.Customer, out chan<- Plan) error {
+func (r *Runner) planPartner(ctx context.Context, p Partner, q Request, given []store.Customer, out chan<- Plan) error {
 	send := func(plan Plan) error {
 		select {
 		case out <- plan:
@@ -69,7 +69,7 @@ func (r *Runner) planPartner(ctx context.Context, p Partner, given []store.Custo
 	g.SetLimit(max(1, p.Concurrency))
 	for _, c := range customers {
 		g.Go(func() error {
-			plan, err := r.planCustomer(ctx, p, c)
+			plan, err := r.planCustomer(ctx, p, c, q)
 			if err != nil {
 				return err
 			}
@@ -79,28 +79,99 @@ func (r *Runner) planPartner(ctx context.Context, p Partner, given []store.Custo
 	return g.Wait()
 }
 
-// planCustomer lists and compares one customer's device batches.
-func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer) (Plan, error) {
+// planCustomer lists and compares one customer's batches, policies, and the device lists that a pass would read.
+func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer, q Request) (Plan, error) {
 	plan := Plan{Partner: p.Name, Customer: c}
-	var listing partnercenter.Listing
-	var batches rows[store.DeviceBatch]
-	plan.Err = readBatches(ctx, p.Client, c.ID, &listing, &batches)
-	if ctx.Err() != nil {
-		return plan, ctx.Err()
+	batches, err := planList(ctx, &plan, p.batchList(c.ID), func(l store.Listing, rows []store.DeviceBatch) ([]store.Difference, error) {
+		return r.Store.CompareDeviceBatches(ctx, c.ID, l, rows)
+	})
+	if err != nil {
+		return plan, err
 	}
-	if listing.Pages == 0 {
-		return plan, nil
+	due, err := r.dueInPlan(ctx, p, c, q, plan.Differences, batches)
+	if err != nil {
+		return plan, err
 	}
-	var err error
-	plan.Differences, err = r.Store.CompareDeviceBatches(ctx, c.ID, store.Listing{Complete: plan.Err == nil}, batches.all)
-	held := 0
-	for _, d := range plan.Differences {
-		if d.Kind == store.Held {
-			held++
+	if p.Policies {
+		_, err := planList(ctx, &plan, p.policyList(c.ID), func(l store.Listing, rows []store.ConfigurationPolicy) ([]store.Difference, error) {
+			return r.Store.CompareConfigurationPolicies(ctx, c.ID, l, rows)
+		})
+		if err != nil {
+			return plan, err
 		}
 	}
-	if plan.Err == nil && held > 0 {
-		plan.Err = &heldError{rows: held, what: "device batches"}
+	for _, batch := range due {
+		_, err := planList(ctx, &plan, p.deviceList(c.ID, batch), func(l store.Listing, rows []store.Device) ([]store.Difference, error) {
+			return r.Store.CompareDevices(ctx, c.ID, batch.ID, l, rows)
+		})
+		if err != nil {
+			return plan, err
+		}
 	}
-	return plan, err
+	return plan, nil
+}
+
+// planList reads a list, compares it, and adds the differences to the plan. The error is for what stops the dry run.
+func planList[I, R any](
+	ctx context.Context, plan *Plan, l list[I, R], compare func(store.Listing, []R) ([]store.Difference, error),
+) ([]R, error) {
+	var listing partnercenter.Listing
+	rows, failed := l.read(ctx, &listing)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	held := 0
+	if listing.Pages > 0 {
+		differences, err := compare(store.Listing{Complete: failed == nil}, rows.all)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range differences {
+			if d.Kind == store.Held {
+				held++
+			}
+		}
+		plan.Differences = append(plan.Differences, differences...)
+	}
+	if failed == nil && held > 0 {
+		failed = &heldError{rows: held, what: l.what}
+	}
+	if plan.Err == nil {
+		plan.Err = failed
+	}
+	return rows.all, nil
+}
+
+// dueInPlan returns the batches whose devices a pass would read: those that the database says are due, and those that
+// the pass would insert or change.
+func (r *Runner) dueInPlan(
+	ctx context.Context, p Partner, c store.Customer, q Request, differences []store.Difference, batches []store.DeviceBatch,
+) ([]store.Batch, error) {
+	reading := p.deviceReading(q.Since)
+	if reading == nil {
+		return nil, nil
+	}
+	known, err := r.Store.DueDevices(ctx, store.Claim{CustomerID: c.ID, Run: store.Run{Kind: q.Kind, Devices: reading}})
+	if err != nil {
+		return nil, err
+	}
+	due := map[string]bool{}
+	for _, b := range known {
+		due[b.ID] = true
+	}
+	for _, d := range differences {
+		due[d.Key] = due[d.Key] || d.Kind == store.Inserted || d.Kind == store.Changed
+	}
+	var all []store.Batch
+	for _, b := range batches {
+		if !due[b.BatchID] || q.Kind == store.Backfill && b.CreationDate != nil && b.CreationDate.Before(q.Since) {
+			continue
+		}
+		batch := store.Batch{ID: b.BatchID, Status: b.Status, DevicesCount: b.DevicesCount}
+		if b.ReceivedID != "" {
+			batch.ReceivedID = &b.ReceivedID
+		}
+		all = append(all, batch)
+	}
+	return all, nil
 }

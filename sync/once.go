@@ -61,6 +61,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 			g.Go(func() (err error) {
 				ask := store.RunRequest{
 					Partner: p.Name, Kind: q.Kind, ScheduledFor: time.Now(), Filter: q.filter(), Restart: q.Restart,
+					Devices: p.deviceReading(q.Since),
 				}
 				for _, c := range given[p.Name] {
 					ask.Customers = append(ask.Customers, c.ID)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
+	"partnersync/sync/partnercenter"
 )
 
 const (
@@ -25,9 +26,12 @@ type pass struct {
 	run     store.Run
 	// restricted: the run was narrowed down on the command line, and so marks no customer removed.
 	restricted bool
-	log        *slog.Logger
-	done       int // customers of the run that are done
-	misfits    misfits
+	// until is when device lists that are not read yet are left to the next pass; zero: never.
+	until   time.Time
+	log     *slog.Logger
+	done    int           // customers of the run that are done
+	slots   chan struct{} // one for each device list being read
+	misfits misfits
 }
 
 // pass opens or joins a run and works on it until every customer is done, by this replica or another. given are the
@@ -38,10 +42,14 @@ func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, give
 		return store.Run{}, err
 	}
 	w := &pass{Runner: r, partner: p, run: opened.Run, restricted: ask.Filter != ""}
+	w.slots = make(chan struct{}, w.concurrency())
 	w.log = r.logger().With("partner", p.Name, "run_id", w.run.ID)
 	w.log.Debug("pass begun", "kind", w.run.Kind, "scheduled_for", w.run.ScheduledFor, "joined", opened.Joined)
 	if opened.Resumed {
 		w.log.Info("backfill resumed", "started_at", w.run.StartedAt, "customers_done", w.run.CustomersOK+w.run.CustomersFailed)
+	}
+	if ask.Kind == store.Scheduled {
+		w.until = p.Schedule.Next(time.Now())
 	}
 	run, err := w.work(ctx, given)
 	// A scheduled run that the database interrupted stays open: the next try goes on with it.
@@ -79,14 +87,18 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 	w.done = run.CustomersOK + run.CustomersFailed
 	w.progress()
 	for {
-		worked, err := w.round(ctx)
+		worked, err := w.round(ctx, w.claimCustomers, w.customer)
 		if err != nil {
 			return w.run, err
 		}
-		if w.run, err = w.Store.FinishRun(ctx, w.run); err != nil || w.run.State != store.Running {
+		ofDevices, err := w.round(ctx, w.claimDevices, w.devices)
+		if err != nil {
 			return w.run, err
 		}
-		if worked == 0 {
+		if w.run, err = w.Store.FinishRun(ctx, w.run, w.late()); err != nil || w.run.State != store.Running {
+			return w.run, err
+		}
+		if worked+ofDevices == 0 {
 			if err := wait(ctx, pollEvery); err != nil {
 				return w.run, err
 			}
@@ -94,33 +106,61 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 	}
 }
 
+// late reports whether it is time for the next pass.
+func (w *pass) late() bool { return !w.until.IsZero() && !time.Now().Before(w.until) }
+
 // round works on all customers that can be claimed now, and returns how many those were.
-func (w *pass) round(ctx context.Context) (worked int, err error) {
+func (w *pass) round(
+	ctx context.Context, claim func(context.Context, chan<- store.Claim) (int, error),
+	work func(context.Context, store.Claim) (store.Result, error),
+) (worked int, err error) {
 	claims, results := make(chan store.Claim), make(chan store.Result)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		defer close(claims)
-		worked, err = w.claim(ctx, claims)
+		worked, err = claim(ctx, claims)
 		return err
 	})
 	g.Go(func() error {
 		defer close(results)
-		return w.customers(ctx, claims, results)
+		return w.workers(ctx, claims, work, results)
 	})
 	g.Go(func() error { return w.record(ctx, results) })
 	err = g.Wait()
 	return worked, err
 }
 
-// claim hands out customers until no more can be had.
-func (w *pass) claim(ctx context.Context, out chan<- store.Claim) (claimed int, err error) {
+// claimCustomers hands out the customers whose batches and policies are to be listed, until no more can be had.
+func (w *pass) claimCustomers(ctx context.Context, out chan<- store.Claim) (claimed int, err error) {
 	after := ""
+	return w.claimAll(ctx, out, func() ([]store.Claim, error) {
+		claims, err := w.Store.ClaimCustomers(ctx, w.run, after, claimsAtOnce)
+		if len(claims) > 0 {
+			after = claims[len(claims)-1].CustomerID
+		}
+		return claims, err
+	})
+}
+
+// claimDevices hands out the customers who have device lists to be read, until no more can be had or the next pass is due.
+// There are only as many at a time as are worked on, since one may take long.
+func (w *pass) claimDevices(ctx context.Context, out chan<- store.Claim) (claimed int, err error) {
+	return w.claimAll(ctx, out, func() ([]store.Claim, error) {
+		if w.late() {
+			return nil, nil
+		}
+		return w.Store.ClaimDevices(ctx, w.run, w.concurrency())
+	})
+}
+
+// claimAll hands out what claim returns until that is nothing.
+func (w *pass) claimAll(ctx context.Context, out chan<- store.Claim, claim func() ([]store.Claim, error)) (claimed int, err error) {
 	for {
 		if err := w.heedPause(ctx); err != nil {
 			return claimed, err
 		}
-		claims, err := w.Store.ClaimCustomers(ctx, w.run, after, claimsAtOnce)
-		if err != nil {
+		claims, err := claim()
+		if err != nil || len(claims) == 0 {
 			return claimed, err
 		}
 		for _, c := range claims {
@@ -129,22 +169,22 @@ func (w *pass) claim(ctx context.Context, out chan<- store.Claim) (claimed int, 
 			case <-ctx.Done():
 				return claimed, ctx.Err()
 			}
-			after = c.CustomerID
 		}
 		claimed += len(claims)
-		if len(claims) < claimsAtOnce {
-			return claimed, nil
-		}
 	}
 }
 
-// customers works on as many customers at a time as the partner's concurrency says.
-func (w *pass) customers(ctx context.Context, in <-chan store.Claim, out chan<- store.Result) error {
+func (w *pass) concurrency() int { return max(1, w.partner.Concurrency) }
+
+// workers work on as many customers at a time as the partner's concurrency says.
+func (w *pass) workers(
+	ctx context.Context, in <-chan store.Claim, work func(context.Context, store.Claim) (store.Result, error), out chan<- store.Result,
+) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for range max(1, w.partner.Concurrency) {
+	for range w.concurrency() {
 		g.Go(func() error {
 			for c := range in {
-				result, err := w.customer(ctx, c)
+				result, err := work(ctx, c)
 				if errors.Is(err, store.ErrClaimLost) {
 					w.log.Warn("customer was taken over by another worker", "customer_id", c.CustomerID)
 					continue
@@ -172,7 +212,11 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 		if lost > 0 {
 			w.log.Warn("customers were taken over by another worker", "customers", lost)
 		}
-		w.done += len(pending) - lost
+		for _, r := range pending {
+			if r.Failure != nil || !r.AwaitsDevices {
+				w.done++
+			}
+		}
 		pending = pending[:0]
 		w.progress()
 		return err
@@ -200,7 +244,7 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 
 func (w *pass) progress() {
 	if w.Progress != nil {
-		w.Progress(Progress{Partner: w.partner.Name, Done: w.done, Total: w.run.CustomersTotal})
+		w.Progress(Progress{Partner: w.partner.Name, Done: min(w.done, w.run.CustomersTotal), Total: w.run.CustomersTotal})
 	}
 }
 
@@ -246,6 +290,14 @@ func (w *pass) report(run store.Run, err error) {
 
 // misfits counts what could not be stored as it was received.
 type misfits struct{ values, replaced, ids, skipped, duplicates atomic.Int64 }
+
+func (m *misfits) add(l *partnercenter.Listing, altered, duplicates int) {
+	m.values.Add(int64(l.Misfits))
+	m.replaced.Add(int64(l.Replaced))
+	m.skipped.Add(int64(l.Skipped))
+	m.ids.Add(int64(altered))
+	m.duplicates.Add(int64(duplicates))
+}
 
 func (m *misfits) report(log *slog.Logger) {
 	if m.values.Load()+m.replaced.Load()+m.ids.Load()+m.skipped.Load()+m.duplicates.Load() == 0 {

@@ -32,7 +32,10 @@ type Partner struct {
 	// Customers are the ids (lower case) of the customers to read; nil: the API is asked for all of them.
 	Customers   []string
 	Exclude     []string // ids of customers to leave out
-	Concurrency int      // customers read at the same time; 0: 1
+	Concurrency int      // customers, or device lists, read at the same time; 0: 1
+	// Policies and Devices say whether configuration policies and the devices of batches are read too.
+	Policies, Devices bool
+	DevicesRefresh    time.Duration // after so long an unchanged batch's devices are read again
 }
 
 // Runner carries out passes.
@@ -154,7 +157,7 @@ func (r *Runner) tick(ctx context.Context, p Partner, t tick) {
 	defer cancel()
 	err := r.untilItWorks(next, "pass interrupted, trying again", func() error {
 		_, err := r.pass(ctx, p, store.RunRequest{
-			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.due,
+			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.due, Devices: p.deviceReading(time.Time{}),
 		}, nil)
 		if errors.Is(err, store.ErrTickDone) {
 			r.logger().Debug("another replica has done this tick", "partner", p.Name, "scheduled_for", t.scheduledFor)
@@ -179,6 +182,14 @@ func (r *Runner) untilItWorks(ctx context.Context, message string, do func() err
 			return err
 		}
 	}
+}
+
+// deviceReading says which device lists a pass reads; nil: none.
+func (p Partner) deviceReading(since time.Time) *store.DeviceReading {
+	if !p.Devices {
+		return nil
+	}
+	return &store.DeviceReading{Refresh: p.DevicesRefresh, Since: since}
 }
 
 // wait returns nil after d, or the error of ctx if that is done first.

@@ -378,7 +378,7 @@ func TestOnce_hostileIDsAndValues(t *testing.T) {
 	if run := w.once(); run.Unchanged != 5 {
 		t.Errorf("second run: %+v", run)
 	}
-	w.want("t", "digest IS NULL) FROM partnersync.list_state") // requests for devices need the ids as received
+	w.want("t", "digest IS NULL) FROM partnersync.list_state WHERE resource = 'device_batches'") // requests for devices need the ids as received
 }
 
 func TestOnce_customerThatCannotBeFetchedDelaysNobody(t *testing.T) {

@@ -31,10 +31,6 @@ SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, 
 FROM partner_center.device_batches
 WHERE customer_id = @customer_id::uuid AND batch_id = ANY (@keys::text[]);
 
-INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
-SELECT @customer_id::uuid, batch_id, status, created_by, creation_date, devices_count, extra, @observed_at::timestamptz
-FROM unnest(@batch_id::text[], @status::text[], @created_by::text[], @creation_date::timestamptz[], @devices_count::integer[], @extra::jsonb[]) WITH ORDINALITY AS i (batch_id, status, created_by, creation_date, devices_count, extra, position);
-
 UPDATE partner_center.device_batches k
 SET status = i.status,
     created_by = i.created_by,
@@ -45,18 +41,22 @@ SET status = i.status,
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
 FROM unnest(@batch_id::text[], @status::text[], @created_by::text[], @creation_date::timestamptz[], @devices_count::integer[], @extra::jsonb[]) WITH ORDINALITY AS i (batch_id, status, created_by, creation_date, devices_count, extra, position)
-WHERE k.customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
-
-UPDATE partner_center.device_batches k
-SET extra = i.extra
-FROM unnest(@batch_id::text[], @status::text[], @created_by::text[], @creation_date::timestamptz[], @devices_count::integer[], @extra::jsonb[]) WITH ORDINALITY AS i (batch_id, status, created_by, creation_date, devices_count, extra, position)
-WHERE k.customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
+WHERE customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
 
 UPDATE partner_center.device_batches k
 SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
     valid_from = @observed_at::timestamptz,
     removed_at = @observed_at::timestamptz
-WHERE k.customer_id = @customer_id::uuid AND k.batch_id = ANY (@keys::text[]);
+WHERE customer_id = @customer_id::uuid AND k.batch_id = ANY (@keys::text[]);
+
+UPDATE partner_center.device_batches k
+SET extra = i.extra
+FROM unnest(@batch_id::text[], @status::text[], @created_by::text[], @creation_date::timestamptz[], @devices_count::integer[], @extra::jsonb[]) WITH ORDINALITY AS i (batch_id, status, created_by, creation_date, devices_count, extra, position)
+WHERE customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
+
+INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
+SELECT @customer_id::uuid, batch_id, status, created_by, creation_date, devices_count, extra, @observed_at::timestamptz
+FROM unnest(@batch_id::text[], @status::text[], @created_by::text[], @creation_date::timestamptz[], @devices_count::integer[], @extra::jsonb[]) WITH ORDINALITY AS i (batch_id, status, created_by, creation_date, devices_count, extra, position);
 
 SELECT k.batch_id, array_remove(ARRAY[
     CASE WHEN k.removed_at IS NOT NULL THEN 'it is back' END,
@@ -65,4 +65,4 @@ SELECT k.batch_id, array_remove(ARRAY[
     CASE WHEN coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, num_nulls(i.creation_date, k.creation_date) = 1) THEN concat('creation_date: ', coalesce(k.creation_date::text, 'null'), ' -> ', coalesce(i.creation_date::text, 'null')) END,
     CASE WHEN i.devices_count IS DISTINCT FROM k.devices_count THEN concat('devices_count: ', coalesce(k.devices_count::text, 'null'), ' -> ', coalesce(i.devices_count::text, 'null')) END], NULL)
 FROM unnest(@batch_id::text[], @status::text[], @created_by::text[], @creation_date::timestamptz[], @devices_count::integer[], @extra::jsonb[]) WITH ORDINALITY AS i (batch_id, status, created_by, creation_date, devices_count, extra, position)
-JOIN partner_center.device_batches k ON k.customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
+JOIN partner_center.device_batches k ON customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// DeviceReading says which device lists a run reads.
+type DeviceReading struct {
+	Refresh time.Duration // after so long (and up to a quarter more) a list is read again even if nothing hints at a change
+	Since   time.Time     // of a backfill: leaves out batches created before; zero: none
+}
+
+// Batch is a batch whose devices are listed, as it was known then.
+type Batch struct {
+	ID           string  `db:"batch_id"`
+	ReceivedID   *string `db:"received_id"` // for requests, where that is not the ID; else nil
+	Status       *string `db:"status"`
+	DevicesCount *int32  `db:"devices_count"`
+	Digest       []byte  `db:"digest"` // of the list, if its rows are exactly the current ones; else nil
+}
+
+// RequestID returns the id for requests.
+func (b Batch) RequestID() string {
+	if b.ReceivedID != nil {
+		return *b.ReceivedID
+	}
+	return b.ID
+}
+
+// dueAt is when the device list l of batch b is to be read: at once if it was never read completely, if the last read
+// failed, or if the batch has changed since; at each pass while the batch is unfinished, in its first week; else after the
+// refresh time, spread by a hash so that not all lists are due together. It needs the argument refresh, an interval.
+const dueAt = `
+	CASE WHEN l.confirmed_at IS NULL OR l.stale
+	       OR l.batch_status IS DISTINCT FROM b.status
+	       OR l.batch_devices_count IS DISTINCT FROM b.devices_count
+	     THEN b.valid_from
+	     WHEN coalesce(lower(replace(b.status, '-', '_')), '') NOT IN ('finished', 'finished_with_errors')
+	      AND coalesce((
+	          SELECT min(v.valid_from) FROM partner_center.device_batch_versions v
+	          WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id), b.valid_from) > clock_timestamp() - interval '7 days'
+	     THEN l.confirmed_at
+	     ELSE l.confirmed_at + @refresh::interval * (1 + (hashtext(b.customer_id::text || b.batch_id) & 1023) / 4096.0)
+	END`
+
+// ofCustomer are the customer's batches that are listed, with the states of their device lists.
+const ofCustomer = `
+	FROM partner_center.device_batches b
+	LEFT JOIN partnersync.list_state l
+	       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
+	WHERE b.customer_id = @customer_id::uuid AND b.removed_at IS NULL`
+
+// scheduleDevices notes when the first of the customer's device lists is due, and reports whether that is now.
+func scheduleDevices(ctx context.Context, tx pgx.Tx, c Claim) (due bool, err error) {
+	const first = `SELECT min(` + dueAt + `)` + ofCustomer
+	const note = `
+		UPDATE partnersync.customer_state
+		SET devices_due_at = @due_at, devices_refresh = @refresh
+		WHERE customer_id = @customer_id::uuid
+		RETURNING coalesce(devices_due_at <= clock_timestamp(), false)`
+	// A run that reads no devices leaves it to the next one that does to find out.
+	const forget = `
+		UPDATE partnersync.customer_state SET devices_refresh = NULL
+		WHERE customer_id = @customer_id::uuid AND devices_refresh IS NOT NULL`
+	if c.Run.Devices == nil {
+		_, err := tx.Exec(ctx, forget, pgx.NamedArgs{"customer_id": c.CustomerID})
+		return false, err
+	}
+	args := pgx.NamedArgs{"customer_id": c.CustomerID, "refresh": c.Run.Devices.Refresh}
+	var dueAt *time.Time
+	if err := tx.QueryRow(ctx, first, args).Scan(&dueAt); err != nil {
+		return false, fmt.Errorf("finding the device list that is due first: %w", err)
+	}
+	args["due_at"] = dueAt
+	if err := tx.QueryRow(ctx, note, args).Scan(&due); err != nil {
+		return false, fmt.Errorf("noting when device lists are due: %w", err)
+	}
+	return due || c.Run.Kind == Backfill && dueAt != nil, nil
+}
+
+// keepReceivedIDs keeps the ids that could not be stored unchanged, for the requests for their devices.
+func keepReceivedIDs(ctx context.Context, tx pgx.Tx, customerID string, rows []DeviceBatch) error {
+	const keep = `
+		INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, received_id)
+		SELECT @customer_id::uuid, 'devices', i.batch_id, i.received_id
+		FROM unnest(@batch_ids::text[], @received_ids::bytea[]) AS i (batch_id, received_id)
+		ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET received_id = excluded.received_id
+		WHERE l.received_id IS DISTINCT FROM excluded.received_id`
+	var batchIDs []string
+	var receivedIDs [][]byte
+	for _, b := range rows {
+		if b.ReceivedID != "" {
+			batchIDs, receivedIDs = append(batchIDs, b.BatchID), append(receivedIDs, []byte(b.ReceivedID))
+		}
+	}
+	if len(batchIDs) == 0 {
+		return nil
+	}
+	args := pgx.NamedArgs{"customer_id": customerID, "batch_ids": batchIDs, "received_ids": receivedIDs}
+	if _, err := tx.Exec(ctx, keep, args); err != nil {
+		return fmt.Errorf("keeping ids as received: %w", err)
+	}
+	return nil
+}
+
+// DueDevices returns the batches of a claimed customer whose devices are to be read now, the longest due first. A
+// backfill reads all, but for batches created before its Since.
+func (s *Store) DueDevices(ctx context.Context, c Claim) ([]Batch, error) {
+	const query = `
+		SELECT batch_id, received_id, status, devices_count, digest
+		FROM (
+		    SELECT b.batch_id, convert_from(l.received_id, 'UTF8') AS received_id, b.status, b.devices_count, b.creation_date, l.digest,
+		           ` + dueAt + ` AS due_at` + ofCustomer + `
+		) d
+		WHERE CASE WHEN @all THEN coalesce(creation_date >= @since::timestamptz, true) ELSE due_at <= clock_timestamp() END
+		ORDER BY due_at, batch_id`
+	args := pgx.NamedArgs{"customer_id": c.CustomerID, "all": c.Run.Kind == Backfill, "since": nil, "refresh": c.Run.Devices.Refresh}
+	if !c.Run.Devices.Since.IsZero() {
+		args["since"] = c.Run.Devices.Since
+	}
+	batches, err := collect(ctx, s, query, args, pgx.RowToStructByName[Batch])
+	if err != nil {
+		return nil, fmt.Errorf("finding the device lists of customer %s that are due: %w", c.CustomerID, err)
+	}
+	return batches, nil
+}

@@ -1,0 +1,325 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const day = 24 * time.Hour
+
+// deviceLists says what each batch's device list holds; nil: reading it fails.
+type deviceLists map[string][]Device
+
+// devicesPass makes a pass over the world's customer that reads batches and the device lists that are due, and returns
+// the batches whose lists it read.
+func (w *world) devicesPass(kind string, batches []DeviceBatch, lists deviceLists) (read []string, run Run) {
+	w.t.Helper()
+	run = w.beginReading(RunRequest{Kind: kind, Devices: &DeviceReading{Refresh: day}}, w.customer)
+	claim := w.claim(run)
+	done, err := w.MergeDeviceBatches(w.t.Context(), claim, Listing{ObservedAt: claim.ObservedAt(time.Now()), Complete: true, Digest: []byte("b")}, batches)
+	w.ok(err)
+	w.record(run, Result{Claim: claim, AwaitsDevices: done.DevicesDue})
+	claims, err := w.ClaimDevices(w.t.Context(), run, 10)
+	w.ok(err)
+	for _, c := range claims {
+		read = append(read, w.readDevices(c, lists)...)
+	}
+	return read, w.finish(run)
+}
+
+// beginReading is begin for a request that says which device lists are read.
+func (w *world) beginReading(r RunRequest, customers ...string) Run {
+	w.t.Helper()
+	w.tick = w.tick.Add(time.Minute)
+	r.Partner, r.ScheduledFor, r.Due = "contoso", w.tick, w.tick
+	opened := w.open(r)
+	claim, mine, err := w.ClaimEnumeration(w.t.Context(), opened.Run)
+	w.ok(err)
+	if mine {
+		_, err = w.SettleCustomers(w.t.Context(), claim, Enumeration{Customers: named(customers), ObservedAt: minute(0), Complete: true})
+		w.ok(err)
+	}
+	return opened.Run
+}
+
+// readDevices reads the device lists that are due and records the result.
+func (w *world) readDevices(c Claim, lists deviceLists) (read []string) {
+	w.t.Helper()
+	result := Result{Claim: c, OfDevices: true}
+	due, err := w.DueDevices(w.t.Context(), c)
+	w.ok(err)
+	for _, batch := range due {
+		read = append(read, batch.ID)
+		rows := lists[batch.ID]
+		digest := fmt.Sprint(rows)
+		switch {
+		case rows == nil:
+			result.FailedBatches = append(result.FailedBatches, batch.ID)
+			result.Failure = &Failure{Code: "http_503", Message: "devices of " + batch.ID}
+		case string(batch.Digest) == digest:
+			result.Confirmed = append(result.Confirmed, Confirmation{Resource: Devices, Batch: batch, ObservedAt: c.ObservedAt(time.Now())})
+		default:
+			l := Listing{ObservedAt: c.ObservedAt(time.Now()), Complete: true, Digest: []byte(digest)}
+			_, err := w.MergeDevices(w.t.Context(), c, batch, l, rows)
+			w.ok(err)
+		}
+	}
+	w.record(c.Run, result)
+	return read
+}
+
+func device(id string) Device { return Device{DeviceID: id, SerialNumber: ptr("serial of " + id)} }
+
+func (w *world) wantRead(what string, read []string, want ...string) {
+	w.t.Helper()
+	slices.Sort(read)
+	if diff := cmp.Diff(slices.Concat([]string{}, want), slices.Concat([]string{}, read)); diff != "" {
+		w.t.Errorf("%s: device lists read: (-want +got)\n%s", what, diff)
+	}
+}
+
+func TestDevices_whenAListIsDue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	lists := deviceLists{"done": {device("1")}, "open": {device("2")}, "new": {device("3")}}
+	batches := []DeviceBatch{batch("done", "finished"), batch("open", "processing")}
+	pass := func(what string, want ...string) {
+		t.Helper()
+		read, run := w.devicesPass(Scheduled, batches, lists)
+		w.wantRead(what, read, want...)
+		if run.State != Complete || run.CustomersOK != 1 {
+			t.Errorf("%s: run %+v", what, run)
+		}
+	}
+	pass("first pass", "done", "open")
+	pass("an unfinished batch is read each time", "open")
+	batches = append(batches, batch("new", "finished"))
+	pass("a new batch", "new", "open")
+	batches[1] = batch("open", "finished")
+	pass("a changed status", "open")
+	pass("nothing to hint at a change")
+	batches[0].DevicesCount = ptr(int32(2))
+	pass("a changed count", "done")
+	w.exec(`UPDATE partnersync.list_state SET confirmed_at = confirmed_at - interval '23 hours' WHERE resource = 'devices' AND batch_id = 'done'`)
+	w.exec(`UPDATE partnersync.list_state SET confirmed_at = confirmed_at - interval '30 hours' WHERE resource = 'devices' AND batch_id = 'new'`)
+	pass("refreshed after a day and up to a quarter more", "new")
+	batches[1] = batch("open", "reopened")
+	pass("an unknown status is unfinished", "open")
+	w.exec(`UPDATE partner_center.device_batch_versions SET valid_from = valid_from - interval '8 days' WHERE batch_id = 'open'`)
+	pass("but not for longer than a week after it was first seen")
+	read, run := w.devicesPass(Backfill, batches, lists)
+	w.wantRead("backfill", read, "done", "new", "open")
+	if run.State != Complete || run.CustomersOK != 1 || run.Unchanged != 6 {
+		t.Errorf("backfill: %+v", run)
+	}
+}
+
+func TestDevices_failedListIsReadAgainAndFailsTheCustomerAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	batches := []DeviceBatch{batch("bad", "finished"), batch("good", "finished")}
+	lists := deviceLists{"good": {device("1")}}
+	for n := range 2 {
+		read, run := w.devicesPass(Scheduled, batches, lists)
+		if n == 1 {
+			w.wantRead("second pass", read, "bad")
+		}
+		if run.State != Failed || run.CustomersOK != 0 || run.CustomersFailed != 1 {
+			t.Errorf("pass %d: %+v", n+1, run)
+		}
+	}
+	w.want("2|http_503|devices of bad|f", "consecutive_failures, last_error_code, last_error, last_success_at IS NOT NULL) FROM partner_center.sync_freshness")
+	w.want("good|1", "batch_id, device_id) FROM partner_center.devices")
+	lists["bad"] = []Device{device("2")}
+	read, run := w.devicesPass(Scheduled, batches, lists)
+	w.wantRead("recovery", read, "bad")
+	if run.State != Complete {
+		t.Errorf("recovery: %+v", run)
+	}
+	w.want("0|t", "consecutive_failures, last_success_at IS NOT NULL AND last_error IS NULL) FROM partner_center.sync_freshness")
+}
+
+func TestDevices_goAndReturnWithTheirBatch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stays, goes := batch("stays", "finished"), batch("goes", "finished")
+	lists := deviceLists{"stays": {device("1")}, "goes": {device("2"), device("3")}}
+	w.devicesPass(Scheduled, []DeviceBatch{stays, goes}, lists)
+	_, run := w.devicesPass(Scheduled, []DeviceBatch{stays}, lists)
+	if run.Removed != 3 {
+		t.Errorf("removal: %+v, want a batch and two devices removed", run)
+	}
+	w.want("1|f\n2|t\n3|t", "device_id, removed_at IS NOT NULL) FROM partner_center.devices ORDER BY device_id")
+	w.want("t", `bool_and(d.removed_at = b.removed_at AND d.valid_from = b.valid_from AND d.not_before < d.valid_from))
+		FROM partner_center.devices d JOIN partner_center.device_batches b USING (customer_id, batch_id) WHERE batch_id = 'goes'`)
+	lists["goes"] = []Device{device("2")}
+	read, run := w.devicesPass(Scheduled, []DeviceBatch{stays, goes}, lists)
+	w.wantRead("return", read, "goes")
+	if run.Changed != 2 || run.State != Complete {
+		t.Errorf("return: %+v, want a batch and a device back", run)
+	}
+	w.want("2|3\n3|2", "device_id, count(*)) FROM partner_center.device_history WHERE batch_id = 'goes' GROUP BY device_id ORDER BY device_id")
+	w.want("t", `bool_and(valid_to = coalesce(next, 'infinity') AND valid_to > valid_from)) FROM (
+		SELECT *, lead(valid_from) OVER (PARTITION BY batch_id, device_id ORDER BY valid_from) AS next FROM partner_center.device_history) h`)
+}
+
+func TestDevices_leftToTheNextRunAreNoFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha, beta)
+	for _, claim := range w.claims(run) {
+		_, err := w.MergeDeviceBatches(t.Context(), claim, complete("b"), []DeviceBatch{batch("b", "finished")})
+		w.ok(err)
+		w.record(run, Result{Claim: claim, AwaitsDevices: true})
+	}
+	claims, err := w.ClaimDevices(t.Context(), run, 1)
+	w.ok(err)
+	if open, err := w.FinishRun(t.Context(), run, true); err != nil || open.State != Running {
+		t.Errorf("while a list is being read: %+v, %v; want running", open, err)
+	}
+	w.readDevices(claims[0], deviceLists{"b": {device("1")}})
+	if open := w.finish(run); open.State != Running || open.CustomersOK+open.CustomersFailed < 1 {
+		t.Errorf("with lists left and time left: %+v, want running", open)
+	}
+	done, err := w.FinishRun(t.Context(), run, true)
+	w.ok(err)
+	if done.State != Complete || done.CustomersOK != 2 {
+		t.Errorf("late: %+v, want complete with 2 customers", done)
+	}
+	next := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha, beta)
+	w.record(next, Result{Claim: w.claim(next)}, Result{Claim: w.claim(next)})
+	left, err := w.ClaimDevices(t.Context(), next, 10)
+	w.ok(err)
+	if len(left) != 1 || left[0].CustomerID == claims[0].CustomerID {
+		t.Errorf("the next run reads the devices of %v, want those of the customer that was left", claimed(left))
+	}
+}
+
+func TestClaimDevices_notBeforeAllOtherListsWereTried(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha, beta)
+	first := w.claim(run)
+	_, err := w.MergeDeviceBatches(t.Context(), first, complete("b"), []DeviceBatch{batch("b", "finished")})
+	w.ok(err)
+	w.record(run, Result{Claim: first, AwaitsDevices: true})
+	for _, step := range []struct {
+		what string
+		want int
+		do   func()
+	}{
+		{"while a customer is not claimed", 0, func() {}},
+		{"while one is being read", 0, func() { first = w.claim(run) }},
+		{"when all were tried", 1, func() {
+			w.record(run, Result{Claim: first, Failure: &Failure{Code: "20002"}, SkipsDevices: true})
+		}},
+	} {
+		step.do()
+		claims, err := w.ClaimDevices(t.Context(), run, 10)
+		w.ok(err)
+		if len(claims) != step.want {
+			t.Errorf("%s: claimed %d customers for their devices, want %d", step.what, len(claims), step.want)
+		}
+	}
+}
+
+func TestMergeDevices_whatOpensAVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	uploaded := time.Date(2017, 8, 9, 21, 43, 26, 9228000, time.UTC)
+	known := Device{DeviceID: "d", SerialNumber: ptr("1"), UploadedDate: &uploaded, Policies: `[{"key": "o_o_b_e", "value": null}]`}
+	tests := []struct {
+		name   string
+		change func(*Device)
+		want   Outcome
+	}{
+		{"nothing", func(*Device) {}, Outcome{Unchanged: 1}},
+		{"uploaded_date by microseconds", func(d *Device) { d.UploadedDate = ptr(uploaded.Add(5 * time.Microsecond)) }, Outcome{Unchanged: 1}},
+		{"extra", func(d *Device) { d.Extra = `{"allowedOperations": ["GET"]}` }, Outcome{Unchanged: 1}},
+		{"a policy's value", func(d *Device) { d.Policies = `[{"key": "o_o_b_e", "value": "Default"}]` }, Outcome{Changed: 1}},
+		{"no policies", func(d *Device) { d.Policies = "" }, Outcome{Changed: 1}},
+		{"serial_number", func(d *Device) { d.SerialNumber = ptr("2") }, Outcome{Changed: 1}},
+		{"hardware_hash", func(d *Device) { d.HardwareHash = ptr("h") }, Outcome{Changed: 1}},
+	}
+	run := w.begin(Scheduled, alpha)
+	claim := w.claim(run)
+	for i, test := range tests {
+		b := Batch{ID: fmt.Sprint("batch ", i)}
+		_, err := w.MergeDevices(t.Context(), claim, b, Listing{ObservedAt: minute(1), Complete: true}, []Device{known})
+		w.ok(err)
+		changed := known
+		test.change(&changed)
+		done, err := w.MergeDevices(t.Context(), claim, b, Listing{ObservedAt: minute(2), Complete: true}, []Device{changed})
+		w.ok(err)
+		if done != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, done, test.want)
+		}
+	}
+}
+
+func TestMergeConfigurationPolicies_whatOpensAVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	known := ConfigurationPolicy{
+		PolicyID: "p", Name: ptr("Default"), DevicesAssignedCount: ptr(int32(3)), PolicySettings: []string{"skip_eula", `with "quotes", {braces} and \`},
+	}
+	run := w.begin(Scheduled, alpha)
+	claim := w.claim(run)
+	merge := func(at int, p ConfigurationPolicy) Outcome {
+		t.Helper()
+		done, err := w.MergeConfigurationPolicies(t.Context(), claim, Listing{ObservedAt: minute(at), Complete: true}, []ConfigurationPolicy{p})
+		w.ok(err)
+		return done
+	}
+	merge(1, known)
+	if done := merge(2, known); done != (Outcome{Unchanged: 1}) {
+		t.Errorf("unchanged: %+v", done)
+	}
+	known.DevicesAssignedCount = ptr(int32(4))
+	if done := merge(3, known); done != (Outcome{Unchanged: 1}) {
+		t.Errorf("another number of devices assigned: %+v, want no version", done)
+	}
+	w.want(`4|skip_eula/with "quotes", {braces} and \`, "devices_assigned_count, array_to_string(policy_settings, '/')) FROM partner_center.configuration_policies")
+	known.PolicySettings = []string{"skip_eula"}
+	if done := merge(4, known); done != (Outcome{Changed: 1}) {
+		t.Errorf("other settings: %+v", done)
+	}
+	if done := merge(5, ConfigurationPolicy{PolicyID: "another"}); done != (Outcome{Inserted: 1, Held: 1}) {
+		t.Errorf("the only policy gone: %+v, want it held", done)
+	}
+}
+
+func TestMergeDevices_anEmptyBatchIsNoMassRemoval(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	claim := w.claim(w.begin(Scheduled, alpha))
+	merge := func(at, n int) Outcome {
+		t.Helper()
+		var rows []Device
+		for i := range n {
+			rows = append(rows, device(fmt.Sprint(i)))
+		}
+		done, err := w.MergeDevices(t.Context(), claim, Batch{ID: "b"}, Listing{ObservedAt: minute(at), Complete: true}, rows)
+		w.ok(err)
+		return done
+	}
+	merge(1, 5)
+	if done := merge(2, 0); done.Removed != 5 || done.Held != 0 {
+		t.Errorf("5 of 5 devices gone: %+v, want them removed", done)
+	}
+	merge(3, 6)
+	if done := merge(4, 0); done.Removed != 0 || done.Held != 6 {
+		t.Errorf("6 of 6 devices gone: %+v, want them held", done)
+	}
+}
+
+func TestStatements(t *testing.T) {
+	t.Parallel()
+	golden(t, "testdata/device_batches.sql", deviceBatches.sql.String())
+	golden(t, "testdata/devices.sql", devices.sql.String())
+	golden(t, "testdata/configuration_policies.sql", configurationPolicies.sql.String())
+}

@@ -1,0 +1,84 @@
+
+SELECT i.position, k.device_id,
+       CASE WHEN k.device_id IS NULL THEN 'new'
+            WHEN i.device_id IS NULL THEN 'absent'
+            WHEN k.removed_at IS NOT NULL
+           OR i.serial_number IS DISTINCT FROM k.serial_number
+           OR i.product_key IS DISTINCT FROM k.product_key
+           OR i.hardware_hash IS DISTINCT FROM k.hardware_hash
+           OR i.model_name IS DISTINCT FROM k.model_name
+           OR i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name
+           OR i.uploaded_by IS DISTINCT FROM k.uploaded_by
+           OR coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, num_nulls(i.uploaded_date, k.uploaded_date) = 1)
+           OR i.policies IS DISTINCT FROM k.policies THEN 'changed'
+            ELSE 'refreshed' END
+FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
+FULL JOIN (
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, removed_at
+    FROM partner_center.devices
+    WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text
+) k ON k.device_id = i.device_id
+WHERE k.device_id IS NULL
+   OR i.device_id IS NULL AND k.removed_at IS NULL
+   OR i.device_id IS NOT NULL AND (
+          k.removed_at IS NOT NULL
+       OR i.serial_number IS DISTINCT FROM k.serial_number
+       OR i.product_key IS DISTINCT FROM k.product_key
+       OR i.hardware_hash IS DISTINCT FROM k.hardware_hash
+       OR i.model_name IS DISTINCT FROM k.model_name
+       OR i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name
+       OR i.uploaded_by IS DISTINCT FROM k.uploaded_by
+       OR coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, num_nulls(i.uploaded_date, k.uploaded_date) = 1)
+       OR i.policies IS DISTINCT FROM k.policies
+       OR i.extra IS DISTINCT FROM k.extra);
+
+SELECT count(*) FROM partner_center.devices WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND removed_at IS NULL;
+
+INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
+SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, @observed_at::timestamptz
+FROM partner_center.devices
+WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND device_id = ANY (@keys::text[]);
+
+UPDATE partner_center.devices k
+SET serial_number = i.serial_number,
+    product_key = i.product_key,
+    hardware_hash = i.hardware_hash,
+    model_name = i.model_name,
+    oem_manufacturer_name = i.oem_manufacturer_name,
+    uploaded_by = i.uploaded_by,
+    uploaded_date = CASE WHEN coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, num_nulls(i.uploaded_date, k.uploaded_date) = 1) THEN i.uploaded_date ELSE k.uploaded_date END,
+    policies = i.policies,
+    extra = i.extra,
+    not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
+    valid_from = @observed_at::timestamptz,
+    removed_at = NULL
+FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
+WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
+
+UPDATE partner_center.devices k
+SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
+    valid_from = @observed_at::timestamptz,
+    removed_at = @observed_at::timestamptz
+WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = ANY (@keys::text[]);
+
+UPDATE partner_center.devices k
+SET extra = i.extra
+FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
+WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
+
+INSERT INTO partner_center.devices (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from)
+SELECT @customer_id::uuid, @list_batch_id::text, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, @observed_at::timestamptz
+FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position);
+
+SELECT k.device_id, array_remove(ARRAY[
+    CASE WHEN k.removed_at IS NOT NULL THEN 'it is back' END,
+    CASE WHEN i.serial_number IS DISTINCT FROM k.serial_number THEN concat('serial_number: ', coalesce(k.serial_number::text, 'null'), ' -> ', coalesce(i.serial_number::text, 'null')) END,
+    CASE WHEN i.product_key IS DISTINCT FROM k.product_key THEN concat('product_key: ', coalesce(k.product_key::text, 'null'), ' -> ', coalesce(i.product_key::text, 'null')) END,
+    CASE WHEN i.hardware_hash IS DISTINCT FROM k.hardware_hash THEN concat('hardware_hash: ', coalesce(k.hardware_hash::text, 'null'), ' -> ', coalesce(i.hardware_hash::text, 'null')) END,
+    CASE WHEN i.model_name IS DISTINCT FROM k.model_name THEN concat('model_name: ', coalesce(k.model_name::text, 'null'), ' -> ', coalesce(i.model_name::text, 'null')) END,
+    CASE WHEN i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name THEN concat('oem_manufacturer_name: ', coalesce(k.oem_manufacturer_name::text, 'null'), ' -> ', coalesce(i.oem_manufacturer_name::text, 'null')) END,
+    CASE WHEN i.uploaded_by IS DISTINCT FROM k.uploaded_by THEN concat('uploaded_by: ', coalesce(k.uploaded_by::text, 'null'), ' -> ', coalesce(i.uploaded_by::text, 'null')) END,
+    CASE WHEN coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, num_nulls(i.uploaded_date, k.uploaded_date) = 1) THEN concat('uploaded_date: ', coalesce(k.uploaded_date::text, 'null'), ' -> ', coalesce(i.uploaded_date::text, 'null')) END,
+    CASE WHEN i.policies IS DISTINCT FROM k.policies THEN concat('policies: ', coalesce(k.policies::text, 'null'), ' -> ', coalesce(i.policies::text, 'null')) END], NULL)
+FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
+JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;

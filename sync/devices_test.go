@@ -1,0 +1,218 @@
+package sync
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"partnersync/store"
+	"partnersync/sync/partnercenter/partnercentertest"
+)
+
+// reading makes the world's partner read everything.
+func (w *world) reading() *world {
+	w.partner.Devices, w.partner.Policies, w.partner.DevicesRefresh = true, true, 24*time.Hour
+	return w
+}
+
+// fill gives a customer a finished batch with n devices.
+func (w *world) fill(customerID, batchID string, n int) {
+	w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: "finished"})
+	for i := range n {
+		w.api.PutDevice(customerID, batchID, partnercentertest.Device{ID: fmt.Sprintf("device %03d", i), SerialNumber: fmt.Sprint("S", i)})
+	}
+}
+
+// asked returns how many API requests were made since the log had from of them, those for tokens apart.
+func (w *world) asked(from int) (n int) {
+	for _, r := range w.api.Requests()[from:] {
+		if strings.HasPrefix(r.Path, "/v1/") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestDevices_largeBatchIsCompleteInEitherTokenStyle(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []partnercentertest.Paging{partnercentertest.BodyToken, partnercentertest.NextLink, partnercentertest.NextLinkAndToken} {
+		w := newWorld(t, partnercentertest.Options{Paging: paging}).reading()
+		id := w.customers(1)[0]
+		w.fill(id, "two hundred/fifty", 250)
+		run := w.once()
+		if run.State != store.Complete || run.Inserted != 251 {
+			t.Errorf("paging %v: %+v", paging, run)
+		}
+		w.want("250|S0|S99", "count(*), min(serial_number), max(serial_number)) FROM partner_center.devices")
+	}
+}
+
+func TestDevices_repeatedTokenRemovesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{Paging: partnercentertest.BodyToken}).reading()
+	id := w.customers(1)[0]
+	w.fill(id, "b", 250)
+	w.once()
+	w.api.Fail(partnercentertest.Fault{Path: "/devices$", Body: `{"totalCount":1,"items":[{"id":"device 000"}],"continuationToken":"again"}`})
+	runs, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill})
+	w.ok(err)
+	if run := runs[0]; run.State != store.Failed || run.Removed != 0 {
+		t.Errorf("run: %+v", run)
+	}
+	w.want("incomplete_listing", "last_error_code) FROM partner_center.sync_freshness")
+	w.want("0", "count(removed_at)) FROM partner_center.devices")
+}
+
+func TestDevices_nothingChangedMakesTwoRequestsACustomerAndWritesNothing(t *testing.T) {
+	t.Parallel()
+	const customers, batches, devices = 40, 10, 5
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	for _, id := range w.customers(customers) {
+		for b := range batches {
+			w.fill(id, fmt.Sprint("batch ", b), devices)
+		}
+		w.api.PutPolicy(id, partnercentertest.Policy{ID: "p", Name: "Default"})
+	}
+	if run := w.once(); run.State != store.Complete || run.Inserted != customers*(batches*(1+devices)+1) {
+		t.Fatalf("first run: %+v", run)
+	}
+	places := `(SELECT md5(string_agg(concat_ws('/', ctid, xmin), ' ' ORDER BY ctid)) FROM partner_center.devices),
+		(SELECT md5(string_agg(concat_ws('/', ctid, xmin), ' ' ORDER BY ctid)) FROM partner_center.device_batches),
+		(SELECT md5(string_agg(concat_ws('/', ctid, xmin), ' ' ORDER BY ctid)) FROM partner_center.configuration_policies))`
+	var before string
+	w.ok(w.pool.QueryRow(t.Context(), "SELECT concat_ws('|', "+places).Scan(&before))
+	from := len(w.api.Requests())
+	run := w.once()
+	if run.State != store.Complete || run.Unchanged != customers*(batches+1) || run.Inserted+run.Changed+run.Removed != 0 {
+		t.Errorf("second run: %+v", run)
+	}
+	if n := w.asked(from); n != 2*customers+1 { // and one for the customers themselves
+		t.Errorf("the second run made %d requests for %d customers", n, customers)
+	}
+	w.want(before, places)
+}
+
+func TestDevices_policyAndItsAssignmentOverTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	id := w.customers(1)[0]
+	w.api.PutBatch(id, partnercentertest.Batch{ID: "b", Status: "processing"})
+	policy := partnercentertest.Policy{ID: "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9", Name: "Default", Settings: []string{"skip_eula"}}
+	device := partnercentertest.Device{ID: "d", Uploaded: time.Date(2017, 8, 9, 14, 43, 26, 9228800, time.UTC)}
+	w.api.PutPolicy(id, policy)
+	w.api.PutDevice(id, "b", device)
+	w.once()
+	device.Uploaded = device.Uploaded.Add(3 * time.Microsecond)
+	w.api.PutDevice(id, "b", device)
+	policy.DevicesAssigned = 7
+	w.api.PutPolicy(id, policy)
+	w.once()
+	w.want("1|1", "(SELECT count(*) FROM partner_center.device_history), (SELECT count(*) FROM partner_center.configuration_policy_history))")
+	w.want("7", "devices_assigned_count) FROM partner_center.configuration_policies")
+	device.Policies = []partnercentertest.PolicyAssignment{{Key: "o_o_b_e", Value: policy.ID}}
+	w.api.PutDevice(id, "b", device)
+	policy.Settings = []string{"skip_eula", "skip_express_settings"}
+	w.api.PutPolicy(id, policy)
+	w.once()
+	w.want("2|2", "(SELECT count(*) FROM partner_center.device_history), (SELECT count(*) FROM partner_center.configuration_policy_history))")
+	w.want(`[{"key": "o_o_b_e", "value": "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9"}]`, "policies) FROM partner_center.devices")
+}
+
+func TestDevices_oneFailingBatchAmongMany(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	ids := w.customers(3)
+	for _, id := range ids {
+		w.fill(id, "a", 2)
+		w.fill(id, "b", 2)
+	}
+	w.api.Fail(partnercentertest.Fault{Path: ids[1] + "/deviceBatches/a/devices", Status: 404, Code: "1000", Description: "not found"})
+	run := w.once()
+	if run.State != store.Partial || run.CustomersOK != 2 || run.CustomersFailed != 1 || run.Inserted != 6+10 {
+		t.Errorf("run: %+v", run)
+	}
+	w.want(ids[1]+"|1000|t|36", `customer_id, last_error_code, last_error LIKE '%devices of batch "a"%', length(last_request_id))
+		FROM partner_center.sync_freshness WHERE consecutive_failures > 0`)
+}
+
+func TestDevices_turnedOffKeepsWhatWasKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	id := w.customers(1)[0]
+	w.fill(id, "b", 3)
+	w.api.PutPolicy(id, partnercentertest.Policy{ID: "p", Name: "Default"})
+	w.once()
+	w.api.RemovePolicy(id, "p")
+	w.api.RemoveDevice(id, "b", "device 000")
+	w.partner.Devices, w.partner.Policies = false, false
+	from := len(w.api.Requests())
+	if run := w.once(); run.State != store.Complete || run.Removed != 0 {
+		t.Errorf("run with both turned off: %+v", run)
+	}
+	if n := w.asked(from); n != 2 {
+		t.Errorf("it made %d requests, want one for the customers and one for the batches", n)
+	}
+	w.want("3|1", "(SELECT count(*) FROM partner_center.devices WHERE removed_at IS NULL), (SELECT count(*) FROM partner_center.configuration_policies WHERE removed_at IS NULL))")
+	w.reading()
+	if run := w.once(); run.State != store.Failed || run.Removed != 1 {
+		t.Errorf("run with both turned on again: %+v; want a device removed and the only policy held", run)
+	}
+}
+
+func TestDevices_requestsUseIDsAsReceived(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	id := w.customers(1)[0]
+	long := strings.Repeat("0123456789", 120)
+	w.fill(id, long, 2)
+	w.fill(id, "a/b c%2F?#", 1)
+	for range 2 {
+		if run := w.once(); run.State != store.Complete {
+			t.Errorf("run: %+v", run)
+		}
+	}
+	w.want("1|10\n2|965", "count(*), length(batch_id)) FROM partner_center.devices GROUP BY batch_id ORDER BY 1")
+}
+
+func TestBackfill_sinceRestrictsWhoseDevicesAreRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	id := w.customers(1)[0]
+	for year := range 3 {
+		w.api.PutBatch(id, partnercentertest.Batch{ID: fmt.Sprint(2024 + year), Status: "finished", Created: time.Date(2024+year, 5, 1, 0, 0, 0, 0, time.UTC)})
+		w.api.PutDevice(id, fmt.Sprint(2024+year), partnercentertest.Device{ID: "d"})
+	}
+	w.once()
+	from := len(w.api.Requests())
+	runs, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill, Since: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)})
+	w.ok(err)
+	if run := runs[0]; run.State != store.Complete || w.asked(from) != 1+2+2 {
+		t.Errorf("%d requests, run %+v", w.asked(from), run)
+	}
+}
+
+func TestDryRun_showsDevicesAndPolicies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	id := w.customers(1)[0]
+	w.fill(id, "b", 2)
+	w.once()
+	w.fill(id, "b", 3)
+	w.fill(id, "new", 1)
+	w.api.PutPolicy(id, partnercentertest.Policy{ID: "p", Name: "Default"})
+	got := map[string]bool{}
+	w.ok(w.runner().DryRun(t.Context(), Request{Kind: store.Once}, func(p Plan) {
+		for _, d := range p.Differences {
+			got[fmt.Sprint(d.Kind, " ", d.Resource, " ", d.BatchID, " ", d.Key)] = true
+		}
+	}))
+	for _, want := range []string{
+		"changed device_batches  b", "inserted device_batches  new", "inserted configuration_policies  p",
+		"inserted devices b device 002", "inserted devices new device 000",
+	} {
+		if !got[want] {
+			t.Errorf("the dry run does not show %q: %v", want, got)
+		}
+	}
+}
