@@ -80,8 +80,8 @@ func (s *Store) claim(ctx context.Context, run Run, due string, args pgx.NamedAr
 		    FROM due
 		    WHERE s.customer_id = due.customer_id
 		    RETURNING s.customer_id, s.lease_epoch, s.devices_due_at,
-		              (@refresh::interval IS NOT NULL
-		               AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)) AS devices_due
+		              coalesce(@refresh::interval IS NOT NULL
+		                  AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh), false) AS devices_due
 		)
 		SELECT c.customer_id::text, c.lease_epoch, c.devices_due, b.digest, p.digest, clock_timestamp()
 		FROM claimed c

@@ -27,7 +27,7 @@ type list[I, R any] struct {
 func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (into rows[R], err error) {
 	for item, err := range l.items(ctx, listing) {
 		if err != nil {
-			return into, fmt.Errorf("listing the %s: %w", l.what, err)
+			return into, fmt.Errorf("listing %s: %w", l.what, err)
 		}
 		l.convert(&into, item)
 	}

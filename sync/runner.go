@@ -170,14 +170,18 @@ func (r *Runner) tick(ctx context.Context, p Partner, t tick) {
 	}
 }
 
-// untilItWorks calls do until it succeeds or ctx is done, with growing pauses.
+// untilItWorks calls do until it succeeds or ctx is done, with growing pauses. It logs each reason once.
 func (r *Runner) untilItWorks(ctx context.Context, message string, do func() error) error {
+	reason := ""
 	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
 		err := do()
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		r.logger().Warn(message, "err", err, "again_in", pause)
+		if reason != err.Error() {
+			reason = err.Error()
+			r.logger().Warn(message, "err", err)
+		}
 		if wait(ctx, pause) != nil {
 			return err
 		}

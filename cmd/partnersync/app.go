@@ -186,7 +186,7 @@ func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
 	}
 	return sync.Partner{
 		Name: c.Name, Client: client, Gate: gate, Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
-		Concurrency: c.Concurrency,
+		Concurrency: c.Concurrency, Policies: c.Policies, Devices: c.Devices, DevicesRefresh: c.DevicesRefresh,
 	}, nil
 }
 

@@ -24,6 +24,7 @@ import (
 const (
 	demoCustomers = 3
 	demoBatches   = 4 // of each customer
+	demoDevices   = 6 // of each batch, at most
 	demoPace      = 2 * time.Minute
 )
 
@@ -96,7 +97,7 @@ func (d *demo) emulate() (url string, stop func(), err error) {
 	d.api = partnercentertest.New(partnercentertest.Options{
 		Start: time.Now().UTC().Truncate(time.Second), Speed: demoPace.Seconds() / d.interval.Seconds(),
 	})
-	d.api.Seed(partnercentertest.SeedOptions{Customers: demoCustomers, Batches: demoBatches, Seed: 1})
+	d.api.Seed(partnercentertest.SeedOptions{Customers: demoCustomers, Batches: demoBatches, Devices: demoDevices, Seed: 1})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("starting the emulator: %w", err)
@@ -114,6 +115,7 @@ func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, api string, log *sl
 	}
 	partner, err := newPartner(partnerConfig{
 		Name: "demo", Cloud: "global", APIURL: api, AuthorityURL: api, Schedule: schedule, Concurrency: demoCustomers,
+		Devices: true, Policies: true, DevicesRefresh: time.Hour,
 		TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
 		ClientSecret: partnercentertest.DefaultClientSecret,
 	}, log)

@@ -13,28 +13,51 @@ import (
 	"partnersync/store"
 )
 
-// demoChange is a version that a pass opened.
+// demoChange is what a pass changed in one batch.
 type demoChange struct {
 	CompanyName string    `db:"company_name"`
 	BatchID     string    `db:"batch_id"`
-	Before      *string   `db:"before"`
-	Now         string    `db:"now"`
-	Kind        string    `db:"kind"`
+	What        string    `db:"what"`
 	ValidFrom   time.Time `db:"valid_from"`
 }
 
 // showPass prints what a pass changed.
 func (d *demo) showPass(ctx context.Context, pool *pgxpool.Pool, run store.Run) error {
 	const query = `
-		SELECT c.company_name, h.batch_id, p.status AS before, coalesce(h.status, 'no status') AS now, h.valid_from,
-		       CASE WHEN p.batch_id IS NULL THEN '+' WHEN h.removed_at IS NOT NULL THEN '-'
-		            WHEN p.removed_at IS NOT NULL THEN 'back' ELSE '~' END AS kind
-		FROM partner_center.device_batch_history h
-		JOIN partner_center.customers c ON c.customer_id = h.customer_id
-		LEFT JOIN partner_center.device_batch_versions p
-		       ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
-		WHERE h.valid_from > @seen
-		ORDER BY c.company_name, h.batch_id`
+		WITH batches AS (
+		    SELECT h.customer_id, h.batch_id, h.valid_from,
+		           CASE WHEN p.batch_id IS NULL THEN 'new: ' || h.status
+		                WHEN h.removed_at IS NOT NULL THEN 'gone; was ' || h.status
+		                WHEN p.removed_at IS NOT NULL THEN 'back: ' || h.status
+		                WHEN p.status IS DISTINCT FROM h.status THEN p.status || ' -> ' || h.status
+		                ELSE p.devices_count || ' -> ' || h.devices_count || ' devices' END AS what
+		    FROM partner_center.device_batch_history h
+		    LEFT JOIN partner_center.device_batch_versions p
+		           ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
+		    WHERE h.valid_from > @seen
+		), devices AS (
+		    SELECT h.customer_id, h.batch_id, h.valid_from,
+		           CASE WHEN p.device_id IS NULL THEN 'new'
+		                WHEN h.removed_at IS NOT NULL THEN 'gone'
+		                WHEN p.removed_at IS NOT NULL THEN 'back'
+		                WHEN p.policies <> h.policies THEN 'given another policy'
+		                ELSE 'changed' END AS what
+		    FROM partner_center.device_history h
+		    LEFT JOIN partner_center.device_versions p
+		           ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.device_id = h.device_id AND p.valid_to = h.valid_from
+		    WHERE h.valid_from > @seen
+		), changes AS (
+		    SELECT customer_id, batch_id, valid_from, what, 1 AS place FROM batches
+		    UNION ALL
+		    SELECT customer_id, batch_id, max(valid_from), count(*) || CASE count(*) WHEN 1 THEN ' device ' ELSE ' devices ' END || what, 2
+		    FROM devices
+		    GROUP BY customer_id, batch_id, what
+		)
+		SELECT c.company_name, n.batch_id, string_agg(n.what, '; ' ORDER BY n.place, n.what) AS what, max(n.valid_from) AS valid_from
+		FROM changes n
+		JOIN partner_center.customers c ON c.customer_id = n.customer_id
+		GROUP BY c.company_name, n.batch_id
+		ORDER BY c.company_name, n.batch_id`
 	rows, _ := pool.Query(ctx, query, pgx.NamedArgs{"seen": d.seen}) // CollectRows returns its error
 	changes, err := pgx.CollectRows(rows, pgx.RowToStructByName[demoChange])
 	if errors.Is(err, context.Canceled) {
@@ -43,30 +66,17 @@ func (d *demo) showPass(ctx context.Context, pool *pgxpool.Pool, run store.Run) 
 	if err != nil {
 		return fmt.Errorf("reading what changed: %w", err)
 	}
-	fmt.Fprintf(d.stdout, "pass %d at %s: %s, %d of %d customers ok; %d new, %d changed, %d removed, %d unchanged\n",
+	fmt.Fprintf(d.stdout, "pass %d at %s: %s, %d of %d customers ok; rows: %d new, %d changed, %d removed, %d unchanged\n",
 		d.shown, run.StartedAt.Local().Format(time.TimeOnly), run.State, run.CustomersOK, run.CustomersTotal,
 		run.Inserted, run.Changed, run.Removed, run.Unchanged)
 	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
 	for _, c := range changes {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", oneLine(c.CompanyName), oneLine(c.BatchID), c.what())
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", oneLine(c.CompanyName), oneLine(c.BatchID), oneLine(c.What))
 		if c.ValidFrom.After(d.seen) {
 			d.seen = c.ValidFrom
 		}
 	}
 	return table.Flush()
-}
-
-// what says in words what became of the batch.
-func (c demoChange) what() string {
-	switch c.Kind {
-	case "+":
-		return "new: " + oneLine(c.Now)
-	case "-":
-		return "gone; was " + oneLine(c.Now)
-	case "back":
-		return "back: " + oneLine(c.Now)
-	}
-	return oneLine(orEmpty(c.Before)) + " -> " + oneLine(c.Now)
 }
 
 // demoVersion is one line of a batch's history.

@@ -32,7 +32,7 @@ func TestOnce_peakMemoryIsBounded(t *testing.T) {
 	environment := append(os.Environ(), "DATABASE_URL="+storetest.Empty(t).URL, "API_URL="+server.URL, "CLIENT_SECRET="+clientSecret)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "partnersync.yaml")
-	if err := os.WriteFile(config, []byte(defaultConfig+"    requests_per_minute: 0\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(defaultConfig+"    requests_per_minute: 0\n    devices: false\n    policies: false\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	program := build(t, dir)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,6 +80,11 @@ func (a *app) sync(ctx context.Context) error {
 	}
 	if q.Kind == "" {
 		return a.daemon(ctx, c, log)
+	}
+	for _, name := range q.Partners {
+		if !slices.ContainsFunc(c.Partners, func(p partnerConfig) bool { return p.Name == name }) {
+			return fails(exitUsage, fmt.Errorf("--partner %q: %w", name, sync.ErrUnknownPartner))
+		}
 	}
 	db, err := openDatabase(ctx, c, log)
 	if err != nil {
@@ -165,14 +171,14 @@ func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.R
 	if err != nil {
 		return fails(exitFailed, err)
 	}
-	p := &planPrinter{out: a.stdout}
-	err = r.DryRun(ctx, q, p.print)
+	p := &plans{out: a.stdout}
+	err = r.DryRun(ctx, q, p.add)
 	code := exitCode(nil, err, ctx.Err() != nil)
 	switch {
 	case ctx.Err() != nil:
 		err = errInterrupted
 	case err == nil:
-		code = p.finish()
+		code = p.print()
 	}
 	if code == exitOK {
 		return nil

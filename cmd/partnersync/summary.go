@@ -10,7 +10,6 @@ import (
 	"unicode"
 
 	"partnersync/store"
-	"partnersync/sync"
 )
 
 // summary is what --json prints of a pass.
@@ -98,66 +97,4 @@ func orEmpty(s *string) string {
 		return ""
 	}
 	return *s
-}
-
-// planPrinter prints what a pass would do: for each customer + new, ~ changed, - removed.
-type planPrinter struct {
-	out                                      io.Writer
-	inserted, changed, removed, held         int
-	customers, customersFailed, enumerations int
-}
-
-func (p *planPrinter) print(plan sync.Plan) {
-	if plan.Customer.ID == "" {
-		p.enumerations++
-		fmt.Fprintf(p.out, "%s\n  ! %s\n", plan.Partner, oneLine(plan.Err.Error()))
-		return
-	}
-	p.customers++
-	if plan.Err != nil {
-		p.customersFailed++
-	}
-	if len(plan.Differences) == 0 && plan.Err == nil {
-		return
-	}
-	fmt.Fprintf(p.out, "%s: %s %s\n", plan.Partner, plan.Customer.ID, oneLine(orEmpty(plan.Customer.CompanyName)))
-	for _, d := range plan.Differences {
-		p.printDifference(d)
-	}
-	if plan.Err != nil {
-		fmt.Fprintf(p.out, "  ! %s\n", oneLine(plan.Err.Error()))
-	}
-}
-
-func (p *planPrinter) printDifference(d store.Difference) {
-	switch d.Kind {
-	case store.Inserted:
-		p.inserted++
-		fmt.Fprintf(p.out, "  + device batch %q\n", d.Key)
-	case store.Changed:
-		p.changed++
-		fmt.Fprintf(p.out, "  ~ device batch %q\n", d.Key)
-		for _, change := range d.Changes {
-			fmt.Fprintf(p.out, "      %s\n", oneLine(change))
-		}
-	case store.Removed:
-		p.removed++
-		fmt.Fprintf(p.out, "  - device batch %q\n", d.Key)
-	case store.Held:
-		p.held++
-		fmt.Fprintf(p.out, "  ? device batch %q is missing; it would be held until the next listing\n", d.Key)
-	}
-}
-
-// finish prints the totals and returns the exit code.
-func (p *planPrinter) finish() int {
-	fmt.Fprintf(p.out, "dry run, nothing was written: %d of %d customers ok, %d failed; %d batches to insert, %d to change, %d to remove, %d to hold\n",
-		p.customers-p.customersFailed, p.customers, p.customersFailed, p.inserted, p.changed, p.removed, p.held)
-	switch {
-	case p.customers == p.customersFailed: // none at all, too
-		return exitFailed
-	case p.customersFailed+p.enumerations > 0:
-		return exitPartial
-	}
-	return exitOK
 }
