@@ -158,11 +158,11 @@ func (t *enumerating) adopt(ctx context.Context, mine []string) error {
 		WITH moved AS (
 		    UPDATE partnersync.customer_state
 		    SET partner = @partner, owner = NULL, lease_epoch = lease_epoch + 1, consecutive_failures = 0, failing_since = NULL,
-		        last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
+		        last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL, devices_refresh = NULL
 		    WHERE customer_id = ANY (@mine::uuid[]) AND partner <> @partner
 		    RETURNING customer_id
 		)
-		UPDATE partnersync.list_state l SET digest = NULL FROM moved WHERE l.customer_id = moved.customer_id`
+		UPDATE partnersync.list_state l SET digest = NULL, held = NULL, held_run = NULL FROM moved WHERE l.customer_id = moved.customer_id`
 	const adopt = `
 		INSERT INTO partnersync.customer_state (customer_id, partner)
 		SELECT i.customer_id, @partner::text

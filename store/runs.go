@@ -132,6 +132,7 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) error
 	const finish = `
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
+		    customers_total = greatest(r.customers_total, n.customers_ok + n.customers_failed), -- others may have come meanwhile
 		    state = CASE WHEN n.customers_ok = 0 AND (n.customers_failed > 0 OR r.customers_total = 0) THEN 'failed'
 		                 WHEN n.customers_failed > 0 OR r.error IS NOT NULL THEN 'partial'
 		                 ELSE 'complete' END

@@ -46,9 +46,6 @@ func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, give
 	if opened.Resumed {
 		w.log.Info("backfill resumed", "started_at", w.run.StartedAt, "customers_done", w.run.CustomersOK+w.run.CustomersFailed)
 	}
-	if ask.Kind == store.Scheduled {
-		w.until = p.Schedule.Next(time.Now())
-	}
 	run, err := w.work(ctx, given)
 	// A scheduled run that the database interrupted stays open: the next try goes on with it.
 	if err != nil && (ctx.Err() != nil || ask.Kind != store.Scheduled) {
@@ -88,6 +85,10 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 		worked, err := w.round(ctx, w.claimCustomers, w.customer)
 		if err != nil {
 			return w.run, err
+		}
+		if w.run.Kind == store.Scheduled && w.until.IsZero() {
+			// From here on, so that device lists get their turn even if the others take longer than a tick.
+			w.until = w.partner.Schedule.Next(time.Now())
 		}
 		ofDevices, err := w.round(ctx, w.claimDevices, w.devices)
 		if err != nil {
