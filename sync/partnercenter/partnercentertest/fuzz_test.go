@@ -18,7 +18,7 @@ func FuzzAppendString(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		if !utf8.ValidString(s) {
-			t.Skip("goes out as it is")
+			return // goes out as it is
 		}
 		var got string
 		if err := json.Unmarshal(appendString(nil, s), &got); err != nil || got != s {
@@ -43,7 +43,7 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, target, token, body string) {
 		u, err := url.Parse(target)
 		if err != nil {
-			t.Skip("the server refuses it before the emulator")
+			return // the server refuses it before the emulator
 		}
 		e := New(Options{PageSize: 1, DevicePageSize: 1, Paging: NextLinkAndToken})
 		for _, id := range []string{"c1", "c2"} {
