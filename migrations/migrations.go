@@ -90,11 +90,30 @@ func Up(ctx context.Context, pool *pgxpool.Pool) error {
 		return err
 	}
 	return withProvider(pool, func(p *goose.Provider) error {
-		if _, err := p.Up(ctx); err != nil {
+		applied, err := p.Up(ctx)
+		if err != nil {
 			return fmt.Errorf("migrating from version %d to %d: %w", state.Version, state.Newest, err)
 		}
-		return nil
+		if len(applied) == 0 {
+			return nil // another replica has done it
+		}
+		return grantRights(ctx, pool)
 	})
+}
+
+// grantRights gives the roles of deploy/roles.sql their rights to what is new. Where that file was never run, there is
+// nothing to do.
+func grantRights(ctx context.Context, pool *pgxpool.Pool) error {
+	const grant = `
+		DO $$ BEGIN
+		    IF to_regproc('partnersync.grant_rights') IS NOT NULL THEN
+		        CALL partnersync.grant_rights();
+		    END IF;
+		END $$`
+	if _, err := pool.Exec(ctx, grant); err != nil {
+		return fmt.Errorf("granting rights to the roles of deploy/roles.sql, which is to be run again: %w", err)
+	}
+	return nil
 }
 
 // Down takes the database back to the version to, by the newest migration first.
