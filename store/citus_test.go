@@ -1,0 +1,182 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	gosync "sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"partnersync/store/storetest"
+)
+
+// distributed is a call in deploy/citus.sql.
+var distributed = regexp.MustCompile(`(?m)^SELECT create_distributed_table\('([\w.]+)', '(\w+)'(, colocate_with => '([\w.]+)')?\);$`)
+
+func TestCitus_distributesEachTableOfPartnerCenterByCustomer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	text, err := os.ReadFile("../deploy/citus.sql")
+	w.ok(err)
+	var got []string
+	for i, call := range distributed.FindAllStringSubmatch(string(text), -1) {
+		table, column, with := call[1], call[2], call[4]
+		got = append(got, table)
+		if column != "customer_id" {
+			t.Errorf("%s is distributed by %s", table, column)
+		}
+		if first := i == 0; first != (with == "") || !first && with != got[0] {
+			t.Errorf("%s is with %q, want all with the first", table, with)
+		}
+	}
+	slices.Sort(got)
+	if calls := strings.Count(string(text), "create_distributed_table("); calls != len(got) {
+		t.Errorf("%d calls, of which %d are understood", calls, len(got))
+	}
+	want := w.lines(`oid::regclass) FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'partner_center'::regnamespace
+		ORDER BY oid::regclass::text COLLATE "C"`)
+	if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {
+		t.Errorf("distributed tables: (-catalogue +citus.sql)\n%s", diff)
+	}
+	w.want("", `i.indexrelid::regclass) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+		WHERE c.relnamespace = 'partner_center'::regnamespace AND i.indisunique AND a.attname <> 'customer_id'`)
+}
+
+// versionedTable is a table of current rows or of versions, as its name stands in a statement.
+var versionedTable = regexp.MustCompile(`partner_center\.(device_batches|device_batch_versions|devices|device_versions|configuration_policies|configuration_policy_versions)\b`)
+
+// recorder keeps the statements on versioned tables, each with the arguments of one of its uses.
+type recorder struct {
+	mu         gosync.Mutex
+	statements map[string][]any
+}
+
+func (r *recorder) record(sql string, args []any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if versionedTable.MatchString(sql) {
+		r.statements[sql] = args
+	}
+}
+
+func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	r.record(data.SQL, data.Args)
+	return ctx
+}
+
+func (r *recorder) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+func (r *recorder) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	r.record(data.SQL, data.Args)
+}
+
+func (r *recorder) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+// TestCitus_statementsOfAPassAreAboutOneCustomer records them and looks at how PostgreSQL reads the tables: each by the
+// customer's id.
+func TestCitus_statementsOfAPassAreAboutOneCustomer(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	config, err := pgxpool.ParseConfig(db.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := &recorder{statements: map[string][]any{}}
+	config.ConnConfig.Tracer = seen
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	w := &world{Store: New(pool, Options{}), t: t, url: db.URL, pool: pool, customer: alpha}
+	w.ok(w.Heartbeat(t.Context()))
+	w.wholePasses()
+
+	used := map[string]bool{} // verbs and tables
+	for sql, args := range seen.statements {
+		verb, _, _ := strings.Cut(strings.TrimSpace(sql), " ")
+		for _, match := range versionedTable.FindAllStringSubmatch(sql, -1) {
+			used[verb+" "+match[1]] = true
+		}
+		plans, err := plan(t, db.Pool, sql, args)
+		w.ok(err)
+		for _, reading := range plans.unbound() {
+			t.Errorf("not restricted to one customer: %s\nin %s", reading, sql)
+		}
+	}
+	for _, table := range []string{"device_batches", "devices", "configuration_policies"} {
+		for _, want := range []string{"SELECT " + table, "INSERT " + table, "UPDATE " + table} {
+			if !used[want] {
+				t.Errorf("the passes had no %s", want)
+			}
+		}
+	}
+}
+
+// plannedNode is a node of a plan, as EXPLAIN has it.
+type plannedNode struct {
+	Type      string        `json:"Node Type"`
+	Schema    string        `json:"Schema"`
+	Table     string        `json:"Relation Name"`
+	IndexCond string        `json:"Index Cond"`
+	Recheck   string        `json:"Recheck Cond"`
+	Filter    string        `json:"Filter"`
+	Plans     []plannedNode `json:"Plans"`
+}
+
+// plan returns how the statement is executed.
+func plan(t *testing.T, pool *pgxpool.Pool, sql string, args []any) (plannedNode, error) {
+	t.Helper()
+	var plans []struct{ Plan plannedNode }
+	err := pool.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON, VERBOSE) "+sql, args...).Scan(&plans)
+	if err != nil {
+		return plannedNode{}, fmt.Errorf("explaining %s: %w", sql, err)
+	}
+	return plans[0].Plan, nil
+}
+
+// oneCustomer is a condition on a customer's id: that it is a given one, or that of another table's row.
+var oneCustomer = regexp.MustCompile(`customer_id = ('[-0-9a-f]{36}'::uuid|\w+\.customer_id)`)
+
+// unbound returns the readings of versioned tables that are not restricted to one customer.
+func (n plannedNode) unbound() (found []string) {
+	conditions := strings.Join([]string{n.IndexCond, n.Recheck, n.Filter}, " ")
+	writes := n.Type == "ModifyTable"
+	if !writes && versionedTable.MatchString(n.Schema+"."+n.Table) && !oneCustomer.MatchString(conditions) {
+		found = append(found, n.Type+" on "+n.Table+conditions)
+	}
+	for _, inner := range n.Plans {
+		found = append(found, inner.unbound()...)
+	}
+	return found
+}
+
+func TestCitus_statementOnAllCustomersIsFound(t *testing.T) {
+	t.Parallel()
+	pool := storetest.New(t).Pool
+	for _, sql := range []string{
+		"SELECT count(*) FROM partner_center.devices",
+		"UPDATE partner_center.device_batches SET removed_at = now() WHERE batch_id = 'b'",
+		"SELECT 1 FROM partner_center.device_batches b WHERE customer_id = '" + alpha + "' AND EXISTS (SELECT 1 FROM partner_center.devices d WHERE d.batch_id = b.batch_id)",
+		"INSERT INTO partner_center.device_versions SELECT d.*, now() FROM partner_center.devices d WHERE d.customer_id <> '" + alpha + "'",
+	} {
+		node, err := plan(t, pool, sql, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(node.unbound()) != 1 {
+			t.Errorf("%s: found %v, want one", sql, node.unbound())
+		}
+	}
+}
