@@ -1,0 +1,80 @@
+package store
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"partnersync/store/storetest"
+)
+
+func TestDictionary_tellsWhatTheCatalogueHas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`
+		DROP SCHEMA partner_center CASCADE;
+		CREATE SCHEMA partner_center;
+		COMMENT ON SCHEMA partner_center IS 'What it is.';
+		CREATE TABLE partner_center.b (gone int, id uuid, at timestamptz NOT NULL, "of" numeric(5,2)[], PRIMARY KEY (id, at));
+		ALTER TABLE partner_center.b DROP gone;
+		COMMENT ON TABLE partner_center.b IS 'A table.';
+		COMMENT ON COLUMN partner_center.b.of IS 'A column.';
+		CREATE TABLE partner_center."B" ();
+		CREATE VIEW partner_center.a AS SELECT id FROM partner_center.b;
+		COMMENT ON VIEW partner_center.a IS 'A view.';
+		COMMENT ON COLUMN partner_center.a.id IS 'Another.';
+		CREATE FUNCTION partner_center.f(at date, OUT n int) LANGUAGE sql AS 'SELECT 1';
+		CREATE FUNCTION partner_center.c(at date) RETURNS TABLE (x text, y int) LANGUAGE sql AS 'SELECT ''x'', 1';
+		COMMENT ON FUNCTION partner_center.c(date) IS 'A function.'`)
+	want := Dictionary{Comment: "What it is.", Entries: []DictionaryEntry{
+		{Kind: "table", Name: "B"},
+		{Kind: "table", Name: "b", Comment: "A table.", Columns: []DictionaryColumn{
+			{Name: "id", Type: "uuid", Null: "key"}, {Name: "at", Type: "timestamp with time zone", Null: "key"},
+			{Name: "of", Type: "numeric(5,2)[]", Null: "yes", Comment: "A column."},
+		}},
+		{Kind: "view", Name: "a", Comment: "A view.", Columns: []DictionaryColumn{{Name: "id", Type: "uuid", Comment: "Another."}}},
+		{Kind: "function", Name: "c(at date)", Comment: "A function.", Columns: []DictionaryColumn{{Name: "x", Type: "text"}, {Name: "y", Type: "integer"}}},
+		{Kind: "function", Name: "f(at date, OUT n integer)", Columns: []DictionaryColumn{{Name: "n", Type: "integer"}}},
+	}}
+	got, err := w.Dictionary(t.Context())
+	w.ok(err)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestDictionary_whoHasNoRightsMayReadIt(t *testing.T) {
+	t.Parallel()
+	r := newRolesTest(t, storetest.New(t))
+	all, err := newWorld(t).Dictionary(t.Context())
+	r.ok(err)
+	got, err := New(r.connect(r.login("")), Options{}).Dictionary(t.Context())
+	r.ok(err)
+	if diff := cmp.Diff(all, got); diff != "" {
+		t.Errorf("(-owner +anybody)\n%s", diff)
+	}
+	// All that has a name is there, and its columns.
+	w := newWorld(t)
+	for _, e := range got.Entries {
+		if len(e.Columns) == 0 || e.Comment == "" {
+			t.Errorf("%s has no columns or no comment", e.Name)
+		}
+	}
+	names := strings.Split(w.lines(`relname) FROM pg_class WHERE relkind IN ('r', 'v') AND relnamespace = 'partner_center'::regnamespace`), "\n")
+	for _, name := range names {
+		if !slices.ContainsFunc(got.Entries, func(e DictionaryEntry) bool { return e.Name == name }) {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+func TestDictionary_isEmptyWithoutTheSchema(t *testing.T) {
+	t.Parallel()
+	db := storetest.Empty(t)
+	got, err := New(db.Pool, Options{}).Dictionary(t.Context())
+	if diff := cmp.Diff(Dictionary{}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+}
