@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"partnersync/deploy/queries"
 	"partnersync/store"
 )
 
@@ -109,11 +111,17 @@ func (d *demo) conclude(ctx context.Context, pool *pgxpool.Pool) error {
 	if len(versions) > 0 {
 		d.printHistory(versions)
 	}
+	for _, name := range []string{"devices_per_policy.sql", "batches_with_errors.sql"} {
+		if err := d.answer(ctx, pool, name); err != nil {
+			return err
+		}
+	}
 	fmt.Fprint(d.stdout, `
 What to try next:
   partnersync demo --interval 5s     and, in another terminal, the psql command it prints
   deploy/partnersync.yaml            a configuration to copy for the real API
-  README.md                          the tables, and queries to begin with
+  deploy/queries                     more questions, each with its query
+  README.md                          the tables, and how to run it for real
 `)
 	return nil
 }
@@ -130,6 +138,46 @@ func (d *demo) printHistory(versions []demoVersion) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", oneLine(status), clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen"))
 	}
 	table.Flush()
+}
+
+// answer prints a question of the cookbook, and what the database says.
+func (d *demo) answer(ctx context.Context, pool *pgxpool.Pool, name string) error {
+	query, err := queries.Files.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("reading query %s: %w", name, err)
+	}
+	question, _, _ := strings.Cut(strings.TrimPrefix(string(query), "-- "), "\n")
+	fmt.Fprintf(d.stdout, "\n%s (deploy/queries/%s)\n\n", question, name)
+	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
+	rows, _ := pool.Query(ctx, string(query)) // the error is that of CollectRows
+	answers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]any, error) { return row.Values() })
+	if err != nil {
+		return fmt.Errorf("running query %s: %w", name, err)
+	}
+	var names []string
+	for _, column := range rows.FieldDescriptions() {
+		names = append(names, column.Name)
+	}
+	fmt.Fprintln(table, "  "+strings.Join(names, "\t"))
+	for _, answer := range answers {
+		cells := make([]string, len(answer))
+		for i, value := range answer {
+			cells[i] = cell(value)
+		}
+		fmt.Fprintln(table, "  "+strings.Join(cells, "\t"))
+	}
+	return table.Flush()
+}
+
+// cell shows a value of a query.
+func cell(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case time.Time:
+		return v.Local().Format(time.DateTime)
+	}
+	return oneLine(fmt.Sprint(value))
 }
 
 // clock returns the time of day, or otherwise where there is none.
