@@ -93,43 +93,45 @@ func (v *verdict) count(c *Counts) {
 	}
 }
 
+// recordSQL writes outcomes under claims that still hold. A customer that failed by its other lists keeps that failure,
+// whatever its device lists do.
+const recordSQL = `
+	UPDATE partnersync.customer_state s
+	SET owner = NULL,
+	    scheduled_run        = CASE WHEN @kind::text = 'scheduled' AND NOT r.of_devices THEN @run::bigint ELSE s.scheduled_run END,
+	    once_run             = CASE WHEN @kind::text = 'once'      AND NOT r.of_devices THEN @run::bigint ELSE s.once_run END,
+	    backfill_run         = CASE WHEN @kind::text = 'backfill'  AND NOT r.of_devices THEN @run::bigint ELSE s.backfill_run END,
+	    devices_run          = CASE WHEN r.devices_done AND @kind::text <> 'backfill' THEN @run::bigint ELSE s.devices_run END,
+	    devices_backfill_run = CASE WHEN r.devices_done AND @kind::text = 'backfill'  THEN @run::bigint ELSE s.devices_backfill_run END,
+	    devices_pending      = v.verdict = 'waits',
+	    last_attempt_at      = w.now,
+	    last_success_at      = CASE v.verdict WHEN 'ok' THEN w.now ELSE s.last_success_at END,
+	    consecutive_failures = CASE v.verdict WHEN 'ok' THEN 0 WHEN 'failed' THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
+	    failing_since        = CASE v.verdict WHEN 'ok' THEN NULL WHEN 'failed' THEN coalesce(s.failing_since, w.now) ELSE s.failing_since END,
+	    last_error_code      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.code ELSE s.last_error_code END,
+	    last_error           = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.message ELSE s.last_error END,
+	    last_request_id      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.request_id ELSE s.last_request_id END,
+	    last_correlation_id  = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.correlation_id ELSE s.last_correlation_id END
+	FROM unnest(@ids::uuid[], @epochs::bigint[], @of_devices::boolean[], @waits::boolean[], @devices_done::boolean[],
+	            @failed::boolean[], @codes::text[], @messages::text[], @request_ids::text[], @correlation_ids::text[])
+	     AS r (customer_id, epoch, of_devices, waits, devices_done, failed, code, message, request_id, correlation_id)
+	JOIN partnersync.customer_state o ON o.customer_id = r.customer_id
+	CROSS JOIN LATERAL (
+	    SELECT o.devices_pending OR NOT r.of_devices AS is_open,
+	           r.of_devices AND NOT o.devices_pending AND o.last_error_code IS NULL AS was_ok,
+	           clock_timestamp() AS now
+	) w
+	CROSS JOIN LATERAL (
+	    SELECT CASE WHEN r.waits THEN 'waits'
+	                WHEN r.failed AND (w.is_open OR w.was_ok) THEN 'failed'
+	                WHEN w.is_open THEN 'ok'
+	                ELSE 'stays' END AS verdict
+	) v
+	WHERE s.customer_id = r.customer_id AND s.lease_epoch = r.epoch AND s.owner IS NOT NULL
+	RETURNING s.customer_id::text, v.verdict, w.was_ok`
+
 // giveBack writes outcomes under claims that still hold, and returns the verdicts by customer.
 func giveBack(ctx context.Context, tx pgx.Tx, run Run, results []Result) (map[string]*verdict, error) {
-	// A customer that failed by its other lists keeps that failure, whatever its device lists do.
-	const record = `
-		UPDATE partnersync.customer_state s
-		SET owner = NULL,
-		    scheduled_run        = CASE WHEN @kind::text = 'scheduled' AND NOT r.of_devices THEN @run::bigint ELSE s.scheduled_run END,
-		    once_run             = CASE WHEN @kind::text = 'once'      AND NOT r.of_devices THEN @run::bigint ELSE s.once_run END,
-		    backfill_run         = CASE WHEN @kind::text = 'backfill'  AND NOT r.of_devices THEN @run::bigint ELSE s.backfill_run END,
-		    devices_run          = CASE WHEN r.devices_done AND @kind::text <> 'backfill' THEN @run::bigint ELSE s.devices_run END,
-		    devices_backfill_run = CASE WHEN r.devices_done AND @kind::text = 'backfill'  THEN @run::bigint ELSE s.devices_backfill_run END,
-		    devices_pending      = v.verdict = 'waits',
-		    last_attempt_at      = w.now,
-		    last_success_at      = CASE v.verdict WHEN 'ok' THEN w.now ELSE s.last_success_at END,
-		    consecutive_failures = CASE v.verdict WHEN 'ok' THEN 0 WHEN 'failed' THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
-		    failing_since        = CASE v.verdict WHEN 'ok' THEN NULL WHEN 'failed' THEN coalesce(s.failing_since, w.now) ELSE s.failing_since END,
-		    last_error_code      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.code ELSE s.last_error_code END,
-		    last_error           = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.message ELSE s.last_error END,
-		    last_request_id      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.request_id ELSE s.last_request_id END,
-		    last_correlation_id  = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.correlation_id ELSE s.last_correlation_id END
-		FROM unnest(@ids::uuid[], @epochs::bigint[], @of_devices::boolean[], @waits::boolean[], @devices_done::boolean[],
-		            @failed::boolean[], @codes::text[], @messages::text[], @request_ids::text[], @correlation_ids::text[])
-		     AS r (customer_id, epoch, of_devices, waits, devices_done, failed, code, message, request_id, correlation_id)
-		JOIN partnersync.customer_state o ON o.customer_id = r.customer_id
-		CROSS JOIN LATERAL (
-		    SELECT o.devices_pending OR NOT r.of_devices AS is_open,
-		           r.of_devices AND NOT o.devices_pending AND o.last_error_code IS NULL AS was_ok,
-		           clock_timestamp() AS now
-		) w
-		CROSS JOIN LATERAL (
-		    SELECT CASE WHEN r.waits THEN 'waits'
-		                WHEN r.failed AND (w.is_open OR w.was_ok) THEN 'failed'
-		                WHEN w.is_open THEN 'ok'
-		                ELSE 'stays' END AS verdict
-		) v
-		WHERE s.customer_id = r.customer_id AND s.lease_epoch = r.epoch AND s.owner IS NOT NULL
-		RETURNING s.customer_id::text, v.verdict, w.was_ok`
 	n := len(results)
 	ids, epochs, failed := make([]string, n), make([]int64, n), make([]bool, n)
 	ofDevices, waits, devicesDone := make([]bool, n), make([]bool, n), make([]bool, n)
@@ -142,7 +144,7 @@ func giveBack(ctx context.Context, tx pgx.Tx, run Run, results []Result) (map[st
 			codes[i], messages[i], requestIDs[i], correlationIDs[i] = present(f.Code), present(f.Message), present(f.RequestID), present(f.CorrelationID)
 		}
 	}
-	rows, _ := tx.Query(ctx, record, pgx.NamedArgs{ // CollectRows returns its error
+	rows, _ := tx.Query(ctx, recordSQL, pgx.NamedArgs{ // CollectRows returns its error
 		"run": run.ID, "kind": run.Kind, "ids": ids, "epochs": epochs, "failed": failed,
 		"of_devices": ofDevices, "waits": waits, "devices_done": devicesDone,
 		"codes": codes, "messages": messages, "request_ids": requestIDs, "correlation_ids": correlationIDs,
