@@ -3,7 +3,10 @@ package store
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // DeviceBatches is the resource of a customer's batch list, as in Confirmation.
@@ -53,7 +56,35 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 	})
 }
 
-// CompareDeviceBatches says what MergeDeviceBatches would do, and writes nothing.
+// CompareDeviceBatches says what MergeDeviceBatches would do, and writes nothing. The devices of batches that would be
+// removed are among the differences.
 func (s *Store) CompareDeviceBatches(ctx context.Context, customerID string, l Listing, rows []DeviceBatch) ([]Difference, error) {
-	return compare(ctx, s, deviceBatches, customerID, "", l, rows)
+	const devicesOf = `
+		SELECT batch_id, device_id
+		FROM partner_center.devices
+		WHERE customer_id = @customer_id::uuid AND batch_id = ANY (@removed::text[]) AND removed_at IS NULL
+		ORDER BY batch_id, device_id`
+	all, err := compare(ctx, s, deviceBatches, customerID, "", l, rows)
+	if err != nil {
+		return nil, err
+	}
+	var removed []string
+	for _, d := range all {
+		if d.Kind == Removed {
+			removed = append(removed, d.Key)
+		}
+	}
+	if removed == nil {
+		return all, nil
+	}
+	args := pgx.NamedArgs{"customer_id": customerID, "removed": removed}
+	gone, err := collect(ctx, s, devicesOf, args, func(row pgx.CollectableRow) (Difference, error) {
+		d := Difference{Kind: Removed, Resource: Devices}
+		err := row.Scan(&d.BatchID, &d.Key)
+		return d, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("finding the devices of removed batches of customer %s: %w", customerID, err)
+	}
+	return append(all, gone...), nil
 }

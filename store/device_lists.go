@@ -17,7 +17,7 @@ type DeviceReading struct {
 // Batch is a batch whose devices are listed, as it was known then.
 type Batch struct {
 	ID           string  `db:"batch_id"`
-	ReceivedID   *string `db:"received_id"` // for requests, where that is not the ID; else nil
+	ReceivedID   []byte  `db:"received_id"` // for requests, where that is not the ID; else nil
 	Status       *string `db:"status"`
 	DevicesCount *int32  `db:"devices_count"`
 	Digest       []byte  `db:"digest"` // of the list, if its rows are exactly the current ones; else nil
@@ -26,7 +26,7 @@ type Batch struct {
 // RequestID returns the id for requests.
 func (b Batch) RequestID() string {
 	if b.ReceivedID != nil {
-		return *b.ReceivedID
+		return string(b.ReceivedID)
 	}
 	return b.ID
 }
@@ -113,7 +113,7 @@ func (s *Store) DueDevices(ctx context.Context, c Claim) ([]Batch, error) {
 	const query = `
 		SELECT batch_id, received_id, status, devices_count, digest
 		FROM (
-		    SELECT b.batch_id, convert_from(l.received_id, 'UTF8') AS received_id, b.status, b.devices_count, b.creation_date, l.digest,
+		    SELECT b.batch_id, l.received_id, b.status, b.devices_count, b.creation_date, l.digest,
 		           ` + dueAt + ` AS due_at` + ofCustomer + `
 		) d
 		WHERE CASE WHEN @all THEN coalesce(creation_date >= @since::timestamptz, true) ELSE due_at <= clock_timestamp() END

@@ -24,6 +24,8 @@ type RunRequest struct {
 	Customers []string
 	// Filter describes every restriction of the run in a fixed form; a backfill is resumed under the same one only.
 	Filter string
+	// Skip are customers that a restricted run leaves out without removing them.
+	Skip []string
 	// Devices says which device lists to read; nil: none.
 	Devices *DeviceReading
 	// Restart begins a backfill anew even if one could be resumed.
@@ -72,7 +74,7 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 			return err
 		}
 		o.Run, err = readRun(ctx, tx, id)
-		o.Run.Customers, o.Run.Devices = r.Customers, r.Devices
+		o.Run.Customers, o.Run.Skip, o.Run.Devices = r.Customers, r.Skip, r.Devices
 		return err
 	})
 	if err != nil {

@@ -101,9 +101,12 @@ const recordSQL = `
 	    scheduled_run        = CASE WHEN @kind::text = 'scheduled' AND NOT r.of_devices THEN @run::bigint ELSE s.scheduled_run END,
 	    once_run             = CASE WHEN @kind::text = 'once'      AND NOT r.of_devices THEN @run::bigint ELSE s.once_run END,
 	    backfill_run         = CASE WHEN @kind::text = 'backfill'  AND NOT r.of_devices THEN @run::bigint ELSE s.backfill_run END,
-	    devices_run          = CASE WHEN r.devices_done AND @kind::text <> 'backfill' THEN @run::bigint ELSE s.devices_run END,
-	    devices_backfill_run = CASE WHEN r.devices_done AND @kind::text = 'backfill'  THEN @run::bigint ELSE s.devices_backfill_run END,
-	    devices_pending      = v.verdict = 'waits',
+	    scheduled_devices_run = CASE WHEN @kind::text = 'scheduled' AND r.devices_done THEN @run::bigint ELSE s.scheduled_devices_run END,
+	    once_devices_run      = CASE WHEN @kind::text = 'once'      AND r.devices_done THEN @run::bigint ELSE s.once_devices_run END,
+	    backfill_devices_run  = CASE WHEN @kind::text = 'backfill'  AND r.devices_done THEN @run::bigint ELSE s.backfill_devices_run END,
+	    scheduled_outcome     = CASE WHEN @kind::text = 'scheduled' AND v.verdict <> 'stays' THEN v.verdict ELSE s.scheduled_outcome END,
+	    once_outcome          = CASE WHEN @kind::text = 'once'      AND v.verdict <> 'stays' THEN v.verdict ELSE s.once_outcome END,
+	    backfill_outcome      = CASE WHEN @kind::text = 'backfill'  AND v.verdict <> 'stays' THEN v.verdict ELSE s.backfill_outcome END,
 	    last_attempt_at      = w.now,
 	    last_success_at      = CASE v.verdict WHEN 'ok' THEN w.now ELSE s.last_success_at END,
 	    consecutive_failures = CASE v.verdict WHEN 'ok' THEN 0 WHEN 'failed' THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
@@ -117,18 +120,20 @@ const recordSQL = `
 	     AS r (customer_id, epoch, of_devices, waits, devices_done, failed, code, message, request_id, correlation_id)
 	JOIN partnersync.customer_state o ON o.customer_id = r.customer_id
 	CROSS JOIN LATERAL (
-	    SELECT o.devices_pending OR NOT r.of_devices AS is_open,
-	           r.of_devices AND NOT o.devices_pending AND o.last_error_code IS NULL AS was_ok,
+	    -- How the run has counted the customer so far; null if it has not.
+	    SELECT CASE @kind::text WHEN 'scheduled' THEN CASE WHEN o.scheduled_run = @run::bigint THEN o.scheduled_outcome END
+	                            WHEN 'once'      THEN CASE WHEN o.once_run = @run::bigint THEN o.once_outcome END
+	                            ELSE                  CASE WHEN o.backfill_run = @run::bigint THEN o.backfill_outcome END END AS outcome,
 	           clock_timestamp() AS now
 	) w
 	CROSS JOIN LATERAL (
 	    SELECT CASE WHEN r.waits THEN 'waits'
-	                WHEN r.failed AND (w.is_open OR w.was_ok) THEN 'failed'
-	                WHEN w.is_open THEN 'ok'
+	                WHEN NOT r.of_devices OR w.outcome = 'waits' THEN CASE WHEN r.failed THEN 'failed' ELSE 'ok' END
+	                WHEN r.failed AND w.outcome = 'ok' THEN 'failed'
 	                ELSE 'stays' END AS verdict
 	) v
 	WHERE s.customer_id = r.customer_id AND s.lease_epoch = r.epoch AND s.owner IS NOT NULL
-	RETURNING s.customer_id::text, v.verdict, w.was_ok`
+	RETURNING s.customer_id::text, v.verdict, r.of_devices AND w.outcome IS NOT DISTINCT FROM 'ok' AS was_ok`
 
 // giveBack writes outcomes under claims that still hold, and returns the verdicts by customer.
 func giveBack(ctx context.Context, tx pgx.Tx, run Run, results []Result) (map[string]*verdict, error) {

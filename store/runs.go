@@ -45,6 +45,8 @@ type Run struct {
 	Error           *string    `db:"error" json:"error"`
 	// Customers restricts the run, as asked for; nil: all of the partner's.
 	Customers []string `db:"-" json:"-"`
+	// Skip are customers that the run leaves out, as asked for.
+	Skip []string `db:"-" json:"-"`
 	// Devices says which device lists the run reads, as asked for; nil: none.
 	Devices *DeviceReading `db:"-" json:"-"`
 }
@@ -74,15 +76,16 @@ func readRun(ctx context.Context, q querier, id int64) (Run, error) {
 // ReadRun returns the run with its state and counts as they are now.
 func (s *Store) ReadRun(ctx context.Context, run Run) (Run, error) {
 	now, err := readRun(ctx, s.pool, run.ID)
-	now.Customers, now.Devices = run.Customers, run.Devices
+	now.Customers, now.Skip, now.Devices = run.Customers, run.Skip, run.Devices
 	return now, err
 }
 
-// pending is true of a customer_state s that the run has still to do. It needs the arguments run, kind, partner and
-// customers; the run's kind picks the mark that tells.
+// pending is true of a customer_state s that the run has still to do. It needs the arguments run, kind, partner,
+// customers and skip; the run's kind picks the mark that tells.
 const pending = `
 	s.partner = @partner AND s.active
 	AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+	AND (@skip::uuid[] IS NULL OR NOT s.customer_id = ANY (@skip::uuid[]))
 	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_run WHEN 'once' THEN s.once_run ELSE s.backfill_run END < @run::bigint`
 
 // devicesPending is true of a customer_state s whose device lists the run has still to go through. It needs refresh beside
@@ -90,7 +93,8 @@ const pending = `
 const devicesPending = `
 	s.partner = @partner AND s.active
 	AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-	AND CASE @kind::text WHEN 'backfill' THEN s.devices_backfill_run ELSE s.devices_run END < @run::bigint
+	AND (@skip::uuid[] IS NULL OR NOT s.customer_id = ANY (@skip::uuid[]))
+	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_devices_run WHEN 'once' THEN s.once_devices_run ELSE s.backfill_devices_run END < @run::bigint
 	AND @refresh::interval IS NOT NULL
 	AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)`
 
@@ -116,9 +120,9 @@ func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) 
 func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) error {
 	const leave = `
 		UPDATE partnersync.customer_state s
-		SET devices_pending = false, last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
+		SET scheduled_outcome = 'ok', last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
 		    last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
-		WHERE s.devices_pending AND ` + devicesPending + ` AND ` + free
+		WHERE s.scheduled_run = @run::bigint AND s.scheduled_outcome = 'waits' AND ` + devicesPending + ` AND ` + free
 	args := run.args()
 	args["lease"] = s.lease
 	tag, err := tx.Exec(ctx, leave, args)
@@ -133,8 +137,8 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) error
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
 		    customers_total = greatest(r.customers_total, n.customers_ok + n.customers_failed), -- others may have come meanwhile
-		    state = CASE WHEN n.customers_ok = 0 AND (n.customers_failed > 0 OR r.customers_total = 0) THEN 'failed'
-		                 WHEN n.customers_failed > 0 OR r.error IS NOT NULL THEN 'partial'
+		    state = CASE WHEN n.customers_ok = 0 THEN 'failed'
+		                 WHEN n.customers_ok < r.customers_total OR n.customers_failed > 0 OR r.error IS NOT NULL THEN 'partial'
 		                 ELSE 'complete' END
 		FROM partner_center.sync_runs n
 		WHERE r.run_id = @run AND n.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
@@ -148,7 +152,7 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) error
 
 // args are the arguments that pending and devicesPending need.
 func (r Run) args() pgx.NamedArgs {
-	args := pgx.NamedArgs{"run": r.ID, "kind": r.Kind, "partner": r.Partner, "customers": r.Customers, "refresh": nil}
+	args := pgx.NamedArgs{"run": r.ID, "kind": r.Kind, "partner": r.Partner, "customers": r.Customers, "skip": r.Skip, "refresh": nil}
 	if r.Devices != nil {
 		args["refresh"] = r.Devices.Refresh
 	}

@@ -167,12 +167,13 @@ func TestDevices_requestsUseIDsAsReceived(t *testing.T) {
 	long := strings.Repeat("0123456789", 120)
 	w.fill(id, long, 2)
 	w.fill(id, "a/b c%2F?#", 1)
+	w.fill(id, "nul\x00", 3)
 	for range 2 {
 		if run := w.once(); run.State != store.Complete {
 			t.Errorf("run: %+v", run)
 		}
 	}
-	w.want("1|10\n2|965", "count(*), length(batch_id)) FROM partner_center.devices GROUP BY batch_id ORDER BY 1")
+	w.want("1|10\n2|965\n3|4", "count(*), length(batch_id)) FROM partner_center.devices GROUP BY batch_id ORDER BY 1")
 }
 
 func TestBackfill_sinceRestrictsWhoseDevicesAreRead(t *testing.T) {
@@ -197,9 +198,11 @@ func TestDryRun_showsDevicesAndPolicies(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{}).reading()
 	id := w.customers(1)[0]
 	w.fill(id, "b", 2)
+	w.fill(id, "goes", 2)
 	w.once()
 	w.fill(id, "b", 3)
 	w.fill(id, "new", 1)
+	w.api.RemoveBatch(id, "goes")
 	w.api.PutPolicy(id, partnercentertest.Policy{ID: "p", Name: "Default"})
 	got := map[string]bool{}
 	w.ok(w.runner().DryRun(t.Context(), Request{Kind: store.Once}, func(p Plan) {
@@ -210,6 +213,7 @@ func TestDryRun_showsDevicesAndPolicies(t *testing.T) {
 	for _, want := range []string{
 		"changed device_batches  b", "inserted device_batches  new", "inserted configuration_policies  p",
 		"inserted devices b device 002", "inserted devices new device 000",
+		"removed device_batches  goes", "removed devices goes device 000", "removed devices goes device 001",
 	} {
 		if !got[want] {
 			t.Errorf("the dry run does not show %q: %v", want, got)

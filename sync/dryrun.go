@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"golang.org/x/sync/errgroup"
 
@@ -82,6 +83,14 @@ func (r *Runner) planPartner(ctx context.Context, p Partner, q Request, given []
 // planCustomer lists and compares one customer's batches, policies, and the device lists that a pass would read.
 func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer, q Request) (Plan, error) {
 	plan := Plan{Partner: p.Name, Customer: c}
+	holder, err := r.Store.PartnerOf(ctx, c.ID)
+	if err != nil {
+		return plan, err
+	}
+	if holder != "" && holder != p.Name {
+		plan.Err = fmt.Errorf("customer %s is listed by partner %s but belongs to partner %s: nothing of it is read for %[2]s", c.ID, p.Name, holder)
+		return plan, nil
+	}
 	batches, err := planList(ctx, &plan, p.batchList(c.ID), func(l store.Listing, rows []store.DeviceBatch) ([]store.Difference, error) {
 		return r.Store.CompareDeviceBatches(ctx, c.ID, l, rows)
 	})
@@ -160,7 +169,9 @@ func (r *Runner) dueInPlan(
 		due[b.ID] = true
 	}
 	for _, d := range differences {
-		due[d.Key] = due[d.Key] || d.Kind == store.Inserted || d.Kind == store.Changed
+		if d.Resource == store.DeviceBatches && (d.Kind == store.Inserted || d.Kind == store.Changed) {
+			due[d.Key] = true
+		}
 	}
 	var all []store.Batch
 	for _, b := range batches {
@@ -169,7 +180,7 @@ func (r *Runner) dueInPlan(
 		}
 		batch := store.Batch{ID: b.BatchID, Status: b.Status, DevicesCount: b.DevicesCount}
 		if b.ReceivedID != "" {
-			batch.ReceivedID = &b.ReceivedID
+			batch.ReceivedID = []byte(b.ReceivedID)
 		}
 		all = append(all, batch)
 	}

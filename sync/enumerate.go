@@ -48,6 +48,7 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		w.misfits.add(&list.Listing, 0, list.duplicates)
 		e.Customers = list.customers
 		e.Complete = list.err == nil && !w.restricted
 		e.Guarded = w.partner.Customers == nil
@@ -76,19 +77,26 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 // enumeration is a partner's customers as the configuration or the API has them.
 type enumeration struct {
 	partnercenter.Listing
-	customers []store.Customer
-	err       error // the customers are those found before it
+	customers  []store.Customer
+	duplicates int
+	err        error // the customers are those found before it
 }
 
 // enumerate returns the customers of the configuration; where it says all, the resellers' customers that the API lists.
 func (p Partner) enumerate(ctx context.Context) *enumeration {
 	e := &enumeration{}
-	seen := map[string]bool{}
+	at := map[string]int{}
 	add := func(c store.Customer) {
-		if !seen[c.ID] && !slices.Contains(p.Exclude, c.ID) {
-			seen[c.ID] = true
-			e.customers = append(e.customers, c)
+		if slices.Contains(p.Exclude, c.ID) {
+			return
 		}
+		if i, ok := at[c.ID]; ok {
+			e.customers[i] = c // of equal ids the last wins
+			e.duplicates++
+			return
+		}
+		at[c.ID] = len(e.customers)
+		e.customers = append(e.customers, c)
 	}
 	if p.Customers != nil {
 		for _, id := range p.Customers {
@@ -107,7 +115,8 @@ func (p Partner) enumerate(ctx context.Context) *enumeration {
 		}
 		id, err := uuid.Parse(c.ID)
 		if err != nil {
-			continue // no tenant id: no request could be made for it
+			e.Skipped++ // no tenant id: no request could be made for it
+			continue
 		}
 		add(store.Customer{
 			ID: id.String(), CompanyName: text(c.CompanyName), Domain: text(c.Domain), Relationship: text(c.Relationship),

@@ -148,7 +148,7 @@ type heldError struct {
 }
 
 func (e *heldError) Error() string {
-	return fmt.Sprintf("a complete listing lacks %d of the known %s, too many to be believed at once: "+
+	return fmt.Sprintf("a complete listing lacks %d of the known %s, all or most of them, which is not believed at once: "+
 		"they stay as they are, and the next complete listing that lacks them too removes them", e.rows, e.what)
 }
 

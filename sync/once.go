@@ -63,10 +63,17 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 					Partner: p.Name, Kind: q.Kind, ScheduledFor: time.Now(), Filter: q.filter(), Restart: q.Restart,
 					Devices: p.deviceReading(q.Since),
 				}
-				for _, c := range given[p.Name] {
+				chosen := given[p.Name]
+				if ask.Filter != "" {
+					ask.Skip = p.Exclude
+					if chosen == nil && p.Customers != nil {
+						chosen = p.enumerate(ctx).customers
+					}
+				}
+				for _, c := range chosen {
 					ask.Customers = append(ask.Customers, c.ID)
 				}
-				runs[i], err = r.pass(ctx, p, ask, given[p.Name])
+				runs[i], err = r.pass(ctx, p, ask, chosen)
 				return err
 			})
 		}

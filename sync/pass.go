@@ -232,6 +232,9 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 				continue
 			}
 		case <-ticker.C:
+			if err := w.heedPause(ctx); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), detached(ctx, flush)) // what is done is done
 		}

@@ -84,6 +84,8 @@ func (r *Runner) Run(ctx context.Context) error {
 
 // asWorker runs do while heartbeats keep this process on the list of workers, and takes it off afterwards.
 func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) error {
+	ctx, done := withFarewell(ctx)
+	defer done()
 	for _, p := range r.Partners {
 		r.sharePauses(ctx, p)
 	}
@@ -96,7 +98,11 @@ func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) e
 	err := do(ctx)
 	stop()
 	heart.Wait()
-	return errors.Join(err, detached(ctx, r.Store.Leave))
+	if left := detached(ctx, r.Store.Leave); left != nil {
+		// The claims lapse with the lease.
+		r.logger().Warn("the worker could not be taken off the list", "err", left)
+	}
+	return err
 }
 
 // beat keeps the worker's claims alive.
@@ -208,10 +214,26 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// detached runs what must still be written when ctx is done. There are up to four such steps at the end of a process, and
-// ten seconds for all of them.
+// farewell is the context key of what remains to be written once the context is done: five seconds for all of it.
+type farewell struct{}
+
+// withFarewell gives ctx its farewell.
+func withFarewell(ctx context.Context) (context.Context, context.CancelFunc) {
+	after, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(5*time.Second, cancel) })
+	return context.WithValue(ctx, farewell{}, after), func() {
+		stop()
+		cancel()
+	}
+}
+
+// detached runs what must still be written when ctx is done, in the time that its farewell leaves.
 func detached(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	after, ok := ctx.Value(farewell{}).(context.Context)
+	if !ok {
+		after = context.WithoutCancel(ctx)
+	}
+	after, cancel := context.WithTimeout(after, 5*time.Second)
 	defer cancel()
-	return do(ctx)
+	return do(after)
 }

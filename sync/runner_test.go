@@ -209,3 +209,53 @@ func TestOnce_restrictedPassMarksNobodyRemoved(t *testing.T) {
 	}
 	w.want("4", "count(*)) FROM partnersync.runs")
 }
+
+func TestOnce_restrictedPassLeavesExcludedCustomersAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	ids := w.customers(3)
+	w.once()
+	before := w.listings()
+	w.partner.Exclude = ids[:1]
+	all, err := w.runner().Once(t.Context(), Request{Kind: store.Once, Partners: []string{"contoso"}})
+	w.ok(err)
+	w.partner.Customers = ids[:2]
+	listed, err := w.runner().Once(t.Context(), Request{Kind: store.Once, Partners: []string{"contoso"}})
+	w.ok(err)
+	if all[0].CustomersTotal != 2 || all[0].State != store.Complete || listed[0].CustomersTotal != 1 || listed[0].State != store.Complete {
+		t.Errorf("runs: %+v and %+v, want 2 customers and 1", all[0], listed[0])
+	}
+	for i, want := range []int{0, 2, 1} {
+		if got := w.listings()[ids[i]] - before[ids[i]]; got != want {
+			t.Errorf("customer %d was read %d times, want %d", i+1, got, want)
+		}
+	}
+	w.want("0", "count(removed_at)) FROM partner_center.customers")
+}
+
+func TestOnce_besideABackfillThatIsResumedCountsEachForItself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	ids := w.customers(6)
+	for _, id := range ids {
+		w.fill(id, "b", 1)
+	}
+	// The backfill is stopped while it reads devices: what it waits for must not be settled by the pass in between.
+	ctx, stop := context.WithCancel(t.Context())
+	w.api.Fail(partnercentertest.Fault{Path: "/devices$", Skip: 1, Hang: true, Before: stop})
+	first, err := w.runner().Once(ctx, Request{Kind: store.Backfill})
+	if !errors.Is(err, context.Canceled) || first[0].State != store.Abandoned {
+		t.Fatalf("interrupted backfill: %+v, %v", first, err)
+	}
+	w.api.ClearFaults()
+	if run := w.once(); run.State != store.Complete || run.CustomersOK != 6 {
+		t.Errorf("pass in between: %+v", run)
+	}
+	w.api.Fail(partnercentertest.Fault{Path: ids[0] + "/deviceBatches/b/devices$", Status: 403})
+	again, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill})
+	w.ok(err)
+	run := again[0]
+	if run.ID != first[0].ID || run.CustomersOK+run.CustomersFailed != 6 || run.CustomersOK < 5 {
+		t.Errorf("resumed backfill: %+v", run)
+	}
+}

@@ -11,8 +11,8 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// Schedule says when the ticks of a pass are. Its ticks lie on whole seconds.
-// The zero Schedule is of no use; [ParseSchedule] makes one.
+// Schedule says when the ticks of a pass are, which are a second apart at
+// least. The zero Schedule is of no use; [ParseSchedule] makes one.
 //
 // In a time zone with summer time, the fields are compared with the clock on
 // the wall: a tick in the hour that is left out in spring is left out with it,
@@ -25,9 +25,9 @@ type Schedule struct {
 
 // ParseSchedule reads five cron fields (minute, hour, day of month, month, day
 // of week), which are times in loc; a descriptor such as @hourly, likewise; or
-// @every and a duration for [ParseDuration] of whole seconds, whose ticks are
-// at the multiples of the duration since the Unix epoch, so that every replica
-// has the same ones. A nil loc means UTC.
+// @every and a duration for [ParseDuration] of at least 1s, whose ticks are at
+// the multiples of the duration since the Unix epoch, so that every replica has
+// the same ones. A nil loc means UTC.
 func ParseSchedule(spec string, loc *time.Location) (Schedule, error) {
 	if loc == nil {
 		loc = time.UTC
@@ -77,27 +77,27 @@ func parseCron(spec string, loc *time.Location) (cron.Schedule, error) {
 	return ticks, nil
 }
 
-// every is the cron.Schedule of @every: ticks at its multiples, in seconds,
-// since the Unix epoch. The library's own counts from whenever it is asked.
-type every int64
+// every is the cron.Schedule of @every: ticks at its multiples since the Unix
+// epoch. The library's own counts from whenever it is asked.
+type every time.Duration
 
 func parseEvery(s string) (cron.Schedule, error) {
 	d, err := ParseDuration(s)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("@every: %w", err)
-	case d < time.Second, d%time.Second != 0:
-		return nil, fmt.Errorf("@every %s: it takes whole seconds, and at least 1s", s)
+	case d < time.Second:
+		return nil, fmt.Errorf("@every %s: it is too short; write at least 1s", s)
 	}
-	return every(d / time.Second), nil
+	return every(d), nil
 }
 
 func (e every) Next(after time.Time) time.Time {
-	into := after.Unix() % int64(e)
-	if into < 0 {
-		into += int64(e)
-	}
-	return time.Unix(after.Unix()-into+int64(e), 0)
+	d := time.Duration(e)
+	// Truncate counts from the zero time, to which the epoch is no multiple.
+	epoch := time.Unix(0, 0)
+	shift := epoch.Sub(epoch.Truncate(d))
+	return after.Add(-shift).Truncate(d).Add(shift).Add(d)
 }
 
 // String returns the text the schedule was read from.
@@ -128,8 +128,10 @@ func (s Schedule) Last(after, now time.Time) (tick time.Time, skipped int) {
 		return time.Time{}, 0
 	}
 	first := s.Next(after)
-	// The newest tick follows the latest second from which a tick is due.
-	lo, hi := first.Unix()-1, now.Unix()
+	// The newest tick follows the latest whole second from which a tick is due:
+	// were it not the first to follow, the one after it would be due from the
+	// next second too.
+	lo, hi := first.Unix()-1, now.Unix()+1
 	for lo+1 < hi {
 		if mid := lo + (hi-lo)/2; due(time.Unix(mid, 0)) {
 			lo = mid

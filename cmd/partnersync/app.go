@@ -116,8 +116,17 @@ func databaseHint(err error) string {
 	return "check that PostgreSQL runs and that database_url has the right host and port"
 }
 
+// close lets the connections go, and ends the private server. A server that does not answer is not waited for.
 func (d *database) close() error {
-	d.Close()
+	closed := make(chan struct{})
+	go func() {
+		d.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(2 * time.Second):
+	}
 	if d.server != nil {
 		return d.server.Stop()
 	}

@@ -25,8 +25,11 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 		return errors.Join(fails(exitUsage, err), db.close())
 	}
 	err = r.Run(ctx)
+	if closed := db.close(); closed != nil {
+		log.Warn("closing the database failed", "err", closed)
+	}
 	log.Info("partnersync stops")
-	return fails(exitFailed, errors.Join(err, db.close()))
+	return fails(exitFailed, err)
 }
 
 // waitForDatabase returns the database once it is there and its schema is up to date.
