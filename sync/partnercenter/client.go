@@ -15,7 +15,7 @@
 //	}
 //
 // A listing reads all pages before it yields the first item, since only then is it known whether the list is whole. An
-// error comes last, after the items of the pages before it; without one the listing was complete. Every error of a
+// error comes last, after the items of the pages that came; without one the listing was complete. Every error of a
 // request is an *Error.
 //
 // Requests are retried, paced by a [Gate] and never sent to another host than the API's, whatever its links say.

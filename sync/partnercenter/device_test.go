@@ -185,6 +185,40 @@ func TestDevices_idsAreEscapedOnEveryPage(t *testing.T) {
 	}
 }
 
+func TestDevices_dotsAsAnIDAreRefusedUnsent(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ customer, batch, url string }{
+		{"c", ".", "/pre/fix/v1/customers/c/deviceBatches/./devices"},
+		{"c", "..", "/pre/fix/v1/customers/c/deviceBatches/../devices"},
+		{"..", "b", "/pre/fix/v1/customers/../deviceBatches/b/devices"},
+		{"c", "...", ""},
+		{"c", "../.", ""},
+		{"c", "a..", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.customer+" "+tt.batch, func(t *testing.T) {
+			t.Parallel()
+			a := newAPI(t, reply(200, onePage))
+			c := a.client(t)
+			l := Listing{CorrelationID: "our-own"}
+			if tt.url == "" {
+				readAll(t, c.Devices(t.Context(), tt.customer, tt.batch, &l))
+				return
+			}
+			var last error
+			for _, last = range c.Devices(t.Context(), tt.customer, tt.batch, &l) {
+			}
+			e := errorOf(t, last)
+			if e.ErrorCode() != "unaddressable_id" || e.Method != "GET" || e.URL != a.url+tt.url || e.CorrelationID != "our-own" {
+				t.Errorf("error %v", e)
+			}
+			if len(a.seen(uri)) != 0 || a.tokenRequests() != 0 || l.Requests != 0 || l.Digest != nil || !l.SentAt.IsZero() {
+				t.Errorf("requests %q, listing %+v", a.seen(uri), l)
+			}
+		})
+	}
+}
+
 func TestDevice_valuesThatDoNotFitGoToExtra(t *testing.T) {
 	t.Parallel()
 	oobe := func(value *string) []PolicyAssignment { return []PolicyAssignment{{"o_o_b_e", value}} }

@@ -16,6 +16,7 @@ type envelope struct {
 	total int    // totalCount; 0 if it is absent or no count
 	token string // continuationToken
 	link  link   // links.next
+	lost  error  // why it is unknown what comes next; nil if it is known
 
 	stated  bool // totalCount is a count
 	present bool // items is an array or null
@@ -32,7 +33,8 @@ var (
 	errBadNext = errors.New("the answer's next page cannot be read")
 )
 
-// readEnvelope reads a page's body and checks that it is JSON, but leaves its items for later.
+// readEnvelope reads a page's body and checks that it is JSON, but leaves its items for later. They are good also where
+// it cannot be read what comes next.
 func readEnvelope(body []byte) (envelope, error) {
 	r := newReader(body)
 	if r.peek() != '{' {
@@ -41,7 +43,7 @@ func readEnvelope(body []byte) (envelope, error) {
 	var e envelope
 	for name := range r.members() {
 		if err := e.readMember(r, string(name)); err != nil {
-			return envelope{}, err
+			e.lost = err
 		}
 	}
 	r.end()
@@ -52,7 +54,7 @@ func readEnvelope(body []byte) (envelope, error) {
 	return e, nil
 }
 
-// readMember reads one member. Of equal names the last counts.
+// readMember reads one member, to its end also where that is an error. Of equal names the last counts.
 func (e *envelope) readMember(r *reader, name string) (err error) {
 	switch name {
 	case "items":
@@ -63,7 +65,7 @@ func (e *envelope) readMember(r *reader, name string) (err error) {
 		// A token that cannot be read must not pass for the end of the list.
 		e.token, err = r.textOrNull()
 	case "links":
-		e.link, err = readLinks(r)
+		e.link, err = readLinks(newReader(r.value()))
 	default:
 		r.skip()
 	}

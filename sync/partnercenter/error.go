@@ -14,13 +14,14 @@ import (
 
 // Words of ours for what went wrong where the API has given no code of its own; see [Error.ErrorCode].
 const (
-	codeIncomplete  = "incomplete_listing" // the pages do not add up to a whole list
-	codeBadResponse = "bad_response"       // an answer that is no list, or no token
-	codeTooLarge    = "too_large"          // a body over the limit
-	codeTimeout     = "timeout"            // no complete answer in time
-	codeConnection  = "connection"         // no complete answer: refused, reset, broken off
-	codeRedirect    = "redirect"           // sent on to another host, or in circles
-	codeCanceled    = "canceled"           // the caller's context ended
+	codeIncomplete    = "incomplete_listing" // the pages do not add up to a whole list
+	codeUnaddressable = "unaddressable_id"   // an id that no URL can hold; nothing was sent
+	codeBadResponse   = "bad_response"       // an answer that is no list or leads nowhere, or no token
+	codeTooLarge      = "too_large"          // a body over the limit
+	codeTimeout       = "timeout"            // no complete answer in time
+	codeConnection    = "connection"         // no complete answer: refused, reset, broken off
+	codeRedirect      = "redirect"           // sent on to another host, or in circles
+	codeCanceled      = "canceled"           // the caller's context ended
 )
 
 const (
@@ -72,7 +73,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode returns the server's own code (20002, AADSTS7000215, invalid_client), else http_503 and the like, else our
-// own word: incomplete_listing, bad_response, too_large, timeout, connection, redirect or canceled.
+// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect or canceled.
 func (e *Error) ErrorCode() string {
 	if e.Code == "" {
 		return fmt.Sprintf("http_%d", e.Status)

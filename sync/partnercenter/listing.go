@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"hash"
 	"iter"
+	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -86,12 +88,11 @@ func list[T any](
 // pages reads all pages of the list at path and returns the items of each, as a JSON array: also of those before an
 // error. Of an unchanged list it returns none.
 func (c *Client) pages(ctx context.Context, l *Listing, path string) (pages [][]byte, err error) {
-	first, err := url.Parse(c.base.String() + path)
+	next, err := c.first(l, path)
 	if err != nil {
-		return nil, fmt.Errorf("making a URL: %w", err)
+		return nil, err
 	}
 	b := book{client: c, listing: l, digest: newDigest()}
-	next := &target{url: first}
 	b.repeated(next)
 	for next != nil {
 		a, e := c.get(ctx, l, *next)
@@ -107,6 +108,22 @@ func (c *Client) pages(ctx context.Context, l *Listing, path string) (pages [][]
 	}
 	l.Digest = b.digest.Sum(nil)
 	return b.pages, nil
+}
+
+// first returns what to ask for the first page of the list at path with.
+func (c *Client) first(l *Listing, path string) (*target, error) {
+	u, err := url.Parse(c.base.String() + path)
+	if err != nil {
+		return nil, fmt.Errorf("making a URL: %w", err)
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		// An id. Escaping it does not help: a %2E is a dot in a path, too, and such a path is another list's.
+		if segment == "." || segment == ".." {
+			o := operation{method: http.MethodGet, url: withoutQuery(u), correlationID: l.CorrelationID}
+			return nil, o.fail(codeUnaddressable, fmt.Sprintf("no URL can name the id %q", segment))
+		}
+	}
+	return &target{url: u}, nil
 }
 
 func newDigest() hash.Hash {
@@ -142,19 +159,20 @@ func (b *book) add(a *answer) {
 	}
 }
 
-// read takes the answer's items and returns what to ask for the next page with, nil after the last.
+// read takes the answer's items, also where the list cannot go on after them, and returns what to ask for the next page
+// with, nil after the last.
 func (b *book) read(a *answer, asked *target) (*target, *Error) {
 	e, err := readEnvelope(a.body)
-	if err != nil {
-		return nil, a.bad(err.Error())
-	}
-	next, err := b.client.next(asked, e)
 	if err != nil {
 		return nil, a.bad(err.Error())
 	}
 	b.pages = append(b.pages, e.items)
 	b.stated = max(b.stated, e.total)
 	b.listing.Items += e.count
+	next, err := b.client.next(asked, e)
+	if err != nil {
+		return nil, a.bad(err.Error())
+	}
 	if reason := b.incomplete(next); reason != "" {
 		return nil, a.op.fail(codeIncomplete, reason)
 	}

@@ -116,11 +116,17 @@ func TestListing_incompleteEndsInErrorAfterItsItems(t *testing.T) {
 		{"fewer than an earlier page stated", pages(`{"totalCount":3,"items":[{"id":"a"}],"continuationToken":"t"}`, onePage), "aa", "incomplete_listing"},
 		{"error on the second page", []http.HandlerFunc{reply(200, token), reply(403, `{"code":"20002"}`)}, "a", "20002"},
 		{"no JSON on the second page", pages(token, `{"items":[{"id":"b"}`), "a", "bad_response"},
-		{"link to another host", pages(next("https://elsewhere.test/v1/customers")), "", "bad_response"},
-		{"token of another type", pages(`{"items":[{"id":"a"}],"continuationToken":5}`), "", "bad_response"},
-		{"token that no header holds", pages(`{"items":[{"id":"a"}],"continuationToken":"a\r\nHost: b"}`), "", "bad_response"},
-		{"unreadable link", pages(`{"items":[],"links":{"next":"/customers"}}`), "", "bad_response"},
-		{"unparsable link", pages(next("/customers/100%")), "", "bad_response"},
+		{"link to another host", pages(next("https://elsewhere.test/v1/customers")), "a", "bad_response"},
+		{"token of another type", pages(`{"items":[{"id":"a"}],"continuationToken":5}`), "a", "bad_response"},
+		{"token that no header holds", pages(`{"items":[{"id":"a"}],"continuationToken":"a\r\nHost: b"}`), "a", "bad_response"},
+		{"unreadable link", pages(`{"items":[{"id":"a"}],"links":{"next":"/customers"}}`), "a", "bad_response"},
+		{"unparsable link", pages(next("/customers/100%")), "a", "bad_response"},
+		{"unreadable link before the items", pages(`{"links":{"next":{"uri":5,"x":{}},"self":{}},"items":[{"id":"a"},{"id":"b"}]}`), "ab", "bad_response"},
+		{"unreadable header of a link", pages(`{"links":{"next":{"headers":[5,{}],"uri":"/customers"}},"items":[{"id":"a"}]}`), "a", "bad_response"},
+		{"unreadable link of the second page", pages(token, `{"links":{"next":[]},"items":[{"id":"b"}]}`), "ab", "bad_response"},
+		{"link to another host on the second page", pages(token, next("//elsewhere.test/v1/customers")), "aa", "bad_response"},
+		{"unreadable link, then no JSON", pages(`{"items":[{"id":"a"}],"links":{"next":5}`), "", "bad_response"},
+		{"unreadable token without items", pages(`{"continuationToken":5}`), "", "bad_response"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,7 +139,7 @@ func TestListing_incompleteEndsInErrorAfterItsItems(t *testing.T) {
 			if e := errorOf(t, err); e.ErrorCode() != tt.code || e.RequestID == "" || e.RequestID != l.RequestID || !strings.Contains(e.URL, listPath[:16]) {
 				t.Errorf("error %v, last request %s", e, l.RequestID)
 			}
-			if l.Digest != nil || l.Unchanged || l.SentAt.IsZero() {
+			if l.Digest != nil || l.Unchanged || l.SentAt.IsZero() || l.Items != len(ids) {
 				t.Errorf("listing %+v", l)
 			}
 		})

@@ -14,6 +14,9 @@ var errElsewhere = errors.New("the next page is said to be on another host")
 
 // next returns what to ask for the page after the one asked for; nil if that was the last.
 func (c *Client) next(asked *target, e envelope) (*target, error) {
+	if e.lost != nil {
+		return nil, e.lost
+	}
 	header := e.link.header.Clone()
 	if header == nil {
 		header = http.Header{}

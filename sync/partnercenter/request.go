@@ -137,7 +137,8 @@ func withoutQuery(u *url.URL) string {
 	return u.Scheme + "://" + u.Host + u.EscapedPath()
 }
 
-// bad returns the error of an answer that is no page of a list: its body shows only its beginning.
+// bad returns the error of an answer that is no page of a list, or none that leads on: its body shows only its
+// beginning.
 func (a *answer) bad(reason string) *Error {
 	contentType := clean(a.contentType, maxWord)
 	if contentType == "" {

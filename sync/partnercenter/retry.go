@@ -96,13 +96,7 @@ func (e *Error) wait(attempt int) time.Duration {
 
 // retryable says whether a status may be another the next time.
 func retryable(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests:
-		return true
-	case http.StatusNotImplemented:
-		return false
-	}
-	return status >= 500
+	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500
 }
 
 // retryAfter reads a Retry-After header, seconds or an HTTP date, as the time from now: at most five minutes. What is

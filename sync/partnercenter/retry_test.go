@@ -25,12 +25,12 @@ func TestClient_retriesWhatMayPass(t *testing.T) {
 		sameID bool   // the request id is kept
 	}{
 		{"503", reply(503, ""), "http_503", false},
+		{"501", reply(501, ""), "http_501", false},
 		{"500 with a code", reply(500, `{"code":"800003"}`), "800003", false},
 		{"408", reply(408, ""), "http_408", false},
 		{"broken off", breakOff, "connection", true},
 		{"reset", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "connection", true},
 		{"silence", hang, "timeout", true},
-		{"501", reply(501, ""), "", false},
 		{"403", reply(403, ""), "", false},
 		{"204", reply(204, ""), "", false},
 	}
