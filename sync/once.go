@@ -70,8 +70,11 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 						chosen = p.enumerate(ctx).customers
 					}
 				}
-				for _, c := range chosen {
-					ask.Customers = append(ask.Customers, c.ID)
+				if chosen != nil {
+					ask.Customers = make([]string, len(chosen)) // none at all is not the same as all
+				}
+				for j, c := range chosen {
+					ask.Customers[j] = c.ID
 				}
 				runs[i], err = r.pass(ctx, p, ask, chosen)
 				return err

@@ -94,7 +94,7 @@ func parseEvery(s string) (cron.Schedule, error) {
 
 func (e every) Next(after time.Time) time.Time {
 	d := time.Duration(e)
-	// Truncate counts from the zero time, to which the epoch is no multiple.
+	// Truncate counts from the zero time instead.
 	epoch := time.Unix(0, 0)
 	shift := epoch.Sub(epoch.Truncate(d))
 	return after.Add(-shift).Truncate(d).Add(shift).Add(d)
@@ -128,9 +128,8 @@ func (s Schedule) Last(after, now time.Time) (tick time.Time, skipped int) {
 		return time.Time{}, 0
 	}
 	first := s.Next(after)
-	// The newest tick follows the latest whole second from which a tick is due:
-	// were it not the first to follow, the one after it would be due from the
-	// next second too.
+	// Ticks are a second apart at least, so the newest is the first to follow
+	// the latest whole second from which one is due.
 	lo, hi := first.Unix()-1, now.Unix()+1
 	for lo+1 < hi {
 		if mid := lo + (hi-lo)/2; due(time.Unix(mid, 0)) {

@@ -49,9 +49,9 @@ func TestParseSchedule_refusesWhatNeverOrWronglyTicks(t *testing.T) {
 		{"@every", `reading schedule "@every": @every: "" is no duration; write one such as 90s, 15m, 24h or 7d`},
 		{"@every soon", `reading schedule "@every soon": @every: "soon" is no duration; write one such as 90s, 15m, 24h or 7d`},
 		{"@every -5m", `reading schedule "@every -5m": @every: "-5m" is no duration; write one such as 90s, 15m, 24h or 7d`},
-		{"@every 0s", `reading schedule "@every 0s": @every 0s: it takes whole seconds, and at least 1s`},
-		{"@every 100ms", `reading schedule "@every 100ms": @every 100ms: it takes whole seconds, and at least 1s`},
-		{"@every 1.5s", `reading schedule "@every 1.5s": @every 1.5s: it takes whole seconds, and at least 1s`},
+		{"@every 0s", `reading schedule "@every 0s": @every 0s: it is too short; write at least 1s`},
+		{"@every 100ms", `reading schedule "@every 100ms": @every 100ms: it is too short; write at least 1s`},
+		{"@every 0.999999999s", `reading schedule "@every 0.999999999s": @every 0.999999999s: it is too short; write at least 1s`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.spec, func(t *testing.T) {
@@ -127,6 +127,22 @@ func TestSchedule_nextTicks(t *testing.T) {
 			[]string{"1970-01-02T12:00:00Z", "1970-01-04T00:00:00Z"},
 		},
 		{
+			"every in fractions of a second", "@every 1500ms", "UTC", "1970-01-01T00:00:00Z",
+			[]string{"1970-01-01T00:00:01.5Z", "1970-01-01T00:00:03Z", "1970-01-01T00:00:04.5Z"},
+		},
+		{
+			"every in nanoseconds", "@every 1.000000001s", "UTC", "1970-01-01T00:00:01.000000001Z",
+			[]string{"1970-01-01T00:00:02.000000002Z", "1970-01-01T00:00:03.000000003Z"},
+		},
+		{
+			"every in fractions of a second before the epoch", "@every 1500ms", "UTC", "1969-12-31T23:59:57Z",
+			[]string{"1969-12-31T23:59:58.5Z", "1970-01-01T00:00:00Z"},
+		},
+		{
+			"every in fractions of a second, of today", "@every 7.7s", "UTC", "2026-03-01T10:00:00Z",
+			[]string{"2026-03-01T10:00:04Z", "2026-03-01T10:00:11.7Z"}, // 1772359204 is 230176520 times 7.7
+		},
+		{
 			"nothing within five years", "0 0 29 2 *", "UTC", "2096-03-01T00:00:00Z",
 			[]string{"0001-01-01T00:00:00Z"},
 		},
@@ -190,6 +206,11 @@ func TestSchedule_lastTick(t *testing.T) {
 		{"one behind", "@hourly", "2026-03-01T10:00:00Z", "2026-03-01T11:30:00.25Z", "2026-03-01T11:00:00Z", 0},
 		{"two behind", "@hourly", "2026-03-01T10:00:00Z", "2026-03-01T12:30:00Z", "2026-03-01T12:00:00Z", 1},
 		{"within a second", "@every 1s", "2026-03-01T10:00:00.9Z", "2026-03-01T10:00:01.1Z", "2026-03-01T10:00:01Z", 0},
+		{"a fraction of a second ago", "@every 1500ms", "1970-01-01T00:00:00Z", "1970-01-01T00:00:01.6Z", "1970-01-01T00:00:01.5Z", 0},
+		{"a fraction of a second ahead", "@every 1500ms", "1970-01-01T00:00:00Z", "1970-01-01T00:00:01.4Z", "0001-01-01T00:00:00Z", 0},
+		{"fractions behind", "@every 1500ms", "1970-01-01T00:00:01.5Z", "1970-01-01T00:00:07.5Z", "1970-01-01T00:00:07.5Z", 3},
+		{"just over a second", "@every 1.1s", "1970-01-01T00:00:00Z", "1970-01-01T00:00:02.3Z", "1970-01-01T00:00:02.2Z", 1},
+		{"never before, in fractions", "@every 1500ms", "0001-01-01T00:00:00Z", "1970-01-01T00:00:02Z", "1970-01-01T00:00:01.5Z", 10_000},
 		{"a burst long ago", "* 3 1 1 *", "2026-01-01T00:00:00Z", "2026-12-31T23:59:59Z", "2026-01-01T03:59:00Z", 59},
 		{"years behind", "@daily", "2016-01-01T00:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T00:00:00Z", 3652},
 		{"more than it counts", "@every 1s", "2016-01-01T00:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T12:00:00Z", 10_000},
@@ -219,6 +240,7 @@ func TestSchedule_interval(t *testing.T) {
 		{"0 9,17 * * mon", 8 * time.Hour},
 		{"@weekly", 7 * 24 * time.Hour},
 		{"@every 90s", 90 * time.Second},
+		{"@every 1500ms", 1500 * time.Millisecond},
 		{"@every 30d", 30 * 24 * time.Hour},
 		{"@yearly", 365 * 24 * time.Hour},
 	}
@@ -278,7 +300,7 @@ func TestParseDuration(t *testing.T) {
 func FuzzParseSchedule(f *testing.F) {
 	for _, spec := range []string{
 		"*/15 * * * *", "0 0 29 2 *", "0 0 30 2 *", "30 2 * * sun", "@daily", "@every 7m", "@every 1d", "@every -5m",
-		"TZ=", "CRON_TZ=UTC", "TZ=UTC 0 0 * * *", ", , , , ,", "? ? ? ? ?", "1-5/2,7 0-23 */31 jan-dec mon",
+		"@every 1.5s", "@every 2562047h", "TZ=", "CRON_TZ=UTC", "TZ=UTC 0 0 * * *", ", , , , ,", "? ? ? ? ?", "1-5/2,7 0-23 */31 jan-dec mon",
 	} {
 		f.Add(spec, int64(1_773_000_000))
 	}

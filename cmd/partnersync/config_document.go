@@ -37,6 +37,10 @@ func (d *document) mistake(p place, format string, args ...any) {
 	d.mistakes = append(d.mistakes, remark{p, fmt.Sprintf(format, args...)})
 }
 
+func (d *document) warn(p place, format string, args ...any) {
+	d.warnings = append(d.warnings, remark{p, fmt.Sprintf(format, args...)})
+}
+
 // lines returns the remarks as file:line:column: key: text, in the order of the file.
 func (d *document) lines(remarks []remark) []string {
 	slices.SortStableFunc(remarks, func(a, b remark) int {

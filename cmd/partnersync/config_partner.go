@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -18,11 +20,11 @@ import (
 type partnerConfig struct {
 	Name              string // unique
 	Cloud             string // known to partnercenter.CloudNamed
-	TenantID          string // a GUID or a domain
+	TenantID          string // a GUID, a domain or the first label of one
 	ClientID          string
 	ClientSecret      partnercenter.Secret // from the file or from the file it names
-	Customers         []string             // ids in lower case; nil: all
-	ExcludeCustomers  []string             // ids in lower case
+	Customers         []string             // ids in lower case; nil: all, and empty: none
+	ExcludeCustomers  []string             // ids in lower case; not read even if they are among Customers
 	Devices           bool
 	Policies          bool
 	DevicesRefresh    time.Duration
@@ -33,13 +35,8 @@ type partnerConfig struct {
 	AuthorityURL      string        // "": the cloud's
 }
 
-var (
-	// plainName is what a partner's name may be: it becomes a metric's label, a flag's argument and part of log lines.
-	plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-
-	// tenant is a GUID or a domain; it becomes a segment of the token URL.
-	tenant = regexp.MustCompile(`^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|([A-Za-z0-9-]+\.)+[A-Za-z0-9-]+)$`)
-)
+// tenant is a GUID or a domain, or may become one. It is a segment of the token URL, which must not be "..".
+var tenant = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
 
 // taken says what the partners read so far have taken.
 type taken struct {
@@ -105,8 +102,8 @@ func (s *section) partnerName(key string, earlier taken) string {
 	switch {
 	case !ok:
 		return ""
-	case !plainName.MatchString(v.text):
-		v.wrong("%s is no plain name; write up to 63 letters, digits, dots, - and _, the first a letter or digit", v)
+	case !printableName(v.text):
+		v.wrong("%s is no name; write 1 to 64 printable characters, without spaces around them", v)
 		return ""
 	case twice:
 		v.wrong("%s is the partner's on line %d already; give each its own name", v, line)
@@ -114,6 +111,14 @@ func (s *section) partnerName(key string, earlier taken) string {
 		earlier.names[v.text] = v.line
 	}
 	return v.text
+}
+
+// printableName reports whether a partner may be named so: the name becomes a metric's label, a flag's argument, a
+// PostgreSQL text and part of log lines.
+func printableName(name string) bool {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	return name != "" && utf8.ValidString(name) && utf8.RuneCountInString(name) <= 64 &&
+		strings.TrimSpace(name) == name && !strings.ContainsFunc(name, unprintable)
 }
 
 func (s *section) cloud(key string) string {
@@ -124,7 +129,7 @@ func (s *section) cloud(key string) string {
 	if _, known := partnercenter.CloudNamed(v.text); !known {
 		v.wrong("%s is no cloud known here; write global, usgov, china or germany", v)
 	} else if v.text != "global" {
-		v.warn("the API documentation promises device deployment in the global cloud only; expect refusals in " + v.text)
+		v.warn("the API documentation promises device deployment in the global cloud only; expect refusals in %s", v.text)
 	}
 	return v.text
 }
@@ -154,21 +159,20 @@ func (s *section) customers(key string, p partnerConfig, earlier taken) []string
 		}
 		return nil
 	}
-	var ids []string
+	ids := []string{} // nil would mean all
 	for id, v := range s.customerIDs(key) {
-		if owner, twice := earlier.customers[id]; twice {
-			v.wrong("%s is a customer of %s and of %s; list it under one partner", v, owner, p.Name)
-		}
-		if slices.Contains(p.ExcludeCustomers, id) {
-			v.wrong("%s is in exclude_customers too; keep one of the two", v)
-		}
 		ids = append(ids, id)
-	}
-	for _, id := range ids {
-		earlier.customers[id] = p.Name
+		owner, twice := earlier.customers[id]
+		switch {
+		case slices.Contains(p.ExcludeCustomers, id):
+		case twice:
+			v.warn("%s is a customer of %q and of %q, and will fail under one of them; list it under one partner", v, owner, p.Name)
+		default:
+			earlier.customers[id] = p.Name
+		}
 	}
 	if len(list.Values) == 0 {
-		s.doc.mistake(e.place, "lists no customer; write all, or at least one customer id")
+		s.doc.warn(e.place, "lists no customer, and a pass without any fails; write all, or at least one customer id")
 	}
 	return ids
 }
@@ -211,18 +215,18 @@ func (s *section) clientSecret() partnercenter.Secret {
 	switch {
 	case inline && inFile:
 		s.doc.mistake(s.entries["client_secret_file"].place, "stands beside client_secret; keep one of the two")
-	case inline:
-		if v, ok := s.scalar("client_secret"); ok {
-			return v.secret(v.text)
-		}
-	case inFile:
-		if v, ok := s.scalar("client_secret_file"); ok {
-			return v.secretFromFile()
-		}
-	case !unavailable:
+	case !inline && !inFile && !unavailable:
 		s.missing("client_secret_file", "name the file that holds the application's secret, or write client_secret")
 	}
-	return ""
+	// Both are read even so, for their own mistakes.
+	var secret partnercenter.Secret
+	if v, ok := s.scalar("client_secret"); ok {
+		secret = v.secret(v.text)
+	}
+	if v, ok := s.scalar("client_secret_file"); ok {
+		secret = v.secretFromFile()
+	}
+	return secret
 }
 
 // unavailableSignIns reports the keys there are of ways to sign in that are known, but not available.
@@ -258,7 +262,7 @@ func (v scalar) secretFromFile() partnercenter.Secret {
 	}
 	const readableByOthers = 0o004
 	if info, err := os.Stat(v.text); err == nil && info.Mode()&readableByOthers != 0 {
-		v.warn(v.String() + " can be read by every user of this machine; take that away with chmod o-r")
+		v.warn("%s can be read by every user of this machine; take that away with chmod o-r", v)
 	}
 	return v.secret(string(data))
 }

@@ -27,9 +27,9 @@ metrics: true
 partners:
   - name: contoso
     cloud: azure
-    tenant_id: contoso
-    client_secret: hunter2~XYZ!
-    client_secret_file: /run/secrets/contoso
+    tenant_id: contoso/
+    client_secret: ${NOPE}
+    client_secret_file: /nonexistent
     customers:
       - 47021739-3426-40bf-9601-61b4b6d7c793
       - contoso
@@ -38,7 +38,7 @@ partners:
     client_id: [a]
     client_id: b
     app_user: true
-    customers: [47021739-3426-40BF-9601-61B4B6D7C793]
+    customers: [47021739]
     devices: maybe
     requests_per_minute: 1e3
     schedule: "0 0 31 2 *"
@@ -51,7 +51,7 @@ func TestLoadConfig_reportsAllMistakesInOrder(t *testing.T) {
 	_, err := load(t, manyMistakes, env)
 	want := `c.yaml:2:15: database_url: does not read as a PostgreSQL URL; write postgres://user:password@host:5432/database (the password percent-encoded), or local
 c.yaml:3:12: state_dir: the environment does not set ${NOWHERE}; set it there, or write $${ for a plain ${
-c.yaml:4:11: schedule: reading schedule "@every 100ms": @every 100ms: it takes whole seconds, and at least 1s
+c.yaml:4:11: schedule: reading schedule "@every 100ms": @every 100ms: it is too short; write at least 1s
 c.yaml:5:11: timezone: "CET/Berlin" is no time zone; write an IANA name such as UTC or Europe/Berlin
 c.yaml:6:15: run_on_start: "1" is neither; write true or false
 c.yaml:7:8: lease: "1s" is too short; write at least 2s
@@ -59,8 +59,10 @@ c.yaml:8:9: listen: "9470" is no host:port; write one such as 127.0.0.1:9470, or
 c.yaml:9:1: metrics: is no key known here; known are database_url, lease, listen, migrate_on_start, partners, run_on_start, schedule, state_dir, timezone
 c.yaml:11:5: client_id: is missing; write the id that Entra shows for the application
 c.yaml:12:12: cloud: "azure" is no cloud known here; write global, usgov, china or germany
-c.yaml:13:16: tenant_id: "contoso" is no tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com
+c.yaml:13:16: tenant_id: "contoso/" is no tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com
+c.yaml:14:20: client_secret: the environment does not set ${NOPE}; set it there, or write $${ for a plain ${
 c.yaml:15:5: client_secret_file: stands beside client_secret; keep one of the two
+c.yaml:15:25: client_secret_file: "/nonexistent" cannot be read: no such file or directory; put the application's client secret there
 c.yaml:18:9: customers: "contoso" is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
 c.yaml:19:5: conccurency: is no key known here; write concurrency
 c.yaml:20:5: tenant_id: is missing; write the partner's tenant as a GUID or a domain such as contoso.onmicrosoft.com
@@ -68,7 +70,7 @@ c.yaml:20:11: name: "contoso" is the partner's on line 11 already; give each its
 c.yaml:21:5: client_id: is a list or a mapping; write a single value
 c.yaml:22:5: client_id: is here a second time, after line 21; keep one of the two
 c.yaml:23:5: app_user: is not available: this version signs in by client_secret or client_secret_file only; use one
-c.yaml:24:17: customers: "47021739-3426-40BF-9601-61B4B6D7C793" is a customer of contoso and of contoso; list it under one partner
+c.yaml:24:17: customers: "47021739" is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
 c.yaml:25:14: devices: "maybe" is neither; write true or false
 c.yaml:26:26: requests_per_minute: "1e3" is no number from 0 to 1000000; write one such as 500
 c.yaml:27:15: schedule: reading schedule "0 0 31 2 *": it has no next time; no month it names has such a day
@@ -84,6 +86,9 @@ c.yaml:29:1: lease: is here a second time, after line 7; keep one of the two`
 
 func TestLoadConfig_warnsOfWhatIsHardlyMeant(t *testing.T) {
 	t.Parallel()
+	const id, other = "47021739-3426-40bf-9601-61b4b6d7c793", "47021739-3426-40BF-9601-61B4B6D7C793"
+	listed := contoso("customers: [" + id + "]")
+	fabrikam := strings.TrimPrefix(called("Fabrikam Inc"), "partners:\n")
 	tests := []struct {
 		name, content string
 		want          []string
@@ -95,6 +100,15 @@ func TestLoadConfig_warnsOfWhatIsHardlyMeant(t *testing.T) {
 		{"secrets in the clear", contoso("api_url: http://proxy.example.com\n    authority_url: http://10.0.0.1:8080"), []string{
 			"c.yaml:6:14: api_url: http:// off this machine sends secrets and tokens in the clear; use https://",
 			"c.yaml:7:20: authority_url: http:// off this machine sends secrets and tokens in the clear; use https://",
+		}},
+		{"a customer of two partners", listed + fabrikam + "    customers: [" + other + "]\n", []string{
+			`c.yaml:11:17: customers: "` + other + `" is a customer of "contoso" and of "Fabrikam Inc", and will fail under one of them; ` +
+				"list it under one partner",
+		}},
+		{"but excluded under one", listed + fabrikam + "    customers: [" + id + "]\n    exclude_customers: [" + other + "]\n", nil},
+		{"or under the other", listed + "    exclude_customers: [" + id + "]\n" + fabrikam + "    customers: [" + id + "]\n", nil},
+		{"no customer", contoso("customers: []"), []string{
+			"c.yaml:6:5: customers: lists no customer, and a pass without any fails; write all, or at least one customer id",
 		}},
 		{"on this machine", contoso("api_url: http://localhost:8080\n    authority_url: http://127.0.0.2"), nil},
 	}

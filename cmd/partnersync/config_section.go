@@ -135,7 +135,7 @@ func (v scalar) String() string { return strconv.Quote(v.raw) }
 
 func (v scalar) wrong(format string, args ...any) { v.doc.mistake(v.place, format, args...) }
 
-func (v scalar) warn(text string) { v.doc.warnings = append(v.doc.warnings, remark{v.place, text}) }
+func (v scalar) warn(format string, args ...any) { v.doc.warn(v.place, format, args...) }
 
 // scalar returns a key's value. It is not ok if the key is absent, or its value a mistake, which it reports.
 func (s *section) scalar(key string) (v scalar, ok bool) {

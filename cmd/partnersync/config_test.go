@@ -27,7 +27,7 @@ func (e environment) lookup(name string) (string, bool) {
 	return text, ok
 }
 
-var env = environment{"DATABASE_URL": databaseURL, "CONTOSO_CLIENT_SECRET": contosoSecret, "EMPTY": ""}
+var env = environment{"DATABASE_URL": databaseURL, "CONTOSO_CLIENT_SECRET": contosoSecret, "EMPTY": "", "LATIN_1": "caf\xe9"}
 
 // minimal is the smallest configuration there is, in an environment with DATABASE_URL.
 const minimal = `partners:
@@ -221,6 +221,45 @@ func TestLoadConfig_acceptsWhatEditorsWrite(t *testing.T) {
 				t.Errorf("the secret is %q", got)
 			}
 		})
+	}
+}
+
+func TestLoadConfig_acceptsWhatPartnersAreCalled(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"a", "-", "Contoso Ltd", "Müller & Söhne (DE)", "東京", `a"b\c`, strings.Repeat("ü", 64)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := load(t, called("'"+name+"'"), env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Partners[0].Name; got != name {
+				t.Errorf("got %q, want %q", got, name)
+			}
+		})
+	}
+	for _, id := range []string{"contoso", "contoso.onmicrosoft.com", "xn--mller-kva.example", "6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90"} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			c, err := load(t, ofTenant(id), env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Partners[0].TenantID; got != id {
+				t.Errorf("got %q, want %q", got, id)
+			}
+		})
+	}
+}
+
+func TestLoadConfig_listWithoutCustomersIsNotAll(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, contoso("customers: []"), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Partners[0].Customers; got == nil || len(got) > 0 {
+		t.Errorf("got %#v, want an empty list that is not nil", got)
 	}
 }
 

@@ -24,7 +24,7 @@ type syncFlags struct {
 
 // request returns the pass that the flags ask for; its Kind is "" for the daemon.
 func (f syncFlags) request() (q sync.Request, err error) {
-	q = sync.Request{Partners: f.partners, Restart: f.restart}
+	q = sync.Request{Partners: distinct(f.partners), Restart: f.restart}
 	switch {
 	case f.once && f.backfill:
 		return q, errors.New("--once and --backfill exclude each other")
@@ -48,10 +48,18 @@ func (f syncFlags) request() (q sync.Request, err error) {
 		}
 		q.Customers = append(q.Customers, parsed.String())
 	}
+	q.Customers = distinct(q.Customers)
 	if f.since != "" {
 		q.Since, err = parseSince(f.since)
 	}
 	return q, err
+}
+
+// distinct returns the values once each, sorted: a backfill is resumed by the same ones, however often they were given.
+func distinct(values []string) []string {
+	values = slices.Clone(values)
+	slices.Sort(values)
+	return slices.Compact(values)
 }
 
 func parseSince(s string) (time.Time, error) {
@@ -165,8 +173,11 @@ func exitCode(runs []store.Run, err error, interrupted bool) int {
 // dryRun prints what the pass would change.
 func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.Request) error {
 	state, err := migrations.Read(ctx, db.Pool)
-	if err == nil && state.Ahead() {
+	switch {
+	case err == nil && state.Ahead():
 		err = aheadError(state)
+	case err == nil && state.Behind() && state.Version > 0: // a missing schema counts as empty
+		err = fmt.Errorf("the schema has version %d, this release needs %d, and a dry run migrates nothing: %w", state.Version, state.Newest, errNotMigrated)
 	}
 	if err != nil {
 		return fails(exitFailed, err)
