@@ -1,0 +1,100 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+)
+
+// version writes one version of a batch; to "" makes it the current one. Times are days of January 2026, noon UTC, as numbers.
+func (w *world) version(batchID, status, from, to string, removed bool) {
+	w.t.Helper()
+	table, columns, values := "device_batches", "", ""
+	if to != "" {
+		table, columns, values = "device_batch_versions", ", valid_to", fmt.Sprintf(", '2026-01-%sT12:00Z'", to)
+	}
+	w.exec(fmt.Sprintf(`INSERT INTO partner_center.%[1]s (customer_id, batch_id, status, creation_date, devices_count, valid_from, removed_at%[2]s)
+		VALUES ($1::uuid, $2, nullif($3, ''), '2026-01-01T00:00Z', 5, '2026-01-%[4]sT12:00Z', CASE WHEN $4::boolean THEN '2026-01-%[4]sT12:00Z'::timestamptz END%[3]s)`,
+		table, columns, values, from), w.customer, batchID, status, removed)
+}
+
+func TestTurnaround_countsFromTheCreationToTheFirstFinishedVersionAfterAnUnfinishedOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.version("simple", "queued", "02", "03", false)
+	w.version("simple", "Finished", "03", "", false)
+	w.version("reopened", "processing", "02", "04", false)
+	w.version("reopened", "finished-with-errors", "04", "05", false)
+	w.version("reopened", "processing", "05", "06", false)
+	w.version("reopened", "finished", "06", "", false)
+	w.version("found finished", "finished", "02", "03", false)
+	w.version("found finished", "processing", "03", "04", false)
+	w.version("found finished", "finished_with_errors", "04", "", false)
+	w.version("open", "", "02", "", false)
+	w.version("gone", "processing", "02", "03", false)
+	w.version("gone", "finished", "03", "04", false)
+	w.version("gone", "finished", "04", "", true)
+	w.want(`
+		found finished|02 12:00|-|-|t
+		gone|02 12:00|03 12:00|2 days 12:00:00|f
+		open|02 12:00|-|-|-
+		reopened|02 12:00|04 12:00|3 days 12:00:00|f
+		simple|02 12:00|03 12:00|2 days 12:00:00|f`,
+		`batch_id, to_char(first_seen_at AT TIME ZONE 'UTC', 'DD HH24:MI'), coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'DD HH24:MI'), '-'),
+			coalesce(duration::text, '-'), coalesce(with_errors::text, '-')) FROM (
+				SELECT batch_id, first_seen_at, finished_at, duration, left(with_errors::text, 1) AS with_errors
+				FROM partner_center.device_batch_turnaround) t ORDER BY batch_id`)
+}
+
+func TestDailyStatuses_areThoseOfTheEndOfEachDay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.version("a", "queued", "02", "04", false)
+	w.version("a", "finished", "04", "06", false)
+	w.version("a", "finished", "06", "08", true) // absent
+	w.version("a", "finished", "08", "", false)
+	w.version("b", "queued", "03", "", false)
+	w.want(`
+		02|queued|1
+		03|queued|2
+		04|finished|1
+		04|queued|1
+		05|finished|1
+		05|queued|1
+		06|queued|1
+		07|queued|1
+		08|finished|1
+		08|queued|1`,
+		`to_char(day, 'DD'), status, batches) FROM partner_center.daily_device_batch_statuses WHERE day < '2026-01-09' ORDER BY day, status`)
+	w.want("t|2", `bool_and(batches = 1), count(*)) FROM partner_center.daily_device_batch_statuses WHERE day = (now() AT TIME ZONE 'UTC')::date`)
+}
+
+func TestDevicePolicyChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const policy = "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9"
+	w.exec(`INSERT INTO partner_center.configuration_policies (customer_id, policy_id, name, valid_from) VALUES ($1::uuid, $2, 'Default', now())`, w.customer, policy)
+	device := func(from, to, policies string, removed bool) {
+		t.Helper()
+		table, columns, values := "devices", "", ""
+		if to != "" {
+			table, columns, values = "device_versions", ", valid_to", fmt.Sprintf(", '2026-01-%sT12:00Z'", to)
+		}
+		w.exec(fmt.Sprintf(`INSERT INTO partner_center.%[1]s (customer_id, batch_id, device_id, policies, valid_from, removed_at%[2]s)
+			VALUES ($1::uuid, 'b', 'd', $2::jsonb, '2026-01-%[4]sT12:00Z', CASE WHEN $3::boolean THEN '2026-01-%[4]sT12:00Z'::timestamptz END%[3]s)`,
+			table, columns, values, from), w.customer, policies, removed)
+	}
+	device("02", "03", `[{"key": "o_o_b_e", "value": null}]`, false)
+	device("03", "04", `[{"key": "o_o_b_e", "value": "`+policy+`"}]`, false)
+	device("04", "05", `[{"key": "o_o_b_e", "value": "`+policy+`"}]`, true)
+	device("05", "06", `[{"key": "o_o_b_e", "value": "Shared devices"}, {"key": "none", "value": "x"}]`, false)
+	device("06", "", `[{"key": "none", "value": "x"}]`, false)
+	w.want(`
+		03|o_o_b_e|-|-|8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9|Default
+		05|none|-|-|x|x
+		05|o_o_b_e|8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9|Default|Shared devices|Shared devices
+		06|o_o_b_e|Shared devices|Shared devices|-|-`,
+		`to_char(changed_by AT TIME ZONE 'UTC', 'DD'), policy_key, coalesce(from_value, '-'), coalesce(from_policy_name, '-'), coalesce(to_value, '-'), coalesce(to_policy_name, '-'))
+		FROM partner_center.device_policy_changes ORDER BY changed_by, policy_key`)
+	w.want("b|d|05", `batch_id, device_id, to_char(valid_from AT TIME ZONE 'UTC', 'DD')) FROM partner_center.devices_as_of('2026-01-06T11:59Z')`)
+	w.want("0", `count(*)) FROM partner_center.devices_as_of('2026-01-04T12:00Z')`)
+}
