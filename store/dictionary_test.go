@@ -58,7 +58,8 @@ func TestDictionary_whoHasNoRightsMayReadIt(t *testing.T) {
 	// All that has a name is there, and its columns.
 	w := newWorld(t)
 	for _, e := range got.Entries {
-		if len(e.Columns) == 0 || e.Comment == "" {
+		scalar := strings.Contains(e.Name, "(") // a function may return a value instead
+		if len(e.Columns) == 0 && !scalar || e.Comment == "" {
 			t.Errorf("%s has no columns or no comment", e.Name)
 		}
 	}
