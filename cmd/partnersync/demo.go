@@ -94,9 +94,7 @@ A pass every %s; ^C ends it. While it runs, look around with:
 
 // emulate serves the emulator on a free port of the loopback interface.
 func (d *demo) emulate() (url string, stop func(), err error) {
-	d.api = partnercentertest.New(partnercentertest.Options{
-		Start: time.Now().UTC().Truncate(time.Second), Speed: demoPace.Seconds() / d.interval.Seconds(),
-	})
+	d.api = partnercentertest.New(partnercentertest.Options{Start: time.Now().UTC().Truncate(time.Second)})
 	d.api.Seed(partnercentertest.SeedOptions{Customers: demoCustomers, Batches: demoBatches, Devices: demoDevices, Seed: 1})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -130,6 +128,7 @@ func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, api string, log *sl
 		OnRun: func(run store.Run) {
 			d.shown++
 			failure = errors.Join(d.showPass(ctx, pool, run), d.goOn(ctx, pool))
+			d.api.Advance(demoPace) // and not during a pass: what it lists must not be gone before it is read
 			if failure != nil || d.shown == d.passes {
 				enough()
 			}
