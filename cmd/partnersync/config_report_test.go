@@ -131,13 +131,13 @@ func TestLoadConfig_secretFromFile(t *testing.T) {
 	tests := []struct {
 		name, content, want string
 		mode                os.FileMode
-		warns               bool
+		warning             string
 	}{
-		{"as it is", contosoSecret, contosoSecret, 0o600, false},
-		{"with a line break", contosoSecret + "\n", contosoSecret, 0o640, false},
-		{"with a line break of Windows", contosoSecret + "\r\n", contosoSecret, 0o400, false},
-		{"with a dollar sign, which stays", "a${b}$$", "a${b}$$", 0o600, false},
-		{"readable by all", contosoSecret, contosoSecret, 0o644, true},
+		{"as it is", contosoSecret, contosoSecret, 0o600, ""},
+		{"with a line break", contosoSecret + "\n", contosoSecret, 0o640, "its group; take that away with chmod 600"},
+		{"with a line break of Windows", contosoSecret + "\r\n", contosoSecret, 0o400, ""},
+		{"with a dollar sign, which stays", "a${b}$$", "a${b}$$", 0o600, ""},
+		{"readable by all", contosoSecret, contosoSecret, 0o644, "every user of this machine; take that away with chmod 600"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,9 +157,8 @@ func TestLoadConfig_secretFromFile(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 			var want []string
-			if tt.warns {
-				want = []string{fmt.Sprintf("c.yaml:5:25: client_secret_file: %q can be read by every user of this machine; "+
-					"take that away with chmod o-r", path)}
+			if tt.warning != "" {
+				want = []string{fmt.Sprintf("c.yaml:5:25: client_secret_file: %q can be read by %s", path, tt.warning)}
 			}
 			if diff := cmp.Diff(want, c.Warnings); diff != "" {
 				t.Error(diff)

@@ -112,8 +112,10 @@ var ofSignIns = map[string]betrayal{
 		w.Header().Set("x-ms-request-id", secret)
 		answerJSON(w, 400, map[string]any{"error": "invalid_request"})
 	},
-	"echoed_by_a_gateway": func(w http.ResponseWriter, _ *http.Request, echo, _ string) { http.Error(w, echo, http.StatusServiceUnavailable) },
-	"no_token":            func(w http.ResponseWriter, _ *http.Request, echo, _ string) { fmt.Fprint(w, echo) },
+	"echoed_by_a_gateway": func(w http.ResponseWriter, _ *http.Request, echo, _ string) {
+		http.Error(w, echo, http.StatusServiceUnavailable)
+	},
+	"no_token": func(w http.ResponseWriter, _ *http.Request, echo, _ string) { fmt.Fprint(w, echo) },
 	"half_a_token": func(w http.ResponseWriter, _ *http.Request, _, secret string) {
 		fmt.Fprintf(w, `{"access_token":%q`, secret)
 	},
@@ -143,7 +145,9 @@ var ofLists = map[string]betrayal{
 		w.WriteHeader(502)
 		fmt.Fprint(w, "<pre>", html.EscapeString(echo))
 	},
-	"never_authorized": func(w http.ResponseWriter, _ *http.Request, echo, _ string) { http.Error(w, echo, http.StatusUnauthorized) },
+	"never_authorized": func(w http.ResponseWriter, _ *http.Request, echo, _ string) {
+		http.Error(w, echo, http.StatusUnauthorized)
+	},
 	"throttled": func(w http.ResponseWriter, _ *http.Request, echo, _ string) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, echo, http.StatusTooManyRequests)
