@@ -75,3 +75,16 @@ func TestStore_closedPoolIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenPool_showsNoPassword(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{
+		"postgres://u:hush@host:port/db", "postgres://u@host/db?password=hush&sslmode=wrong", "host=h port=p password='hush it'", "postgres://u:hu%sh@host/db",
+		"postgres://u:hush@127.0.0.1:1/db?sslmode=disable",
+	} {
+		_, err := OpenPool(t.Context(), url)
+		if err == nil || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "hu%sh") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}

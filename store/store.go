@@ -15,6 +15,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -65,7 +66,8 @@ func (s *Store) Lease() time.Duration { return s.lease }
 func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("reading database_url: %w", err)
+		// Not the parser's message: it shows the URL, and hides a password only where one usually is.
+		return nil, errors.New("reading database_url: it does not read as a PostgreSQL URL, or names a file that cannot be read")
 	}
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "partnersync"

@@ -42,8 +42,9 @@ type Partner struct {
 type Runner struct {
 	Store      *store.Store
 	Partners   []Partner
-	RunOnStart bool         // the daemon does not wait for the first tick
-	Logger     *slog.Logger // nil: discard
+	RunOnStart bool          // the daemon does not wait for the first tick
+	KeepRuns   time.Duration // the daemon removes runs that ended longer ago; 0: none
+	Logger     *slog.Logger  // nil: discard
 	// Progress, if set, is told of each partner's pass as its customers are done.
 	Progress func(Progress)
 	// OnRun, if set, is called at the end of each run. Calls for different partners may overlap.
@@ -78,6 +79,10 @@ func (r *Runner) Run(ctx context.Context) error {
 				return nil
 			})
 		}
+		g.Go(func() error {
+			r.forgetRuns(ctx)
+			return nil
+		})
 		return g.Wait()
 	})
 }

@@ -208,7 +208,7 @@ func attemptTimeout(interval time.Duration) time.Duration {
 func newRunner(c *config, db *database, log *slog.Logger) (*sync.Runner, error) {
 	r := &sync.Runner{
 		Store:      store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()}),
-		RunOnStart: c.RunOnStart, Logger: log,
+		RunOnStart: c.RunOnStart, KeepRuns: c.KeepRuns, Logger: log,
 	}
 	for _, pc := range c.Partners {
 		p, err := newPartner(pc, log)

@@ -59,10 +59,13 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d: %v", e.code, e.err) }
 
-// fails returns err as the reason to end with the code; nil stays nil.
+// fails returns err as the reason to end with the code, unless it brings its own; nil stays nil.
 func fails(code int, err error) error {
 	if err == nil {
 		return nil
+	}
+	if e, ok := err.(*exitError); ok {
+		return e
 	}
 	return &exitError{code: code, err: err}
 }
@@ -96,7 +99,7 @@ Without --once or --backfill it is a daemon that makes a pass at each tick of it
 	f.StringArrayVar(&a.flags.customers, "customer", nil, "with --once or --backfill: only the customer with this id (repeatable)")
 	f.StringVar(&a.flags.since, "since", "", "with --backfill: re-read devices only of batches created since this date (UTC) or RFC 3339 time")
 	f.BoolVar(&a.flags.restart, "restart", false, "with --backfill: begin anew even if an unfinished backfill could be resumed")
-	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newDemoCommand(a), newVersionCommand(a))
+	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newPruneCommand(a), newDemoCommand(a), newVersionCommand(a))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

@@ -39,6 +39,8 @@ type TokenSource struct {
 	// fetch asks the authority for a token, once. A function rather than its credentials, so that printing a
 	// TokenSource prints no secret.
 	fetch func(context.Context) (*oauth2.Token, error)
+	// hide takes out of a text what fetch sends that is secret.
+	hide func(string) string
 
 	url     string
 	courier courier
@@ -78,6 +80,7 @@ func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
 	tokenURL := authority.String() + "/" + url.PathEscape(cred.TenantID) + "/oauth2/v2.0/token"
 	return &TokenSource{
 		fetch:   withSecret(cred, tokenURL, tokenClient(opts)),
+		hide:    cred.ClientSecret.hide,
 		url:     tokenURL,
 		courier: newCourier(opts.AttemptTimeout, nil, opts.Logger),
 		turn:    make(chan struct{}, 1),
@@ -150,7 +153,7 @@ func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
 }
 
 func (s *TokenSource) operation() *operation {
-	return &operation{method: http.MethodPost, url: s.url}
+	return &operation{method: http.MethodPost, url: s.url, hide: s.hide}
 }
 
 // holds says whether the failure is also the answer to one who asked at that time: who waited while it happened, or
@@ -202,8 +205,8 @@ func (o *operation) denied(err error) *Error {
 		return nil
 	}
 	if reply, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		e := o.fail(denialCode(reply), "")
-		e.RequestID = clean(reply.Response.Header.Get("x-ms-request-id"), maxWord)
+		e := o.fail(o.hidden(denialCode(reply)), "")
+		e.RequestID = o.said(reply.Response.Header.Get("x-ms-request-id"), maxWord)
 		e.answered(reply.Response)
 		e.Hint = tokenHint(e.Code)
 		return e
