@@ -249,31 +249,3 @@ func TestClaimEnumeration_oneAtATimeAndOnceARun(t *testing.T) {
 		t.Errorf("claim after the run's customers were settled: %t, %v, want none needed", mine, err)
 	}
 }
-
-func TestPause_isKeptForAllReplicasAndNeverShortened(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.open(scheduled(1, 1))
-	left := func(partner string) time.Duration {
-		t.Helper()
-		d, err := w.another().PauseOf(t.Context(), partner)
-		w.ok(err)
-		return d
-	}
-	for _, partner := range []string{"contoso", "unknown"} {
-		if d := left(partner); d != 0 {
-			t.Errorf("partner %s is paused for %s, want 0", partner, d)
-		}
-	}
-	w.ok(w.Pause(t.Context(), "contoso", 24*time.Hour))
-	until := w.lines("paused_until) FROM partnersync.partner_state")
-	if d := left("contoso"); d <= 0 || d > 24*time.Hour {
-		t.Errorf("paused for %s, want up to a day", d)
-	}
-	w.ok(w.Pause(t.Context(), "contoso", time.Minute))
-	w.want(until, "paused_until) FROM partnersync.partner_state")
-	w.exec("UPDATE partnersync.partner_state SET paused_until = clock_timestamp() - interval '1 second'")
-	if d := left("contoso"); d != 0 {
-		t.Errorf("paused for %s after the pause, want 0", d)
-	}
-}
