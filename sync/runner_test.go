@@ -88,9 +88,7 @@ func TestRun_replicasShareOnePass(t *testing.T) {
 	for _, id := range ids {
 		w.put(id, "b", "finished")
 	}
-	first, second := w.runner(), w.runner()
-	second.Store = store.New(w.pool, store.Options{Version: "test"})
-	first.RunOnStart, second.RunOnStart = true, true
+	first, second := w.replica(0), w.replica(0)
 	// The first replica's requests wait until the second one has asked too.
 	both, asked := make(chan struct{}), make(chan struct{}, len(ids))
 	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 5, Before: func() { asked <- struct{}{}; <-both }})
@@ -110,19 +108,6 @@ func TestRun_replicasShareOnePass(t *testing.T) {
 		}
 	}
 	w.want("1|2", "(SELECT count(*) FROM partnersync.runs), (SELECT count(*) FROM partnersync.run_workers))")
-}
-
-func TestPass_pauseOfOneReplicaHoldsTheOthers(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, partnercentertest.Options{})
-	w.customers(1)
-	w.once()
-	w.ok(w.store.Pause(t.Context(), "contoso", time.Hour))
-	p := &pass{Runner: w.runner(), partner: w.partner}
-	w.ok(p.heedPause(t.Context()))
-	if until := w.partner.Gate.PausedUntil(); time.Until(until) < 50*time.Minute {
-		t.Errorf("paused until %s, want about an hour", until)
-	}
 }
 
 func TestBackfill_resumesWhereItWasInterrupted(t *testing.T) {
