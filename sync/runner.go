@@ -114,10 +114,17 @@ func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) e
 // beat keeps the worker's claims alive.
 func (r *Runner) beat(ctx context.Context) {
 	for wait(ctx, r.Store.Lease()/4) == nil {
-		if err := r.Store.Heartbeat(ctx); err != nil && ctx.Err() == nil {
+		if err := r.heartbeat(ctx); err != nil && ctx.Err() == nil {
 			r.logger().Warn("heartbeat failed", "err", err)
 		}
 	}
+}
+
+// heartbeat gives up in time for another one within the lease, over another connection: this one may be dead.
+func (r *Runner) heartbeat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Store.Lease()/4)
+	defer cancel()
+	return r.Store.Heartbeat(ctx)
 }
 
 // follow makes a pass at each tick of the partner's schedule. Ticks that fall while one goes on are skipped.

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -108,6 +109,29 @@ func TestRun_replicasShareOnePass(t *testing.T) {
 		}
 	}
 	w.want("1|2", "(SELECT count(*) FROM partnersync.runs), (SELECT count(*) FROM partnersync.run_workers))")
+}
+
+func TestRun_heartbeatThatHangsIsGivenUpForAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	failed := signalling{"heartbeat failed", make(chan struct{}, 100)}
+	r := w.replica(0)
+	r.Store = store.New(w.pool, store.Options{Lease: 2 * time.Second})
+	r.Logger = slog.New(slog.NewTextHandler(failed, nil))
+	w.start(r)
+	beat := func() (at time.Time) {
+		return w.value("SELECT coalesce(max(heartbeat_at), 'epoch') FROM partnersync.workers")
+	}
+	w.until(func() bool { return beat().Unix() > 0 })
+	tx, err := w.pool.Begin(t.Context())
+	w.ok(err)
+	defer tx.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), "SELECT 1 FROM partnersync.workers FOR UPDATE")
+	w.ok(err)
+	before := beat()
+	<-failed.seen
+	w.ok(tx.Rollback(t.Context()))
+	w.until(func() bool { return beat().After(before) })
 }
 
 func TestBackfill_resumesWhereItWasInterrupted(t *testing.T) {
