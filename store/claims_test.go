@@ -3,10 +3,12 @@ package store
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -136,6 +138,32 @@ func TestClaimCustomers_takesOverFromTheDeadOnly(t *testing.T) {
 	}
 }
 
+// Others pass over the customers that a frozen replica has locked, whatever the lease says, until its transaction is ended.
+func TestClaimCustomers_takesOverFromAFrozenTransaction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Scheduled, alpha)
+	stale := w.claim(run)
+	w.die()
+	other := w.another()
+	frozen := New(w.pool, Options{Lease: 300 * time.Millisecond})
+	var taken []Claim
+	err := frozen.write(t.Context(), func(tx pgx.Tx) error {
+		w.ok(fence(t.Context(), tx, stale))
+		for len(taken) == 0 {
+			taken = other.claims(run)
+		}
+		_, err := tx.Exec(t.Context(), "SELECT 1") // it wakes
+		return err
+	})
+	if err == nil || taken[0].Epoch != stale.Epoch+1 {
+		t.Errorf("taken over: %+v; the frozen transaction ended with %v", taken, err)
+	}
+	if _, err := w.MergeDeviceBatches(t.Context(), stale, complete("1"), nil); !errors.Is(err, ErrClaimLost) {
+		t.Errorf("the one that woke merges: %v, want ErrClaimLost", err)
+	}
+}
+
 func TestClaimCustomers_restrictedRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -199,6 +227,23 @@ func TestClaim_clockIsNotAheadOfTheDatabase(t *testing.T) {
 	w.ok(w.pool.QueryRow(t.Context(), now).Scan(&after))
 	if observed.Before(before) || observed.After(after) {
 		t.Errorf("observed at %s, want it from %s to %s", observed, before, after)
+	}
+}
+
+// A clock on the wall that jumps, between a claim and a request, must not move what is observed: times without a
+// monotonic reading would be compared by it.
+func TestClaim_observedTimesGoByTheMonotonicClock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.open(scheduled(1, 1)).Run
+	enumeration, _, err := w.ClaimEnumeration(t.Context(), run)
+	w.ok(err)
+	_, err = w.SettleCustomers(t.Context(), enumeration, Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
+	w.ok(err)
+	for _, learned := range []clock{enumeration.clock, w.claim(run).clock} {
+		if !strings.Contains(learned.local.String(), " m=") {
+			t.Errorf("the database's clock was learned at %v, which has no monotonic reading", learned.local)
+		}
 	}
 }
 
