@@ -284,3 +284,19 @@ func TestGate_waitEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestClient_requestWithoutAPlaceIsNotSent(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, reply(200, onePage))
+	gate := NewGate(60)
+	db := &database{err: errors.New("no database")}
+	gate.Reserve = db.reserve
+	var l Listing
+	_, err := batchIDs(a.client(t, func(o *Options) { o.Gate = gate }).DeviceBatches(t.Context(), testCustomer, &l))
+	if e := errorOf(t, err); e.ErrorCode() != "not_sent" || !errors.Is(err, db.err) || db.asked != 1 {
+		t.Errorf("after %d reservations: %v", db.asked, err)
+	}
+	if len(a.seen(uri)) != 0 || l.Requests != 1 { // to sign in
+		t.Errorf("%d requests, %d of them for batches", l.Requests, len(a.seen(uri)))
+	}
+}
