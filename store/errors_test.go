@@ -42,6 +42,7 @@ func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
 			_, err := s.RecordResults(ctx, run, []Result{{Claim: c}})
 			return err
 		}},
+		{"reserving requests of partner contoso: ", func() error { _, _, err := s.Reserve(ctx, "contoso", 2, time.Second); return err }},
 		{"pausing partner contoso: ", func() error { return s.Pause(ctx, "contoso", time.Second) }},
 		{"reading the pause of partner contoso: ", func() error { _, err := s.PauseOf(ctx, "contoso"); return err }},
 		{"comparing the device_batches of customer nobody: ", func() error {

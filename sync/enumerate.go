@@ -45,8 +45,11 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 		e.Customers = given // of a restricted run, which removes nobody
 	} else {
 		list := w.partner.enumerate(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case ofDatabase(list.err):
+			return list.err
 		}
 		w.misfits.add(&list.Listing, 0, list.duplicates)
 		e.Customers = list.customers

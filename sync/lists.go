@@ -96,6 +96,8 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 	switch {
 	case ctx.Err() != nil:
 		return r, ctx.Err()
+	case ofDatabase(listed):
+		return r, listed
 	case listing.Unchanged:
 		l.known.ObservedAt = w.claim.ObservedAt(listing.SentAt)
 		w.result.Confirmed = append(w.result.Confirmed, l.known)

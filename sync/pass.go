@@ -155,9 +155,6 @@ func (w *pass) claimDevices(ctx context.Context, out chan<- store.Claim) (claime
 // claimAll hands out what claim returns until that is nothing.
 func (w *pass) claimAll(ctx context.Context, out chan<- store.Claim, claim func() ([]store.Claim, error)) (claimed int, err error) {
 	for {
-		if err := w.heedPause(ctx); err != nil {
-			return claimed, err
-		}
 		claims, err := claim()
 		if err != nil || len(claims) == 0 {
 			return claimed, err
@@ -232,9 +229,6 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 				continue
 			}
 		case <-ticker.C:
-			if err := w.heedPause(ctx); err != nil {
-				return err
-			}
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), detached(ctx, flush)) // what is done is done
 		}
@@ -248,19 +242,4 @@ func (w *pass) progress() {
 	if w.Progress != nil {
 		w.Progress(Progress{Partner: w.partner.Name, Done: min(w.done, w.run.CustomersTotal), Total: w.run.CustomersTotal})
 	}
-}
-
-// heedPause makes this replica wait too when the API has made another one wait.
-func (w *pass) heedPause(ctx context.Context) error {
-	if w.partner.Gate == nil {
-		return nil
-	}
-	left, err := w.Store.PauseOf(ctx, w.partner.Name)
-	if err != nil {
-		return err
-	}
-	if left > 0 {
-		w.partner.Gate.Pause(time.Now().Add(left))
-	}
-	return nil
 }

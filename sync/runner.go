@@ -27,7 +27,7 @@ import (
 type Partner struct {
 	Name     string
 	Client   *partnercenter.Client
-	Gate     *partnercenter.Gate // the client's; pauses of other replicas are passed on to it. nil: none are
+	Gate     *partnercenter.Gate // the client's; a Runner that makes passes lets replicas share it. nil: nothing is shared
 	Schedule Schedule
 	// Customers are the ids (lower case) of the customers to read; nil: the API is asked for all of them.
 	Customers   []string
@@ -67,6 +67,8 @@ func (r *Runner) logger() *slog.Logger {
 // Run is the daemon: it makes a pass of each partner at each tick of its schedule, until ctx is done. It outlives every
 // failure of the API and of the database, and returns nil.
 func (r *Runner) Run(ctx context.Context) error {
+	ctx, done := r.begin(ctx)
+	defer done()
 	err := r.untilItWorks(ctx, "waiting for the database", func() error { return r.Store.Heartbeat(ctx) })
 	if err != nil {
 		return nil // stopped while waiting
@@ -87,13 +89,17 @@ func (r *Runner) Run(ctx context.Context) error {
 	})
 }
 
+// begin gives ctx its farewell and lets the partners' requests share rate and pauses with other replicas.
+func (r *Runner) begin(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, done := withFarewell(ctx)
+	for _, p := range r.Partners {
+		r.share(ctx, p)
+	}
+	return ctx, done
+}
+
 // asWorker runs do while heartbeats keep this process on the list of workers, and takes it off afterwards.
 func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) error {
-	ctx, done := withFarewell(ctx)
-	defer done()
-	for _, p := range r.Partners {
-		r.sharePauses(ctx, p)
-	}
 	beating, stop := context.WithCancel(ctx)
 	var heart errgroup.Group
 	heart.Go(func() error {
@@ -113,24 +119,17 @@ func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) e
 // beat keeps the worker's claims alive.
 func (r *Runner) beat(ctx context.Context) {
 	for wait(ctx, r.Store.Lease()/4) == nil {
-		if err := r.Store.Heartbeat(ctx); err != nil && ctx.Err() == nil {
+		if err := r.heartbeat(ctx); err != nil && ctx.Err() == nil {
 			r.logger().Warn("heartbeat failed", "err", err)
 		}
 	}
 }
 
-// sharePauses tells the other replicas when the API makes this one wait.
-func (r *Runner) sharePauses(ctx context.Context, p Partner) {
-	if p.Gate == nil {
-		return
-	}
-	p.Gate.OnPause = func(until time.Time) {
-		r.logger().Warn("the API makes the partner wait", "partner", p.Name, "until", until)
-		pause := func(ctx context.Context) error { return r.Store.Pause(ctx, p.Name, time.Until(until)) }
-		if err := detached(ctx, pause); err != nil {
-			r.logger().Warn("pause not passed on to other replicas", "partner", p.Name, "err", err)
-		}
-	}
+// heartbeat gives up in time for another one within the lease, over another connection: this one may be dead.
+func (r *Runner) heartbeat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Store.Lease()/4)
+	defer cancel()
+	return r.Store.Heartbeat(ctx)
 }
 
 // follow makes a pass at each tick of the partner's schedule. Ticks that fall while one goes on are skipped.

@@ -22,6 +22,7 @@ const (
 	codeConnection    = "connection"         // no complete answer: refused, reset, broken off
 	codeRedirect      = "redirect"           // sent on to another host, or in circles
 	codeCanceled      = "canceled"           // the caller's context ended
+	codeNotSent       = "not_sent"           // the gate could not reserve a place for it
 )
 
 const (
@@ -73,7 +74,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode returns the server's own code (20002, AADSTS7000215, invalid_client), else http_503 and the like, else our
-// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect or canceled.
+// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled or not_sent.
 func (e *Error) ErrorCode() string {
 	if e.Code == "" {
 		return fmt.Sprintf("http_%d", e.Status)
@@ -117,11 +118,14 @@ func (o *operation) fail(code, description string) *Error {
 	}
 }
 
-// ended returns the error of an operation whose caller's context has ended.
+// ended returns the error of an operation that a wait has ended: by the end of the caller's context, or without a place.
 func (o *operation) ended(err error) *Error {
-	code := codeCanceled
-	if errors.Is(err, context.DeadlineExceeded) {
+	code := codeNotSent
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		code = codeTimeout
+	case errors.Is(err, context.Canceled):
+		code = codeCanceled
 	}
 	e := o.fail(code, "")
 	e.Err = err
