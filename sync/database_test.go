@@ -29,7 +29,7 @@ func (w *world) eventually(what func() (got string, ok bool)) {
 	w.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(time.Minute)
+	timeout := time.After(3 * time.Minute)
 	for {
 		got, ok := what()
 		if ok {
@@ -38,7 +38,7 @@ func (w *world) eventually(what func() (got string, ok bool)) {
 		select {
 		case <-tick.C:
 		case <-timeout:
-			w.t.Fatalf("still so after a minute: %s", got)
+			w.t.Fatalf("still so after three minutes: %s", got)
 		}
 	}
 }

@@ -199,7 +199,7 @@ func eventually(t *testing.T, what func() (got string, ok bool)) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(time.Minute)
+	timeout := time.After(3 * time.Minute)
 	for {
 		got, ok := what()
 		if ok {
@@ -208,7 +208,7 @@ func eventually(t *testing.T, what func() (got string, ok bool)) {
 		select {
 		case <-tick.C:
 		case <-timeout:
-			t.Fatalf("still so after a minute: %s", got)
+			t.Fatalf("still so after three minutes: %s", got)
 		}
 	}
 }
