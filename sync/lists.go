@@ -168,8 +168,10 @@ func failure(err error, l partnercenter.Listing) *store.Failure {
 }
 
 // unusable reports whether an error of the store means that the database cannot be used at all, rather than that it
-// refused one list's rows: data exceptions, violated constraints and exceeded limits are SQLSTATE classes 22, 23 and 54.
+// refused one list's rows: data exceptions, violated constraints and exceeded limits are SQLSTATE classes 22, 23 and 54;
+// 53400 is a limit that the list's statement ran into, such as temp_file_limit, and 57014 its time-out. Were those taken
+// for an outage, one list could hold up all the others for ever.
 func unusable(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return !ok || !strings.Contains("22 23 54", e.Code[:2])
+	return !ok || !strings.Contains("22 23 54", e.Code[:2]) && e.Code != "53400" && e.Code != "57014"
 }

@@ -53,7 +53,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Store.Heartbeat(ctx); err != nil {
+	if err := r.heartbeat(ctx); err != nil {
 		return nil, err
 	}
 	runs := make([]store.Run, len(partners))

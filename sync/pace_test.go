@@ -24,18 +24,6 @@ func (w *world) replica(requestsPerMinute int) *Runner {
 	}
 }
 
-// until waits for a condition.
-func (w *world) until(condition func() bool) {
-	w.t.Helper()
-	for range 3000 {
-		if condition() {
-			return
-		}
-		w.ok(wait(w.t.Context(), 10*time.Millisecond))
-	}
-	w.t.Fatal("waited for half a minute in vain")
-}
-
 // value returns what a query says.
 func (w *world) value(query string) (v time.Time) {
 	w.t.Helper()
@@ -64,15 +52,17 @@ func TestRun_pauseOfOneReplicaHoldsTheOthers(t *testing.T) {
 		first, second := w.replica(perMinute), w.replica(perMinute)
 		first.Partners[0].Concurrency = 1
 		_, stopFirst := w.start(first)
-		w.until(func() bool {
+		w.eventually(func() (string, bool) {
 			pause, err := w.store.PauseOf(t.Context(), "contoso")
 			w.ok(err)
-			return pause > 0
+			return "no pause in the database", pause > 0
 		})
 		// The second replica claims customers that the first one has left, and learns that it has to wait.
 		_, stopSecond := w.start(second)
 		gate := second.Partners[0].Gate
-		w.until(func() bool { return time.Until(gate.PausedUntil()) > 4*time.Minute })
+		w.eventually(func() (string, bool) {
+			return "no pause in the second replica", time.Until(gate.PausedUntil()) > 4*time.Minute
+		})
 		stopSecond()
 		stopFirst()
 		if got := len(w.askedAt()); got != 2 {

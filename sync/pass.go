@@ -34,8 +34,12 @@ type pass struct {
 
 // pass opens or joins a run and works on it until every customer is done, by this replica or another. given are the
 // customers of a run that was restricted to them. If ctx ends first, the run is left and the error is ctx's.
-func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer) (store.Run, error) {
-	opened, err := r.Store.OpenRun(ctx, ask)
+func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer) (run store.Run, err error) {
+	var opened store.Opened
+	err = r.whileAlive(ctx, func(ctx context.Context) error {
+		opened, err = r.Store.OpenRun(ctx, ask)
+		return err
+	})
 	if err != nil {
 		return store.Run{}, err
 	}
@@ -46,7 +50,10 @@ func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, give
 	if opened.Resumed {
 		w.log.Info("backfill resumed", "started_at", w.run.StartedAt, "customers_done", w.run.CustomersOK+w.run.CustomersFailed)
 	}
-	run, err := w.work(ctx, given)
+	err = r.whileAlive(ctx, func(ctx context.Context) error {
+		run, err = w.work(ctx, given)
+		return err
+	})
 	// A scheduled run that the database interrupted stays open: the next try goes on with it.
 	if err != nil && (ctx.Err() != nil || ask.Kind != store.Scheduled) {
 		leave := func(ctx context.Context) error { return r.Store.LeaveRun(ctx, w.run) }
@@ -212,6 +219,9 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 			if r.Failure != nil || !r.AwaitsDevices {
 				w.done++
 			}
+		}
+		if err == nil && len(pending) > 0 {
+			w.works(w.partner.Name)
 		}
 		pending = pending[:0]
 		w.progress()

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -49,6 +50,9 @@ type Runner struct {
 	Progress func(Progress)
 	// OnRun, if set, is called at the end of each run. Calls for different partners may overlap.
 	OnRun func(store.Run)
+
+	outages  outages
+	lastBeat atomic.Pointer[time.Time] // when the last heartbeat that was written was sent
 }
 
 // Progress is how far a pass is.
@@ -69,8 +73,7 @@ func (r *Runner) logger() *slog.Logger {
 func (r *Runner) Run(ctx context.Context) error {
 	ctx, done := r.begin(ctx)
 	defer done()
-	err := r.untilItWorks(ctx, "waiting for the database", func() error { return r.Store.Heartbeat(ctx) })
-	if err != nil {
+	if err := r.Await(ctx, "start", r.heartbeat); err != nil {
 		return nil // stopped while waiting
 	}
 	return r.asWorker(ctx, func(ctx context.Context) error {
@@ -116,27 +119,11 @@ func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) e
 	return err
 }
 
-// beat keeps the worker's claims alive.
-func (r *Runner) beat(ctx context.Context) {
-	for wait(ctx, r.Store.Lease()/4) == nil {
-		if err := r.heartbeat(ctx); err != nil && ctx.Err() == nil {
-			r.logger().Warn("heartbeat failed", "err", err)
-		}
-	}
-}
-
-// heartbeat gives up in time for another one within the lease, over another connection: this one may be dead.
-func (r *Runner) heartbeat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.Store.Lease()/4)
-	defer cancel()
-	return r.Store.Heartbeat(ctx)
-}
-
 // follow makes a pass at each tick of the partner's schedule. Ticks that fall while one goes on are skipped.
 func (r *Runner) follow(ctx context.Context, p Partner) {
 	last := time.Now()
 	if r.RunOnStart {
-		r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
+		last = r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
 	}
 	for {
 		now := time.Now()
@@ -147,8 +134,7 @@ func (r *Runner) follow(ctx context.Context, p Partner) {
 		if wait(ctx, time.Until(at)) != nil {
 			return
 		}
-		r.tick(ctx, p, tick{scheduledFor: at, due: at})
-		last = at
+		last = r.tick(ctx, p, tick{scheduledFor: at, due: at})
 	}
 }
 
@@ -161,11 +147,14 @@ func newestTick(s Schedule, now time.Time) time.Time {
 	return at
 }
 
-// tick makes one scheduled pass. While the database cannot be used it tries again, until the next tick replaces this one.
-func (r *Runner) tick(ctx context.Context, p Partner, t tick) {
-	next, cancel := context.WithDeadline(ctx, p.Schedule.Next(time.Now()))
-	defer cancel()
-	err := r.untilItWorks(next, "pass interrupted, trying again", func() error {
+// tick makes one scheduled pass, and returns when that was for: while the database cannot be used, it waits, and the
+// ticks that come meanwhile replace this one.
+func (r *Runner) tick(ctx context.Context, p Partner, t tick) time.Time {
+	replaced := 0
+	err := r.Await(ctx, p.Name, func(ctx context.Context) error {
+		if at, skipped := p.Schedule.Last(t.scheduledFor, time.Now()); !at.IsZero() {
+			t, replaced = tick{scheduledFor: at, due: at}, replaced+skipped+1
+		}
 		_, err := r.pass(ctx, p, store.RunRequest{
 			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.due, Devices: p.deviceReading(time.Time{}),
 		}, nil)
@@ -175,27 +164,10 @@ func (r *Runner) tick(ctx context.Context, p Partner, t tick) {
 		}
 		return err
 	})
-	if err != nil && ctx.Err() == nil {
-		r.logger().Error("pass given up until the next tick", "partner", p.Name, "err", err)
+	if err == nil && replaced > 0 {
+		r.logger().Warn("ticks skipped while the database could not be used", "partner", p.Name, "skipped", replaced)
 	}
-}
-
-// untilItWorks calls do until it succeeds or ctx is done, with growing pauses. It logs each reason once.
-func (r *Runner) untilItWorks(ctx context.Context, message string, do func() error) error {
-	reason := ""
-	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
-		err := do()
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		if reason != err.Error() {
-			reason = err.Error()
-			r.logger().Warn(message, "err", err)
-		}
-		if wait(ctx, pause) != nil {
-			return err
-		}
-	}
+	return t.scheduledFor
 }
 
 // deviceReading says which device lists a pass reads; nil: none.

@@ -114,7 +114,7 @@ func TestRun_replicasShareOnePass(t *testing.T) {
 func TestRun_heartbeatThatHangsIsGivenUpForAnother(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
-	failed := signalling{"heartbeat failed", make(chan struct{}, 100)}
+	failed := signalling{"waiting for the database", make(chan struct{}, 100)}
 	r := w.replica(0)
 	r.Store = store.New(w.pool, store.Options{Lease: 2 * time.Second})
 	r.Logger = slog.New(slog.NewTextHandler(failed, nil))
@@ -122,7 +122,7 @@ func TestRun_heartbeatThatHangsIsGivenUpForAnother(t *testing.T) {
 	beat := func() (at time.Time) {
 		return w.value("SELECT coalesce(max(heartbeat_at), 'epoch') FROM partnersync.workers")
 	}
-	w.until(func() bool { return beat().Unix() > 0 })
+	w.eventually(func() (string, bool) { return "no heartbeat", beat().Unix() > 0 })
 	tx, err := w.pool.Begin(t.Context())
 	w.ok(err)
 	defer tx.Rollback(t.Context())
@@ -131,7 +131,7 @@ func TestRun_heartbeatThatHangsIsGivenUpForAnother(t *testing.T) {
 	before := beat()
 	<-failed.seen
 	w.ok(tx.Rollback(t.Context()))
-	w.until(func() bool { return beat().After(before) })
+	w.eventually(func() (string, bool) { return "no new heartbeat", beat().After(before) })
 }
 
 func TestBackfill_resumesWhereItWasInterrupted(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"partnersync/store"
 )
 
 // Exit codes.
@@ -46,9 +48,18 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 		e = &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 	if e.err != nil {
-		fmt.Fprintln(stderr, "partnersync:", e.err)
+		fmt.Fprintln(stderr, "partnersync:", explain(e.err))
 	}
 	return e.code
+}
+
+// explain is the error as people read it: one of the database on one line, with what to do about it.
+func explain(err error) string {
+	hint := store.Advice(err)
+	if hint == "" {
+		return err.Error()
+	}
+	return store.OneLine(err) + "; " + hint
 }
 
 // exitError ends the program with the code, and with a message if err is set.
