@@ -185,7 +185,7 @@ var enumerations = []apiFailure{
 	{name: "customers fewer than stated", fault: partnercentertest.Fault{Path: "/customers$", Body: `{"totalCount":2,"items":[]}`}, exit: 3,
 		rows: both, enumeration: "0 items came where 2 were stated", requests: 4},
 	{name: "customers all gone", fault: partnercentertest.Fault{Path: "/customers$", Body: `{"totalCount":0,"items":[]}`}, exit: 1,
-		rows: none, requests: 2},
+		rows: none, enumeration: "no_customers: the partner has no customers to read", requests: 2},
 	{name: "customers throttled", fault: partnercentertest.Fault{Path: "/customers$", Status: 429, RetryAfter: "299"}, exit: 3, rows: both,
 		enumeration: "429 Too Many Requests", requests: 7, retries: 3, waits: threeTimes(299 * time.Second)},
 }
