@@ -122,7 +122,8 @@ func (p Partner) enumerate(ctx context.Context) *enumeration {
 			continue
 		}
 		add(store.Customer{
-			ID: id.String(), CompanyName: text(c.CompanyName), Domain: text(c.Domain), Relationship: text(c.Relationship),
+			ID: id.String(), Relationship: c.Relationship,
+			CompanyName: text(c.CompanyName, &e.Replaced), Domain: text(c.Domain, &e.Replaced),
 		})
 	}
 	return e

@@ -83,6 +83,10 @@ type reading struct {
 	failure *store.Failure // what is wrong with the customer
 }
 
+// hung says that nothing of the list came in time. Who does not answer is not asked for more in the same pass: each list
+// that hangs takes all its attempts' time, and several in a row would take longer than is left until the next tick.
+func (r reading) hung() bool { return !r.came && r.failure != nil && r.failure.Code == "timeout" }
+
 // syncList reads and merges a list. The error is for what stops the pass: a database that cannot be used, a lost claim, or
 // the end of ctx.
 func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, err error) {
@@ -92,6 +96,7 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 	}
 	rows, listed := l.read(ctx, &listing)
 	w.account(&listing)
+	listing.Replaced += rows.replaced
 	w.misfits.add(&listing, rows.altered, rows.duplicates)
 	switch {
 	case ctx.Err() != nil:

@@ -132,6 +132,10 @@ func (e *Emulator) send(w http.ResponseWriter, r *http.Request, f *fault) {
 	}
 	e.record(r, a.status, len(a.body))
 	w.WriteHeader(a.status)
+	if f.Trickle > 0 {
+		f.trickle(w, r, a.body)
+		return
+	}
 	w.Write(a.body) // whether the client still listens is its own affair
 	if f.ResetBody {
 		reset(w)
