@@ -57,7 +57,8 @@ type Options struct {
 	Paging           Paging // how a page names the next
 	UnversionedLinks bool   // links of pages lack /v1, as everywhere before November 2021 and still in the sandbox
 
-	LogSize int // how many requests the log keeps; 0: 10,000
+	LogSize  int  // how many requests the log keeps; 0: 10,000
+	Timeline bool // keep what is served and what changes, for [Emulator.Timeline]; it grows without bound
 }
 
 // Emulator is an [http.Handler] that answers as the API does. It is safe for concurrent use.
@@ -71,6 +72,7 @@ type Emulator struct {
 	tokens    map[string]time.Time // when each ends
 	faults    []*fault
 	log       requestLog
+	timeline  Timeline
 }
 
 // New returns an emulator without customers.
@@ -131,6 +133,7 @@ func (e *Emulator) send(w http.ResponseWriter, r *http.Request, f *fault) {
 		a.body = a.body[:len(a.body)/2]
 	}
 	e.record(r, a.status, len(a.body))
+	e.served(a, f)
 	w.WriteHeader(a.status)
 	w.Write(a.body) // whether the client still listens is its own affair
 	if f.ResetBody {
@@ -143,6 +146,8 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte // shared with later answers: to be copied before it is changed
+
+	serving *Serving // the page of a list that it is; nil: none, or there is no timeline
 }
 
 // answer says what the API answers when nothing goes wrong.
