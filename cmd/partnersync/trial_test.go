@@ -25,7 +25,8 @@ import (
 // The trials run the program as processes of their own, between the emulated API and a real PostgreSQL, do violence to
 // them while the data changes all the time, and then compare the history with what the API served.
 var (
-	soak      = flag.Bool("soak", false, "run the trials in their long form, an hour and a half of them, with the program as it is shipped")
+	soak      = flag.Bool("soak", false, "run the trials in their long form, with the program as it is shipped")
+	soakFor   = flag.Duration("soak.for", time.Hour, "with -soak: how long the replicas are under fire; the other trials take some ten minutes")
 	trialSeed = flag.Uint64("trial.seed", 0, "what makes the trials' random choices; 0: something new each time")
 )
 
