@@ -39,6 +39,10 @@ func TestTrial_frozenReplicaWritesNothing(t *testing.T) {
 	}
 	stop()
 	f.settle(timeline.Options{})
+	for _, r := range f.replicas {
+		refused, interrupted := refusals(r)
+		t.Logf("%s lost customers %d times, and %d times its pass was interrupted", r.name, refused, interrupted)
+	}
 	const written = `SELECT count(*) FROM partner_center.device_batch_history WHERE status LIKE 'frozen%'`
 	var writes int
 	if err := db.Pool.QueryRow(t.Context(), written).Scan(&writes); err != nil || writes != 0 {
@@ -100,14 +104,20 @@ func (f *freezing) betweenRequestAndAnswer(n int) {
 		f.t.Fatal("nobody asks for the marker")
 	}
 	f.takeOver(n)
-	before := refusals(r)
+	refused, interrupted := refusals(r)
 	r.signal(syscall.SIGCONT)
-	f.until(r.name+" to find that it has lost its customers", func() bool { return refusals(r) > before })
+	f.until(r.name+" to find that it has lost its customers", func() bool {
+		again, anew := refusals(r)
+		return again+anew > refused+interrupted
+	})
 }
 
-// refusals counts how often a replica said that it had lost its customers.
-func refusals(r *replica) int {
-	return bytes.Count(r.said(), []byte(" taken over by another worker"))
+// refusals counts how often a replica said that it had lost a customer, and that its pass was interrupted: so it is if it
+// had a transaction open when it was frozen.
+func refusals(r *replica) (refused, interrupted int) {
+	said := r.said()
+	count := func(what string) int { return bytes.Count(said, []byte(what)) }
+	return count(" taken over by another worker"), count("pass interrupted") + count("pass given up")
 }
 
 // atAnyMoment freezes a replica wherever it is.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -48,21 +49,25 @@ type trial struct {
 	calm     time.Time // when the data changed last, once it does no more
 }
 
+// seed returns what makes all random choices.
+var seed = sync.OnceValue(func() uint64 {
+	if *trialSeed != 0 {
+		return *trialSeed
+	}
+	return rand.Uint64()
+})
+
 // newTrial prepares a trial on an empty database. n tells trials of one seed apart.
 func newTrial(t *testing.T, n uint64, pool *pgxpool.Pool, o partnercentertest.Options) *trial {
 	t.Helper()
-	seed := *trialSeed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the seed was -trial.seed=%d", seed)
+			t.Logf("the seed was -trial.seed=%d", seed())
 		}
 	})
 	o.Timeline, o.ClientSecret, o.DevicePageSize, o.Speed, o.LogSize = true, clientSecret, 2, 1, 1
 	tr := &trial{
-		t: t, rand: rand.New(rand.NewPCG(seed, n)), api: partnercentertest.New(o), pool: pool,
+		t: t, rand: rand.New(rand.NewPCG(seed(), n)), api: partnercentertest.New(o), pool: pool,
 		program: "partnersync", schedule: "@every 1s",
 	}
 	if *soak {
