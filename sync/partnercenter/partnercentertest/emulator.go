@@ -10,7 +10,8 @@
 //
 // The API lies under /v1 of the server, the token endpoint at /{tenant}/oauth2/v2.0/token. What is served changes with
 // the emulator's own clock, by the scripts of batches and devices, by calls such as [Emulator.PutBatch], and by the API's
-// own writing calls; [Emulator.Fail] makes requests go wrong; [Emulator.Requests] tells what was asked.
+// own writing calls; [Emulator.Fail] makes requests go wrong; [Emulator.Requests] tells what was asked, and
+// [Emulator.Timeline] what was served when.
 //
 // It is built from the API documentation alone and shares no code with the client, so that the two check each other. It
 // keeps the API's quirks, a byte order mark before each JSON body among them, and adds nothing that the API lacks.
