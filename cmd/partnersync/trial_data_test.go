@@ -23,11 +23,13 @@ type mutator struct {
 	rand  *rand.Rand
 	steps int
 	gone  map[string]bool // customer, batch
+
+	batchesStay bool
 }
 
 // mutate fills the emulator and changes what it has every so often, until stop is called.
 func (tr *trial) mutate(every time.Duration) (stop func()) {
-	m := &mutator{api: tr.api, rand: rand.New(rand.NewPCG(tr.rand.Uint64(), 0)), gone: map[string]bool{}}
+	m := &mutator{api: tr.api, rand: rand.New(rand.NewPCG(tr.rand.Uint64(), 0)), gone: map[string]bool{}, batchesStay: tr.batchesStay}
 	for c := range trialCustomers {
 		m.api.AddCustomer(partnercentertest.Customer{ID: customerID(c), CompanyName: fmt.Sprint("Contoso ", c)})
 		for i := range lasting + fleeting {
@@ -64,8 +66,10 @@ func (m *mutator) step() {
 	case 0, 1, 2, 3:
 		m.advance(c, any)
 	case 4:
-		m.api.RemoveBatch(id, batchID(passing))
-		m.gone[id+batchID(passing)] = true
+		if !m.batchesStay {
+			m.api.RemoveBatch(id, batchID(passing))
+			m.gone[id+batchID(passing)] = true
+		}
 	case 5, 6:
 		if m.gone[id+batchID(passing)] {
 			m.batch(c, passing)

@@ -31,6 +31,7 @@ func TestTrial_replicasUnderFire(t *testing.T) {
 		interval = 10 * time.Second
 	}
 	tr.schedule = "@every " + interval.String()
+	tr.batchesStay = *soak // one that vanishes just before its devices are asked for is a failure of its customer
 	stop := tr.mutate(50 * time.Millisecond)
 	url := tr.serve(nil)
 	tr.failAtTimes()

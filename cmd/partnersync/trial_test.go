@@ -47,6 +47,8 @@ type trial struct {
 	schedule string
 	replicas []*replica
 	calm     time.Time // when the data changed last, once it does no more
+
+	batchesStay bool // the data changes without batches that vanish
 }
 
 // seed returns what makes all random choices.
