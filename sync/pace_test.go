@@ -172,7 +172,7 @@ func TestRun_waitsForTheDatabaseToReserveRequests(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{})
 	ids := w.customers(4)
 	mend := w.breaks(2)
-	interrupted := signalling{"pass interrupted", make(chan struct{}, 10)}
+	interrupted := signalling{"waiting for the database", make(chan struct{}, 10)}
 	r := w.replica(6000)
 	r.Partners[0].Concurrency = 1
 	r.Logger = slog.New(slog.NewTextHandler(interrupted, nil))

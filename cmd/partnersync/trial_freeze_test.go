@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -40,8 +41,7 @@ func TestTrial_frozenReplicaWritesNothing(t *testing.T) {
 	stop()
 	f.settle(timeline.Options{})
 	for _, r := range f.replicas {
-		refused, interrupted := refusals(r)
-		t.Logf("%s lost customers %d times, and %d times its pass was interrupted", r.name, refused, interrupted)
+		t.Logf("%s lost customers %d times", r.name, bytes.Count(r.said(), []byte(" taken over by another worker")))
 	}
 	const written = `SELECT count(*) FROM partner_center.device_batch_history WHERE status LIKE 'frozen%'`
 	var writes int
@@ -55,6 +55,7 @@ type freezing struct {
 	*trial
 	armed  atomic.Pointer[string] // the status to freeze a replica with
 	frozen chan *replica
+	asked  [2]atomic.Int64 // requests of each replica
 }
 
 // marker is a batch whose status tells how far the replicas are.
@@ -77,6 +78,7 @@ func (f *trial) awaitMark(status string) {
 // answer answers a request of a replica. If one is to be frozen, and it asks for the marker, it is, and finds an answer
 // that nobody else gets when it wakes.
 func (f *freezing) answer(i int, w http.ResponseWriter, r *http.Request) {
+	f.asked[i].Add(1)
 	if r.URL.Path != "/v1/customers/"+customerID(0)+"/deviceBatches" {
 		f.api.ServeHTTP(w, r)
 		return
@@ -104,20 +106,10 @@ func (f *freezing) betweenRequestAndAnswer(n int) {
 		f.t.Fatal("nobody asks for the marker")
 	}
 	f.takeOver(n)
-	refused, interrupted := refusals(r)
+	asked := &f.asked[slices.Index(f.replicas, r)]
+	before := asked.Load()
 	r.signal(syscall.SIGCONT)
-	f.until(r.name+" to find that it has lost its customers", func() bool {
-		again, anew := refusals(r)
-		return again+anew > refused+interrupted
-	})
-}
-
-// refusals counts how often a replica said that it had lost a customer, and that its pass was interrupted: so it is if it
-// had a transaction open when it was frozen.
-func refusals(r *replica) (refused, interrupted int) {
-	said := r.said()
-	count := func(what string) int { return bytes.Count(said, []byte(what)) }
-	return count(" taken over by another worker"), count("pass interrupted") + count("pass given up")
+	f.until(r.name+" to go on", func() bool { return asked.Load() > before })
 }
 
 // atAnyMoment freezes a replica wherever it is.
