@@ -14,12 +14,21 @@ type Gate struct {
 	// OnPause, if set before the gate is used, is called after a 429 has lengthened the pause, so that the caller can
 	// tell other replicas. It runs in the goroutine of the throttled request. Pause does not call it.
 	OnPause func(until time.Time)
+	// OnWait, if set before the gate is used, is told of each wait of a request, at its end. Calls overlap.
+	OnWait func(reason string, waited time.Duration)
 
 	limiter *rate.Limiter // nil: no limit
 
 	mu     sync.Mutex
 	paused time.Time // until then nothing goes
 }
+
+// Reasons of waits.
+const (
+	WaitLimit     = "limit"     // requests_per_minute
+	WaitThrottled = "throttled" // the API answered 429, to this request or to another one of the partner
+	WaitRetry     = "retry"     // before another attempt after any other failure
+)
 
 // NewGate returns a gate that lets requestsPerMinute through, in bursts of at most two seconds' worth. 0 is no limit.
 func NewGate(requestsPerMinute int) *Gate {
@@ -44,7 +53,7 @@ func (g *Gate) Wait(ctx context.Context) error {
 		if d <= 0 {
 			return ctx.Err()
 		}
-		if err := sleep(ctx, d); err != nil {
+		if err := g.sleep(ctx, d, WaitThrottled); err != nil {
 			return err
 		}
 	}
@@ -56,7 +65,7 @@ func (g *Gate) waitForLimit(ctx context.Context) error {
 	}
 	// Not the limiter's own Wait: it refuses at once, with an error of its own, what ctx's deadline leaves no time for.
 	place := g.limiter.Reserve()
-	if err := sleep(ctx, place.Delay()); err != nil {
+	if err := g.sleep(ctx, place.Delay(), WaitLimit); err != nil {
 		place.Cancel()
 		return err
 	}
@@ -91,6 +100,16 @@ func (g *Gate) lengthen(until time.Time) bool {
 	}
 	g.paused = until
 	return true
+}
+
+// sleep waits for d, or for the end of ctx whose error it returns, and tells OnWait.
+func (g *Gate) sleep(ctx context.Context, d time.Duration, reason string) error {
+	began := time.Now()
+	err := sleep(ctx, d)
+	if d > 0 && g != nil && g.OnWait != nil {
+		g.OnWait(reason, time.Since(began))
+	}
+	return err
 }
 
 // sleep waits for d or for the end of ctx, whose error it returns.

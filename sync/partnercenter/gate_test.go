@@ -91,3 +91,24 @@ func TestGate_waitEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestGate_tellsWhyAndHowLongRequestsWaited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		waited := map[string]time.Duration{}
+		g := NewGate(60)
+		g.OnWait = func(reason string, d time.Duration) { waited[reason] += d }
+		for range 5 {
+			if err := g.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g.Pause(time.Now().Add(time.Minute))
+		if err := g.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if waited[WaitLimit] != 4*time.Second || waited[WaitThrottled] != 59*time.Second || len(waited) != 2 {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
