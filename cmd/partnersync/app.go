@@ -19,6 +19,7 @@ import (
 	"partnersync/store/localpg"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
+	"partnersync/sync/statuspage"
 )
 
 // app is one invocation of the program: its surroundings and its flags.
@@ -168,8 +169,8 @@ func aheadError(state migrations.State) error {
 	return fmt.Errorf("the schema has version %d, this release knows %d: %w", state.Version, state.Newest, migrations.ErrAhead)
 }
 
-// newPartner returns the partner that the configuration describes.
-func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
+// newPartner returns the partner that the configuration describes. Its requests are counted in m, which may be nil.
+func newPartner(c partnerConfig, m *statuspage.Metrics, log *slog.Logger) (sync.Partner, error) {
 	cloud, _ := partnercenter.CloudNamed(c.Cloud)
 	apiURL, authorityURL := cloud.APIURL, cloud.AuthorityURL
 	if c.APIURL != "" {
@@ -182,13 +183,15 @@ func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
 	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
 	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
 		AuthorityURL: authorityURL, TenantID: c.TenantID, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scope: cloud.Scope,
-	}, partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log})
+	}, partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log, Transport: m.Transport(c.Name)})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
 	gate := partnercenter.NewGate(c.RequestsPerMinute)
+	m.Watch(c.Name, gate, tokens)
 	client, err := partnercenter.New(partnercenter.Options{
 		BaseURL: apiURL, Tokens: tokens, Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log,
+		Transport: m.Transport(c.Name),
 	})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
@@ -204,14 +207,14 @@ func attemptTimeout(interval time.Duration) time.Duration {
 	return max(10*time.Second, min(3*time.Minute, interval/8))
 }
 
-// newRunner returns what makes the passes of all partners.
-func newRunner(c *config, db *database, log *slog.Logger) (*sync.Runner, error) {
+// newRunner returns what makes the passes of all partners. They are counted in m, which may be nil.
+func newRunner(c *config, db *database, m *statuspage.Metrics, log *slog.Logger) (*sync.Runner, error) {
 	r := &sync.Runner{
 		Store:      store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()}),
-		RunOnStart: c.RunOnStart, Logger: log,
+		RunOnStart: c.RunOnStart, Logger: log, OnClaimsLost: m.ClaimsLost,
 	}
 	for _, pc := range c.Partners {
-		p, err := newPartner(pc, log)
+		p, err := newPartner(pc, m, log)
 		if err != nil {
 			return nil, err
 		}

@@ -260,9 +260,14 @@ func (v scalar) secretFromFile() partnercenter.Secret {
 		v.wrong("%s cannot be read: %v; put the application's client secret there", v, err)
 		return ""
 	}
+	v.warnIfOpen()
+	return v.secret(string(data))
+}
+
+// warnIfOpen warns of a secret's file that others can read.
+func (v scalar) warnIfOpen() {
 	const readableByOthers = 0o004
 	if info, err := os.Stat(v.text); err == nil && info.Mode()&readableByOthers != 0 {
 		v.warn("%s can be read by every user of this machine; take that away with chmod o-r", v)
 	}
-	return v.secret(string(data))
 }

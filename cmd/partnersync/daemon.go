@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"partnersync/migrations"
+	"partnersync/store"
 )
 
 // daemon makes passes until ctx is done. It waits for a database that cannot be used, and for a schema that somebody
 // else has to migrate; a schema of a newer release is the one thing it cannot wait for.
 func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	log.Info("partnersync starts", "version", version(), "partners", len(c.Partners), "schedule", c.Schedule.String(), "timezone", c.Timezone.String())
+	l := startListening(ctx, c, log)
+	defer l.stop()
 	db, err := waitForDatabase(ctx, c, log)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -20,11 +23,16 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	case err != nil:
 		return fails(exitFailed, err)
 	}
-	r, err := newRunner(c, db, log)
+	r, err := newRunner(c, db, l.metrics, log)
+	if err == nil {
+		err = l.connect(ctx, db.Pool)
+	}
 	if err != nil {
 		return errors.Join(fails(exitUsage, err), db.close())
 	}
+	r.OnRun = func(run store.Run) { l.passed(ctx, run) }
 	err = r.Run(ctx)
+	l.stop()
 	if closed := db.close(); closed != nil {
 		log.Warn("closing the database failed", "err", closed)
 	}

@@ -107,7 +107,7 @@ func (a *app) sync(ctx context.Context) error {
 
 // pass makes the one pass asked for, or says what it would do.
 func (a *app) pass(ctx context.Context, c *config, db *database, q sync.Request, bar *progress, log *slog.Logger) error {
-	r, err := newRunner(c, db, log)
+	r, err := newRunner(c, db, nil, log)
 	if err != nil {
 		return fails(exitUsage, err)
 	}
