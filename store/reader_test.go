@@ -237,9 +237,15 @@ func TestLastPasses_workCountsWhileItGoesOn(t *testing.T) {
 	if !beating.After(first) {
 		t.Errorf("after a heartbeat at %s, want later than %s", beating, first)
 	}
-	w.exec(`UPDATE partnersync.runs SET state = 'complete', finished_at = $1 WHERE run_id = $2`, minute(5), run.ID)
+	w.exec(`UPDATE partnersync.runs SET state = 'partial', finished_at = $1, error = 'no token' WHERE run_id = $2`, minute(5), run.ID)
+	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state) VALUES ('contoso', 'once', $1, $1, $1, 'complete')`, minute(4))
 	if ended := at(); !ended.Equal(minute(5)) {
 		t.Errorf("of an ended run: %s, want %s", ended, minute(5))
+	}
+	last, err := w.reader().LastPasses(t.Context())
+	w.ok(err)
+	if last[0].State != Partial || last[0].Customers != 3 || *last[0].Error != "no token" {
+		t.Errorf("%+v", last[0])
 	}
 }
 

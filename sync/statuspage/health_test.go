@@ -73,22 +73,23 @@ func TestJudge_passThatWentWrong(t *testing.T) {
 	t.Parallel()
 	site := New(Options{})
 	reason := "signing in: AADSTS7000215"
-	older := store.Run{Partner: "contoso", State: store.Complete, CustomersTotal: 3}
+	now := time.Now()
 	all := []store.PartnerFreshness{{Partner: "contoso", Customers: 1234, NeverSynced: 4}}
+	const well = "So far all is well: 1\u202f230 of 1\u202f234 customers have been synced."
 	for _, c := range []struct {
 		name string
-		runs []store.Run
+		last []store.LastPass
 		want string
 	}{
-		{"none yet", nil, "So far all is well: 1\u202f230 of 1\u202f234 customers have been synced."},
-		{"running after a good one", []store.Run{{Partner: "contoso", State: store.Running}, older}, "So far all is well: 1\u202f230 of 1\u202f234 customers have been synced."},
-		{"with an error", []store.Run{{Partner: "contoso", State: store.Partial, Error: &reason}, older},
+		{"none yet", nil, well},
+		{"the first one goes on", []store.LastPass{{Partner: "contoso", At: now}}, well},
+		{"some customers failed before", []store.LastPass{{Partner: "contoso", At: now, State: store.Partial, Customers: 3}}, well},
+		{"with an error", []store.LastPass{{Partner: "contoso", State: store.Partial, Customers: 3, Error: &reason}},
 			"Not all is well: the last pass of partner contoso went wrong (signing in: AADSTS7000215)."},
-		{"a good one after an error", []store.Run{older, {Partner: "contoso", State: store.Failed, Error: &reason}}, "So far all is well: 1\u202f230 of 1\u202f234 customers have been synced."},
-		{"without customers", []store.Run{{Partner: "fabrikam", State: store.Failed}, {Partner: "contoso", State: store.Failed, Error: &reason}},
-			"Not all is well: partner fabrikam has no customers and the last pass of partner contoso went wrong (signing in: AADSTS7000215)."},
+		{"without customers", []store.LastPass{{Partner: "contoso", State: store.Failed, Error: &reason}, {Partner: "fabrikam", State: store.Failed}},
+			"Not all is well: the last pass of partner contoso went wrong (signing in: AADSTS7000215) and partner fabrikam has no customers."},
 	} {
-		if got := site.judge(all, c.runs, nil, time.Now()); got.Sentence != c.want {
+		if got := site.judge(all, c.last, now); got.Sentence != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got.Sentence, c.want)
 		}
 	}

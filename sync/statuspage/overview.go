@@ -55,7 +55,7 @@ func (s *Site) overview(w http.ResponseWriter, r *http.Request) {
 	} else {
 		s.log.Warn("overview without the batches", "err", err)
 	}
-	page.Verdict = s.judge(page.Partners, page.Runs, last, page.Now)
+	page.Verdict = s.judge(page.Partners, last, page.Now)
 	for _, p := range s.options.Partners {
 		if next := p.Schedule.Next(page.Now); page.NextPass.IsZero() || next.Before(page.NextPass) {
 			page.NextPass = next
@@ -95,44 +95,57 @@ type verdict struct {
 }
 
 // judge sums up how the sync of the configured partners goes.
-func (s *Site) judge(partners []store.PartnerFreshness, runs []store.Run, last []store.LastPass, now time.Time) verdict {
-	var wrong []string
+func (s *Site) judge(partners []store.PartnerFreshness, last []store.LastPass, now time.Time) verdict {
+	sum := store.PartnerFreshness{}
+	for _, p := range partners {
+		sum.Customers += p.Customers
+		sum.Failing += p.Failing
+		sum.NeverSynced += p.NeverSynced
+		sum.NeverSyncedFailing += p.NeverSyncedFailing
+	}
+	pending := sum.NeverSynced - sum.NeverSyncedFailing
+	wrong := s.overdue(last, now)
+	wrong = append(wrong, wentWrong(last)...)
+	if sum.Failing > 0 {
+		are := "are"
+		if sum.Failing == 1 {
+			are = "is"
+		}
+		wrong = append(wrong, fmt.Sprintf("%s of %s %s failing", count(int64(sum.Failing)), plural(sum.Customers, "customer", "customers"), are))
+	}
+	switch {
+	case len(wrong) > 0:
+		return verdict{Sentence: "Not all is well: " + list(wrong) + "."}
+	case sum.Customers == 0:
+		return verdict{Well: true, Sentence: "No pass has found any customers yet."}
+	case pending > 0:
+		return verdict{Well: true, Sentence: fmt.Sprintf("So far all is well: %s of %s been synced.",
+			count(int64(sum.Customers-pending)), plural(sum.Customers, "customer has", "customers have"))}
+	}
+	return verdict{Well: true, Sentence: fmt.Sprintf("All is well: %s up to date.", plural(sum.Customers, "customer is", "customers are"))}
+}
+
+// overdue names the passes that should have come.
+func (s *Site) overdue(last []store.LastPass, now time.Time) (wrong []string) {
 	for _, c := range s.passChecks(last, now) {
 		if c.failed {
 			wrong = append(wrong, fmt.Sprintf("the %s is overdue", c.what))
 		}
 	}
-	judged := map[string]bool{}
-	for _, run := range runs { // the newest first
-		if run.State == store.Running || judged[run.Partner] {
-			continue
-		}
-		judged[run.Partner] = true
+	return wrong
+}
+
+// wentWrong says what went wrong with each partner's last pass as a whole.
+func wentWrong(last []store.LastPass) (wrong []string) {
+	for _, pass := range last {
 		switch {
-		case run.Error != nil:
-			wrong = append(wrong, fmt.Sprintf("the last pass of partner %s went wrong (%s)", run.Partner, cut(*run.Error, longestReason)))
-		case run.State == store.Failed && run.CustomersTotal == 0:
-			wrong = append(wrong, fmt.Sprintf("partner %s has no customers", run.Partner))
+		case pass.Error != nil:
+			wrong = append(wrong, fmt.Sprintf("the last pass of partner %s went wrong (%s)", pass.Partner, cut(*pass.Error, longestReason)))
+		case pass.State == store.Failed && pass.Customers == 0:
+			wrong = append(wrong, fmt.Sprintf("partner %s has no customers", pass.Partner))
 		}
 	}
-	customers, failing, pending := 0, 0, 0
-	for _, p := range partners {
-		customers += p.Customers
-		failing += p.Failing
-		pending += p.NeverSynced - p.NeverSyncedFailing
-	}
-	if failing > 0 {
-		wrong = append(wrong, fmt.Sprintf("%s of %s failing", count(int64(failing)), plural(customers, "customer is", "customers are")))
-	}
-	switch {
-	case len(wrong) > 0:
-		return verdict{Sentence: "Not all is well: " + list(wrong) + "."}
-	case customers == 0:
-		return verdict{Well: true, Sentence: "No pass has found any customers yet."}
-	case pending > 0:
-		return verdict{Well: true, Sentence: fmt.Sprintf("So far all is well: %s of %s been synced.", count(int64(customers-pending)), plural(customers, "customer has", "customers have"))}
-	}
-	return verdict{Well: true, Sentence: fmt.Sprintf("All is well: %s up to date.", plural(customers, "customer is", "customers are"))}
+	return wrong
 }
 
 // cut shortens what is too long to read in passing.

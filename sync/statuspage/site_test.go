@@ -169,7 +169,7 @@ func TestOverview_failingCustomerTurnsUpWithTheReason(t *testing.T) {
 	for _, path := range []string{"/", "/customers", "/customers?show=failing", "/customers/" + beta} {
 		w.shows(path, "Fabrikam", "20002", "No relationship with the customer.", "Request id", "Correlation id")
 	}
-	w.shows("/", "Not all is well: 1 of 2 customers are failing.")
+	w.shows("/", "Not all is well: 1 of 2 customers is failing.")
 	if page := w.shows("/customers?show=failing"); strings.Contains(page, "Contoso Bakery") {
 		t.Error("the customer that does not fail is among the failing ones")
 	}
