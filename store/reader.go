@@ -14,7 +14,6 @@ import (
 // It is safe for concurrent use.
 type Reader struct {
 	pool    *pgxpool.Pool
-	timeout time.Duration // of one question
 	watched *pgxpool.Pool // the sync's
 	// life ends with Close, and every question with it: whoever asks may go on waiting for longer than the program does.
 	life context.Context
@@ -24,6 +23,8 @@ type Reader struct {
 const (
 	readerConnections = 2
 	readerTimeout     = 10 * time.Second
+	// surveyTimeout is that of a question over all batches, for which nobody waits.
+	surveyTimeout = 2 * time.Minute
 )
 
 // NewReader returns a reader of the database that the pool is connected to. It connects at the first question. Close it
@@ -36,7 +37,7 @@ func NewReader(ctx context.Context, pool *pgxpool.Pool) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the status page's connections: %w", err)
 	}
-	r := &Reader{pool: own, timeout: readerTimeout, watched: pool}
+	r := &Reader{pool: own, watched: pool}
 	r.life, r.end = context.WithCancel(context.WithoutCancel(ctx))
 	return r, nil
 }
@@ -63,14 +64,18 @@ func (r *Reader) Watched() *pgxpool.Pool { return r.watched }
 
 // read runs do in a read-only transaction of one snapshot.
 func (r *Reader) read(ctx context.Context, do func(context.Context, pgx.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	return r.readWithin(ctx, readerTimeout, do)
+}
+
+func (r *Reader) readWithin(ctx context.Context, timeout time.Duration, do func(context.Context, pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	defer context.AfterFunc(r.life, cancel)()
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return pgx.BeginTxFunc(ctx, r.pool, options, func(tx pgx.Tx) error {
 		// To compile a query takes longer than any of these may run.
 		const limits = `SELECT set_config('statement_timeout', @most, true), set_config('jit', 'off', true)`
-		most := fmt.Sprintf("%dms", r.timeout.Milliseconds())
+		most := fmt.Sprintf("%dms", timeout.Milliseconds())
 		if _, err := tx.Exec(ctx, limits, pgx.NamedArgs{"most": most}); err != nil {
 			return fmt.Errorf("limiting the transaction: %w", err)
 		}

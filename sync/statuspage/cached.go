@@ -80,7 +80,7 @@ func (c *cached[T]) renew(ctx context.Context) (reading <-chan struct{}) {
 	}
 	if c.reading == nil {
 		c.reading = make(chan struct{})
-		// For all who wait, and so not ended by the one who asked first. The reader has its own limit of time, and its end.
+		// For all who wait, and so not ended by the one who asked first. The reader has its own limits of time, and its end.
 		go c.refresh(context.WithoutCancel(ctx), c.reading)
 	}
 	return c.reading

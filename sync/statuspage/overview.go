@@ -29,7 +29,7 @@ type overview struct {
 	MoreFail  int // failing customers beside those
 	Strips    []strip
 	Runs      []store.Run
-	Batches   *batchesView // nil: they cannot be read at present
+	Batches   *batchesView // nil: they are not read yet, or cannot be
 	NextPass  time.Time    // zero: nobody knows
 	Customers int
 }
@@ -50,11 +50,7 @@ func (s *Site) overview(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if b, err := s.batches.get(r.Context()); err == nil {
-		page.Batches = newBatchesView(b)
-	} else {
-		s.log.Warn("overview without the batches", "err", err)
-	}
+	page.Batches = s.batchesNow(r.Context())
 	page.Verdict = s.judge(page.Partners, last, page.Now)
 	for _, p := range s.options.Partners {
 		if next := p.Schedule.Next(page.Now); page.NextPass.IsZero() || next.Before(page.NextPass) {
@@ -62,6 +58,18 @@ func (s *Site) overview(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.show(w, http.StatusOK, "overview.html", &page)
+}
+
+// batchesNow returns how the batches stand; nil: that cannot be read, or not in the time that people wait.
+func (s *Site) batchesNow(ctx context.Context) *batchesView {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	b, err := s.batches.get(ctx)
+	if err != nil {
+		s.log.Warn("overview without the batches", "err", err)
+		return nil
+	}
+	return newBatchesView(b)
 }
 
 // read asks the database for all but the batches.

@@ -1,6 +1,8 @@
 package statuspage
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -268,4 +270,13 @@ func TestPages_refreshOnRequestOnly(t *testing.T) {
 	}
 	w.shows("/customers?q=a&watch", `<meta http-equiv="refresh" content="5">`, `href="/customers?q=a"`)
 	w.shows("/", `href="/?watch"`)
+}
+
+func TestOverview_withoutTheBatches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	w.site.batches = newCached(func(context.Context) (store.Batches, error) { return store.Batches{}, errors.New("statement timeout") })
+	if page := w.shows("/", "The batches are still being read, or cannot be"); strings.Contains(page, "statement timeout") {
+		t.Error("the page shows what the database said")
+	}
 }
