@@ -24,11 +24,11 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 		return fails(exitFailed, err)
 	}
 	r, err := newRunner(c, db, l.metrics, log)
-	if err == nil {
-		err = l.connect(ctx, db.Pool)
-	}
 	if err != nil {
 		return errors.Join(fails(exitUsage, err), db.close())
+	}
+	if err := l.connect(ctx, db.Pool); err != nil {
+		return errors.Join(fails(exitFailed, err), db.close())
 	}
 	r.OnRun = func(run store.Run) { l.passed(ctx, run) }
 	err = r.Run(ctx)
