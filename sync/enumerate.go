@@ -34,6 +34,7 @@ func (w *pass) settle(ctx context.Context, given []store.Customer) error {
 				return err
 			}
 			w.log.Warn("enumeration was taken over by another worker")
+			w.lost(1)
 		}
 	}
 }

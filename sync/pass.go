@@ -190,6 +190,7 @@ func (w *pass) workers(
 				result, err := work(ctx, c)
 				if errors.Is(err, store.ErrClaimLost) {
 					w.log.Warn("customer was taken over by another worker", "customer_id", c.CustomerID)
+					w.lost(1)
 					continue
 				}
 				if err != nil {
@@ -214,6 +215,7 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 		lost, err := w.Store.RecordResults(ctx, w.run, pending)
 		if lost > 0 {
 			w.log.Warn("customers were taken over by another worker", "customers", lost)
+			w.lost(lost)
 		}
 		for _, r := range pending {
 			if r.Failure != nil || !r.AwaitsDevices {
@@ -245,6 +247,12 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 		if err := flush(ctx); err != nil {
 			return err
 		}
+	}
+}
+
+func (w *pass) lost(claims int) {
+	if w.OnClaimsLost != nil {
+		w.OnClaimsLost(w.partner.Name, claims)
 	}
 }
 

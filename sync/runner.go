@@ -50,6 +50,8 @@ type Runner struct {
 	Progress func(Progress)
 	// OnRun, if set, is called at the end of each run. Calls for different partners may overlap.
 	OnRun func(store.Run)
+	// OnClaimsLost, if set, is told how many of a partner's claims another worker has taken over. Calls may overlap.
+	OnClaimsLost func(partner string, claims int)
 
 	outages  outages
 	lastBeat atomic.Pointer[time.Time] // when the last heartbeat that was written was sent

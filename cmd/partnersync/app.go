@@ -19,6 +19,7 @@ import (
 	"partnersync/store/localpg"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
+	"partnersync/sync/statuspage"
 )
 
 // app is one invocation of the program: its surroundings and its flags.
@@ -158,8 +159,8 @@ func aheadError(state migrations.State) error {
 	return fmt.Errorf("the schema has version %d, this release knows %d: %w", state.Version, state.Newest, migrations.ErrAhead)
 }
 
-// newPartner returns the partner that the configuration describes.
-func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
+// newPartner returns the partner that the configuration describes. Its requests are counted in m, which may be nil.
+func newPartner(c partnerConfig, m *statuspage.Metrics, log *slog.Logger) (sync.Partner, error) {
 	cloud, _ := partnercenter.CloudNamed(c.Cloud)
 	apiURL, authorityURL := cloud.APIURL, cloud.AuthorityURL
 	if c.APIURL != "" {
@@ -172,13 +173,15 @@ func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
 	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
 	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
 		AuthorityURL: authorityURL, TenantID: c.TenantID, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scope: cloud.Scope,
-	}, partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log})
+	}, partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log, Transport: m.Transport(c.Name)})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
 	gate := partnercenter.NewGate(c.RequestsPerMinute)
+	m.Watch(c.Name, gate, tokens)
 	client, err := partnercenter.New(partnercenter.Options{
 		BaseURL: apiURL, Tokens: tokens, Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log,
+		Transport: m.Transport(c.Name),
 	})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
@@ -199,11 +202,11 @@ func newStore(c *config, db *database) *store.Store {
 	return store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()})
 }
 
-// newRunner returns what makes the passes of all partners, once it has a Store.
-func newRunner(c *config, log *slog.Logger) (*sync.Runner, error) {
-	r := &sync.Runner{RunOnStart: c.RunOnStart, KeepRuns: c.KeepRuns, Logger: log}
+// newRunner returns what makes the passes of all partners, once it has a Store. They are counted in m, which may be nil.
+func newRunner(c *config, m *statuspage.Metrics, log *slog.Logger) (*sync.Runner, error) {
+	r := &sync.Runner{RunOnStart: c.RunOnStart, KeepRuns: c.KeepRuns, Logger: log, OnClaimsLost: m.ClaimsLost}
 	for _, pc := range c.Partners {
-		p, err := newPartner(pc, log)
+		p, err := newPartner(pc, m, log)
 		if err != nil {
 			return nil, err
 		}

@@ -259,8 +259,13 @@ func (v scalar) secretFromFile() partnercenter.Secret {
 		v.wrong("%s cannot be read: %v; put the application's client secret there", v, err)
 		return ""
 	}
+	v.warnIfExposed()
+	return v.secret(string(data))
+}
+
+// warnIfExposed warns of a secret's file that others can read.
+func (v scalar) warnIfExposed() {
 	if wrong := exposure(v.text); wrong != "" {
 		v.warn("%q %s", v.text, wrong)
 	}
-	return v.secret(string(data))
 }

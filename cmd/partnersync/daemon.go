@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"partnersync/migrations"
+	"partnersync/store"
 	"partnersync/sync"
 )
 
@@ -13,7 +14,9 @@ import (
 // else has to migrate; a schema of a newer release is the one thing it cannot wait for.
 func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	log.Info("partnersync starts", "version", version(), "partners", len(c.Partners), "schedule", c.Schedule.String(), "timezone", c.Timezone.String())
-	r, err := newRunner(c, log)
+	l := startListening(ctx, c, log)
+	defer l.stop()
+	r, err := newRunner(c, l.metrics, log)
 	if err != nil {
 		return fails(exitUsage, err)
 	}
@@ -25,7 +28,12 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 		return fails(exitFailed, err)
 	}
 	r.Store = newStore(c, db)
+	if err := l.connect(ctx, db.Pool); err != nil {
+		return errors.Join(fails(exitFailed, err), db.close())
+	}
+	r.OnRun = func(run store.Run) { l.passed(ctx, run) }
 	err = r.Run(ctx)
+	l.stop()
 	if closed := db.close(); closed != nil {
 		log.Warn("closing the database failed", "err", closed)
 	}

@@ -115,7 +115,7 @@ func (a *app) sync(ctx context.Context) error {
 
 // pass makes the one pass asked for, or says what it would do.
 func (a *app) pass(ctx context.Context, c *config, db *database, q sync.Request, bar *progress, log *slog.Logger) error {
-	r, err := newRunner(c, log)
+	r, err := newRunner(c, nil, log)
 	if err != nil {
 		return fails(exitUsage, err)
 	}

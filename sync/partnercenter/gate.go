@@ -13,6 +13,8 @@ type Gate struct {
 	// OnPause, if set before the gate is used, is called after a 429 has lengthened the pause, so that the caller can
 	// tell other replicas. It runs in the goroutine of the throttled request. Pause does not call it.
 	OnPause func(until time.Time)
+	// OnWait, if set before the gate is used, is told of each wait of a request, at its end. Calls overlap.
+	OnWait func(reason string, waited time.Duration)
 
 	// Reserve, if set before the gate is used, gives this process n places at the partner's rate, an interval apart from
 	// each other, and tells of the pause. With n = 0, where the gate has no limit, it only tells of the pause, and is
@@ -25,6 +27,13 @@ type Gate struct {
 	mu     sync.Mutex
 	paused time.Time // until then nothing goes
 }
+
+// Reasons of waits.
+const (
+	WaitLimit     = "limit"     // requests_per_minute
+	WaitThrottled = "throttled" // the API answered 429, to this request or to another one of the partner
+	WaitRetry     = "retry"     // before another attempt after any other failure
+)
 
 // NewGate returns a gate that lets at most requestsPerMinute through in any minute, in bursts of at most two seconds'
 // worth. 0 is no limit.
@@ -46,11 +55,8 @@ func (g *Gate) Wait(ctx context.Context) error {
 		if err := g.waitForPause(ctx); err != nil {
 			return err
 		}
-		p, err := g.take(ctx)
+		p, err := g.place(ctx)
 		if err != nil {
-			return err
-		}
-		if err := sleep(ctx, time.Until(p.from)); err != nil {
 			return err
 		}
 		if p.holds(time.Now()) && !g.pausing() {
@@ -59,10 +65,21 @@ func (g *Gate) Wait(ctx context.Context) error {
 	}
 }
 
+// place returns the next place of the rate once it has come.
+func (g *Gate) place(ctx context.Context) (place, error) {
+	began := time.Now()
+	defer func() { g.waited(WaitLimit, time.Since(began)) }()
+	p, err := g.take(ctx)
+	if err != nil {
+		return p, err
+	}
+	return p, sleep(ctx, time.Until(p.from))
+}
+
 // waitForPause returns at the end of the pause, which may be lengthened while it is waited for.
 func (g *Gate) waitForPause(ctx context.Context) error {
 	for g.pausing() {
-		if err := sleep(ctx, time.Until(g.PausedUntil())); err != nil {
+		if err := g.sleep(ctx, time.Until(g.PausedUntil()), WaitThrottled); err != nil {
 			return err
 		}
 	}
@@ -99,6 +116,21 @@ func (g *Gate) lengthen(until time.Time) bool {
 	}
 	g.paused = until
 	return true
+}
+
+// sleep waits for d, or for the end of ctx whose error it returns, and tells OnWait.
+func (g *Gate) sleep(ctx context.Context, d time.Duration, reason string) error {
+	began := time.Now()
+	err := sleep(ctx, d)
+	g.waited(reason, time.Since(began))
+	return err
+}
+
+// waited tells OnWait of a wait, if it was one.
+func (g *Gate) waited(reason string, d time.Duration) {
+	if d > 0 && g != nil && g.OnWait != nil {
+		g.OnWait(reason, d)
+	}
 }
 
 // sleep waits for d or for the end of ctx, whose error it returns.

@@ -300,3 +300,26 @@ func TestClient_requestWithoutAPlaceIsNotSent(t *testing.T) {
 		t.Errorf("%d requests, %d of them for batches", l.Requests, len(a.seen(uri)))
 	}
 }
+
+func TestGate_tellsWhyAndHowLongRequestsWaited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		waited := map[string]time.Duration{}
+		g := NewGate(60)
+		g.OnWait = func(reason string, d time.Duration) { waited[reason] += d }
+		began := time.Now()
+		for range 5 {
+			if err := g.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		limit := time.Since(began)
+		g.Pause(time.Now().Add(time.Minute))
+		if err := g.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if limit == 0 || waited[WaitLimit] != limit || waited[WaitThrottled] != time.Minute || len(waited) != 2 {
+			t.Errorf("waited %v, of this %s for the limit", waited, limit)
+		}
+	})
+}

@@ -41,7 +41,7 @@ func newAPI(t *testing.T, handlers ...http.HandlerFunc) *api {
 	a := &api{}
 	server := httptest.NewServer(a.handler(t, handlers))
 	t.Cleanup(server.Close)
-	transport := newTransport()
+	transport := NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	a.url, a.transport = server.URL, transport
 	return a

@@ -60,7 +60,11 @@ func (c *courier) deliver(
 		}
 		c.log.WarnContext(ctx, "retrying request", "method", e.Method, "url", e.URL, "status", e.Status,
 			"code", e.ErrorCode(), "request_id", e.RequestID, "attempt", attempt, "wait", wait)
-		if err := sleep(ctx, wait); err != nil {
+		reason := WaitRetry
+		if e.Status == http.StatusTooManyRequests {
+			reason = WaitThrottled
+		}
+		if err := c.gate.sleep(ctx, wait, reason); err != nil {
 			return o.ended(err)
 		}
 	}

@@ -48,6 +48,8 @@ type TokenSource struct {
 	turn    chan struct{} // holds one value while somebody uses the fields below
 	current *token
 	failure failure
+
+	expires atomic.Int64 // of the current token, in Unix seconds; 0: there is none
 }
 
 // failure is the last failed fetch.
@@ -110,6 +112,15 @@ func (s *TokenSource) Token(ctx context.Context) (Secret, error) {
 	return t.access, nil
 }
 
+// Expires returns when the current access token expires, to the second; the zero time if there is none yet. It never waits.
+func (s *TokenSource) Expires() time.Time {
+	at := s.expires.Load()
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(at, 0)
+}
+
 // token returns the current token and counts in l the requests made for it.
 func (s *TokenSource) token(ctx context.Context, l *Listing) (*token, *Error) {
 	asked := time.Now()
@@ -148,6 +159,7 @@ func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
 	}
 	forced := s.current != nil && s.current.rejected.Load()
 	s.current = newToken(got, forced)
+	s.expires.Store(s.current.expires.Unix())
 	s.failure = failure{}
 	return s.current, nil
 }
@@ -164,10 +176,11 @@ func (f *failure) holds(asked time.Time) bool {
 
 // token is one access token.
 type token struct {
-	access Secret
-	got    time.Time
-	renew  time.Time // from then on it is no longer handed out
-	forced bool      // fetched because the API had rejected the one before
+	access  Secret
+	got     time.Time
+	renew   time.Time // from then on it is no longer handed out
+	expires time.Time
+	forced  bool // fetched because the API had rejected the one before
 
 	worked   atomic.Bool // the API has accepted it
 	rejected atomic.Bool
@@ -180,7 +193,7 @@ func newToken(from *oauth2.Token, forced bool) *token {
 		life = assumedLife
 	}
 	margin := min(life/10, maxMargin)
-	return &token{access: Secret(from.AccessToken), got: now, renew: now.Add(life - margin), forced: forced}
+	return &token{access: Secret(from.AccessToken), got: now, renew: now.Add(life - margin), expires: now.Add(life), forced: forced}
 }
 
 func (t *token) usable() bool {
