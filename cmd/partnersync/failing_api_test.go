@@ -43,7 +43,7 @@ func newFailingAPI(t *testing.T, o partnercentertest.Options) *failingAPI {
 	const forgetPauses = `
 		CREATE FUNCTION partnersync.forget_pause() RETURNS trigger LANGUAGE plpgsql AS
 		    'BEGIN NEW.paused_until := NULL; RETURN NEW; END';
-		CREATE TRIGGER forget_pause BEFORE UPDATE ON partnersync.partner_state
+		CREATE TRIGGER forget_pause BEFORE INSERT OR UPDATE ON partnersync.partner_pace
 		    FOR EACH ROW EXECUTE FUNCTION partnersync.forget_pause()`
 	if _, err := f.db.Pool.Exec(t.Context(), forgetPauses); err != nil {
 		t.Fatal(err)
