@@ -90,7 +90,7 @@ func (f *failingAPI) once(t *testing.T) passed {
 		return value, ok
 	}
 	var p passed
-	p.code = run(t.Context(), []string{"--once", "--json", "--config", f.config}, lookup, strings.NewReader(""), &out, &log)
+	p.code = run(t.Context(), []string{"--once", "--json", "--log-level", "debug", "--config", f.config}, lookup, strings.NewReader(""), &out, &log)
 	p.raw = log.String()
 	if err := json.Unmarshal(out.Bytes(), &p.summary); err != nil || len(p.Runs) != 1 {
 		t.Fatalf("summary %s: %v; log: %s", &out, err, p.raw)
@@ -197,6 +197,9 @@ func (f *failingAPI) failAndRecover(t *testing.T, tt apiFailure) {
 	f.check(t, tt, f.once(t))
 	remove()
 	last := f.once(t)
+	if strings.Contains(tables(t, f.db.Pool), mark) {
+		t.Error("the database has a secret: look for " + mark)
+	}
 	if got := f.statuses(t); last.code != exitOK || len(last.Failing) != 0 || got != both {
 		t.Errorf("after the recovery: exit code %d, rows %s, failing %+v", last.code, got, last.Failing)
 	}

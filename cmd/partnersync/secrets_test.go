@@ -373,7 +373,7 @@ func TestSecrets_areInNoOutputAndNoTable(t *testing.T) {
 	for range names {
 		<-outputs[""].passes
 	}
-	fetch(outputs[""], "http://"+listen+"/metrics", "http://"+listen+"/")
+	fetch(t, outputs[""], "http://"+listen+"/metrics", "http://"+listen+"/")
 	stop()
 	g.Wait()
 
@@ -409,12 +409,16 @@ func TestSecrets_areInNoOutputAndNoTable(t *testing.T) {
 	}
 }
 
-// fetch adds to out what the daemon serves, where it does.
-func fetch(out *output, urls ...string) {
+// fetch adds to out what the daemon serves.
+func fetch(t *testing.T, out *output, urls ...string) {
+	t.Helper()
 	for _, u := range urls {
 		resp, err := http.Get(u)
 		if err != nil {
-			continue
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s answers %s", u, resp.Status)
 		}
 		io.Copy(out, resp.Body)
 		resp.Body.Close()
