@@ -29,6 +29,10 @@ type Partner struct {
 	Client   *partnercenter.Client
 	Gate     *partnercenter.Gate // the client's; pauses of other replicas are passed on to it. nil: none are
 	Schedule Schedule
+	// Tokens are the client's; while its sign-in is refused, the daemon makes no pass. nil: it makes them all the same.
+	Tokens *partnercenter.TokenSource
+	// Expiry tells when what the partner signs in with ends; nil: never, as far as is known.
+	Expiry func(context.Context) (Expiry, error)
 	// Customers are the ids (lower case) of the customers to read; nil: the API is asked for all of them.
 	Customers   []string
 	Exclude     []string // ids of customers to leave out
@@ -131,7 +135,8 @@ func (r *Runner) sharePauses(ctx context.Context, p Partner) {
 // follow makes a pass at each tick of the partner's schedule. Ticks that fall while one goes on are skipped.
 func (r *Runner) follow(ctx context.Context, p Partner) {
 	last := time.Now()
-	if r.RunOnStart {
+	signIns := &signIns{Runner: r, partner: p}
+	if paused := signIns.paused(ctx); r.RunOnStart && !paused {
 		r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
 	}
 	for {
@@ -143,7 +148,9 @@ func (r *Runner) follow(ctx context.Context, p Partner) {
 		if wait(ctx, time.Until(at)) != nil {
 			return
 		}
-		r.tick(ctx, p, tick{scheduledFor: at, due: at})
+		if !signIns.paused(ctx) {
+			r.tick(ctx, p, tick{scheduledFor: at, due: at})
+		}
 		last = at
 	}
 }

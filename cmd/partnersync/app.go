@@ -168,21 +168,17 @@ func aheadError(state migrations.State) error {
 	return fmt.Errorf("the schema has version %d, this release knows %d: %w", state.Version, state.Newest, migrations.ErrAhead)
 }
 
-// newPartner returns the partner that the configuration describes.
-func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
+// newPartner returns the partner that the configuration describes; users keeps the token of its user, nil if it has none.
+func newPartner(c partnerConfig, users *sync.UserTokens, log *slog.Logger) (sync.Partner, error) {
 	cloud, _ := partnercenter.CloudNamed(c.Cloud)
-	apiURL, authorityURL := cloud.APIURL, cloud.AuthorityURL
+	apiURL := cloud.APIURL
 	if c.APIURL != "" {
 		apiURL = c.APIURL
 	}
-	if c.AuthorityURL != "" {
-		authorityURL = c.AuthorityURL
-	}
 	log = log.With("partner", c.Name)
 	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: authorityURL, TenantID: c.TenantID, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scope: cloud.Scope,
-	}, partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log})
+	tokens, err := partnercenter.NewTokenSource(c.credentials(users),
+		partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
@@ -194,7 +190,8 @@ func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
 	return sync.Partner{
-		Name: c.Name, Client: client, Gate: gate, Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
+		Name: c.Name, Client: client, Gate: gate, Tokens: tokens, Expiry: c.expiry(users),
+		Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
 		Concurrency: c.Concurrency, Policies: c.Policies, Devices: c.Devices, DevicesRefresh: c.DevicesRefresh,
 	}, nil
 }
@@ -211,7 +208,11 @@ func newRunner(c *config, db *database, log *slog.Logger) (*sync.Runner, error) 
 		RunOnStart: c.RunOnStart, Logger: log,
 	}
 	for _, pc := range c.Partners {
-		p, err := newPartner(pc, log)
+		users, err := userTokens(c, pc, r.Store)
+		if err != nil {
+			return nil, err
+		}
+		p, err := newPartner(pc, users, log)
 		if err != nil {
 			return nil, err
 		}

@@ -21,6 +21,7 @@ type config struct {
 	MigrateOnStart bool
 	Lease          time.Duration // at least 2s
 	Listen         string        // host:port, or "": do not listen
+	TokenKeyFile   string        // age identity that seals the refresh tokens of users
 	Partners       []partnerConfig
 
 	Warnings []string // for the log: what is allowed, but hardly meant
@@ -124,6 +125,7 @@ func (s *section) settings() *config {
 		MigrateOnStart: s.flag("migrate_on_start", true),
 		Lease:          s.duration("lease", time.Minute, 2*time.Second),
 		Listen:         s.listenAddress("listen", "127.0.0.1:9470"),
+		TokenKeyFile:   s.text("token_key_file", "partnersync.key"),
 	}
 	everyQuarter, _ := sync.ParseSchedule("*/15 * * * *", c.Timezone) // it parses
 	c.Schedule = s.schedule("schedule", everyQuarter, c.Timezone)

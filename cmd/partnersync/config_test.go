@@ -95,6 +95,7 @@ func TestLoadConfig_defaults(t *testing.T) {
 		RunOnStart:     true,
 		MigrateOnStart: true,
 		Lease:          time.Minute,
+		TokenKeyFile:   "partnersync.key",
 		Listen:         "127.0.0.1:9470",
 		Partners: []partnerConfig{{
 			Name:              "contoso",
@@ -141,6 +142,7 @@ run_on_start: false
 migrate_on_start: False
 lease: 2s
 listen: ""
+token_key_file: sealing.key
 partners:
   - name: a.b-c_1
     cloud: global
@@ -169,9 +171,9 @@ partners:
 	}
 	want := &config{
 		DatabaseURL: "local",
-		StateDir:    "/var/lib/$x/private",
-		Timezone:    berlin,
-		Lease:       2 * time.Second,
+		StateDir:    "/var/lib/$x/private", TokenKeyFile: "sealing.key",
+		Timezone: berlin,
+		Lease:    2 * time.Second,
 		Partners: []partnerConfig{{
 			Name:             "a.b-c_1",
 			Cloud:            "global",

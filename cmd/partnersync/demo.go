@@ -116,7 +116,7 @@ func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, api string, log *sl
 		Devices: true, Policies: true, DevicesRefresh: time.Hour,
 		TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
 		ClientSecret: partnercentertest.DefaultClientSecret,
-	}, log)
+	}, nil, log)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func ReadCertificate(path string) (*Certificate, error) {
 	}
 	var c *Certificate
 	if err == nil {
-		c, err = parseCertificate(data)
+		c, err = ParseCertificate(data)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate %s: %w", path, err)
@@ -53,7 +53,8 @@ func ReadCertificate(path string) (*Certificate, error) {
 	return c, nil
 }
 
-func parseCertificate(data []byte) (*Certificate, error) {
+// ParseCertificate reads what such a file holds. Its errors say what to do about it.
+func ParseCertificate(data []byte) (*Certificate, error) {
 	var leaves []*x509.Certificate
 	var key *rsa.PrivateKey
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {

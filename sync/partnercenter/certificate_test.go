@@ -98,7 +98,7 @@ func FuzzParseCertificate(f *testing.F) {
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n"))
 	f.Add([]byte(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := parseCertificate(data)
+		c, err := ParseCertificate(data)
 		if (c == nil) == (err == nil) {
 			t.Errorf("certificate %v, error %v", c, err)
 		}

@@ -166,10 +166,15 @@ func (a *authority) request(ctx context.Context, parameters url.Values, scopes .
 func (a *authority) asUser(ctx context.Context) (got *oauth2.Token, err error) {
 	var refused error
 	err = a.cred.Rotate(ctx, func(ctx context.Context, refresh Secret) (Secret, error) {
-		if got, refused = a.redeem(ctx, refresh); refused != nil {
-			return "", refused
+		token, err := a.redeem(ctx, refresh)
+		switch {
+		case err == nil:
+			got, refused = token, nil
+			return Secret(token.RefreshToken), nil
+		case refused == nil: // that of the newest token says most
+			refused = err
 		}
-		return Secret(got.RefreshToken), nil
+		return "", err
 	})
 	switch {
 	case refused != nil:
@@ -189,4 +194,10 @@ func (a *authority) redeem(ctx context.Context, refresh Secret) (*oauth2.Token, 
 	defer cancel()
 	parameters := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}}
 	return a.request(ctx, parameters, a.scopes()...)
+}
+
+// InvalidGrant says whether the authority has refused a refresh token itself, rather than the application or the moment.
+func InvalidGrant(err error) bool {
+	reply, ok := errors.AsType[*oauth2.RetrieveError](err)
+	return ok && reply.ErrorCode == "invalid_grant"
 }
