@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -185,6 +184,7 @@ func (u *UserTokens) redeem(
 type Expiry struct {
 	What string        // such as "client certificate"
 	At   time.Time     // zero: not known
+	From time.Time     // when it was received; zero: not known
 	Warn time.Duration // so long before, it is time to do something about it
 	Fix  string        // what that is
 }
@@ -209,7 +209,8 @@ func (u *UserTokens) Expiry(ctx context.Context) (Expiry, error) {
 	}
 	in, ok, err := u.Store.UserSignIn(ctx, u.Partner)
 	if ok {
-		e.At = in.RotatedAt.Add(refreshTokenLife).Add(time.Since(in.Now)) // by our clock
+		e.From = in.RotatedAt.Add(time.Since(in.Now)) // by our clock
+		e.At = e.From.Add(refreshTokenLife)
 	}
 	return e, err
 }
@@ -222,13 +223,14 @@ func (e Expiry) String() string {
 	if e.At.IsZero() {
 		return "expiry of the " + e.What + " not known"
 	}
-	left := time.Until(e.At)
-	days := int(left / (24 * time.Hour))
-	var b strings.Builder
-	if left < 0 {
-		fmt.Fprintf(&b, "%s expired on %s", e.What, e.At.UTC().Format(time.DateOnly))
-	} else {
-		fmt.Fprintf(&b, "%s expires on %s, in %d days", e.What, e.At.UTC().Format(time.DateOnly), days)
+	const day = 24 * time.Hour
+	what := e.What
+	if !e.From.IsZero() {
+		what += fmt.Sprintf(", received %d days ago,", int(time.Since(e.From)/day))
 	}
-	return b.String()
+	on := e.At.UTC().Format(time.DateOnly)
+	if left := time.Until(e.At); left > 0 {
+		return fmt.Sprintf("%s expires on %s, in %d days", what, on, int(left/day))
+	}
+	return fmt.Sprintf("%s expired on %s", what, on)
 }
