@@ -3,7 +3,9 @@ package sync
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -106,6 +108,39 @@ func TestTokenKey_opensWhatItSealedForThatPartner(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
+}
+
+func TestTokenKey_isNotPrinted(t *testing.T) {
+	t.Parallel()
+	key := newTestKey(t)
+	u := UserTokens{Partner: "contoso", Key: key}
+	text, err := json.Marshal(key)
+	if shown := fmt.Sprintf("%v %+v %#v %+v %#v %s", key, *key, key, u, u, text); err != nil || strings.Contains(shown, "AGE") {
+		t.Errorf("%s, error %v", shown, err)
+	}
+}
+
+func FuzzTokenKey_open(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "key")
+	if err := NewTokenKey(path); err != nil {
+		f.Fatal(err)
+	}
+	key, err := ReadTokenKey(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := key.seal("contoso", "token")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)/2])
+	f.Add([]byte(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if got, err := key.open("contoso", data); err == nil && !bytes.Equal(data, good) {
+			t.Errorf("opened %q", got.Reveal())
+		}
+	})
 }
 
 // user signs a user in for contoso, and returns what keeps his token.

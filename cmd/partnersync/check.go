@@ -172,15 +172,15 @@ func (k *checkup) partner(ctx context.Context, c *config, pc partnerConfig, s *s
 		failed("token", err)
 		return
 	}
+	if p.Expiry != nil { // before the token, which may be refused for just that
+		k.expiry(ctx, p)
+	}
 	token, err := p.Tokens.Token(ctx)
 	if err != nil {
 		failed("token", err)
 		return
 	}
 	k.add(tokenStep(pc, token))
-	if p.Expiry != nil {
-		k.add(expiryStep(ctx, p))
-	}
 	one, what := "", "the partner's customers"
 	if len(pc.Customers) > 0 {
 		one, what = pc.Customers[0], "the device batches of customer "+pc.Customers[0]
@@ -228,17 +228,17 @@ func tokenStep(pc partnerConfig, token partnercenter.Secret) step {
 	return s
 }
 
-// expiryStep tells when what the partner signs in with ends.
-func expiryStep(ctx context.Context, p sync.Partner) step {
+// expiry tells when what the partner signs in with ends, if that is known.
+func (k *checkup) expiry(ctx context.Context, p sync.Partner) {
 	e, err := p.Expiry(ctx)
-	if err != nil {
-		return failedStep("expiry", p.Name, err)
+	switch {
+	case err != nil:
+		k.add(failedStep("expiry", p.Name, err))
+	case e.Due(time.Now()):
+		k.add(step{Name: "expiry", Partner: p.Name, OK: true, Detail: e.String(), Warnings: []string{e.Fix}})
+	case !e.At.IsZero():
+		k.add(step{Name: "expiry", Partner: p.Name, OK: true, Detail: e.String()})
 	}
-	s := step{Name: "expiry", Partner: p.Name, OK: true, Detail: e.String()}
-	if e.Due(time.Now()) {
-		s.Warnings = []string{e.Fix}
-	}
-	return s
 }
 
 // files checks who may read what the partner signs in with.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -69,6 +70,7 @@ type authority struct {
 	tokenURL string
 	client   *http.Client
 	timeout  time.Duration // of redeeming a refresh token
+	sent     atomic.Pointer[[]Secret]
 }
 
 func newAuthority(cred Credentials, opts TokenOptions) (*authority, error) {
@@ -158,7 +160,35 @@ func (a *authority) request(ctx context.Context, parameters url.Values, scopes .
 		EndpointParams: parameters,
 		AuthStyle:      oauth2.AuthStyleInParams, // guessing would double each failing request
 	}
-	return config.Token(context.WithValue(ctx, oauth2.HTTPClient, a.client))
+	a.sent.Store(&[]Secret{
+		a.cred.ClientSecret, Secret(parameters.Get("client_assertion")), Secret(parameters.Get("refresh_token")),
+	})
+	token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, a.client))
+	return token, a.withoutEcho(err)
+}
+
+// hide returns text without what the last request sent that is secret.
+func (a *authority) hide(text string) string {
+	if sent := a.sent.Load(); sent != nil {
+		for _, secret := range *sent {
+			text = secret.hide(text)
+		}
+	}
+	return text
+}
+
+// withoutEcho takes out of the parts of an error that are shown what a server may have sent back of the request.
+func (a *authority) withoutEcho(err error) error {
+	if reply, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		const id = "X-Ms-Request-Id"
+		reply.Response.Header.Set(id, a.hide(reply.Response.Header.Get(id)))
+	}
+	if broken, ok := errors.AsType[*url.Error](err); ok {
+		if text := a.hide(broken.Err.Error()); text != broken.Err.Error() {
+			broken.Err = errors.New(text)
+		}
+	}
+	return err
 }
 
 // asUser gets a token on behalf of the user who has signed in, and leaves the next refresh token with the keeper of the

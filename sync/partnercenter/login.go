@@ -75,6 +75,7 @@ func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 	a := l.authority
 	o := &operation{method: http.MethodPost, url: a.tokenURL}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, a.impatient())
+	a.sent.Store(&[]Secret{a.cred.ClientSecret, Secret(l.device().DeviceCode)})
 	for {
 		got, err := a.config().DeviceAccessToken(ctx, l.device())
 		if err == nil {
@@ -89,7 +90,7 @@ func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 		if ctx.Err() != nil {
 			return SignedIn{}, o.ended(ctx.Err())
 		}
-		if e := o.denied(err); !e.retry {
+		if e := o.denied(a.withoutEcho(err)); !e.retry {
 			return SignedIn{}, e
 		}
 	}

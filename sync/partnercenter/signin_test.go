@@ -427,3 +427,51 @@ func TestSignIn_noSecretIsEverShown(t *testing.T) {
 		})
 	}
 }
+
+func TestSignIn_whatAServerSendsBackIsNotShown(t *testing.T) {
+	t.Parallel()
+	// The whole form, in a header, in place of a status line, and in an error's code.
+	echoes := map[string]http.HandlerFunc{
+		"header": func(w http.ResponseWriter, r *http.Request) {
+			for _, name := range []string{"client_secret", "client_assertion", "refresh_token"} {
+				if value := r.PostFormValue(name); value != "" {
+					w.Header().Set("X-Ms-Request-Id", value)
+				}
+			}
+			http.Error(w, `{"error":"invalid_client"}`, http.StatusBadRequest)
+		},
+		"status line": func(w http.ResponseWriter, r *http.Request) {
+			r.ParseForm()
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			fmt.Fprintf(conn, "%s%s%s\r\n\r\n", r.PostForm["client_secret"], r.PostForm["client_assertion"], r.PostForm["refresh_token"])
+			conn.Close()
+		},
+		"code": func(w http.ResponseWriter, r *http.Request) {
+			r.ParseForm()
+			http.Error(w, fmt.Sprintf(`{"error":%q,"error_description":%[1]q}`, r.PostForm.Encode()), http.StatusBadRequest)
+		},
+	}
+	for way, sign := range ways {
+		for place, echo := range echoes {
+			t.Run(way+" in the "+place, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := newEmulated(t, partnercentertest.Options{})
+					sign(t, w)
+					w.opts.Transport = pipe(t, echo)
+					_, err := w.tokens(t).Token(t.Context())
+					shown := fmt.Sprintf("%v %+v %s", err, *errorOf(t, err), &w.log)
+					for _, secret := range []string{testSecret, "eyJ", "1.A"} {
+						if strings.Contains(shown, secret) {
+							t.Errorf("%.20q is in %s", secret, shown)
+						}
+					}
+				})
+			})
+		}
+	}
+}

@@ -87,3 +87,15 @@ func TestAppendString_badUTF8GoesOutAsItIs(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func FuzzParseAssertion(f *testing.F) {
+	f.Add("e30.e30.c2ln")
+	f.Add("e30.bnVsbA.")
+	f.Add("..")
+	f.Fuzz(func(t *testing.T, text string) {
+		a, ok := parseAssertion(text)
+		if ok && a.signed+"." != text[:len(a.signed)+1] {
+			t.Errorf("signed %q of %q", a.signed, text)
+		}
+	})
+}
