@@ -28,11 +28,23 @@ func (s *signIns) paused(ctx context.Context) bool {
 		return false
 	}
 	until, err := s.partner.Tokens.Refused()
+	if err != nil && s.partner.Users != nil && s.signedIn(ctx) {
+		until, err = s.partner.Tokens.Refused()
+	}
 	if err != nil && !until.Equal(s.refused) {
 		s.logger().Warn("the partner waits since its sign-in was refused", "partner", s.partner.Name, "until", until, "err", err)
 	}
 	s.refused = until
 	return err != nil
+}
+
+// signedIn looks whether a user has signed in since, and says whether it could.
+func (s *signIns) signedIn(ctx context.Context) bool {
+	in, ok, err := s.partner.Users.Store.UserSignIn(ctx, s.partner.Name)
+	if ok {
+		s.partner.Tokens.SignedIn(in.SignedInAt.Add(time.Since(in.Now))) // by our clock
+	}
+	return ok && err == nil
 }
 
 // warnOfExpiry logs what the partner signs in with if that ends soon.

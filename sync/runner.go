@@ -31,6 +31,8 @@ type Partner struct {
 	Schedule Schedule
 	// Tokens are the client's; while its sign-in is refused, the daemon makes no pass. nil: it makes them all the same.
 	Tokens *partnercenter.TokenSource
+	// Users keeps the token of the user on whose behalf the partner is read; nil: there is none.
+	Users *UserTokens
 	// Expiry tells when what the partner signs in with ends; nil: never, as far as is known.
 	Expiry func(context.Context) (Expiry, error)
 	// Customers are the ids (lower case) of the customers to read; nil: the API is asked for all of them.

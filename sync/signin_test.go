@@ -430,3 +430,28 @@ func TestRun_refusedPartnerWaitsAndStopsNoOther(t *testing.T) {
 		t.Errorf("%d times told of the refusal:\n%s", n, text)
 	}
 }
+
+func TestRun_userWhoSignsInAgainEndsTheWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(1)
+	u := w.user()
+	w.asUser(u)
+	w.partner.Users = u
+	w.api.RevokeSignIns()
+	if run := w.once(); run.State != store.Failed {
+		t.Fatalf("run: %+v", run)
+	}
+	watch := &signIns{Runner: w.runner(), partner: w.partner}
+	if !watch.paused(t.Context()) {
+		t.Fatal("not paused")
+	}
+	refresh := partnercenter.Secret(w.api.RefreshToken("admin@contoso.example", true))
+	w.ok(u.SignIn(t.Context(), partnercenter.SignedIn{User: "admin@contoso.example", Refresh: refresh}))
+	if watch.paused(t.Context()) {
+		t.Error("paused after another sign-in")
+	}
+	if run := w.once(); run.State != store.Complete {
+		t.Errorf("run: %+v", run)
+	}
+}

@@ -190,7 +190,7 @@ func newPartner(c partnerConfig, users *sync.UserTokens, log *slog.Logger) (sync
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
 	return sync.Partner{
-		Name: c.Name, Client: client, Gate: gate, Tokens: tokens, Expiry: c.expiry(users),
+		Name: c.Name, Client: client, Gate: gate, Tokens: tokens, Users: users, Expiry: c.expiry(users),
 		Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
 		Concurrency: c.Concurrency, Policies: c.Policies, Devices: c.Devices, DevicesRefresh: c.DevicesRefresh,
 	}, nil

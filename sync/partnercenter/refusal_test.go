@@ -2,6 +2,7 @@ package partnercenter
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,4 +100,47 @@ func TestRefused_isForgottenOnceTheAPITakesAToken(t *testing.T) {
 			sleep(t.Context(), refusalHold)
 		}
 	})
+}
+
+func TestRefused_endsWithAnotherFileOrSignIn(t *testing.T) {
+	t.Parallel()
+	w := newEmulated(t, partnercentertest.Options{})
+	w.withFederatedToken(t)
+	remove := w.Fail(partnercentertest.Fault{Path: "/token$", Status: 400})
+	s := w.tokens(t)
+	refused := func() bool {
+		_, err := s.Token(t.Context())
+		_, standing := s.Refused()
+		return err != nil && standing != nil
+	}
+	if !refused() {
+		t.Fatal("not refused")
+	}
+	remove()
+	s.SignedIn(time.Now().Add(-time.Hour))
+	past := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(w.cred.FederatedTokenFile, past, past); err != nil {
+		t.Fatal(err)
+	}
+	if !refused() {
+		t.Error("a sign-in and a file of before the refusal ended it")
+	}
+	s.SignedIn(time.Now())
+	if refused() {
+		t.Error("refused after a sign-in")
+	}
+	w.RevokeTokens()
+	s.current.reject()
+	remove = w.Fail(partnercentertest.Fault{Path: "/token$", Status: 400})
+	if !refused() {
+		t.Fatal("not refused again")
+	}
+	remove()
+	next := time.Now().Add(time.Second)
+	if err := os.Chtimes(w.cred.FederatedTokenFile, next, next); err != nil {
+		t.Fatal(err)
+	}
+	if refused() {
+		t.Error("refused after its file was replaced")
+	}
 }

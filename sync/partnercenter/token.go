@@ -29,6 +29,7 @@ type TokenSource struct {
 	fetch func(context.Context) (*oauth2.Token, error)
 
 	url     string
+	files   []string // that fetch reads
 	courier courier
 
 	turn    chan struct{} // holds one value while somebody uses the fields below
@@ -40,9 +41,9 @@ type TokenSource struct {
 
 // failure is the last failed fetch.
 type failure struct {
-	err   *Error
-	at    time.Time
-	until time.Time // it also stands for those who come later, but before this
+	err     *Error
+	at      time.Time
+	refused bool // it also stands for those who come later, as long as refusals do
 }
 
 const (
@@ -66,6 +67,7 @@ func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
 	return &TokenSource{
 		fetch:   fetch,
 		url:     a.tokenURL,
+		files:   []string{cred.CertificateFile, cred.FederatedTokenFile},
 		courier: newCourier(opts.AttemptTimeout, nil, opts.Logger),
 		turn:    make(chan struct{}, 1),
 	}, nil
@@ -92,7 +94,7 @@ func (s *TokenSource) token(ctx context.Context, l *Listing) (*token, *Error) {
 	switch {
 	case s.current.usable():
 		return s.current, nil
-	case s.failure.holds(asked):
+	case s.holds(asked):
 		return nil, s.failure.err
 	}
 	return s.renew(ctx, l)
@@ -111,7 +113,8 @@ func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
 		if ctx.Err() == nil { // otherwise it says nothing to others
 			s.failure = failure{err: e, at: time.Now()}
 			if !e.retry {
-				s.failure.until = s.refusals.add(e)
+				s.failure.refused = true
+				s.refusals.add(e)
 			}
 		}
 		return nil, e
@@ -126,10 +129,14 @@ func (s *TokenSource) operation() *operation {
 	return &operation{method: http.MethodPost, url: s.url}
 }
 
-// holds says whether the failure is also the answer to one who asked at that time: who waited while it happened, or
+// holds says whether the last failure is also the answer to one who asked at that time: who waited while it happened, or
 // who comes soon after a refusal.
-func (f *failure) holds(asked time.Time) bool {
-	return f.err != nil && (!asked.After(f.at) || time.Now().Before(f.until))
+func (s *TokenSource) holds(asked time.Time) bool {
+	if s.failure.err == nil || !asked.After(s.failure.at) {
+		return s.failure.err != nil
+	}
+	_, err := s.Refused()
+	return s.failure.refused && err != nil
 }
 
 // token is one access token.
