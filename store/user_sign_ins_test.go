@@ -129,3 +129,22 @@ func TestRoles_writerUsesSignInsAndAnalystSeesNothing(t *testing.T) {
 	w.ok(err)
 	r.refused(r.connect(r.login("IN ROLE "+analyst)), []string{"partnersync.user_sign_ins"}, "SELECT 1 FROM %s")
 }
+
+func TestUserSignIn_withoutPreparedStatements(t *testing.T) {
+	t.Parallel()
+	w := execWorld(t)
+	sealed := []byte("age\x00\xff'\\")
+	w.ok(w.SignIn(t.Context(), "contoso", "admin", sealed))
+	w.ok(w.StoreToken(t.Context(), w.lease(), 0, []byte{0, 1}))
+	l := w.lease()
+	if diff := cmp.Diff([][]byte{{0, 1}, sealed}, l.Tokens); diff != "" {
+		t.Errorf("tokens (-want +got):\n%s", diff)
+	}
+	w.ok(w.ReleaseToken(t.Context(), l))
+	if _, ok, err := w.UserSignIn(t.Context(), "contoso"); !ok || err != nil {
+		t.Errorf("signed in: %v, %v", ok, err)
+	}
+	_, err := w.SignOut(t.Context(), "contoso")
+	w.ok(err)
+	w.wantNothingPrepared()
+}
