@@ -3,8 +3,8 @@
 -- estimated cost has even a small question compiled for longer than it runs.
 
 -- +goose Up
--- Found by index: the changes of a week. (The current rows are few, and an index on their valid_from would make every
--- change of them dearer.)
+-- The changes of a week. Both grow at their right end only, where an index is cheap to keep.
+CREATE INDEX device_batches_by_valid_from ON partner_center.device_batches (valid_from);
 CREATE INDEX device_batch_versions_by_valid_from ON partner_center.device_batch_versions (valid_from);
 
 -- +goose StatementBegin
@@ -29,7 +29,8 @@ $$;
 COMMENT ON FUNCTION partner_center.device_batch_status_since(uuid, text, text, timestamptz) IS
     'Since when a batch had had the status when a version of it ended at that time; null if no version had ended by then.';
 
--- A version's predecessor p ends where it begins. Most often the status before began with p or with one of the two
+-- A version's predecessor p ends where it begins. A version without one is the first only if it has no not_before: else those
+-- before it were pruned, and what it changed is not known. Most often the status before began with p or with one of the two
 -- versions before it, q and r, that have the same status; the function is for the rest.
 CREATE OR REPLACE VIEW partner_center.device_batch_status_changes AS
 SELECT h.customer_id, h.batch_id,
@@ -50,7 +51,7 @@ LEFT JOIN partner_center.device_batch_versions q
 LEFT JOIN partner_center.device_batch_versions r
        ON r.customer_id = q.customer_id AND r.batch_id = q.batch_id AND r.valid_to = q.valid_from
       AND r.status IS NOT DISTINCT FROM q.status
-WHERE p.customer_id IS NULL OR p.status IS DISTINCT FROM h.status;
+WHERE CASE WHEN p.customer_id IS NULL THEN h.not_before IS NULL ELSE p.status IS DISTINCT FROM h.status END;
 
 -- +goose Down
 CREATE OR REPLACE VIEW partner_center.device_batch_status_changes AS
@@ -69,4 +70,5 @@ LEFT JOIN partner_center.device_batch_versions p
        ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
 WHERE p.customer_id IS NULL OR p.status IS DISTINCT FROM h.status;
 DROP FUNCTION partner_center.device_batch_status_since(uuid, text, text, timestamptz);
+DROP INDEX partner_center.device_batches_by_valid_from;
 DROP INDEX partner_center.device_batch_versions_by_valid_from;

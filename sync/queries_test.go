@@ -49,8 +49,10 @@ func uploaded() time.Time { return time.Now().UTC().Truncate(24 * time.Hour).Add
 func cookbookWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, partnercentertest.Options{}).reading()
+	end := time.Now()
+	created := map[string]time.Time{"Sales": end.AddDate(0, 0, -14), "Office": end.AddDate(0, 0, -14), "Desktops": end.AddDate(0, 0, -12)}
 	batch := func(customerID, batchID, status string) {
-		w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: status})
+		w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: status, Created: created[batchID]})
 	}
 	device := func(customerID, batchID, id, serial string, policies ...partnercentertest.PolicyAssignment) {
 		w.api.PutDevice(customerID, batchID, partnercentertest.Device{ID: id, SerialNumber: serial, Uploaded: uploaded(), Policies: policies})
@@ -111,8 +113,8 @@ var answers = map[string]struct {
 		Contoso Bakery|Stuck|queued|3|13 days
 		Contoso Bakery|Desktops|processing|0|5 days`},
 	"turnaround": {columns: "company_name, batches, date_trunc('hour', justify_hours(median)), date_trunc('hour', justify_hours(percentile_95))", want: `
-		Contoso Bakery|2|3 days|3 days 21:00:00
-		Fabrikam Logistics|1|4 days|4 days`},
+		Contoso Bakery|2|4 days|4 days 21:00:00
+		Fabrikam Logistics|1|5 days|5 days`},
 	"changes_of_the_last_week": {columns: "company_name, batch_id, what, date_trunc('day', now() - changed_by)",
 		order: " ORDER BY date_trunc('day', now() - changed_by) DESC, company_name, batch_id", want: `
 		Contoso Bakery|Desktops|Finished -> processing|5 days
@@ -146,7 +148,7 @@ var answers = map[string]struct {
 	"life_of_a_device": {literal: "2R9-ZNP67", instead: "S4", columns: "company_name, batch_id, device_id, state, date_trunc('day', now() - valid_from), valid_to = 'infinity'", want: `
 		Fabrikam Logistics|Office|d4|listed|13 days|f
 		Fabrikam Logistics|Office|d4|gone|5 days|t`},
-	"policy_changes_of_the_last_week": {columns: "company_name, batch_id, device_id, serial_number, key, from_policy, to_policy", want: `
+	"policy_changes_of_the_last_week": {columns: "company_name, batch_id, device_id, serial_number, policy_key, from_policy, to_policy", want: `
 		Contoso Bakery|Sales|d1|2R9-ZNP67|o_o_b_e|Standard users|Shared devices`},
 	"devices_per_policy": {columns: "company_name, category, name, devices, devices_assigned_count", want: `
 		Contoso Bakery|o_o_b_e|Shared devices|1|7

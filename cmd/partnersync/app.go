@@ -45,10 +45,13 @@ func (a *app) logger(out io.Writer) (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(out, options)), nil
 }
 
-// readable writes durations as Go does, with their unit, in JSON too.
+// readable writes durations as Go does, with their unit, in JSON too, and each error on one line.
 func readable(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	if err, ok := a.Value.Any().(error); ok {
+		a.Value = slog.StringValue(store.OneLine(err))
 	}
 	return a
 }
@@ -83,7 +86,7 @@ func openDatabase(ctx context.Context, c *config, log *slog.Logger) (*database, 
 	if c.DatabaseURL.Reveal() != localDatabase {
 		pool, err := store.OpenPool(ctx, c.DatabaseURL.Reveal())
 		if err != nil {
-			return nil, fmt.Errorf("%w\n%s", err, databaseHint(err))
+			return nil, err
 		}
 		return &database{Pool: pool}, nil
 	}
@@ -101,19 +104,6 @@ func openDatabase(ctx context.Context, c *config, log *slog.Logger) (*database, 
 		return nil, errors.Join(err, server.Stop())
 	}
 	return &database{Pool: pool, server: server}, nil
-}
-
-// databaseHint says what to do about a database that could not be connected to.
-func databaseHint(err error) string {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch e.Code {
-		case "28P01", "28000":
-			return "check the user and the password in database_url, and the server's pg_hba.conf"
-		case "3D000":
-			return "create the database, or correct its name in database_url"
-		}
-	}
-	return "check that PostgreSQL runs and that database_url has the right host and port"
 }
 
 // close lets the connections go, and ends the private server. A server that does not answer is not waited for.
@@ -201,14 +191,16 @@ func attemptTimeout(interval time.Duration) time.Duration {
 	return max(10*time.Second, min(3*time.Minute, interval/8))
 }
 
-// newRunner returns what makes the passes of all partners.
-func newRunner(c *config, db *database, log *slog.Logger) (*sync.Runner, error) {
-	r := &sync.Runner{
-		Store:      store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()}),
-		RunOnStart: c.RunOnStart, Logger: log,
-	}
+// newStore returns this process's part of the database.
+func newStore(c *config, db *database) *store.Store {
+	return store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()})
+}
+
+// newRunner returns what makes the passes of all partners, once it has a Store.
+func newRunner(c *config, log *slog.Logger) (*sync.Runner, error) {
+	r := &sync.Runner{RunOnStart: c.RunOnStart, KeepRuns: c.KeepRuns, Logger: log}
 	for _, pc := range c.Partners {
-		users, err := userTokens(c, pc, r.Store)
+		users, err := userTokens(c, pc, nil)
 		if err != nil {
 			return nil, err
 		}

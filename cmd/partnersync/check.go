@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -71,7 +70,7 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 	var s *store.Store
 	db, err := openDatabase(ctx, c, log)
 	if err != nil {
-		k.add(step{Name: "database", Detail: err.Error()})
+		k.add(step{Name: "database", Detail: explain(err)})
 	} else {
 		s = k.database(ctx, c, db)
 	}
@@ -148,7 +147,7 @@ func (k *checkup) database(ctx context.Context, c *config, db *database) *store.
 		k.add(step{Name: "schema", Detail: versions + ": " + errNotMigrated.Error()})
 	default:
 		k.add(step{Name: "schema", OK: true, Detail: fmt.Sprintf("version %d", state.Version)})
-		return store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()})
+		return newStore(c, db)
 	}
 	return nil
 }
@@ -254,14 +253,11 @@ func (k *checkup) files(c *config, pc partnerConfig) step {
 			continue
 		}
 		read = append(read, path)
-		const byOthers fs.FileMode = 0o004
-		info, err := os.Stat(path)
-		switch {
-		case err != nil:
+		if _, err := os.Stat(path); err != nil {
 			s.OK = false
 			s.Warnings = append(s.Warnings, err.Error())
-		case path != pc.FederatedTokenFile && info.Mode()&byOthers != 0: // that is Kubernetes', and short-lived
-			s.Warnings = append(s.Warnings, path+" can be read by every user of this machine; take that away with chmod o-r")
+		} else if wrong := exposure(path); wrong != "" {
+			s.Warnings = append(s.Warnings, path+" "+wrong)
 		}
 	}
 	if s.Detail = strings.Join(read, ", "); len(read) == 0 {

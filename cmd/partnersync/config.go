@@ -20,6 +20,7 @@ type config struct {
 	RunOnStart     bool
 	MigrateOnStart bool
 	Lease          time.Duration // at least 2s
+	KeepRuns       time.Duration // at least a day; 0: for ever
 	Listen         string        // host:port, or "": do not listen
 	TokenKeyFile   string        // age identity that seals the refresh tokens of users
 	Partners       []partnerConfig
@@ -124,6 +125,7 @@ func (s *section) settings() *config {
 		RunOnStart:     s.flag("run_on_start", true),
 		MigrateOnStart: s.flag("migrate_on_start", true),
 		Lease:          s.duration("lease", time.Minute, 2*time.Second),
+		KeepRuns:       s.keepRuns("keep_runs"),
 		Listen:         s.listenAddress("listen", "127.0.0.1:9470"),
 		TokenKeyFile:   s.text("token_key_file", "partnersync.key"),
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"iter"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -227,9 +226,8 @@ func (v scalar) secretFromFile() partnercenter.Secret {
 		v.wrong("%s cannot be read: %v; put the application's client secret there", v, err)
 		return ""
 	}
-	const readableByOthers = 0o004
-	if info, err := os.Stat(v.text); err == nil && info.Mode()&readableByOthers != 0 {
-		v.warn("%s can be read by every user of this machine; take that away with chmod o-r", v)
+	if wrong := exposure(v.text); wrong != "" {
+		v.warn("%q %s", v.text, wrong)
 	}
 	return v.secret(string(data))
 }

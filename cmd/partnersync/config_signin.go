@@ -81,6 +81,8 @@ func (s *section) files(c *partnerConfig) {
 			v.wrong("%s cannot be read: %v; put the certificate and its RSA key there, in PEM", v, err)
 		} else if _, err := partnercenter.ParseCertificate(data); err != nil {
 			v.wrong("%s cannot be used: %v", v, err)
+		} else if wrong := exposure(v.text); wrong != "" {
+			v.warn("%q %s", v.text, wrong)
 		}
 	}
 	if v, ok := s.scalar("federated_token_file"); ok {

@@ -96,6 +96,7 @@ func TestLoadConfig_defaults(t *testing.T) {
 		MigrateOnStart: true,
 		Lease:          time.Minute,
 		TokenKeyFile:   "partnersync.key",
+		KeepRuns:       400 * 24 * time.Hour,
 		Listen:         "127.0.0.1:9470",
 		Partners: []partnerConfig{{
 			Name:              "contoso",
@@ -141,6 +142,7 @@ timezone: Europe/Berlin
 run_on_start: false
 migrate_on_start: False
 lease: 2s
+keep_runs: 0
 listen: ""
 token_key_file: sealing.key
 partners:

@@ -128,7 +128,7 @@ func (a *app) forUser(ctx context.Context, c *config, name string, log *slog.Log
 		return fails(exitFailed, err)
 	}
 	if err = fails(exitFailed, prepare(ctx, db.Pool, c, log)); err == nil {
-		err = do(pc, store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()}))
+		err = do(pc, newStore(c, db))
 	}
 	if closed := db.close(); closed != nil {
 		log.Warn("closing the database failed", "err", closed)

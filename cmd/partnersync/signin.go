@@ -46,7 +46,18 @@ func (c partnerConfig) expiry(users *sync.UserTokens) func(context.Context) (syn
 	return nil
 }
 
-// userTokens returns what keeps the token of the partner's user; nil if it signs in as an application alone.
+// connect gives the database to the runner, and to what keeps tokens there.
+func connect(r *sync.Runner, s *store.Store) {
+	r.Store = s
+	for _, p := range r.Partners {
+		if p.Users != nil {
+			p.Users.Store = s
+		}
+	}
+}
+
+// userTokens returns what keeps the token of the partner's user, once it has a Store; nil if it signs in as an application
+// alone.
 func userTokens(c *config, pc partnerConfig, s *store.Store) (*sync.UserTokens, error) {
 	if !pc.AppUser {
 		return nil, nil

@@ -163,8 +163,7 @@ func (a *authority) request(ctx context.Context, parameters url.Values, scopes .
 	a.sent.Store(&[]Secret{
 		a.cred.ClientSecret, Secret(parameters.Get("client_assertion")), Secret(parameters.Get("refresh_token")),
 	})
-	token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, a.client))
-	return token, a.withoutEcho(err)
+	return config.Token(context.WithValue(ctx, oauth2.HTTPClient, a.client))
 }
 
 // hide returns text without what the last request sent that is secret.
@@ -175,20 +174,6 @@ func (a *authority) hide(text string) string {
 		}
 	}
 	return text
-}
-
-// withoutEcho takes out of the parts of an error that are shown what a server may have sent back of the request.
-func (a *authority) withoutEcho(err error) error {
-	if reply, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		const id = "X-Ms-Request-Id"
-		reply.Response.Header.Set(id, a.hide(reply.Response.Header.Get(id)))
-	}
-	if broken, ok := errors.AsType[*url.Error](err); ok {
-		if text := a.hide(broken.Err.Error()); text != broken.Err.Error() {
-			broken.Err = errors.New(text)
-		}
-	}
-	return err
 }
 
 // asUser gets a token on behalf of the user who has signed in, and leaves the next refresh token with the keeper of the

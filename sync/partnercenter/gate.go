@@ -4,64 +4,72 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Gate paces the requests of one partner: so many a minute, and none while the API has asked for a pause. All clients
-// of the partner share it. A nil Gate lets everything through.
+// of the partner in this process share it; by Reserve and OnPause, the partner's other processes share rate and pause
+// too. [NewGate] makes one. A nil Gate lets everything through.
 type Gate struct {
 	// OnPause, if set before the gate is used, is called after a 429 has lengthened the pause, so that the caller can
 	// tell other replicas. It runs in the goroutine of the throttled request. Pause does not call it.
 	OnPause func(until time.Time)
 
-	limiter *rate.Limiter // nil: no limit
+	// Reserve, if set before the gate is used, gives this process n places at the partner's rate, an interval apart from
+	// each other, and tells of the pause. With n = 0, where the gate has no limit, it only tells of the pause, and is
+	// asked once a second of use. Calls do not overlap. Its error becomes that of all who wait. nil: the gate has the
+	// rate to itself.
+	Reserve func(ctx context.Context, n int, interval time.Duration) (Reservation, error)
+
+	pace pace
 
 	mu     sync.Mutex
 	paused time.Time // until then nothing goes
 }
 
-// NewGate returns a gate that lets requestsPerMinute through, in bursts of at most two seconds' worth. 0 is no limit.
+// NewGate returns a gate that lets at most requestsPerMinute through in any minute, in bursts of at most two seconds'
+// worth. 0 is no limit.
 func NewGate(requestsPerMinute int) *Gate {
-	if requestsPerMinute <= 0 {
-		return &Gate{}
+	g := &Gate{pace: pace{turn: make(chan struct{}, 1)}}
+	if requestsPerMinute > 0 {
+		g.pace.limit(requestsPerMinute)
 	}
-	perSecond := rate.Limit(requestsPerMinute) / 60
-	return &Gate{limiter: rate.NewLimiter(perSecond, max(1, requestsPerMinute/30))}
+	return g
 }
 
-// Wait returns when the limit has a place for one more request and no pause holds. Its error is ctx's.
+// Wait returns when the rate has a place for one more request and no pause holds. Its error is ctx's or Reserve's.
 func (g *Gate) Wait(ctx context.Context) error {
 	if g == nil {
 		return ctx.Err()
 	}
-	if err := g.waitForLimit(ctx); err != nil {
-		return err
-	}
 	for {
-		// The pause may be lengthened while it is waited for.
-		d := time.Until(g.PausedUntil())
-		if d <= 0 {
-			return ctx.Err()
-		}
-		if err := sleep(ctx, d); err != nil {
+		// First the pause, then the place: otherwise all that waited for the pause would go at its end at once.
+		if err := g.waitForPause(ctx); err != nil {
 			return err
+		}
+		p, err := g.take(ctx)
+		if err != nil {
+			return err
+		}
+		if err := sleep(ctx, time.Until(p.from)); err != nil {
+			return err
+		}
+		if p.holds(time.Now()) && !g.pausing() {
+			return nil
 		}
 	}
 }
 
-func (g *Gate) waitForLimit(ctx context.Context) error {
-	if g.limiter == nil {
-		return nil
+// waitForPause returns at the end of the pause, which may be lengthened while it is waited for.
+func (g *Gate) waitForPause(ctx context.Context) error {
+	for g.pausing() {
+		if err := sleep(ctx, time.Until(g.PausedUntil())); err != nil {
+			return err
+		}
 	}
-	// Not the limiter's own Wait: it refuses at once, with an error of its own, what ctx's deadline leaves no time for.
-	place := g.limiter.Reserve()
-	if err := sleep(ctx, place.Delay()); err != nil {
-		place.Cancel()
-		return err
-	}
-	return nil
+	return ctx.Err()
 }
+
+func (g *Gate) pausing() bool { return time.Now().Before(g.PausedUntil()) }
 
 // Pause holds every request until then. It never shortens a pause.
 func (g *Gate) Pause(until time.Time) { g.lengthen(until) }

@@ -38,7 +38,7 @@ func StartLogin(ctx context.Context, cred Credentials, opts TokenOptions) (*Logi
 		return nil, err
 	}
 	config := a.config()
-	o := &operation{method: http.MethodPost, url: config.Endpoint.DeviceAuthURL}
+	o := &operation{method: http.MethodPost, url: config.Endpoint.DeviceAuthURL, hide: a.hide}
 	device, err := config.DeviceAuth(context.WithValue(ctx, oauth2.HTTPClient, a.impatient()))
 	if err != nil {
 		return nil, o.denied(err)
@@ -73,7 +73,7 @@ func (a *authority) impatient() *http.Client {
 // again. Its errors are *Error.
 func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 	a := l.authority
-	o := &operation{method: http.MethodPost, url: a.tokenURL}
+	o := &operation{method: http.MethodPost, url: a.tokenURL, hide: a.hide}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, a.impatient())
 	a.sent.Store(&[]Secret{a.cred.ClientSecret, Secret(l.device().DeviceCode)})
 	for {
@@ -90,7 +90,7 @@ func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 		if ctx.Err() != nil {
 			return SignedIn{}, o.ended(ctx.Err())
 		}
-		if e := o.denied(a.withoutEcho(err)); !e.retry {
+		if e := o.denied(err); !e.retry {
 			return SignedIn{}, e
 		}
 	}
@@ -103,7 +103,7 @@ func Redeem(ctx context.Context, cred Credentials, opts TokenOptions, refresh Se
 	if err != nil {
 		return SignedIn{}, err
 	}
-	o := &operation{method: http.MethodPost, url: a.tokenURL}
+	o := &operation{method: http.MethodPost, url: a.tokenURL, hide: a.hide}
 	got, err := a.redeem(ctx, refresh)
 	if err != nil {
 		return SignedIn{}, o.denied(err)

@@ -2,6 +2,7 @@ package partnercenter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -103,7 +104,8 @@ func retryable(status int) bool {
 // absent, past, zero or neither is 0.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range it is the greatest or least number there is
 		seconds = min(max(seconds, 0), int64(maxRetryAfter/time.Second))
 		return time.Duration(seconds) * time.Second
 	}

@@ -27,6 +27,8 @@ type TokenSource struct {
 	// fetch asks the authority for a token, once. A function rather than its credentials, so that printing a
 	// TokenSource prints no secret.
 	fetch func(context.Context) (*oauth2.Token, error)
+	// hide takes out of a text what fetch sends that is secret.
+	hide func(string) string
 
 	url     string
 	files   []string // that fetch reads
@@ -66,6 +68,7 @@ func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
 	}
 	return &TokenSource{
 		fetch:   fetch,
+		hide:    a.hide,
 		url:     a.tokenURL,
 		files:   []string{cred.CertificateFile, cred.FederatedTokenFile},
 		courier: newCourier(opts.AttemptTimeout, nil, opts.Logger),
@@ -126,7 +129,7 @@ func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
 }
 
 func (s *TokenSource) operation() *operation {
-	return &operation{method: http.MethodPost, url: s.url}
+	return &operation{method: http.MethodPost, url: s.url, hide: s.hide}
 }
 
 // holds says whether the last failure is also the answer to one who asked at that time: who waited while it happened, or
@@ -182,8 +185,8 @@ func (o *operation) denied(err error) *Error {
 		return nil
 	}
 	if reply, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		e := o.fail(denialCode(reply), "")
-		e.RequestID = clean(reply.Response.Header.Get("x-ms-request-id"), maxWord)
+		e := o.fail(o.hidden(denialCode(reply)), "")
+		e.RequestID = o.said(reply.Response.Header.Get("x-ms-request-id"), maxWord)
 		e.answered(reply.Response)
 		e.Hint = denialHints[e.Code]
 		return e

@@ -44,8 +44,7 @@ func (e *redirectError) Error() string { return e.reason }
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	switch {
 	case !sameHost(next.URL, via[0].URL):
-		to := clean(next.URL.Scheme+"://"+next.URL.Host, maxWord)
-		return &redirectError{"not following a redirect to " + to}
+		return &redirectError{"not following a redirect to " + next.URL.Scheme + "://" + next.URL.Host}
 	case len(via) > maxRedirects:
 		return &redirectError{fmt.Sprintf("not following more than %d redirects", maxRedirects)}
 	}
