@@ -61,6 +61,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 		g, ctx := errgroup.WithContext(ctx)
 		for i, p := range partners {
 			g.Go(func() (err error) {
+				r.warnOfExpiry(ctx, p)
 				ask := store.RunRequest{
 					Partner: p.Name, Kind: q.Kind, ScheduledFor: time.Now(), Filter: q.filter(), Restart: q.Restart,
 					Devices: p.deviceReading(q.Since),

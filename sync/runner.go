@@ -30,6 +30,12 @@ type Partner struct {
 	Client   *partnercenter.Client
 	Gate     *partnercenter.Gate // the client's; a Runner that makes passes lets replicas share it. nil: nothing is shared
 	Schedule Schedule
+	// Tokens are the client's; while its sign-in is refused, the daemon makes no pass. nil: it makes them all the same.
+	Tokens *partnercenter.TokenSource
+	// Users keeps the token of the user on whose behalf the partner is read; nil: there is none.
+	Users *UserTokens
+	// Expiry tells when what the partner signs in with ends; nil: never, as far as is known.
+	Expiry func(context.Context) (Expiry, error)
 	// Customers are the ids (lower case) of the customers to read; nil: the API is asked for all of them.
 	Customers   []string
 	Exclude     []string // ids of customers to leave out
@@ -124,7 +130,8 @@ func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) e
 // follow makes a pass at each tick of the partner's schedule. Ticks that fall while one goes on are skipped.
 func (r *Runner) follow(ctx context.Context, p Partner) {
 	last := time.Now()
-	if r.RunOnStart {
+	signIns := &signIns{Runner: r, partner: p}
+	if paused := signIns.paused(ctx); r.RunOnStart && !paused {
 		last = r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
 	}
 	for {
@@ -136,7 +143,11 @@ func (r *Runner) follow(ctx context.Context, p Partner) {
 		if wait(ctx, time.Until(at)) != nil {
 			return
 		}
-		last = r.tick(ctx, p, tick{scheduledFor: at, due: at})
+		if signIns.paused(ctx) {
+			last = at
+		} else {
+			last = r.tick(ctx, p, tick{scheduledFor: at, due: at})
+		}
 	}
 }
 

@@ -67,7 +67,7 @@ func (w *world) pacedPartner(name, url string, requestsPerMinute int) Partner {
 	w.ok(err)
 	schedule, err := ParseSchedule("@every 1h", time.UTC)
 	w.ok(err)
-	return Partner{Name: name, Client: client, Gate: gate, Schedule: schedule, Concurrency: 4}
+	return Partner{Name: name, Client: client, Gate: gate, Tokens: tokens, Schedule: schedule, Concurrency: 4}
 }
 
 func (w *world) ok(err error) {

@@ -159,21 +159,18 @@ func aheadError(state migrations.State) error {
 	return fmt.Errorf("the schema has version %d, this release knows %d: %w", state.Version, state.Newest, migrations.ErrAhead)
 }
 
-// newPartner returns the partner that the configuration describes. Its requests are counted in m, which may be nil.
-func newPartner(c partnerConfig, m *statuspage.Metrics, log *slog.Logger) (sync.Partner, error) {
+// newPartner returns the partner that the configuration describes. users keeps the token of its user, nil if it has none;
+// its requests are counted in m, which may be nil.
+func newPartner(c partnerConfig, users *sync.UserTokens, m *statuspage.Metrics, log *slog.Logger) (sync.Partner, error) {
 	cloud, _ := partnercenter.CloudNamed(c.Cloud)
-	apiURL, authorityURL := cloud.APIURL, cloud.AuthorityURL
+	apiURL := cloud.APIURL
 	if c.APIURL != "" {
 		apiURL = c.APIURL
 	}
-	if c.AuthorityURL != "" {
-		authorityURL = c.AuthorityURL
-	}
 	log = log.With("partner", c.Name)
 	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: authorityURL, TenantID: c.TenantID, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scope: cloud.Scope,
-	}, partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log, Transport: m.Transport(c.Name)})
+	tokens, err := partnercenter.NewTokenSource(c.credentials(users),
+		partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log, Transport: m.Transport(c.Name)})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
@@ -187,7 +184,8 @@ func newPartner(c partnerConfig, m *statuspage.Metrics, log *slog.Logger) (sync.
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
 	return sync.Partner{
-		Name: c.Name, Client: client, Gate: gate, Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
+		Name: c.Name, Client: client, Gate: gate, Tokens: tokens, Users: users, Expiry: c.expiry(users),
+		Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
 		Concurrency: c.Concurrency, Policies: c.Policies, Devices: c.Devices, DevicesRefresh: c.DevicesRefresh,
 	}, nil
 }
@@ -206,7 +204,11 @@ func newStore(c *config, db *database) *store.Store {
 func newRunner(c *config, m *statuspage.Metrics, log *slog.Logger) (*sync.Runner, error) {
 	r := &sync.Runner{RunOnStart: c.RunOnStart, KeepRuns: c.KeepRuns, Logger: log, OnClaimsLost: m.ClaimsLost}
 	for _, pc := range c.Partners {
-		p, err := newPartner(pc, m, log)
+		users, err := userTokens(c, pc, nil)
+		if err != nil {
+			return nil, err
+		}
+		p, err := newPartner(pc, users, m, log)
 		if err != nil {
 			return nil, err
 		}

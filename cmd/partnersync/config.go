@@ -24,7 +24,8 @@ type config struct {
 	Listen         string        // host:port, or "": do not listen
 	// StatusPagePassword shows the status page to other machines too; "": not.
 	StatusPagePassword partnercenter.Secret
-	CustomerMetrics    bool // a metric for each customer
+	CustomerMetrics    bool   // a metric for each customer
+	TokenKeyFile       string // age identity that seals the refresh tokens of users
 	Partners           []partnerConfig
 
 	Warnings []string // for the log: what is allowed, but hardly meant
@@ -129,6 +130,7 @@ func (s *section) settings() *config {
 		Lease:          s.duration("lease", time.Minute, 2*time.Second),
 		KeepRuns:       s.keepRuns("keep_runs"),
 		Listen:         s.listenAddress("listen", "127.0.0.1:9470"),
+		TokenKeyFile:   s.text("token_key_file", "partnersync.key"),
 
 		StatusPagePassword: s.passwordFile("status_page_password_file"),
 		CustomerMetrics:    s.flag("customer_metrics", false),

@@ -28,8 +28,8 @@ const (
 	syntaxFix   = "; indent with spaces, and quote values that begin with a sign or hold a colon or #"
 	databaseFix = "; write postgres://user:password@host:5432/database (the password percent-encoded), or local"
 	variableFix = "; write ${NAME}, or $${ for a plain ${"
-	topKeys     = "customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone"
-	partnerKeys = "api_url, app_user, authority_url, client_certificate_file, client_id, client_secret, client_secret_file, " +
+	topKeys     = "customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file"
+	partnerKeys = "api_url, app_user, app_user_secret_file, authority_url, client_certificate_file, client_id, client_secret, client_secret_expires, client_secret_file, " +
 		"cloud, concurrency, customers, devices, devices_refresh, exclude_customers, federated_token_file, name, policies, " +
 		"requests_per_minute, schedule, tenant_id"
 )
@@ -196,7 +196,7 @@ func TestLoadConfig_wrongCustomers(t *testing.T) {
 
 func TestLoadConfig_wrongCredentials(t *testing.T) {
 	t.Parallel()
-	const unavailable = "is not available: this version signs in by client_secret or client_secret_file only; use one"
+	const unreadable = `"/x" cannot be read: no such file or directory; put the `
 	dir := t.TempDir()
 	file := func(name, content string) string {
 		path := filepath.Join(dir, name)
@@ -208,13 +208,21 @@ func TestLoadConfig_wrongCredentials(t *testing.T) {
 	empty, lines, large := file("empty", "\n"), file("lines", "a\nb\n"), file("large", strings.Repeat("a", 64<<10+1))
 	runMistakeTests(t, []mistakeTest{
 		{"none", credential(""),
-			"2:5: client_secret_file: is missing; name the file that holds the application's secret, or write client_secret"},
+			"2:5: client_secret_file: is missing; name the file that holds the application's secret, or write client_secret, client_certificate_file, federated_token_file or app_user: true"},
 		{"two", contoso("client_secret_file: " + file("good", "a\n")),
 			"6:5: client_secret_file: stands beside client_secret; keep one of the two"},
-		{"certificate", credential("client_certificate_file: /x"), "5:5: client_certificate_file: " + unavailable},
-		{"federated token", credential("federated_token_file: /x"), "5:5: federated_token_file: " + unavailable},
-		{"user", credential("app_user: true"), "5:5: app_user: " + unavailable},
-		{"user and secret", contoso("app_user: true"), "6:5: app_user: " + unavailable},
+		{"certificate", credential("client_certificate_file: /x"), "5:30: client_certificate_file: " + unreadable + "certificate and its RSA key there, in PEM"},
+		{"certificate that is none", credential("client_certificate_file: " + empty),
+			fmt.Sprintf("5:30: client_certificate_file: %q cannot be used: it holds no private key; append the certificate's, in PEM", empty)},
+		{"federated token", credential("federated_token_file: /x"), "5:27: federated_token_file: " + unreadable + "token of the other authority there"},
+		{"user and secret", contoso("app_user: true"),
+			"6:5: app_user: stands beside client_secret; keep one of the two (a confidential application's secret is app_user_secret_file's)"},
+		{"user and token", credential("federated_token_file: " + empty + "\n    app_user: true"),
+			"6:5: app_user: stands beside federated_token_file; keep one of the two"},
+		{"a user's secret of an application", contoso("app_user_secret_file: " + file("hidden", "a")),
+			"6:27: app_user_secret_file: goes with app_user: true; the secret of an application that signs in as itself is client_secret_file's"},
+		{"expiry that is no date", contoso("client_secret_expires: soon"),
+			`6:28: client_secret_expires: "soon" is no date; write one such as 2027-01-31`},
 		{"empty", credential(`client_secret: ""`), "5:20: client_secret: holds no secret; put the application's client secret there"},
 		{"two lines", credential("client_secret: |\n      a\n      b"),
 			"5:20: client_secret: holds more than one line; leave nothing but the client secret"},

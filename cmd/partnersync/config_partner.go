@@ -17,21 +17,26 @@ import (
 
 // partnerConfig is what the configuration says of one partner.
 type partnerConfig struct {
-	Name              string // unique
-	Cloud             string // known to partnercenter.CloudNamed
-	TenantID          string // a GUID, a domain or the first label of one
-	ClientID          string
-	ClientSecret      partnercenter.Secret // from the file or from the file it names
-	Customers         []string             // ids in lower case; nil: all, and empty: none
-	ExcludeCustomers  []string             // ids in lower case; not read even if they are among Customers
-	Devices           bool
-	Policies          bool
-	DevicesRefresh    time.Duration
-	RequestsPerMinute int           // 0: no limit of ours
-	Concurrency       int           // 1 to 64 customers at a time
-	Schedule          sync.Schedule // its own or the configuration's
-	APIURL            string        // "": the cloud's
-	AuthorityURL      string        // "": the cloud's
+	Name               string // unique
+	Cloud              string // known to partnercenter.CloudNamed
+	TenantID           string // a GUID, a domain or the first label of one
+	ClientID           string
+	ClientSecret       partnercenter.Secret // from the file or from the file it names
+	ClientSecretFile   string               // that file; "": none
+	SecretExpires      time.Time            // as the configuration says; zero: not known
+	CertificateFile    string               // or the application signs in with this,
+	FederatedTokenFile string               // or with this, and then the environment's AZURE_… may stand for other keys
+	AppUser            bool                 // or on behalf of a user; ClientSecret is that of a confidential application
+	Customers          []string             // ids in lower case; nil: all, and empty: none
+	ExcludeCustomers   []string             // ids in lower case; not read even if they are among Customers
+	Devices            bool
+	Policies           bool
+	DevicesRefresh     time.Duration
+	RequestsPerMinute  int           // 0: no limit of ours
+	Concurrency        int           // 1 to 64 customers at a time
+	Schedule           sync.Schedule // its own or the configuration's
+	APIURL             string        // "": the cloud's
+	AuthorityURL       string        // "": the cloud's
 }
 
 // tenant is a GUID or a domain, or may become one. It is a segment of the token URL, which must not be "..".
@@ -71,22 +76,21 @@ func (s *section) partners(key string, c *config) []partnerConfig {
 
 // partner reads one partner.
 func (s *section) partner(c *config, earlier taken) partnerConfig {
-	p := partnerConfig{
-		Name:              s.partnerName("name", earlier),
-		Cloud:             s.cloud("cloud"),
-		TenantID:          s.tenantID("tenant_id"),
-		ClientID:          s.required("client_id", "write the id that Entra shows for the application"),
-		ClientSecret:      s.clientSecret(),
-		ExcludeCustomers:  s.excludedCustomers("exclude_customers"),
-		Devices:           s.flag("devices", true),
-		Policies:          s.flag("policies", true),
-		DevicesRefresh:    s.duration("devices_refresh", 24*time.Hour, time.Second),
-		RequestsPerMinute: s.number("requests_per_minute", 500, 0, 1_000_000),
-		Concurrency:       s.number("concurrency", 8, 1, 64),
-		Schedule:          s.schedule("schedule", c.Schedule, c.Timezone),
-		APIURL:            s.baseURL("api_url"),
-		AuthorityURL:      s.baseURL("authority_url"),
-	}
+	p := s.signIn()
+	federated := p.FederatedTokenFile != ""
+	p.Name = s.partnerName("name", earlier)
+	p.Cloud = s.cloud("cloud")
+	p.TenantID = s.tenantID("tenant_id", federated)
+	p.ClientID = s.clientID("client_id", federated)
+	p.ExcludeCustomers = s.excludedCustomers("exclude_customers")
+	p.Devices = s.flag("devices", true)
+	p.Policies = s.flag("policies", true)
+	p.DevicesRefresh = s.duration("devices_refresh", 24*time.Hour, time.Second)
+	p.RequestsPerMinute = s.number("requests_per_minute", 500, 0, 1_000_000)
+	p.Concurrency = s.number("concurrency", 8, 1, 64)
+	p.Schedule = s.schedule("schedule", c.Schedule, c.Timezone)
+	p.APIURL = s.baseURL("api_url")
+	p.AuthorityURL = s.authorityURL("authority_url", federated)
 	p.Customers = s.customers("customers", p, earlier)
 	s.finish()
 	return p
@@ -128,21 +132,17 @@ func (s *section) cloud(key string) string {
 	if _, known := partnercenter.CloudNamed(v.text); !known {
 		v.wrong("%s is no cloud known here; write global, usgov, china or germany", v)
 	} else if v.text != "global" {
-		v.warn("the API documentation promises device deployment in the global cloud only; expect refusals in %s", v.text)
+		v.warn("%s", cloudWarning(v.text))
 	}
 	return v.text
 }
 
-func (s *section) tenantID(key string) string {
-	const example = "such as contoso.onmicrosoft.com"
-	if !s.has(key) {
-		s.missing(key, "write the partner's tenant as a GUID or a domain "+example)
+// cloudWarning says what the API documentation does not promise of a cloud.
+func cloudWarning(cloud string) string {
+	if cloud == "germany" {
+		return "the API documentation of today no longer has the cloud germany, which was closed to new customers in 2018; expect refusals"
 	}
-	v, ok := s.scalar(key)
-	if ok && !tenant.MatchString(v.text) {
-		v.wrong("%s is no tenant; write its GUID or a domain of it %s", v, example)
-	}
-	return v.text
+	return "the API documentation promises device deployment in the global cloud only; expect refusals in " + cloud
 }
 
 // customers reads all, which is nil, or the list of the customers to read.
@@ -205,39 +205,6 @@ func (s *section) customerIDs(key string) iter.Seq2[string, scalar] {
 			}
 		}
 	}
-}
-
-// clientSecret reads the one credential there must be.
-func (s *section) clientSecret() partnercenter.Secret {
-	unavailable := s.unavailableSignIns("client_certificate_file", "federated_token_file", "app_user")
-	inline, inFile := s.has("client_secret"), s.has("client_secret_file")
-	switch {
-	case inline && inFile:
-		s.doc.mistake(s.entries["client_secret_file"].place, "stands beside client_secret; keep one of the two")
-	case !inline && !inFile && !unavailable:
-		s.missing("client_secret_file", "name the file that holds the application's secret, or write client_secret")
-	}
-	// Both are read even so, for their own mistakes.
-	var secret partnercenter.Secret
-	if v, ok := s.scalar("client_secret"); ok {
-		secret = v.secret(v.text)
-	}
-	if v, ok := s.scalar("client_secret_file"); ok {
-		secret = v.secretFromFile()
-	}
-	return secret
-}
-
-// unavailableSignIns reports the keys there are of ways to sign in that are known, but not available.
-func (s *section) unavailableSignIns(keys ...string) bool {
-	found := false
-	for _, key := range keys {
-		if s.has(key) && (key != "app_user" || s.flag(key, true)) {
-			s.doc.mistake(s.entries[key].place, "is not available: this version signs in by client_secret or client_secret_file only; use one")
-			found = true
-		}
-	}
-	return found
 }
 
 // secret takes one trailing line break off a secret, and reports what can be none.

@@ -56,7 +56,7 @@ c.yaml:5:11: timezone: "CET/Berlin" is no time zone; write an IANA name such as 
 c.yaml:6:15: run_on_start: "1" is neither; write true or false
 c.yaml:7:8: lease: "1s" is too short; write at least 2s
 c.yaml:8:9: listen: "9470" is no host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere
-c.yaml:9:1: metrics: is no key known here; known are customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone
+c.yaml:9:1: metrics: is no key known here; known are customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file
 c.yaml:11:5: client_id: is missing; write the id that Entra shows for the application
 c.yaml:12:12: cloud: "azure" is no cloud known here; write global, usgov, china or germany
 c.yaml:13:16: tenant_id: "contoso/" is no tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com
@@ -69,7 +69,6 @@ c.yaml:20:5: tenant_id: is missing; write the partner's tenant as a GUID or a do
 c.yaml:20:11: name: "contoso" is the partner's on line 11 already; give each its own name
 c.yaml:21:5: client_id: is a list or a mapping; write a single value
 c.yaml:22:5: client_id: is here a second time, after line 21; keep one of the two
-c.yaml:23:5: app_user: is not available: this version signs in by client_secret or client_secret_file only; use one
 c.yaml:24:17: customers: "47021739" is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
 c.yaml:25:14: devices: "maybe" is neither; write true or false
 c.yaml:26:26: requests_per_minute: "1e3" is no number from 0 to 1000000; write one such as 500

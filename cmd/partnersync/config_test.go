@@ -95,6 +95,7 @@ func TestLoadConfig_defaults(t *testing.T) {
 		RunOnStart:     true,
 		MigrateOnStart: true,
 		Lease:          time.Minute,
+		TokenKeyFile:   "partnersync.key",
 		KeepRuns:       400 * 24 * time.Hour,
 		Listen:         "127.0.0.1:9470",
 		Partners: []partnerConfig{{
@@ -143,6 +144,7 @@ migrate_on_start: False
 lease: 2s
 keep_runs: 0
 listen: ""
+token_key_file: sealing.key
 partners:
   - name: a.b-c_1
     cloud: global
@@ -171,9 +173,9 @@ partners:
 	}
 	want := &config{
 		DatabaseURL: "local",
-		StateDir:    "/var/lib/$x/private",
-		Timezone:    berlin,
-		Lease:       2 * time.Second,
+		StateDir:    "/var/lib/$x/private", TokenKeyFile: "sealing.key",
+		Timezone: berlin,
+		Lease:    2 * time.Second,
 		Partners: []partnerConfig{{
 			Name:             "a.b-c_1",
 			Cloud:            "global",

@@ -27,7 +27,7 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	case err != nil:
 		return fails(exitFailed, err)
 	}
-	r.Store = newStore(c, db)
+	connect(r, newStore(c, db))
 	if err := l.connect(ctx, db.Pool); err != nil {
 		return errors.Join(fails(exitFailed, err), db.close())
 	}

@@ -147,7 +147,7 @@ func (d *demo) listen(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, 
 
 // show makes passes and prints each, until there were enough or ctx is done.
 func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, log *slog.Logger) error {
-	partner, err := newPartner(c, d.page.metrics, log)
+	partner, err := newPartner(c, nil, d.page.metrics, log)
 	if err != nil {
 		return err
 	}

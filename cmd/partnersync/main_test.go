@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -37,6 +38,7 @@ func TestScript(t *testing.T) {
 			"exits":     exitsCommand,
 			"logged":    loggedCommand,
 			"page":      pageCommand,
+			"signin":    signinCommand,
 			"sql":       sqlCommand,
 			"terminate": terminateCommand,
 			"until":     untilCommand,
@@ -69,6 +71,9 @@ func (t scriptT) Log(args ...any) {
 	if strings.Contains(transcript, mark) {
 		t.Error("a secret was printed: look for " + mark)
 	}
+	if tokenLike.MatchString(transcript) {
+		t.Errorf("a token or a key was printed: look for %s", tokenLike)
+	}
 	t.T.Log(transcript)
 }
 
@@ -94,7 +99,7 @@ const defaultConfig = `partners:
 // setUp gives a script an emulated API at $API_URL, an empty database at $DATABASE_URL and a configuration for both.
 func setUp(env *testscript.Env) error {
 	t := env.T().(scriptT)
-	w := &world{t: t.T, api: partnercentertest.New(partnercentertest.Options{ClientSecret: clientSecret})}
+	w := &world{t: t.T, api: partnercentertest.New(partnercentertest.Options{ClientSecret: clientSecret, DeviceInterval: time.Second})}
 	server := httptest.NewServer(w.api)
 	t.Cleanup(server.Close)
 	db := storetest.Empty(t)

@@ -119,7 +119,7 @@ func (a *app) pass(ctx context.Context, c *config, db *database, q sync.Request,
 	if err != nil {
 		return fails(exitUsage, err)
 	}
-	r.Store = newStore(c, db)
+	connect(r, newStore(c, db))
 	if a.flags.dryRun {
 		return a.dryRun(ctx, r, db, q)
 	}

@@ -108,6 +108,29 @@ func (c *Client) ConfigurationPolicies(
 	return list(ctx, c, l, ofCustomer(customerID)+"/policies", decodeConfigurationPolicy)
 }
 
+// Probe asks the API for one page, as little as it gives: of the customer's device batches or, where customerID is "", of
+// the partner's customers. Its error is an *Error.
+func (c *Client) Probe(ctx context.Context, customerID string) error {
+	path := "/v1/customers?size=1"
+	if customerID != "" {
+		path = ofCustomer(customerID) + "/deviceBatches"
+	}
+	var l Listing
+	l.begin()
+	first, err := c.first(&l, path)
+	if err != nil {
+		return err
+	}
+	a, e := c.get(ctx, &l, *first)
+	if e != nil {
+		return e
+	}
+	if _, err := readEnvelope(a.body); err != nil {
+		return a.bad(err.Error())
+	}
+	return nil
+}
+
 // ofCustomer returns the path of what is a customer's.
 func ofCustomer(id string) string { return "/v1/customers/" + url.PathEscape(id) }
 

@@ -74,7 +74,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode returns the server's own code (20002, AADSTS7000215, invalid_client), else http_503 and the like, else our
-// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled or not_sent.
+// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled, not_sent,
+// credential, not_signed_in or token_store.
 func (e *Error) ErrorCode() string {
 	if e.Code == "" {
 		return fmt.Sprintf("http_%d", e.Status)

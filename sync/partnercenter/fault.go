@@ -35,21 +35,11 @@ func readFault(body []byte) (code, description string) {
 	return "", string(trimBOM(body))
 }
 
-var hintsByCode = map[string]string{
-	"900421": hintMFA,
-	"10001":  hintMFA,
-	"20002": "no reseller relationship with this customer: ask it to accept the relationship again, " +
-		"or leave it out with exclude_customers",
-}
-
-const hintMFA = "the API wants multi-factor authentication: " +
-	"use an app-only sign-in, or sign the user in again with MFA"
-
 var hintsByStatus = map[int]string{
 	http.StatusUnauthorized: "the API does not accept the token: check that the application is registered " +
 		"in Partner Center (App management) for this tenant and cloud",
 	http.StatusForbidden: "the application may not read this: check its permissions " +
-		"and the relationship with the customer",
+		"and the relationship with the customer; an indirect reseller may not use the API at all",
 	http.StatusNotFound: "the API does not know this: check the customer id, and that the customer is this partner's",
 	http.StatusTooManyRequests: "the API throttles this partner: " +
 		"lower requests_per_minute, or let it run less often",
@@ -60,8 +50,13 @@ func hint(e *Error) string {
 	if h, ok := hintsByCode[e.Code]; ok {
 		return h
 	}
-	if e.Status == http.StatusUnauthorized && strings.Contains(e.Description, "MFA") {
-		return hintMFA
+	if e.Status == http.StatusUnauthorized {
+		switch {
+		case strings.Contains(e.Description, "MFA"):
+			return hintMFA
+		case strings.Contains(e.Description, "incorrect audience"): // the gateway's words
+			return hintAudience
+		}
 	}
 	return hintsByStatus[e.Status]
 }

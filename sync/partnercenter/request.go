@@ -115,8 +115,12 @@ func (p *pageRequest) refuse(resp *http.Response) *Error {
 	e := p.op.refused(resp)
 	p.listing.RequestID = e.RequestID
 	p.op.requestID = uuid.NewString()
-	if e.Status == http.StatusUnauthorized && !p.refreshed && p.token.reject() {
+	switch {
+	case e.Status != http.StatusUnauthorized:
+	case !p.refreshed && p.token.reject():
 		p.refreshed, e.retry, e.atOnce = true, true, true
+	case !p.token.worked.Load():
+		p.client.tokens.refusals.add(e)
 	}
 	return e
 }
@@ -134,7 +138,9 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 		e.Status = resp.StatusCode
 		return e
 	}
-	p.token.worked.Store(true)
+	if !p.token.worked.Swap(true) {
+		p.client.tokens.refusals.forget()
+	}
 	contentType := resp.Header.Get("Content-Type")
 	p.answer = &answer{body: body, contentType: contentType, op: op, sent: sent}
 	return nil

@@ -3,7 +3,6 @@ package partnercenter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -12,18 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 )
-
-// Credentials sign an application in with a client secret, as the API documentation's "Partner Center
-// authentication" says for app-only access.
-type Credentials struct {
-	AuthorityURL string // such as a [Cloud]'s; a trailing "/" is tolerated
-	TenantID     string // the partner's tenant: an id or a domain
-	ClientID     string
-	ClientSecret Secret
-	Scope        string // such as a [Cloud]'s
-}
 
 // TokenOptions are what a TokenSource can do without.
 type TokenOptions struct {
@@ -43,64 +31,50 @@ type TokenSource struct {
 	hide func(string) string
 
 	url     string
+	files   []string // that fetch reads
 	courier courier
 
 	turn    chan struct{} // holds one value while somebody uses the fields below
 	current *token
 	failure failure
 
-	expires atomic.Int64 // of the current token, in Unix seconds; 0: there is none
+	expires  atomic.Int64 // of the current token, in Unix seconds; 0: there is none
+	refusals refusals
 }
 
 // failure is the last failed fetch.
 type failure struct {
-	err  *Error
-	at   time.Time
-	hold time.Duration // how long it also stands for those who come later
+	err     *Error
+	at      time.Time
+	refused bool // it also stands for those who come later, as long as refusals do
 }
 
 const (
-	assumedLife = time.Hour        // of a token whose reply does not say
-	maxMargin   = 2 * time.Minute  // a token is renewed so long before it expires
-	refusalHold = 30 * time.Second // a refusal stands, so that many customers do not ask the authority each
+	assumedLife = time.Hour       // of a token whose reply does not say
+	maxMargin   = 2 * time.Minute // a token is renewed so long before it expires
 )
 
-// NewTokenSource returns a source of tokens for these credentials. It makes no request.
+// NewTokenSource returns a source of tokens for these credentials. It makes no request, and reads no file.
 func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
-	authority, err := parseBase(cred.AuthorityURL)
+	a, err := newAuthority(cred, opts)
 	if err != nil {
-		return nil, fmt.Errorf("reading the authority URL: %w", err)
+		return nil, err
 	}
-	for name, value := range map[string]string{
-		"tenant id": cred.TenantID, "client id": cred.ClientID,
-		"client secret": cred.ClientSecret.Reveal(), "scope": cred.Scope,
-	} {
-		if value == "" {
-			return nil, fmt.Errorf("signing in needs a %s", name)
-		}
+	fetch, err := a.grant()
+	if err != nil {
+		return nil, err
 	}
-	tokenURL := authority.String() + "/" + url.PathEscape(cred.TenantID) + "/oauth2/v2.0/token"
+	if cred.Rotate != nil {
+		opts.AttemptTimeout = rotationTimeout
+	}
 	return &TokenSource{
-		fetch:   withSecret(cred, tokenURL, tokenClient(opts)),
-		hide:    cred.ClientSecret.hide,
-		url:     tokenURL,
+		fetch:   fetch,
+		hide:    a.hide,
+		url:     a.tokenURL,
+		files:   []string{cred.CertificateFile, cred.FederatedTokenFile},
 		courier: newCourier(opts.AttemptTimeout, nil, opts.Logger),
 		turn:    make(chan struct{}, 1),
 	}, nil
-}
-
-// withSecret returns the fetch of client credentials.
-func withSecret(cred Credentials, tokenURL string, client *http.Client) func(context.Context) (*oauth2.Token, error) {
-	config := clientcredentials.Config{
-		ClientID:     cred.ClientID,
-		ClientSecret: cred.ClientSecret.Reveal(),
-		TokenURL:     tokenURL,
-		Scopes:       []string{cred.Scope},
-		AuthStyle:    oauth2.AuthStyleInParams, // guessing would double each failing request
-	}
-	return func(ctx context.Context) (*oauth2.Token, error) {
-		return config.Token(context.WithValue(ctx, oauth2.HTTPClient, client))
-	}
 }
 
 // Token returns the current access token, asking the authority for one where there is none. Its errors are *Error.
@@ -133,7 +107,7 @@ func (s *TokenSource) token(ctx context.Context, l *Listing) (*token, *Error) {
 	switch {
 	case s.current.usable():
 		return s.current, nil
-	case s.failure.holds(asked):
+	case s.holds(asked):
 		return nil, s.failure.err
 	}
 	return s.renew(ctx, l)
@@ -152,7 +126,8 @@ func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
 		if ctx.Err() == nil { // otherwise it says nothing to others
 			s.failure = failure{err: e, at: time.Now()}
 			if !e.retry {
-				s.failure.hold = refusalHold
+				s.failure.refused = true
+				s.refusals.add(e)
 			}
 		}
 		return nil, e
@@ -168,10 +143,14 @@ func (s *TokenSource) operation() *operation {
 	return &operation{method: http.MethodPost, url: s.url, hide: s.hide}
 }
 
-// holds says whether the failure is also the answer to one who asked at that time: who waited while it happened, or
+// holds says whether the last failure is also the answer to one who asked at that time: who waited while it happened, or
 // who comes soon after a refusal.
-func (f *failure) holds(asked time.Time) bool {
-	return f.err != nil && (!asked.After(f.at) || time.Since(f.at) < f.hold)
+func (s *TokenSource) holds(asked time.Time) bool {
+	if s.failure.err == nil || !asked.After(s.failure.at) {
+		return s.failure.err != nil
+	}
+	_, err := s.Refused()
+	return s.failure.refused && err != nil
 }
 
 // token is one access token.
@@ -221,7 +200,12 @@ func (o *operation) denied(err error) *Error {
 		e := o.fail(o.hidden(denialCode(reply)), "")
 		e.RequestID = o.said(reply.Response.Header.Get("x-ms-request-id"), maxWord)
 		e.answered(reply.Response)
-		e.Hint = tokenHint(e.Code)
+		e.Hint = denialHints[e.Code]
+		return e
+	}
+	if unproved, ok := errors.AsType[*proofError](err); ok {
+		e := o.fail(unproved.code, "")
+		e.Err, e.Hint, e.retry = unproved.err, unproved.hint, unproved.retry
 		return e
 	}
 	if broken, ok := errors.AsType[*url.Error](err); ok {
@@ -243,26 +227,4 @@ func denialCode(reply *oauth2.RetrieveError) string {
 		return ""
 	}
 	return reply.ErrorCode
-}
-
-// tokenHint explains the authority's commonest refusals, whose numbers are those of Microsoft's "Microsoft Entra
-// authentication and authorization error codes".
-func tokenHint(code string) string {
-	switch code {
-	case "AADSTS7000215":
-		return "wrong client secret: use the secret's value, not its id"
-	case "AADSTS7000222":
-		return "the client secret has expired: make a new one"
-	case "AADSTS700016":
-		return "unknown client_id in this tenant: check client_id, tenant_id and cloud"
-	case "AADSTS90002":
-		return "unknown tenant: check tenant_id and cloud"
-	case "AADSTS50173", "AADSTS700082":
-		return "the sign-in was revoked or has expired: sign in again"
-	case "AADSTS50076":
-		return hintMFA
-	case "invalid_client":
-		return "the authority does not accept the client_id or the client secret"
-	}
-	return ""
 }

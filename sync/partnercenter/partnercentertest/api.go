@@ -94,20 +94,33 @@ func (e *Emulator) refusal(r *http.Request) (a answer, refused bool) {
 	switch {
 	case token == "" || !strings.EqualFold(scheme, "Bearer"):
 		a = apiFault(r, http.StatusUnauthorized, "800001", "Partner Token missing in request context")
-	case !e.holds(token):
-		a = apiFault(r, http.StatusUnauthorized, "400", "Access denied")
 	default:
-		return answer{}, false
+		h, good := e.holder(token)
+		switch {
+		case !good:
+			a = apiFault(r, http.StatusUnauthorized, "400", "Access denied")
+		case h.user != nil && !h.user.mfa && e.requiresMFA():
+			a = apiFault(r, http.StatusUnauthorized, "900421", "MFA is required to access this resource")
+		default:
+			return answer{}, false
+		}
 	}
 	a.header.Set("WWW-Authenticate", "OAuth realm=urn:cpsvc:cpid:"+e.opts.TenantID)
 	return a, true
 }
 
-// holds says whether a token is one of ours and still good.
-func (e *Emulator) holds(token string) bool {
+// holder says who has a token, and whether it is one of ours and still good.
+func (e *Emulator) holder(token string) (h holder, good bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return time.Now().Before(e.tokens[token])
+	h = e.tokens[token]
+	return h, time.Now().Before(h.end)
+}
+
+func (e *Emulator) requiresMFA() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mfaRequired
 }
 
 // apiAnswer is an answer of the API proper, with the headers that support asks for: those of the request where it has

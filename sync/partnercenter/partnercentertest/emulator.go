@@ -1,5 +1,5 @@
 // Package partnercentertest emulates the part of the Partner Center REST API that is about device deployment, the list of
-// customers, and the token endpoint in front of them. It serves tests, the demo and the partnercenter-emulator command
+// customers, and the authority in front of them. It serves tests, the demo and the partnercenter-emulator command
 // alike:
 //
 //	e := partnercentertest.New(partnercentertest.Options{})
@@ -8,7 +8,8 @@
 //	e.PutDevice(id, "Sales laptops", partnercentertest.Device{ID: "d1", SerialNumber: "2R9-ZNP67"})
 //	server := httptest.NewServer(e)
 //
-// The API lies under /v1 of the server, the token endpoint at /{tenant}/oauth2/v2.0/token. What is served changes with
+// The API lies under /v1 of the server, the authority at /{tenant}/oauth2/v2.0/token (the older one at
+// /{tenant}/oauth2/token) and /devicecode, and the page for users of devices at /devicelogin. What is served changes with
 // the emulator's own clock, by the scripts of batches and devices, by calls such as [Emulator.PutBatch], and by the API's
 // own writing calls; [Emulator.Fail] makes requests go wrong; [Emulator.Requests] tells what was asked, and
 // [Emulator.Timeline] what was served when.
@@ -19,9 +20,9 @@ package partnercentertest
 
 import (
 	"cmp"
+	"crypto/x509"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,9 @@ type Options struct {
 	// holder counts so too. 0: 3599 s.
 	TokenLifetime time.Duration
 
+	Confidential   bool          // a user's token is given only to the application that shows its secret
+	DeviceInterval time.Duration // how often a device may ask whether its user has signed in; 0: 5 s, as the authority says
+
 	PageSize         int    // customers in a page, at most MaxPageSize; 0: MaxPageSize
 	DevicePageSize   int    // devices in a page, at most MaxDevicePageSize; 0: MaxDevicePageSize
 	Paging           Paging // how a page names the next
@@ -70,10 +74,17 @@ type Emulator struct {
 
 	mu        sync.Mutex // guards what follows
 	customers customers
-	tokens    map[string]time.Time // when each ends
+	tokens    map[string]holder
 	faults    []*fault
 	log       requestLog
 	timeline  Timeline
+
+	mfaRequired   bool
+	refreshTokens map[string]*refreshToken
+	devices       map[string]*deviceSignIn     // by device code
+	certificates  map[string]*x509.Certificate // by thumbprint
+	issuers       []issuer
+	assertions    map[string]time.Time // when each that was seen ends, by its id
 }
 
 // New returns an emulator without customers.
@@ -85,14 +96,20 @@ func New(o Options) *Emulator {
 	o.ClientID = cmp.Or(o.ClientID, DefaultClientID)
 	o.ClientSecret = cmp.Or(o.ClientSecret, DefaultClientSecret)
 	o.TokenLifetime = cmp.Or(o.TokenLifetime, 3599*time.Second)
+	o.DeviceInterval = cmp.Or(o.DeviceInterval, 5*time.Second)
 	o.PageSize = min(cmp.Or(o.PageSize, MaxPageSize), MaxPageSize)
 	o.DevicePageSize = min(cmp.Or(o.DevicePageSize, MaxDevicePageSize), MaxDevicePageSize)
 	return &Emulator{
 		opts:      o,
 		born:      time.Now(),
 		customers: customers{byID: map[string]*customer{}},
-		tokens:    map[string]time.Time{},
+		tokens:    map[string]holder{},
 		log:       requestLog{limit: cmp.Or(o.LogSize, 10_000)},
+
+		refreshTokens: map[string]*refreshToken{},
+		devices:       map[string]*deviceSignIn{},
+		certificates:  map[string]*x509.Certificate{},
+		assertions:    map[string]time.Time{},
 	}
 }
 
@@ -157,14 +174,8 @@ type answer struct {
 
 // answer says what the API answers when nothing goes wrong.
 func (e *Emulator) answer(r *http.Request) answer {
-	if tenant, ok := tokenPath(r.URL.Path); ok {
-		return e.token(r, tenant)
+	if at, ok := authorityEndpoint(r.URL.Path); ok {
+		return e.authority(r, at)
 	}
 	return e.api(r)
-}
-
-// tokenPath tells the token endpoint by its path, and which tenant is asked.
-func tokenPath(path string) (tenant string, ok bool) {
-	tenant, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return tenant, strings.EqualFold(rest, "oauth2/v2.0/token")
 }

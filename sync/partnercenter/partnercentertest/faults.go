@@ -128,7 +128,7 @@ func (e *Emulator) answerUnder(f *fault, r *http.Request) answer {
 // answer returns the answer that takes the proper one's place.
 func (f *fault) answer(r *http.Request) answer {
 	status := cmp.Or(f.Status, http.StatusOK)
-	_, isToken := tokenPath(r.URL.Path)
+	_, isToken := authorityEndpoint(r.URL.Path)
 	switch {
 	case f.Body != "" || status < 400:
 		return apiAnswer(r, status, []byte(f.Body))

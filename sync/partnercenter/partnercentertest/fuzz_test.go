@@ -54,7 +54,7 @@ func FuzzServeHTTP(f *testing.F) {
 		}
 		r := &http.Request{Method: method, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{}}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Authorization", "Bearer "+e.newToken())
+		r.Header.Set("Authorization", "Bearer "+e.newToken(&query{scope: []string{"https://api.partnercenter.microsoft.com/.default"}}, nil))
 		r.Header.Set("MS-ContinuationToken", token)
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, r)
@@ -64,7 +64,7 @@ func FuzzServeHTTP(f *testing.F) {
 		// Whatever was written can be read.
 		for _, path := range []string{"deviceBatches", "deviceBatches/b%201/devices", "policies"} {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/customers/c1/"+path, nil)
-			r.Header.Set("Authorization", "Bearer "+e.newToken())
+			r.Header.Set("Authorization", "Bearer "+e.newToken(&query{scope: []string{"https://api.partnercenter.microsoft.com/.default"}}, nil))
 			w := httptest.NewRecorder()
 			if e.ServeHTTP(w, r); w.Code != http.StatusOK || !answersWell(w) {
 				t.Errorf("%s: %d %q", path, w.Code, w.Body)
@@ -86,4 +86,16 @@ func TestAppendString_badUTF8GoesOutAsItIs(t *testing.T) {
 	if got := string(appendString(nil, "a\xffb")); got != "\"a\xffb\"" {
 		t.Errorf("got %q", got)
 	}
+}
+
+func FuzzParseAssertion(f *testing.F) {
+	f.Add("e30.e30.c2ln")
+	f.Add("e30.bnVsbA.")
+	f.Add("..")
+	f.Fuzz(func(t *testing.T, text string) {
+		a, ok := parseAssertion(text)
+		if ok && a.signed+"." != text[:len(a.signed)+1] {
+			t.Errorf("signed %q of %q", a.signed, text)
+		}
+	})
 }

@@ -2,106 +2,146 @@ package partnercentertest
 
 import (
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
-// RevokeTokens makes every token given out so far a bad one.
+// holder is whom an access token was given to, and until when it is good.
+type holder struct {
+	end  time.Time
+	user *user // nil: the application alone
+}
+
+// user is somebody who has signed in.
+type user struct {
+	name string
+	mfa  bool // with a second factor
+}
+
+// RevokeTokens makes every access token given out so far a bad one.
 func (e *Emulator) RevokeTokens() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	clear(e.tokens)
 }
 
-// token answers the token endpoint: client credentials, with the secret in the form.
-func (e *Emulator) token(r *http.Request, tenant string) answer {
-	if r.Method != http.MethodPost {
-		return entraError(r, http.StatusMethodNotAllowed, "invalid_request",
-			"AADSTS900561: The endpoint only accepts POST requests. Received a "+r.Method+" request.")
-	}
-	if a, refused := e.tokenRefusal(r, tenant); refused {
-		return a
-	}
-	lifetime := int(e.opts.TokenLifetime.Seconds())
-	body := fmt.Sprintf(`{"token_type":"Bearer","expires_in":%d,"ext_expires_in":%d,"access_token":%q}`,
-		lifetime, lifetime, e.newToken())
-	return entraAnswer(http.StatusOK, []byte(body))
-}
-
-// newToken gives out a token, and forgets those that have ended.
-func (e *Emulator) newToken() string {
-	token := rand.Text() + rand.Text()
-	now := time.Now()
+// RequireMFA makes the API refuse tokens of users who have signed in without a second factor, as it does since 2026, or
+// takes them again. Applications alone are not concerned.
+func (e *Emulator) RequireMFA(required bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	maps.DeleteFunc(e.tokens, func(_ string, end time.Time) bool { return !now.Before(end) })
-	e.tokens[token] = now.Add(e.opts.TokenLifetime)
+	e.mfaRequired = required
+}
+
+// grants are the ways to a token, by their names in the form.
+var grants = map[string]func(e *Emulator, q *query) (answer, *refusal){
+	"client_credentials": (*Emulator).grantApplication,
+	"refresh_token":      (*Emulator).grantRefresh,
+	deviceGrant:          (*Emulator).grantDevice,
+}
+
+const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
+
+// token answers the token endpoint.
+func (e *Emulator) token(q *query) (answer, *refusal) {
+	grant := grants[q.grant]
+	if grant == nil {
+		return answer{}, refuse(http.StatusBadRequest, "unsupported_grant_type",
+			"AADSTS70003: The app requested an unsupported grant type '%s'.", q.grant)
+	}
+	return grant(e, q)
+}
+
+// grantApplication gives a token to the application itself: with its secret or an assertion.
+func (e *Emulator) grantApplication(q *query) (answer, *refusal) {
+	if refused := e.wrongClient(q, true); refused != nil {
+		return answer{}, refused
+	}
+	if !q.v1 && (len(q.scope) != 1 || !strings.HasSuffix(q.scope[0], "/.default")) {
+		return answer{}, refuse(http.StatusBadRequest, "invalid_scope",
+			"AADSTS1002012: The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).",
+			strings.Join(q.scope, " "))
+	}
+	return e.tokenAnswer(q, nil, ""), nil
+}
+
+// wrongClient refuses an application that does not prove who it is. Where it need not, as a public one, it may.
+func (e *Emulator) wrongClient(q *query, must bool) *refusal {
+	secret, assertion := q.r.PostFormValue("client_secret"), q.r.PostFormValue("client_assertion")
+	switch {
+	case assertion != "":
+		return e.wrongAssertion(q, assertion)
+	case secret == e.opts.ClientSecret, secret == "" && !must && !e.opts.Confidential:
+		return nil
+	case secret == "" && !must:
+		return refuse(http.StatusUnauthorized, "invalid_client",
+			"AADSTS7000218: The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
+	}
+	return refuse(http.StatusUnauthorized, "invalid_client",
+		"AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '%s'.", q.clientID)
+}
+
+// tokenAnswer gives out an access token; with a refresh token beside it, and the user's id token if that was asked for.
+func (e *Emulator) tokenAnswer(q *query, u *user, refresh string) answer {
+	now := time.Now()
+	life := int64(e.opts.TokenLifetime.Seconds())
+	number := func(n int64) any {
+		if q.v1 {
+			return strconv.FormatInt(n, 10)
+		}
+		return n
+	}
+	said := map[string]any{
+		"token_type": "Bearer", "expires_in": number(life), "ext_expires_in": number(life), "access_token": e.newToken(q, u),
+	}
+	if q.v1 {
+		said["expires_on"], said["not_before"] = number(now.Unix()+life), number(now.Unix())
+		said["resource"] = q.audience()
+	}
+	if refresh != "" {
+		said["refresh_token"], said["scope"] = refresh, q.audience()+"/user_impersonation"
+	}
+	if u != nil && q.openID["openid"] {
+		said["id_token"] = e.jwt(map[string]any{"aud": q.clientID, "tid": e.opts.TenantID, "preferred_username": u.name})
+	}
+	body, _ := json.Marshal(said) // strings and numbers
+	return entraAnswer(http.StatusOK, body)
+}
+
+// newToken gives out an access token, and forgets those that have ended.
+func (e *Emulator) newToken(q *query, u *user) string {
+	now := time.Now()
+	end := now.Add(e.opts.TokenLifetime)
+	claims := map[string]any{
+		"aud": q.audience(), "tid": e.opts.TenantID, "appid": e.opts.ClientID, "iat": now.Unix(), "exp": end.Unix(), "uti": rand.Text(),
+	}
+	if u != nil {
+		claims["upn"], claims["scp"], claims["amr"] = u.name, "user_impersonation", u.methods()
+	}
+	token := e.jwt(claims)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	maps.DeleteFunc(e.tokens, func(_ string, h holder) bool { return !now.Before(h.end) })
+	e.tokens[token] = holder{end, u}
 	return token
 }
 
-// tokenRefusal answers a request that gets no token, with the numbers of "Microsoft Entra authentication and
-// authorization error codes".
-func (e *Emulator) tokenRefusal(r *http.Request, tenant string) (a answer, refused bool) {
-	deny := func(status int, code, format string, args ...any) (answer, bool) {
-		return entraError(r, status, code, fmt.Sprintf(format, args...)), true
+func (u *user) methods() []string {
+	if u.mfa {
+		return []string{"pwd", "mfa"}
 	}
-	for _, name := range []string{"grant_type", "client_id", "scope"} {
-		if r.PostFormValue(name) == "" {
-			return deny(http.StatusBadRequest, "invalid_request",
-				"AADSTS900144: The request body must contain the following parameter: '%s'.", name)
-		}
-	}
-	clientID, scope := r.PostFormValue("client_id"), r.PostFormValue("scope")
-	switch {
-	case !strings.EqualFold(tenant, e.opts.TenantID):
-		return deny(http.StatusBadRequest, "invalid_request",
-			"AADSTS90002: Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", tenant)
-	case r.PostFormValue("grant_type") != "client_credentials":
-		return deny(http.StatusBadRequest, "unsupported_grant_type",
-			"AADSTS70003: The app requested an unsupported grant type '%s'.", r.PostFormValue("grant_type"))
-	case !strings.EqualFold(clientID, e.opts.ClientID):
-		return deny(http.StatusBadRequest, "unauthorized_client",
-			"AADSTS700016: Application with identifier '%s' was not found in the directory '%s'.", clientID, tenant)
-	case r.PostFormValue("client_secret") != e.opts.ClientSecret:
-		return deny(http.StatusUnauthorized, "invalid_client",
-			"AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '%s'.", clientID)
-	case !strings.HasSuffix(scope, "/.default"):
-		return deny(http.StatusBadRequest, "invalid_scope",
-			"AADSTS1002012: The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", scope)
-	}
-	return answer{}, false
+	return []string{"pwd"}
 }
 
-// entraError is an error in the token endpoint's form. The description begins with AADSTS, a number and a colon.
-func entraError(r *http.Request, status int, code, description string) answer {
-	number, _, _ := strings.Cut(strings.TrimPrefix(description, "AADSTS"), ":")
-	if _, err := strconv.ParseUint(number, 10, 64); err != nil {
-		number = ""
-	}
-	trace, correlation := uuid.NewString(), r.Header.Get("client-request-id")
-	if correlation == "" {
-		correlation = uuid.NewString()
-	}
-	at := time.Now().UTC().Format("2006-01-02 15:04:05Z")
-	body := appendString([]byte(`{"error":`), code)
-	body = appendString(append(body, `,"error_description":`...),
-		description+" Trace ID: "+trace+" Correlation ID: "+correlation+" Timestamp: "+at)
-	body = fmt.Appendf(body, `,"error_codes":[%s],"timestamp":"%s","trace_id":"%s","correlation_id":`, number, at, trace)
-	return entraAnswer(status, append(appendString(body, correlation), '}'))
-}
-
-// entraAnswer is an answer of the token endpoint: no byte order mark, nothing to be kept by caches.
-func entraAnswer(status int, body []byte) answer {
-	header := http.Header{}
-	header.Set("Content-Type", "application/json; charset=utf-8")
-	header.Set("Cache-Control", "no-store, no-cache")
-	header.Set("Pragma", "no-cache")
-	header.Set("X-Ms-Request-Id", uuid.NewString())
-	return answer{status: status, header: header, body: body}
+// jwt returns a token with these claims and no signature that anybody could verify: the API's tokens are the API's to read.
+func (e *Emulator) jwt(claims map[string]any) string {
+	payload, _ := json.Marshal(claims) // strings and numbers
+	part := base64.RawURLEncoding.EncodeToString
+	return fmt.Sprintf("%s.%s.%s", part([]byte(`{"typ":"JWT","alg":"RS256"}`)), part(payload), rand.Text()+rand.Text())
 }

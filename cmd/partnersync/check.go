@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"partnersync/migrations"
+	"partnersync/store"
+	"partnersync/sync"
+	"partnersync/sync/partnercenter"
+)
+
+func newCheckCommand(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Say whether everything that a pass needs is there",
+		Long: `Check walks the way of a pass: the configuration, the database and its schema, and for each partner its secrets' files,
+its sign-in and one request to the API. It says ok or what is wrong at each step, and writes nothing, but for the next
+refresh token of a signed-in user.`,
+		Example: "  partnersync check\n  partnersync check --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the steps as JSON")
+	return cmd
+}
+
+// step is one step of a check, and how it went.
+type step struct {
+	Name     string                `json:"step"` // configuration, database, schema, files, token, expiry or api
+	Partner  string                `json:"partner,omitempty"`
+	OK       bool                  `json:"ok"`
+	Detail   string                `json:"detail"` // what was found, or what is wrong
+	Warnings []string              `json:"warnings,omitempty"`
+	Code     string                `json:"code,omitempty"`       // of an error of the API or the authority
+	Request  string                `json:"request_id,omitempty"` // likewise
+	Claims   *partnercenter.Claims `json:"claims,omitempty"`     // of the token
+}
+
+// checkup is a check under way.
+type checkup struct {
+	*app
+	asJSON bool
+	Steps  []step `json:"steps"`
+	OK     bool   `json:"ok"`
+	Exit   int    `json:"exit_code"`
+}
+
+func (a *app) check(ctx context.Context, asJSON bool) error {
+	log, err := a.logger(a.stderr)
+	if err != nil {
+		return fails(exitUsage, err)
+	}
+	k := &checkup{app: a, asJSON: asJSON, OK: true, Steps: []step{}}
+	path, chosenBy := findConfig(a.configPath, a.lookupEnv)
+	c, err := loadConfig(path, chosenBy, a.lookupEnv)
+	if err != nil {
+		k.add(step{Name: "configuration", Detail: err.Error()})
+		return k.finish(exitUsage)
+	}
+	k.add(step{Name: "configuration", OK: true, Detail: fmt.Sprintf("%s, %d partners", path, len(c.Partners)), Warnings: c.Warnings})
+	var s *store.Store
+	db, err := openDatabase(ctx, c, log)
+	if err != nil {
+		k.add(step{Name: "database", Detail: explain(err)})
+	} else {
+		s = k.database(ctx, c, db)
+	}
+	for _, pc := range c.Partners {
+		k.partner(ctx, c, pc, s)
+	}
+	if db != nil {
+		if closed := db.close(); closed != nil {
+			log.Warn("closing the database failed", "err", closed)
+		}
+	}
+	if ctx.Err() != nil {
+		return fails(exitFailed, errInterrupted)
+	}
+	return k.finish(exitFailed)
+}
+
+// add notes a step and, for people, shows it at once.
+func (k *checkup) add(s step) {
+	k.Steps = append(k.Steps, s)
+	k.OK = k.OK && s.OK
+	if k.asJSON {
+		return
+	}
+	mark, of := "ok    ", ""
+	if !s.OK {
+		mark = "FAILED"
+	}
+	if s.Partner != "" {
+		of = " of partner " + s.Partner
+	}
+	fmt.Fprintf(k.stdout, "%s  %s%s: %s\n", mark, s.Name, of, strings.ReplaceAll(s.Detail, "\n", "\n        "))
+	for _, w := range s.Warnings {
+		fmt.Fprintf(k.stdout, "        warning: %s\n", w)
+	}
+}
+
+// finish prints what is still to be printed, and returns the code as an error if a step failed.
+func (k *checkup) finish(code int) error {
+	if !k.OK {
+		k.Exit = code
+	}
+	if k.asJSON {
+		encoder := json.NewEncoder(k.stdout)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(k); err != nil {
+			return fails(exitFailed, fmt.Errorf("printing the result: %w", err))
+		}
+	}
+	if k.OK {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+// database checks the server and the schema. It returns the store, nil if the schema cannot be used.
+func (k *checkup) database(ctx context.Context, c *config, db *database) *store.Store {
+	var server string
+	if err := db.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&server); err != nil {
+		k.add(step{Name: "database", Detail: fmt.Sprintf("asking for its version: %v", err)})
+		return nil
+	}
+	k.add(step{Name: "database", OK: true, Detail: "PostgreSQL " + oneLine(server)})
+	state, err := migrations.Read(ctx, db.Pool)
+	versions := fmt.Sprintf("it has version %d, this release needs %d", state.Version, state.Newest)
+	switch {
+	case err != nil:
+		k.add(step{Name: "schema", Detail: err.Error()})
+	case state.Ahead():
+		k.add(step{Name: "schema", Detail: aheadError(state).Error()})
+	case state.Behind() && c.MigrateOnStart:
+		k.add(step{Name: "schema", OK: true, Detail: versions + ", and the next start migrates it"})
+	case state.Behind():
+		k.add(step{Name: "schema", Detail: versions + ": " + errNotMigrated.Error()})
+	default:
+		k.add(step{Name: "schema", OK: true, Detail: fmt.Sprintf("version %d", state.Version)})
+		return newStore(c, db)
+	}
+	return nil
+}
+
+// partner checks one partner; s is nil if the database cannot be used.
+func (k *checkup) partner(ctx context.Context, c *config, pc partnerConfig, s *store.Store) {
+	k.add(k.files(c, pc))
+	failed := func(name string, err error) { k.add(failedStep(name, pc.Name, err)) }
+	if pc.AppUser && s == nil {
+		failed("token", errors.New("the user's refresh token is in the database, which cannot be used yet"))
+		return
+	}
+	users, err := userTokens(c, pc, s)
+	if err != nil {
+		failed("token", err)
+		return
+	}
+	log, _ := k.logger(k.stderr) // it was there before
+	p, err := newPartner(pc, users, nil, log)
+	if err != nil {
+		failed("token", err)
+		return
+	}
+	if p.Expiry != nil { // before the token, which may be refused for just that
+		k.expiry(ctx, p)
+	}
+	token, err := p.Tokens.Token(ctx)
+	if err != nil {
+		failed("token", err)
+		return
+	}
+	k.add(tokenStep(pc, token))
+	one, what := "", "the partner's customers"
+	if len(pc.Customers) > 0 {
+		one, what = pc.Customers[0], "the device batches of customer "+pc.Customers[0]
+	}
+	if err := p.Client.Probe(ctx, one); err != nil {
+		failed("api", fmt.Errorf("listing %s: %w", what, err))
+		return
+	}
+	k.add(step{Name: "api", Partner: pc.Name, OK: true, Detail: "listed " + what})
+}
+
+// failedStep is a step that failed, with what support asks for.
+func failedStep(name, partner string, err error) step {
+	s := step{Name: name, Partner: partner, Detail: err.Error()}
+	if e, ok := errors.AsType[*partnercenter.Error](err); ok {
+		s.Code, s.Request = e.ErrorCode(), e.RequestID
+	}
+	return s
+}
+
+// tokenStep tells what a token says of itself.
+func tokenStep(pc partnerConfig, token partnercenter.Secret) step {
+	s := step{Name: "token", Partner: pc.Name, OK: true, Detail: "got one by " + pc.way()}
+	claims, ok := partnercenter.ReadClaims(token)
+	if !ok {
+		s.Detail += ", which does not tell what it is for"
+		return s
+	}
+	s.Claims = &claims
+	said := []struct{ what, value string }{
+		{"for", claims.Audience}, {"tenant", claims.Tenant}, {"user", claims.User},
+		{"roles", strings.Join(claims.Roles, " ")}, {"scopes", strings.Join(claims.Scopes, " ")},
+	}
+	for _, one := range said {
+		if one.value != "" {
+			s.Detail += fmt.Sprintf(", %s %s", one.what, one.value)
+		}
+	}
+	if !claims.Expires.IsZero() {
+		s.Detail += ", until " + claims.Expires.Format(time.RFC3339)
+	}
+	if pc.AppUser && claims.User != "" && !claims.MFA {
+		s.Warnings = append(s.Warnings, "the user has signed in without multi-factor authentication, which the API asks of users: partnersync login")
+	}
+	return s
+}
+
+// expiry tells when what the partner signs in with ends, if that is known.
+func (k *checkup) expiry(ctx context.Context, p sync.Partner) {
+	e, err := p.Expiry(ctx)
+	switch {
+	case err != nil:
+		k.add(failedStep("expiry", p.Name, err))
+	case e.Due(time.Now()):
+		k.add(step{Name: "expiry", Partner: p.Name, OK: true, Detail: e.String(), Warnings: []string{e.Fix}})
+	case !e.At.IsZero():
+		k.add(step{Name: "expiry", Partner: p.Name, OK: true, Detail: e.String()})
+	}
+}
+
+// files checks who may read what the partner signs in with.
+func (k *checkup) files(c *config, pc partnerConfig) step {
+	s := step{Name: "files", Partner: pc.Name, OK: true}
+	paths := []string{pc.ClientSecretFile, pc.CertificateFile, pc.FederatedTokenFile}
+	if pc.AppUser {
+		paths = append(paths, c.TokenKeyFile)
+	}
+	var read []string
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		read = append(read, path)
+		if _, err := os.Stat(path); err != nil {
+			s.OK = false
+			s.Warnings = append(s.Warnings, err.Error())
+		} else if wrong := exposure(path); wrong != "" {
+			s.Warnings = append(s.Warnings, path+" "+wrong)
+		}
+	}
+	if s.Detail = strings.Join(read, ", "); len(read) == 0 {
+		s.Detail = "none to read"
+	}
+	return s
+}
+
+// way says how the partner signs in.
+func (c partnerConfig) way() string {
+	switch {
+	case c.AppUser:
+		return "the user's refresh token"
+	case c.CertificateFile != "":
+		return "the certificate"
+	case c.FederatedTokenFile != "":
+		return "the federated token"
+	}
+	return "the client secret"
+}

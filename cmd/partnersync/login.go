@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"partnersync/store"
+	"partnersync/sync"
+	"partnersync/sync/partnercenter"
+)
+
+// loginFlags are the flags of login and logout.
+type loginFlags struct {
+	partner     string
+	newKey      bool
+	refreshFile string
+}
+
+func newLoginCommand(a *app) *cobra.Command {
+	var f loginFlags
+	cmd := &cobra.Command{
+		Use:   "login",
+		Short: "Sign a user in for a partner with app_user: true",
+		Long: `Login shows a code and where to enter it, with any browser on any machine, and waits until a user of the partner has
+signed in there, with multi-factor authentication. It keeps the refresh token in the database, sealed with the key in
+token_key_file, which must be there: --new-key makes it, once for all partners and replicas.`,
+		Example: `  partnersync login --new-key
+  partnersync login --partner contoso
+  partnersync login --partner contoso --refresh-token-file token.txt`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.login(cmd.Context(), f) },
+	}
+	cmd.Flags().StringVar(&f.partner, "partner", "", "the partner to sign a user in for (may be left out if there is one)")
+	cmd.Flags().BoolVar(&f.newKey, "new-key", false, "make the key in token_key_file, which must not be there yet")
+	cmd.Flags().StringVar(&f.refreshFile, "refresh-token-file", "", "take the refresh token in this file instead of signing in")
+	return cmd
+}
+
+func newLogoutCommand(a *app) *cobra.Command {
+	var f loginFlags
+	cmd := &cobra.Command{
+		Use:     "logout",
+		Short:   "Forget the user who has signed in for a partner",
+		Long:    "Logout removes the partner's refresh token from the database. At the authority it stays good until it ends or is revoked there.",
+		Example: "  partnersync logout --partner contoso",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context(), f) },
+	}
+	cmd.Flags().StringVar(&f.partner, "partner", "", "the partner whose user to forget (may be left out if there is one)")
+	return cmd
+}
+
+// login makes a key, or signs a user in, or both.
+func (a *app) login(ctx context.Context, f loginFlags) error {
+	log, c, err := a.loginConfig()
+	if err != nil {
+		return err
+	}
+	if f.newKey {
+		if err := sync.NewTokenKey(c.TokenKeyFile); err != nil {
+			return fails(exitFailed, err)
+		}
+		fmt.Fprintf(a.stdout, "made the token key %s: give it to every replica, and keep it apart from the database's backups\n", c.TokenKeyFile)
+		if f.partner == "" && f.refreshFile == "" {
+			return nil
+		}
+	}
+	return a.forUser(ctx, c, f.partner, log, func(pc partnerConfig, s *store.Store) error {
+		users, err := userTokens(c, pc, s)
+		if err != nil {
+			return fails(exitUsage, err)
+		}
+		in, err := a.signIn(ctx, pc, f.refreshFile, log)
+		if err != nil {
+			return err
+		}
+		if err := users.SignIn(ctx, in); err != nil {
+			return fails(exitFailed, err)
+		}
+		a.greet(pc, in)
+		return nil
+	})
+}
+
+func (a *app) logout(ctx context.Context, f loginFlags) error {
+	log, c, err := a.loginConfig()
+	if err != nil {
+		return err
+	}
+	return a.forUser(ctx, c, f.partner, log, func(pc partnerConfig, s *store.Store) error {
+		was, err := s.SignOut(ctx, pc.Name)
+		if err != nil {
+			return fails(exitFailed, err)
+		}
+		if was {
+			fmt.Fprintf(a.stdout, "the user of partner %s is signed out\n", pc.Name)
+		} else {
+			fmt.Fprintf(a.stdout, "nothing to do: no user was signed in for partner %s\n", pc.Name)
+		}
+		return nil
+	})
+}
+
+func (a *app) loginConfig() (*slog.Logger, *config, error) {
+	log, err := a.logger(a.stderr)
+	if err != nil {
+		return nil, nil, fails(exitUsage, err)
+	}
+	c, err := a.config(log, loadConfig)
+	return log, c, err
+}
+
+// forUser does something with the partner of that name, which reads on behalf of a user, and the database.
+func (a *app) forUser(ctx context.Context, c *config, name string, log *slog.Logger, do func(partnerConfig, *store.Store) error) error {
+	pc, err := c.userPartner(name)
+	if err != nil {
+		return fails(exitUsage, err)
+	}
+	db, err := openDatabase(ctx, c, log)
+	if err != nil {
+		return fails(exitFailed, err)
+	}
+	if err = fails(exitFailed, prepare(ctx, db.Pool, c, log)); err == nil {
+		err = do(pc, newStore(c, db))
+	}
+	if closed := db.close(); closed != nil {
+		log.Warn("closing the database failed", "err", closed)
+	}
+	return err
+}
+
+// userPartner returns the partner of that name, or the only one if it is "".
+func (c *config) userPartner(name string) (partnerConfig, error) {
+	if name == "" && len(c.Partners) > 1 {
+		return partnerConfig{}, errors.New("there is more than one partner: say which by --partner")
+	}
+	i := slices.IndexFunc(c.Partners, func(p partnerConfig) bool { return name == "" || p.Name == name })
+	switch {
+	case i < 0:
+		return partnerConfig{}, fmt.Errorf("--partner %q: %w", name, sync.ErrUnknownPartner)
+	case !c.Partners[i].AppUser:
+		return partnerConfig{}, fmt.Errorf("partner %s signs in as an application alone, without a user: app_user: true in its configuration changes that", c.Partners[i].Name)
+	}
+	return c.Partners[i], nil
+}
+
+// signIn has a user sign in with a browser, or takes the token that the file holds.
+func (a *app) signIn(ctx context.Context, pc partnerConfig, refreshFile string, log *slog.Logger) (in partnercenter.SignedIn, err error) {
+	cred, opts := pc.credentials(nil), partnercenter.TokenOptions{Version: version(), Logger: log.With("partner", pc.Name)}
+	if refreshFile != "" {
+		refresh, err := readRefreshToken(refreshFile)
+		if err != nil {
+			return in, fails(exitUsage, err)
+		}
+		in, err = partnercenter.Redeem(ctx, cred, opts, refresh)
+		return in, fails(exitFailed, err)
+	}
+	waiting, err := partnercenter.StartLogin(ctx, cred, opts)
+	if err != nil {
+		return in, fails(exitFailed, err)
+	}
+	fmt.Fprintf(a.stdout, "Open %s in a browser, on any machine, and enter the code %s\n", waiting.URL, waiting.Code)
+	fmt.Fprintf(a.stdout, "as a user of partner %s who is an admin agent or a sales agent. Waiting until %s …\n",
+		pc.Name, waiting.Expires.Local().Format(time.TimeOnly))
+	in, err = waiting.Wait(ctx)
+	if ctx.Err() != nil {
+		err = errInterrupted
+	}
+	return in, fails(exitFailed, err)
+}
+
+// readRefreshToken reads a file that holds a refresh token and nothing else.
+func readRefreshToken(path string) (partnercenter.Secret, error) {
+	data, err := readAtMost(path, 64<<10)
+	if err != nil {
+		return "", fmt.Errorf("--refresh-token-file %s: %w", path, err)
+	}
+	words := strings.Fields(string(data))
+	if len(words) != 1 {
+		return "", fmt.Errorf("--refresh-token-file %s: it does not hold one refresh token and nothing else", path)
+	}
+	return partnercenter.Secret(words[0]), nil
+}
+
+// greet says who has signed in, and what may be wrong with that.
+func (a *app) greet(pc partnerConfig, in partnercenter.SignedIn) {
+	who := in.User
+	if who == "" {
+		who = "a user whom the authority does not name"
+	}
+	fmt.Fprintf(a.stdout, "%s has signed in for partner %s\n", oneLine(who), pc.Name)
+	if in.Claims.User != "" && !in.Claims.MFA {
+		fmt.Fprintln(a.stderr, "warning: without multi-factor authentication, which the API has asked of users since 2026: sign in again with it")
+	}
+}

@@ -1,0 +1,135 @@
+package partnercenter
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+)
+
+// Certificate is what an application that has registered it proves its identity with.
+type Certificate struct {
+	NotBefore, NotAfter time.Time
+	Thumbprint          string // SHA-256 of the certificate, base64url: what the assertion names it by
+
+	key *rsa.PrivateKey
+}
+
+const (
+	maxCertificateFile = 256 << 10
+	assertionLife      = 5 * time.Minute
+	clockSkew          = time.Minute // by which our clock may be ahead of the authority's
+)
+
+// ReadCertificate reads a PEM file with a certificate and its RSA key, in any order; certificates of other keys, which
+// may be its issuers, are passed over. Errors show nothing of what is in the file.
+func ReadCertificate(path string) (*Certificate, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxCertificateFile+1))
+	if err == nil && len(data) > maxCertificateFile {
+		err = fmt.Errorf("it is larger than %d bytes", maxCertificateFile)
+	}
+	var c *Certificate
+	if err == nil {
+		c, err = ParseCertificate(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// ParseCertificate reads what such a file holds. Its errors say what to do about it.
+func ParseCertificate(data []byte) (*Certificate, error) {
+	var leaves []*x509.Certificate
+	var key *rsa.PrivateKey
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		switch block.Type {
+		case "CERTIFICATE":
+			leaf, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, errors.New("it holds a certificate that cannot be read")
+			}
+			leaves = append(leaves, leaf)
+		case "PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY":
+			if key != nil {
+				return nil, errors.New("it holds more than one private key; leave the certificate's")
+			}
+			var err error
+			if key, err = parseKey(block); err != nil {
+				return nil, err
+			}
+		}
+	}
+	switch {
+	case key == nil:
+		return nil, errors.New("it holds no private key; append the certificate's, in PEM")
+	case len(leaves) == 0:
+		return nil, errors.New("it holds no certificate; append it, in PEM")
+	}
+	for _, leaf := range leaves {
+		if key.PublicKey.Equal(leaf.PublicKey) {
+			return newCertificate(leaf, key), nil
+		}
+	}
+	return nil, errors.New("its private key belongs to none of its certificates")
+}
+
+func parseKey(block *pem.Block) (*rsa.PrivateKey, error) {
+	const convert = "; the sign-in takes an RSA key: openssl req -x509 -newkey rsa:2048 makes one"
+	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
+		return nil, errors.New("its private key is encrypted; decrypt it with openssl pkey, and let nobody else read the file")
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("its private key cannot be read" + convert)
+	}
+	key, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("its private key is no RSA key" + convert)
+	}
+	return key, nil
+}
+
+func newCertificate(leaf *x509.Certificate, key *rsa.PrivateKey) *Certificate {
+	thumbprint := sha256.Sum256(leaf.Raw)
+	return &Certificate{
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, key: key,
+		Thumbprint: base64.RawURLEncoding.EncodeToString(thumbprint[:]),
+	}
+}
+
+// assertion returns a JWT that proves to the audience, once and for five minutes, that its bearer is the client, in the
+// form of "Microsoft identity platform application authentication certificate credentials".
+func (c *Certificate) assertion(clientID, audience string, now time.Time) (string, error) {
+	if c.key.Size() < crypto.SHA256.Size()*2+2 {
+		return "", errors.New("signing the client assertion: the RSA key is too short; make one of 2048 bits")
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodPS256, jwt.MapClaims{
+		"aud": audience, "iss": clientID, "sub": clientID, "jti": uuid.NewString(),
+		"nbf": now.Add(-clockSkew).Unix(), "iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
+	})
+	token.Header["x5t#S256"] = c.Thumbprint
+	signed, err := token.SignedString(c.key)
+	if err != nil {
+		return "", fmt.Errorf("signing the client assertion: %w", err)
+	}
+	return signed, nil
+}

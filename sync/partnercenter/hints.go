@@ -1,0 +1,90 @@
+package partnercenter
+
+// denialHints explain the authority's refusals, whose numbers are those of Microsoft's "Microsoft Entra authentication and
+// authorization error codes", where there is something to do about them.
+var denialHints = map[string]string{
+	// The application.
+	"AADSTS7000215":  "wrong client secret: use the secret's value, not its id",
+	"AADSTS7000222":  "the client secret has expired: make a new one",
+	"AADSTS700016":   "unknown client_id in this tenant: check client_id, tenant_id and cloud",
+	"AADSTS7000112":  "the application is disabled in this tenant: enable it under Enterprise applications in Entra",
+	"AADSTS90002":    "unknown tenant: check tenant_id and cloud",
+	"AADSTS900023":   "unknown tenant: check tenant_id and cloud",
+	"AADSTS65001":    hintConsent,
+	"AADSTS90094":    hintConsent,
+	"AADSTS50105":    "the user is not assigned to the application: assign it under Enterprise applications in Entra",
+	"AADSTS500011":   hintResource,
+	"AADSTS650052":   hintResource,
+	"AADSTS70011":    hintResource,
+	"AADSTS1002012":  hintResource,
+	"AADSTS7000218":  "the application is a confidential one: name its secret's file in app_user_secret_file, or allow public client flows in Entra",
+	"AADSTS700025":   "the application is a public one: take app_user_secret_file away",
+	"AADSTS70002":    hintClient,
+	"invalid_client": hintClient,
+
+	// Certificates and federated tokens.
+	"AADSTS700027": "the authority does not know this certificate or key: register the certificate under Certificates & secrets in Entra",
+	"AADSTS700030": "the authority does not take this certificate: register one that is valid",
+	"AADSTS700024": hintAssertionTime,
+	"AADSTS500133": hintAssertionTime,
+	"AADSTS700023": "the assertion is for another authority: check authority_url and cloud",
+	"AADSTS70021":  hintFederation,
+	"AADSTS700211": hintFederation,
+	"AADSTS700212": hintFederation,
+	"AADSTS700213": hintFederation,
+
+	// The user.
+	"AADSTS50173":  hintLoginAgain,
+	"AADSTS700082": "the sign-in was not used for 90 days and has ended: sign in again with partnersync login",
+	"AADSTS70000":  hintLoginAgain,
+	"AADSTS70008":  hintLoginAgain,
+	"AADSTS70043":  "the sign-in has ended by the tenant's sign-in frequency: sign in again with partnersync login",
+	"AADSTS50055":  "the user's password has expired: change it, and sign in again with partnersync login",
+	"AADSTS50057":  "the user's account is disabled: enable it, or sign in as another user with partnersync login",
+	"AADSTS50034":  "the user is not of this tenant: check tenant_id, or sign in as another user with partnersync login",
+	"AADSTS90072":  "the user is not of this tenant: check tenant_id, or sign in as another user with partnersync login",
+	"AADSTS50074":  hintMFA,
+	"AADSTS50076":  hintMFA,
+	"AADSTS50079":  hintMFA,
+	"AADSTS53000":  hintConditions,
+	"AADSTS53001":  hintConditions,
+	"AADSTS53003":  hintConditions,
+	"AADSTS530036": "the tenant's conditional access forbids signing in by device code: import a refresh token with partnersync login --refresh-token-file",
+	"AADSTS70018":  "the code is wrong or was declined: begin again with partnersync login",
+	"AADSTS70020":  "the code has expired before it was entered: begin again with partnersync login",
+
+	"AADSTS50196": "the authority saw too many equal requests: wait, and look for another program that signs in as this application",
+}
+
+const (
+	hintClient  = "the authority does not accept the client_id or the client secret"
+	hintConsent = "consent is missing: an administrator of the tenant has to grant it under API permissions in Entra"
+	// The resource is the API of the cloud, whatever api_url says.
+	hintResource      = "the tenant knows no such API, or may not use it: check cloud, and the application's permission for Microsoft Partner Center"
+	hintAssertionTime = "the assertion is not valid now: check this machine's clock, and that federated_token_file is renewed"
+	hintFederation    = "no federated credential of the application fits: compare its issuer, subject and audience in Entra with those of the token"
+	hintLoginAgain    = "the sign-in was revoked or has expired: sign in again with partnersync login"
+	hintConditions    = "the tenant's conditional access does not let the user in from here: change the policy, or sign in as another user"
+)
+
+// hintsByCode explain the API's errors, whose codes are those of "Partner Center REST error codes" where no other source
+// is named.
+var hintsByCode = map[string]string{
+	"900421": hintMFA, // reported by partners since the enforcement of 2026
+	"10001":  hintMFA, // reported by partners before that
+	"800001": "the request came without a token: check for a proxy that takes the Authorization header away",
+	"20002": "no reseller relationship with this customer: ask it to accept the relationship again, " +
+		"or leave it out with exclude_customers",
+	"900150": "the user's role has no right to this: give the user the role of an admin agent or a sales agent in Partner Center",
+	"900149": hintProgram,
+	"800039": hintProgram,
+}
+
+const hintMFA = "the API wants multi-factor authentication: " +
+	"use an app-only sign-in, or sign the user in again with MFA"
+
+// "Get started with the Partner Center APIs" says who may use them.
+const hintProgram = "the partner's program is not active, or may not use the API: " +
+	"direct-bill partners and indirect providers may, indirect resellers may not"
+
+const hintAudience = "the token is for another API: check cloud, and that api_url leads to that cloud's API"

@@ -1,0 +1,77 @@
+package partnercenter
+
+import (
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	refusalHold    = 30 * time.Second // a refusal stands so long, so that many customers do not ask the authority each
+	maxRefusalHold = 15 * time.Minute // and so long, when there have been many
+)
+
+// refusals are the refusals of a sign-in, one after the other. They are kept by the process alone: another replica may
+// have other files, and a new process tries at once.
+type refusals struct {
+	mu    sync.Mutex
+	n     int // in a row
+	err   *Error
+	at    time.Time
+	until time.Time
+}
+
+// add notes one more, which stands twice as long as the one before. What is not the authority's or the API's own answer, a
+// missing file for one, does not make it longer.
+func (r *refusals) add(e *Error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if now.Before(r.until) {
+		return
+	}
+	hold := refusalHold
+	if e.Status != 0 {
+		hold = min(refusalHold<<min(r.n, 10), maxRefusalHold)
+		r.n++
+	}
+	r.err, r.at, r.until = e, now, now.Add(hold)
+}
+
+// forget is told that the API has taken a token.
+func (r *refusals) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reset()
+}
+
+func (r *refusals) reset() { r.n, r.err, r.at, r.until = 0, nil, time.Time{}, time.Time{} }
+
+// Refused returns the error with which the authority has refused the sign-in, or the API its tokens, and until when there
+// is no use in trying again; nil if nothing speaks against trying. The time grows with each refusal, from 30 seconds to 15
+// minutes, and ends when the certificate's or the federated token's file is replaced.
+func (s *TokenSource) Refused() (until time.Time, err error) {
+	r := &s.refusals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil || !time.Now().Before(r.until) {
+		return time.Time{}, nil
+	}
+	for _, path := range s.files {
+		if info, err := os.Stat(path); err == nil && info.ModTime().After(r.at) {
+			r.reset()
+			return time.Time{}, nil
+		}
+	}
+	return r.until, r.err
+}
+
+// SignedIn is told that a user signed in at that time: refusals before it stand no longer.
+func (s *TokenSource) SignedIn(at time.Time) {
+	r := &s.refusals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at.After(r.at) {
+		r.reset()
+	}
+}

@@ -1,0 +1,62 @@
+package sync
+
+import (
+	"context"
+	"time"
+)
+
+// signIns watches a partner's sign-in on behalf of the daemon.
+type signIns struct {
+	*Runner
+	partner Partner
+	refused time.Time // until when the refusal stands that was told of
+	warned  time.Time // when expiry was last looked at
+}
+
+// expiryEvery is how often the daemon warns of what ends soon.
+const expiryEvery = 24 * time.Hour
+
+// paused says whether the partner is to be left alone now, since the authority has refused its sign-in a moment ago: each
+// try takes customers through a pass that cannot but fail, and a replica with other files may do better. A restart tries
+// at once.
+func (s *signIns) paused(ctx context.Context) bool {
+	if now := time.Now(); now.Sub(s.warned) >= expiryEvery {
+		s.warned = now
+		s.warnOfExpiry(ctx, s.partner)
+	}
+	if s.partner.Tokens == nil {
+		return false
+	}
+	until, err := s.partner.Tokens.Refused()
+	if err != nil && s.partner.Users != nil && s.signedIn(ctx) {
+		until, err = s.partner.Tokens.Refused()
+	}
+	if err != nil && !until.Equal(s.refused) {
+		s.logger().Warn("the partner waits since its sign-in was refused", "partner", s.partner.Name, "until", until, "err", err)
+	}
+	s.refused = until
+	return err != nil
+}
+
+// signedIn looks whether a user has signed in since, and says whether it could.
+func (s *signIns) signedIn(ctx context.Context) bool {
+	in, ok, err := s.partner.Users.Store.UserSignIn(ctx, s.partner.Name)
+	if ok {
+		s.partner.Tokens.SignedIn(in.SignedInAt.Add(time.Since(in.Now))) // by our clock
+	}
+	return ok && err == nil
+}
+
+// warnOfExpiry logs what the partner signs in with if that ends soon.
+func (r *Runner) warnOfExpiry(ctx context.Context, p Partner) {
+	if p.Expiry == nil {
+		return
+	}
+	e, err := p.Expiry(ctx)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		r.logger().Warn("expiry of the sign-in not known", "partner", p.Name, "err", err)
+	case e.Due(time.Now()):
+		r.logger().Warn("the sign-in ends soon", "partner", p.Name, "what", e.What, "expires", e.At, "fix", e.Fix)
+	}
+}
