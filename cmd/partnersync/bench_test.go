@@ -129,7 +129,7 @@ func (on *bench) unchanged(b *testing.B) {
 	if testing.Short() || on.devices {
 		return
 	}
-	on.atMost("bytes of log a customer", middle(trials, on.loggedOfCustomer), 400+1000/float64(on.Customers)*20) // and the run's own
+	on.atMost("bytes of log a customer", middle(trials, on.loggedOfCustomer), 400+4000/float64(on.Customers)) // the latter are the run's own
 	switch {
 	case on.size == wholeSize && on.concurrency == benchConcurrency:
 		on.atMost("times fetch", middle(trials, trial.times), 1.5)
