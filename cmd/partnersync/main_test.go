@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(withDatabases{m}, map[string]func(){"partnersync": main, "peak": peak})
+	testscript.Main(withDatabases{m}, map[string]func(){"partnersync": main, "peak": peak, "bench-emulator": benchEmulator})
 }
 
 // withDatabases runs the tests with databases to be had from storetest.

@@ -60,7 +60,7 @@ func TestOnce_peakMemoryIsBounded(t *testing.T) {
 }
 
 // build builds the program in dir.
-func build(t *testing.T, dir string) string {
+func build(t testing.TB, dir string) string {
 	t.Helper()
 	program := filepath.Join(dir, "partnersync")
 	output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput()

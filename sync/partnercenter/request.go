@@ -1,6 +1,7 @@
 package partnercenter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +128,7 @@ func (p *pageRequest) refuse(resp *http.Response) *Error {
 
 // accept reads the body of a 200.
 func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(p.client.maxBody)+1))
+	body, err := readBody(resp, p.client.maxBody+1)
 	if err != nil {
 		return p.op.unanswered(fmt.Errorf("reading the answer: %w", err))
 	}
@@ -144,6 +145,25 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 	contentType := resp.Header.Get("Content-Type")
 	p.answer = &answer{body: body, contentType: contentType, op: op, sent: sent}
 	return nil
+}
+
+// readBody reads the body, or its first bytes up to most. Where its length is known it is not copied as it grows; but a
+// length that is only claimed costs no more than a mebibyte until that has come.
+func readBody(resp *http.Response, most int) ([]byte, error) {
+	const trusted = 1 << 20
+	r := io.LimitReader(resp.Body, int64(most))
+	length := resp.ContentLength
+	if length < 0 || length > int64(most) {
+		return io.ReadAll(r)
+	}
+	var body bytes.Buffer
+	body.Grow(int(min(length, trusted)) + bytes.MinRead)
+	if _, err := body.ReadFrom(io.LimitReader(r, trusted)); err != nil {
+		return nil, err
+	}
+	body.Grow(max(0, int(length)-body.Len()) + bytes.MinRead)
+	_, err := body.ReadFrom(r)
+	return body.Bytes(), err
 }
 
 // withoutQuery returns u as errors and logs show it.

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"partnersync/store"
+	"partnersync/sync"
+	"partnersync/sync/partnercenter"
+	"partnersync/sync/partnercenter/partnercentertest"
+)
+
+// bench is what a benchmark runs on: the emulator in a process of its own, a server, and a worker that is this process.
+type bench struct {
+	testing.TB            // the benchmark that runs
+	parent     testing.TB // which fails where a target is missed: of one that fails itself Go shows no figures
+	size
+	devices     bool // device lists are read, when they are due
+	generated   bool // the database was filled otherwise: there is no first load
+	uploaders   bool // what changes in a batch is who uploaded it
+	concurrency int  // of requests, and of connections to the database
+	replicas    int  // 0: one, which makes a pass with --once; else so many daemons
+	api         *emulator
+	fetch       *fetcher
+	server      *benchServer
+	db          *benchDatabase
+	counted     *statements
+	pools       []*pgxpool.Pool // one of each replica
+	loads       []time.Duration // how long each first load took
+}
+
+func newBench(tb testing.TB, s size, concurrency, replicas int) *bench {
+	tb.Helper()
+	b := &bench{TB: tb, parent: tb, size: s, devices: s.Devices > 0, concurrency: concurrency, replicas: replicas, counted: new(statements)}
+	b.api = startEmulator(tb, s)
+	b.fetch = newFetcher(tb, b.api.url, concurrency)
+	b.server = startServer(tb)
+	tb.Cleanup(b.close)
+	b.fresh()
+	return b
+}
+
+// fresh begins with an empty database.
+func (b *bench) fresh() {
+	b.Helper()
+	b.close()
+	b.db = b.server.create(b)
+	b.open()
+}
+
+// load makes the first pass over an empty database.
+func (b *bench) load() cost {
+	b.Helper()
+	b.fresh()
+	c := b.pass()
+	if b.Devices == 0 && c.Inserted != int64(b.rows()) || c.Inserted < int64(b.rows()) {
+		b.Fatalf("%d rows were loaded, want %d", c.Inserted, b.rows())
+	}
+	b.loads = append(b.loads, c.took)
+	return c
+}
+
+// loaded makes sure that there is a database in line with the API.
+func (b *bench) loaded() {
+	b.Helper()
+	if len(b.loads) == 0 && !b.generated {
+		b.load()
+	}
+	b.db.settle(b)
+}
+
+// open connects the replicas.
+func (b *bench) open() {
+	b.Helper()
+	for range max(1, b.replicas) {
+		b.pools = append(b.pools, b.db.pool(b, b.concurrency, b.counted))
+	}
+}
+
+func (b *bench) close() {
+	for _, p := range b.pools {
+		p.Close()
+	}
+	b.pools = nil
+}
+
+// written returns how many rows of partner_center there have been written. The replicas connect anew.
+func (b *bench) written() int64 {
+	b.Helper()
+	b.close()
+	defer b.open()
+	return b.db.written(b)
+}
+
+// runner returns a worker over the pool.
+func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
+	b.Helper()
+	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
+		AuthorityURL: b.api.url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
+		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
+	}, partnercenter.TokenOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	gate := partnercenter.NewGate(0)
+	client, err := partnercenter.New(partnercenter.Options{BaseURL: b.api.url, Tokens: tokens, Gate: gate})
+	if err != nil {
+		b.Fatal(err)
+	}
+	schedule, err := sync.ParseSchedule("@every 24h", time.UTC)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &sync.Runner{
+		Store: store.New(pool, store.Options{Version: "benchmark"}), RunOnStart: true,
+		Partners: []sync.Partner{{
+			Name: "contoso", Client: client, Gate: gate, Schedule: schedule, Concurrency: b.concurrency,
+			Devices: b.devices, DevicesRefresh: 24 * time.Hour,
+		}},
+	}
+}
+
+// cost is what a pass took.
+type cost struct {
+	store.Run
+	took                        time.Duration
+	statements                  int64
+	logged                      int64 // bytes of write-ahead log
+	allocations, allocatedBytes uint64
+}
+
+// pass makes a pass and measures it.
+func (b *bench) pass() (c cost) {
+	b.Helper()
+	runners := make([]*sync.Runner, len(b.pools))
+	for i, pool := range b.pools {
+		runners[i] = b.runner(pool)
+	}
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	statements, logged, began := b.counted.count(), b.server.logged(b), time.Now()
+	if b.replicas == 0 {
+		c.Run = b.once(runners[0])
+		c.took = time.Since(began)
+	} else {
+		c.Run, c.took = b.daemons(runners)
+	}
+	runtime.ReadMemStats(&after)
+	c.statements, c.logged = b.counted.count()-statements, b.server.logged(b)-logged
+	c.allocations, c.allocatedBytes = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
+	if c.State != store.Complete || c.CustomersOK != b.Customers {
+		b.Fatalf("the pass did not do all customers: %+v", c.Run)
+	}
+	return c
+}
+
+func (b *bench) once(r *sync.Runner) store.Run {
+	b.Helper()
+	runs, err := r.Once(b.Context(), sync.Request{Kind: store.Once})
+	if err != nil || len(runs) != 1 {
+		b.Fatalf("%d runs, %v", len(runs), err)
+	}
+	return runs[0]
+}
+
+// daemons starts the replicas together, and returns their common run and when it was over.
+func (b *bench) daemons(runners []*sync.Runner) (run store.Run, took time.Duration) {
+	b.Helper()
+	ctx, stop := context.WithCancel(b.Context())
+	defer stop()
+	ended, stopped := make(chan store.Run, len(runners)), make(chan error, len(runners))
+	began := time.Now()
+	for _, r := range runners {
+		r.OnRun = func(run store.Run) { ended <- run }
+		go func() { stopped <- r.Run(ctx) }()
+	}
+	select {
+	case run = <-ended:
+		took = time.Since(began)
+	case <-b.Context().Done():
+	}
+	stop()
+	for range runners {
+		if err := <-stopped; err != nil {
+			b.Error(err)
+		}
+	}
+	return run, took
+}
+
+// median returns the middle one of the values, the greater of two.
+func median[T int64 | uint64 | float64 | time.Duration](values []T) T {
+	values = slices.Sorted(slices.Values(values))
+	return values[len(values)/2]
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// What a pass costs, measured with the real client, the emulated API in a process of its own, and a real PostgreSQL. deploy/bench
+// runs all of it, some minutes long, and prints a table. By hand:
+//
+//	go test ./cmd/partnersync -run '^$' -bench Pass/50x2000 -benchtime 5x
+//
+// Each figure is the median over the iterations. In each iteration the limits are measured too, with what else goes on on the
+// machine at that time: the same requests with the answers thrown away (fetch), and the same rows by COPY into one bare table
+// (copy). A benchmark fails where a pass costs more than it should. -short takes a twentieth of the customers, and fails for
+// nothing that takes time.
+
+// wholeSize are the lists that the targets are about.
+var wholeSize = size{Customers: 50, Batches: 2000}
+
+// benchConcurrency is what the configuration has where it says nothing.
+const benchConcurrency = 8
+
+// shortened returns the size to take.
+func shortened(s size) size {
+	if testing.Short() {
+		s.Customers = max(1, s.Customers/20)
+	}
+	return s
+}
+
+// BenchmarkPass makes passes over lists of several lengths.
+func BenchmarkPass(b *testing.B) {
+	for _, s := range []size{{1000, 20, 0}, {500, 200, 0}, wholeSize, {1, 50_000, 0}, {50, 20, 100}} {
+		b.Run(s.String(), func(b *testing.B) {
+			on := newBench(b, shortened(s), benchConcurrency, 0)
+			b.Run("first", on.first)
+			b.Run("unchanged", on.unchanged)
+			b.Run("1 percent", func(b *testing.B) { on.changed(b, 0.01) })
+			b.Run("10 percent", func(b *testing.B) { on.changed(b, 0.1) })
+		})
+	}
+}
+
+// BenchmarkConcurrency makes passes with so many requests, and connections to the database, at a time.
+func BenchmarkConcurrency(b *testing.B) {
+	for _, n := range []int{1, 4, 8, 16} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			on := newBench(b, shortened(wholeSize), n, 0)
+			b.Run("first", on.first)
+			b.Run("unchanged", on.unchanged)
+		})
+	}
+}
+
+// BenchmarkCustomers makes passes over many customers with short lists.
+func BenchmarkCustomers(b *testing.B) {
+	for _, n := range []int{1000, 20_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			on := newBench(b, shortened(size{Customers: n, Batches: 20}), benchConcurrency, 0)
+			b.Run("unchanged", on.unchanged)
+		})
+	}
+}
+
+// BenchmarkReplicas has several daemons share a pass. They are one process here, with as many connections each.
+func BenchmarkReplicas(b *testing.B) {
+	for _, n := range []int{1, 3} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			on := newBench(b, shortened(size{Customers: 1000, Batches: 20}), benchConcurrency, n)
+			b.Run("first", on.first)
+			b.Run("unchanged", on.unchanged)
+		})
+	}
+}
+
+// trial is one iteration: a pass and its limits.
+type trial struct {
+	cost
+	fetched, copied time.Duration
+	rewritten       int64 // bytes of log
+}
+
+func (t trial) limit() time.Duration { return t.fetched + t.copied }
+
+// first loads an empty database.
+func (on *bench) first(b *testing.B) {
+	on.TB = b
+	var trials []trial
+	for b.Loop() {
+		var t trial
+		t.fetched = on.fetched()
+		on.fresh()
+		t.copied = on.db.copied(b, on.size, on.concurrency)
+		t.cost = on.load()
+		trials = append(trials, t)
+	}
+	on.report(b, trials, on.rows())
+	if testing.Short() || on.size != wholeSize || on.concurrency != benchConcurrency {
+		return
+	}
+	on.atMost("times fetch and copy", middle(trials, trial.times), 1.5)
+	on.atLeast("rows/s", middle(trials, on.rate), 130_000)
+}
+
+// unchanged makes passes in which nothing has changed.
+func (on *bench) unchanged(b *testing.B) {
+	on.TB = b
+	on.loaded()
+	before := on.written()
+	on.pass() // the connections are warm, as a daemon's are
+	var trials []trial
+	for b.Loop() {
+		fetched := on.fetched()
+		c := on.pass()
+		trials = append(trials, trial{cost: c, fetched: fetched})
+		if c.Inserted+c.Changed+c.Removed != 0 {
+			b.Errorf("%d new, %d changed, %d removed rows, want none", c.Inserted, c.Changed, c.Removed)
+		}
+	}
+	if n := on.written() - before; n != 0 {
+		b.Errorf("%d rows of partner_center were written, want none", n)
+	}
+	on.report(b, trials, 0)
+	if on.rows() >= 50_000 && on.list() >= 2000 {
+		on.atMost("allocations a row: rows are decoded", middle(trials, on.allocationsOfRow), 0.5)
+	}
+	if testing.Short() || on.devices {
+		return
+	}
+	on.atMost("bytes of log a customer", middle(trials, on.loggedOfCustomer), 400+4000/float64(on.Customers)) // the latter are the run's own
+	switch {
+	case on.size == wholeSize && on.concurrency == benchConcurrency:
+		on.atMost("times fetch", middle(trials, trial.times), 1.5)
+	case on.Customers >= 20_000:
+		on.atLeast("customers/s beyond fetch", middle(trials, on.customersBeyondFetch), 10_000)
+		on.atMost("statements a customer", middle(trials, on.statementsOfCustomer), 0.1)
+	}
+}
+
+// changed makes passes in which a share of each list has changed.
+func (on *bench) changed(b *testing.B, share float64) {
+	on.TB = b
+	for len(on.loads) < 3 && !on.generated {
+		on.load()
+	}
+	on.loaded()
+	var trials []trial
+	for b.Loop() {
+		on.api.order(b, order{Change: share})
+		on.fetched() // the emulator writes its answers
+		fetched := on.fetched()
+		c := on.pass()
+		t := trial{cost: c, fetched: fetched}
+		if on.Devices == 0 && !on.generated {
+			t.rewritten = on.db.rewritten(b, on.size, share)
+		}
+		trials = append(trials, t)
+		if want := int64(on.size.changed(share)); c.Changed != want || c.Inserted+c.Removed != 0 {
+			b.Errorf("%d changed, %d new, %d removed rows, want %d changed ones", c.Changed, c.Inserted, c.Removed, want)
+		}
+	}
+	on.report(b, trials, on.size.changed(share))
+	if on.Devices > 0 || on.generated {
+		return
+	}
+	ofLoad := middle(trials, func(t trial) float64 { return float64(t.took) / float64(median(on.loads)) })
+	b.ReportMetric(ofLoad, "x/first")
+	beyond := middle(trials, func(t trial) float64 { return float64(t.logged-t.rewritten) / float64(t.Changed) })
+	b.ReportMetric(beyond, "extra-WAL-B/row")
+	if testing.Short() || on.size != wholeSize || share > 0.01 {
+		return
+	}
+	on.atMost("times the first load", ofLoad, 0.6)
+	on.atMost("bytes of log a changed row beyond what the tables' pages take", beyond, 100)
+}
+
+// fetched is the limit of what was just changed or not.
+func (on *bench) fetched() time.Duration {
+	took, _ := on.fetch.all(on, on.size, on.concurrency)
+	return took
+}
+
+// The figures of a trial.
+
+func (t trial) times() float64 { return float64(t.took) / float64(t.limit()) }
+
+func (on *bench) rate(t trial) float64 { return float64(on.rows()) / t.took.Seconds() }
+
+func (on *bench) allocationsOfRow(t trial) float64 {
+	return float64(t.allocations) / float64(on.rows())
+}
+
+func (on *bench) loggedOfCustomer(t trial) float64 { return float64(t.logged) / float64(on.Customers) }
+
+func (on *bench) statementsOfCustomer(t trial) float64 {
+	return float64(t.statements) / float64(on.Customers)
+}
+
+func (on *bench) customersBeyondFetch(t trial) float64 {
+	return float64(on.Customers) / max(t.took-t.fetched, time.Millisecond).Seconds()
+}
+
+// middle is the median of a figure.
+func middle(trials []trial, figure func(trial) float64) float64 {
+	values := make([]float64, len(trials))
+	for i, t := range trials {
+		values[i] = figure(t)
+	}
+	return median(values)
+}
+
+// report shows the medians; written is how many rows a pass writes.
+func (on *bench) report(b *testing.B, trials []trial, written int) {
+	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	b.ReportMetric(0, "ns/op") // limits included: it says nothing
+	b.ReportMetric(milliseconds(time.Duration(middle(trials, func(t trial) float64 { return float64(t.took) }))), "ms")
+	b.ReportMetric(milliseconds(time.Duration(middle(trials, func(t trial) float64 { return float64(t.limit()) }))), "limit-ms")
+	b.ReportMetric(middle(trials, trial.times), "x/limit")
+	b.ReportMetric(middle(trials, on.rate), "rows/s")
+	b.ReportMetric(middle(trials, on.loggedOfCustomer), "WAL-B/customer")
+	b.ReportMetric(middle(trials, on.statementsOfCustomer), "stmts/customer")
+	b.ReportMetric(middle(trials, on.allocationsOfRow), "allocs/row")
+	if written > 0 {
+		b.ReportMetric(middle(trials, func(t trial) float64 { return float64(t.logged) / float64(written) }), "WAL-B/row")
+		b.ReportMetric(middle(trials, func(t trial) float64 { return float64(t.statements) / float64(written) }), "stmts/row")
+	}
+}
+
+// atMost fails the benchmark where a figure is greater than it may be.
+func (on *bench) atMost(what string, got, most float64) {
+	on.Helper()
+	if got > most {
+		on.parent.Errorf("%s: %.4g %s, want at most %.4g", on.Name(), got, what, most)
+	}
+}
+
+// atLeast fails the benchmark where a figure is smaller than it should be.
+func (on *bench) atLeast(what string, got, least float64) {
+	on.Helper()
+	if got < least {
+		on.parent.Errorf("%s: %.4g %s, want at least %.4g", on.Name(), got, what, least)
+	}
+}
