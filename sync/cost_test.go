@@ -147,12 +147,6 @@ func digestOf(body string) []byte {
 	return h.Sum(nil)
 }
 
-func (w *world) exec(sql string, args ...any) {
-	w.t.Helper()
-	_, err := w.pool.Exec(w.t.Context(), sql, args...)
-	w.ok(err)
-}
-
 // rowVersions returns where each table of partner_center's rows are and which transactions wrote them: any write shows.
 func (w *world) rowVersions() map[string]string {
 	w.t.Helper()

@@ -37,7 +37,7 @@ func startServer(tb testing.TB) *benchServer {
 			tb.Error(err)
 		}
 	})
-	s := &benchServer{Server: server, admin: connect(tb, server.URL("postgres"))}
+	s := &benchServer{Server: server, admin: connection(tb, server.URL("postgres"))}
 	s.exec(tb, "CREATE DATABASE migrated")
 	pool, err := pgxpool.New(tb.Context(), server.URL("migrated"))
 	if err != nil {
@@ -50,7 +50,7 @@ func startServer(tb testing.TB) *benchServer {
 	return s
 }
 
-func connect(tb testing.TB, url string) *pgx.Conn {
+func connection(tb testing.TB, url string) *pgx.Conn {
 	tb.Helper()
 	conn, err := pgx.Connect(tb.Context(), url)
 	if err != nil {
@@ -130,7 +130,7 @@ func (d *benchDatabase) written(tb testing.TB) (rows int64) {
 			break
 		}
 	}
-	conn := connect(tb, d.url())
+	conn := connection(tb, d.url())
 	defer conn.Close(tb.Context())
 	const sum = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE schemaname = 'partner_center'"
 	if err := conn.QueryRow(tb.Context(), sum).Scan(&rows); err != nil {
@@ -142,7 +142,7 @@ func (d *benchDatabase) written(tb testing.TB) (rows int64) {
 // settle leaves the tables as autovacuum would in time.
 func (d *benchDatabase) settle(tb testing.TB) {
 	tb.Helper()
-	conn := connect(tb, d.url())
+	conn := connection(tb, d.url())
 	defer conn.Close(tb.Context())
 	if _, err := conn.Exec(tb.Context(), "VACUUM (ANALYZE)"); err != nil {
 		tb.Fatal(err)
@@ -152,7 +152,7 @@ func (d *benchDatabase) settle(tb testing.TB) {
 // like makes a table in the schema public with the columns of one of partner_center's, and with the clauses beside.
 func (d *benchDatabase) like(tb testing.TB, table, clauses string) {
 	tb.Helper()
-	conn := connect(tb, d.url())
+	conn := connection(tb, d.url())
 	defer conn.Close(tb.Context())
 	sql := fmt.Sprintf("DROP TABLE IF EXISTS public.%[1]s; CREATE TABLE public.%[1]s (LIKE partner_center.%[1]s %[2]s)", table, clauses)
 	if _, err := conn.Exec(tb.Context(), sql); err != nil {
@@ -221,9 +221,9 @@ func (d *benchDatabase) rewritten(tb testing.TB, s size, share float64) (bytes i
 		WHERE customer_id = $1::uuid AND batch_id = ANY ($2)`
 	keys := make([]string, s.changedIn(share))
 	for i := range keys {
-		keys[i] = batchID(i)
+		keys[i] = seededBatchID(i)
 	}
-	conn := connect(tb, d.url())
+	conn := connection(tb, d.url())
 	defer conn.Close(tb.Context())
 	before := d.logged(tb)
 	for c := range s.Customers {
@@ -256,7 +256,7 @@ func deviceRow(s size) func(l, i int) []any {
 		v := benchDevice(i, 0)
 		policies := fmt.Appendf(nil, `[{"key": %q, "value": %q}]`, v.Policies[0].Key, v.Policies[0].Value)
 		return []any{
-			uuid.MustParse(customerID(l / s.Batches)), batchID(l % s.Batches), v.ID,
+			uuid.MustParse(customerID(l / s.Batches)), seededBatchID(l % s.Batches), v.ID,
 			v.SerialNumber, v.ProductKey, v.ModelName, v.OEMManufacturerName, v.Uploaded, policies, created,
 		}
 	}

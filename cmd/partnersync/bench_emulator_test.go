@@ -46,12 +46,12 @@ func (s size) changed(share float64) int { return s.rows() / s.list() * s.change
 // created is when all batches were created; the emulator's clock stands.
 var created = time.Date(2025, time.March, 3, 9, 30, 0, 0, time.UTC)
 
-func batchID(n int) string { return fmt.Sprintf("Sales laptops %05d", n) }
+func seededBatchID(n int) string { return fmt.Sprintf("Sales laptops %05d", n) }
 
 // benchBatch is a batch that has changed so many times.
 func benchBatch(s size, n, turns int, uploaders bool) partnercentertest.Batch {
 	b := partnercentertest.Batch{
-		ID: batchID(n), CreatedBy: "admin@relecloud.onmicrosoft.com", Created: created.Add(time.Duration(n) * time.Minute), DevicesCount: 1 + n%60,
+		ID: seededBatchID(n), CreatedBy: "admin@relecloud.onmicrosoft.com", Created: created.Add(time.Duration(n) * time.Minute), DevicesCount: 1 + n%60,
 		Status: []string{"finished", "finished_with_errors"}[turns%2],
 	}
 	if uploaders && turns > 0 {
@@ -63,12 +63,12 @@ func benchBatch(s size, n, turns int, uploaders bool) partnercentertest.Batch {
 	return b
 }
 
-func deviceID(n int) string { return fmt.Sprintf("1c2d3e4f-0000-4000-8000-%012d", n) }
+func seededDeviceID(n int) string { return fmt.Sprintf("1c2d3e4f-0000-4000-8000-%012d", n) }
 
 // benchDevice is a device that has changed so many times.
 func benchDevice(n, turns int) partnercentertest.Device {
 	return partnercentertest.Device{
-		ID: deviceID(n), SerialNumber: fmt.Sprintf("2R9-ZNP%05d", n), ProductKey: fmt.Sprintf("00329-00000-%05d-AA882", n), Uploaded: created,
+		ID: seededDeviceID(n), SerialNumber: fmt.Sprintf("2R9-ZNP%05d", n), ProductKey: fmt.Sprintf("00329-00000-%05d-AA882", n), Uploaded: created,
 		ModelName: "Latitude 7450", OEMManufacturerName: "Dell Inc.",
 		Policies: []partnercentertest.PolicyAssignment{{Key: "o_o_b_e", Value: fmt.Sprintf("9b1c%04d-1111-4000-8000-000000000001", turns)}},
 	}
@@ -103,7 +103,7 @@ func benchEmulator() {
 		}
 		if o.Seed != nil {
 			of, at, uploaders = *o.Seed, 0, o.Uploaders
-			serving.Store(seed(of))
+			serving.Store(seeded(of))
 		}
 		if o.Change > 0 {
 			n := of.changedIn(o.Change)
@@ -116,8 +116,8 @@ func benchEmulator() {
 	}
 }
 
-// seed returns an emulator with so much in it.
-func seed(s size) *partnercentertest.Emulator {
+// seeded returns an emulator with so much in it.
+func seeded(s size) *partnercentertest.Emulator {
 	e := partnercentertest.New(partnercentertest.Options{LogSize: 1})
 	devices := make([]partnercentertest.Device, s.Devices)
 	for d := range devices {
@@ -129,7 +129,7 @@ func seed(s size) *partnercentertest.Emulator {
 		for b := range s.Batches {
 			e.PutBatch(id, benchBatch(s, b, 0, false))
 			if s.Devices > 0 {
-				e.PutDevices(id, batchID(b), devices...)
+				e.PutDevices(id, seededBatchID(b), devices...)
 			}
 		}
 	}
@@ -148,7 +148,7 @@ func change(e *partnercentertest.Emulator, s size, at, n int, uploaders bool) {
 		}
 		for b := range s.Batches {
 			for i := at; i < at+n; i++ {
-				e.PutDevice(id, batchID(b), benchDevice(i%s.Devices, 1+i/s.Devices))
+				e.PutDevice(id, seededBatchID(b), benchDevice(i%s.Devices, 1+i/s.Devices))
 			}
 		}
 	}

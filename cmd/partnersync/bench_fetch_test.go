@@ -67,7 +67,7 @@ func (f *fetcher) all(tb testing.TB, s size, concurrency int) (took time.Duratio
 		var devices []string
 		for _, path := range batches {
 			for b := range s.Batches {
-				devices = append(devices, path+"/"+url.PathEscape(batchID(b))+"/devices")
+				devices = append(devices, path+"/"+url.PathEscape(seededBatchID(b))+"/devices")
 			}
 		}
 		bytes += f.lists(tb, devices, concurrency)

@@ -26,7 +26,7 @@ func BenchmarkScale(b *testing.B) {
 	on.generated, on.devices, on.uploaders = true, true, true
 	on.api.order(b, order{Seed: &s, Uploaders: true})
 	on.fetch = newFetcher(b, on.api.url, on.concurrency) // the emulator has begun anew, and knows no token
-	conn := connect(b, on.db.url())
+	conn := connection(b, on.db.url())
 	began := time.Now()
 	execute(b, conn, strings.ReplaceAll(fiveYears, "{customers}", fmt.Sprint(s.Customers)))
 	generated := time.Since(began)

@@ -75,33 +75,33 @@ func BenchmarkReplicas(b *testing.B) {
 	}
 }
 
-// trial is one iteration: a pass and its limits.
-type trial struct {
+// iteration is one turn of a benchmark: a pass and its limits.
+type iteration struct {
 	cost
 	fetched, copied time.Duration
 	rewritten       int64 // bytes of log
 }
 
-func (t trial) limit() time.Duration { return t.fetched + t.copied }
+func (t iteration) limit() time.Duration { return t.fetched + t.copied }
 
 // first loads an empty database.
 func (on *bench) first(b *testing.B) {
 	on.TB = b
-	var trials []trial
+	var iterations []iteration
 	for b.Loop() {
-		var t trial
+		var t iteration
 		t.fetched = on.fetched()
 		on.fresh()
 		t.copied = on.db.copied(b, on.size, on.concurrency)
 		t.cost = on.load()
-		trials = append(trials, t)
+		iterations = append(iterations, t)
 	}
-	on.report(b, trials, on.rows())
+	on.report(b, iterations, on.rows())
 	if testing.Short() || on.size != wholeSize || on.concurrency != benchConcurrency {
 		return
 	}
-	on.atMost("times fetch and copy", middle(trials, trial.times), 1.5)
-	on.atLeast("rows/s", middle(trials, on.rate), 130_000)
+	on.atMost("times fetch and copy", middle(iterations, iteration.times), 1.5)
+	on.atLeast("rows/s", middle(iterations, on.rate), 130_000)
 }
 
 // unchanged makes passes in which nothing has changed.
@@ -110,11 +110,11 @@ func (on *bench) unchanged(b *testing.B) {
 	on.loaded()
 	before := on.written()
 	on.pass() // the connections are warm, as a daemon's are
-	var trials []trial
+	var iterations []iteration
 	for b.Loop() {
 		fetched := on.fetched()
 		c := on.pass()
-		trials = append(trials, trial{cost: c, fetched: fetched})
+		iterations = append(iterations, iteration{cost: c, fetched: fetched})
 		if c.Inserted+c.Changed+c.Removed != 0 {
 			b.Errorf("%d new, %d changed, %d removed rows, want none", c.Inserted, c.Changed, c.Removed)
 		}
@@ -122,20 +122,20 @@ func (on *bench) unchanged(b *testing.B) {
 	if n := on.written() - before; n != 0 {
 		b.Errorf("%d rows of partner_center were written, want none", n)
 	}
-	on.report(b, trials, 0)
+	on.report(b, iterations, 0)
 	if on.rows() >= 50_000 && on.list() >= 2000 {
-		on.atMost("allocations a row: rows are decoded", middle(trials, on.allocationsOfRow), 0.5)
+		on.atMost("allocations a row: rows are decoded", middle(iterations, on.allocationsOfRow), 0.5)
 	}
 	if testing.Short() || on.devices {
 		return
 	}
-	on.atMost("bytes of log a customer", middle(trials, on.loggedOfCustomer), 400+4000/float64(on.Customers)) // the latter are the run's own
+	on.atMost("bytes of log a customer", middle(iterations, on.loggedOfCustomer), 400+4000/float64(on.Customers)) // the latter are the run's own
 	switch {
 	case on.size == wholeSize && on.concurrency == benchConcurrency:
-		on.atMost("times fetch", middle(trials, trial.times), 1.5)
+		on.atMost("times fetch", middle(iterations, iteration.times), 1.5)
 	case on.Customers >= 20_000:
-		on.atLeast("customers/s beyond fetch", middle(trials, on.customersBeyondFetch), 10_000)
-		on.atMost("statements a customer", middle(trials, on.statementsOfCustomer), 0.1)
+		on.atLeast("customers/s beyond fetch", middle(iterations, on.customersBeyondFetch), 10_000)
+		on.atMost("statements a customer", middle(iterations, on.statementsOfCustomer), 0.1)
 	}
 }
 
@@ -146,28 +146,28 @@ func (on *bench) changed(b *testing.B, share float64) {
 		on.load()
 	}
 	on.loaded()
-	var trials []trial
+	var iterations []iteration
 	for b.Loop() {
 		on.api.order(b, order{Change: share})
 		on.fetched() // the emulator writes its answers
 		fetched := on.fetched()
 		c := on.pass()
-		t := trial{cost: c, fetched: fetched}
+		t := iteration{cost: c, fetched: fetched}
 		if on.Devices == 0 && !on.generated {
 			t.rewritten = on.db.rewritten(b, on.size, share)
 		}
-		trials = append(trials, t)
+		iterations = append(iterations, t)
 		if want := int64(on.size.changed(share)); c.Changed != want || c.Inserted+c.Removed != 0 {
 			b.Errorf("%d changed, %d new, %d removed rows, want %d changed ones", c.Changed, c.Inserted, c.Removed, want)
 		}
 	}
-	on.report(b, trials, on.size.changed(share))
+	on.report(b, iterations, on.size.changed(share))
 	if on.Devices > 0 || on.generated {
 		return
 	}
-	ofLoad := middle(trials, func(t trial) float64 { return float64(t.took) / float64(median(on.loads)) })
+	ofLoad := middle(iterations, func(t iteration) float64 { return float64(t.took) / float64(median(on.loads)) })
 	b.ReportMetric(ofLoad, "x/first")
-	beyond := middle(trials, func(t trial) float64 { return float64(t.logged-t.rewritten) / float64(t.Changed) })
+	beyond := middle(iterations, func(t iteration) float64 { return float64(t.logged-t.rewritten) / float64(t.Changed) })
 	b.ReportMetric(beyond, "extra-WAL-B/row")
 	if testing.Short() || on.size != wholeSize || share > 0.01 {
 		return
@@ -182,49 +182,51 @@ func (on *bench) fetched() time.Duration {
 	return took
 }
 
-// The figures of a trial.
+// The figures of a iteration.
 
-func (t trial) times() float64 { return float64(t.took) / float64(t.limit()) }
+func (t iteration) times() float64 { return float64(t.took) / float64(t.limit()) }
 
-func (on *bench) rate(t trial) float64 { return float64(on.rows()) / t.took.Seconds() }
+func (on *bench) rate(t iteration) float64 { return float64(on.rows()) / t.took.Seconds() }
 
-func (on *bench) allocationsOfRow(t trial) float64 {
+func (on *bench) allocationsOfRow(t iteration) float64 {
 	return float64(t.allocations) / float64(on.rows())
 }
 
-func (on *bench) loggedOfCustomer(t trial) float64 { return float64(t.logged) / float64(on.Customers) }
+func (on *bench) loggedOfCustomer(t iteration) float64 {
+	return float64(t.logged) / float64(on.Customers)
+}
 
-func (on *bench) statementsOfCustomer(t trial) float64 {
+func (on *bench) statementsOfCustomer(t iteration) float64 {
 	return float64(t.statements) / float64(on.Customers)
 }
 
-func (on *bench) customersBeyondFetch(t trial) float64 {
+func (on *bench) customersBeyondFetch(t iteration) float64 {
 	return float64(on.Customers) / max(t.took-t.fetched, time.Millisecond).Seconds()
 }
 
 // middle is the median of a figure.
-func middle(trials []trial, figure func(trial) float64) float64 {
-	values := make([]float64, len(trials))
-	for i, t := range trials {
+func middle(iterations []iteration, figure func(iteration) float64) float64 {
+	values := make([]float64, len(iterations))
+	for i, t := range iterations {
 		values[i] = figure(t)
 	}
 	return median(values)
 }
 
 // report shows the medians; written is how many rows a pass writes.
-func (on *bench) report(b *testing.B, trials []trial, written int) {
+func (on *bench) report(b *testing.B, iterations []iteration, written int) {
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	b.ReportMetric(0, "ns/op") // limits included: it says nothing
-	b.ReportMetric(milliseconds(time.Duration(middle(trials, func(t trial) float64 { return float64(t.took) }))), "ms")
-	b.ReportMetric(milliseconds(time.Duration(middle(trials, func(t trial) float64 { return float64(t.limit()) }))), "limit-ms")
-	b.ReportMetric(middle(trials, trial.times), "x/limit")
-	b.ReportMetric(middle(trials, on.rate), "rows/s")
-	b.ReportMetric(middle(trials, on.loggedOfCustomer), "WAL-B/customer")
-	b.ReportMetric(middle(trials, on.statementsOfCustomer), "stmts/customer")
-	b.ReportMetric(middle(trials, on.allocationsOfRow), "allocs/row")
+	b.ReportMetric(milliseconds(time.Duration(middle(iterations, func(t iteration) float64 { return float64(t.took) }))), "ms")
+	b.ReportMetric(milliseconds(time.Duration(middle(iterations, func(t iteration) float64 { return float64(t.limit()) }))), "limit-ms")
+	b.ReportMetric(middle(iterations, iteration.times), "x/limit")
+	b.ReportMetric(middle(iterations, on.rate), "rows/s")
+	b.ReportMetric(middle(iterations, on.loggedOfCustomer), "WAL-B/customer")
+	b.ReportMetric(middle(iterations, on.statementsOfCustomer), "stmts/customer")
+	b.ReportMetric(middle(iterations, on.allocationsOfRow), "allocs/row")
 	if written > 0 {
-		b.ReportMetric(middle(trials, func(t trial) float64 { return float64(t.logged) / float64(written) }), "WAL-B/row")
-		b.ReportMetric(middle(trials, func(t trial) float64 { return float64(t.statements) / float64(written) }), "stmts/row")
+		b.ReportMetric(middle(iterations, func(t iteration) float64 { return float64(t.logged) / float64(written) }), "WAL-B/row")
+		b.ReportMetric(middle(iterations, func(t iteration) float64 { return float64(t.statements) / float64(written) }), "stmts/row")
 	}
 }
 
