@@ -13,6 +13,7 @@ import (
 // else has to migrate; a schema of a newer release is the one thing it cannot wait for.
 func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	log.Info("partnersync starts", "version", version(), "partners", len(c.Partners), "schedule", c.Schedule.String(), "timezone", c.Timezone.String())
+	defer newNotifier(a.lookupEnv).start(ctx, log)()
 	db, err := waitForDatabase(ctx, c, log)
 	switch {
 	case err != nil && ctx.Err() != nil:
