@@ -96,7 +96,7 @@ Without --once or --backfill it is a daemon that makes a pass at each tick of it
 	f.StringArrayVar(&a.flags.customers, "customer", nil, "with --once or --backfill: only the customer with this id (repeatable)")
 	f.StringVar(&a.flags.since, "since", "", "with --backfill: re-read devices only of batches created since this date (UTC) or RFC 3339 time")
 	f.BoolVar(&a.flags.restart, "restart", false, "with --backfill: begin anew even if an unfinished backfill could be resumed")
-	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newDemoCommand(a), newVersionCommand(a))
+	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newDemoCommand(a), newVersionCommand(a), newHealthCommand(a))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
