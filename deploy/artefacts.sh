@@ -6,8 +6,10 @@
 work=${work:?} # the caller's temporary directory
 
 need_artefact_tools() {
-	[ "$(uname)" = Linux ] || return 0
-	command -v systemd-analyze >/dev/null || need systemd ''
+	case $(uname) in
+	Linux) command -v systemd-analyze >/dev/null || need systemd '' ;;
+	Darwin) command -v promtool >/dev/null || need '' prometheus ;;
+	esac
 }
 
 # released builds a commit twice, in two directories, and compares what came of it.
@@ -81,4 +83,29 @@ manifests() {
 		return 0
 	fi
 	(cd deploy/validate && go mod tidy -diff && go vet ./... && go test ./...)
+}
+
+# alerts checks Prometheus's rules and their tests, and that the dashboard's expressions are ones.
+alerts() {
+	local promtool
+	if ! promtool=$(find_promtool); then
+		echo "skipped: promtool is not here and cannot be had: install Prometheus"
+		return 0
+	fi
+	{
+		printf 'groups:\n  - name: dashboard\n    rules:\n'
+		# shellcheck disable=SC2016 # $__rate_interval is Grafana's
+		sed -n 's/^ *"expr": "\(.*\)",$/\1/p' deploy/grafana/dashboard.json | sed -e 's/\\"/"/g' -e 's/\$__rate_interval/5m/g' |
+			awk '{ printf "      - record: expression%d\n        expr: |-\n          %s\n", NR, $0 }'
+	} >"$work/dashboard.yaml"
+	"$promtool" check rules deploy/prometheus/alerts.yaml "$work/dashboard.yaml" && "$promtool" test rules deploy/prometheus/alerts_test.yaml
+}
+
+# find_promtool prints where promtool is. Debian has it in a package with a server that would be started along with it:
+# so that is only unpacked.
+find_promtool() {
+	command -v promtool && return
+	command -v apt-get >/dev/null || return
+	(cd "$work" && apt-get download prometheus && dpkg-deb --extract prometheus_*.deb "$work/prometheus") >"$work/promtool.log" 2>&1 || return
+	echo "$work/prometheus/usr/bin/promtool"
 }
