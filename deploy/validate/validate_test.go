@@ -4,6 +4,7 @@ package validate
 
 import (
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/cli"
@@ -41,6 +42,12 @@ func TestCompose_readsAsDockerDoes(t *testing.T) {
 				t.Errorf("service %s can be reached from other machines at port %s", name, port.Published)
 			}
 		}
+	}
+	if command := project.Services["emulator"].Command; !slices.Contains(command, "0.0.0.0:8470") { // where trial.yaml looks for it
+		t.Errorf("the emulator is run with %v", command)
+	}
+	if got := *project.Services["partnersync"].Environment["DATABASE_URL"]; got != "postgres://partnersync:trial@db/partnersync" {
+		t.Errorf("the database is %s", got)
 	}
 	for name, c := range project.Configs {
 		if _, err := os.Stat(c.File); err != nil {
