@@ -43,6 +43,10 @@ need_postgres() {
 	has_postgres || need postgresql postgresql@17
 }
 
+need_pgbouncer() {
+	command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || need pgbouncer pgbouncer
+}
+
 # install_missing installs what was noted.
 install_missing() {
 	[ -n "$apt_packages" ] || return 0
@@ -52,6 +56,7 @@ install_missing() {
 		as_root apt-get update
 		# shellcheck disable=SC2086 # a list of names
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $apt_packages
+		case $apt_packages in *pgbouncer*) stop_pgbouncer ;; esac
 	elif command -v brew >/dev/null; then
 		say "installing with brew:$brew_packages"
 		# shellcheck disable=SC2086 # a list of names
@@ -77,6 +82,13 @@ keep_main_cluster_away() {
 	say "writing create_main_cluster = false to $file, so that no server is set up along with it"
 	as_root mkdir -p "$(dirname "$file")"
 	echo 'create_main_cluster = false' | as_root tee -a "$file" >/dev/null
+}
+
+# stop_pgbouncer ends the pooler that Debian's package has started: tests start their own.
+stop_pgbouncer() {
+	[ -d /run/systemd/system ] || return 0
+	say "stopping and disabling the service pgbouncer, which came with the package"
+	as_root systemctl disable --now pgbouncer
 }
 
 as_root() {

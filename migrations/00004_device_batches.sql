@@ -41,7 +41,7 @@ CREATE TABLE partner_center.device_batch_versions (
     -- A version's successor begins where it ends, so that each finds the other by equality.
     PRIMARY KEY (customer_id, batch_id, valid_to)
 );
-COMMENT ON TABLE partner_center.device_batch_versions IS 'Superseded versions of device batches. Rows are only ever added.';
+COMMENT ON TABLE partner_center.device_batch_versions IS 'Superseded versions of device batches. Rows are only ever added; partnersync prune, run by hand, removes old ones.';
 COMMENT ON COLUMN partner_center.device_batch_versions.customer_id IS 'As in device_batches.';
 COMMENT ON COLUMN partner_center.device_batch_versions.batch_id IS 'As in device_batches.';
 COMMENT ON COLUMN partner_center.device_batch_versions.status IS 'As in device_batches.';

@@ -8,7 +8,7 @@ SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, 
        valid_to
 FROM partner_center.device_batch_versions;
 COMMENT ON VIEW partner_center.device_batch_history IS
-    'Every version of every batch. A version holds at a time t if valid_from <= t and t < valid_to; the versions of a batch neither overlap nor leave gaps.';
+    'Every version of every batch. A version holds at a time t if valid_from <= t and t < valid_to; the versions of a batch neither overlap nor leave gaps. The oldest one is the first, unless it has a not_before: then earlier ones were pruned (partnersync prune).';
 COMMENT ON COLUMN partner_center.device_batch_history.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.device_batch_history.batch_id IS 'The batch''s name.';
 COMMENT ON COLUMN partner_center.device_batch_history.status IS 'As in device_batches.';
@@ -39,7 +39,7 @@ LEFT JOIN partner_center.device_batch_versions p
        ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
 WHERE p.customer_id IS NULL OR p.status IS DISTINCT FROM h.status;
 COMMENT ON VIEW partner_center.device_batch_status_changes IS
-    'One row for each change of a batch''s status, its first one included. Removal and return are no changes of status.';
+    'One row for each change of a batch''s status, its first one included. Removal and return are no changes of status. A change is shown as long as the version before it is kept (partnersync prune).';
 COMMENT ON COLUMN partner_center.device_batch_status_changes.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.device_batch_status_changes.batch_id IS 'The batch''s name.';
 COMMENT ON COLUMN partner_center.device_batch_status_changes.from_status IS 'The status before; null when the batch was first seen.';
@@ -47,7 +47,7 @@ COMMENT ON COLUMN partner_center.device_batch_status_changes.to_status IS 'The s
 COMMENT ON COLUMN partner_center.device_batch_status_changes.changed_after IS 'The change happened after this time; null when the batch was first seen.';
 COMMENT ON COLUMN partner_center.device_batch_status_changes.changed_by IS 'The change had happened by this time.';
 COMMENT ON COLUMN partner_center.device_batch_status_changes.time_in_from_status IS
-    'How long the batch was seen in the status before (interval), from its first version with it; null when the batch was first seen.';
+    'How long the batch was seen in the status before (interval), from its first version with it, or the oldest one kept; null when the batch was first seen.';
 
 CREATE VIEW partner_center.unfinished_device_batches AS
 SELECT u.*, now() - u.status_since AS in_status_for, now() - u.creation_date AS age

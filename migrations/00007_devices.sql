@@ -54,7 +54,7 @@ CREATE TABLE partner_center.device_versions (
     valid_to              timestamptz NOT NULL CHECK (valid_to > valid_from),
     PRIMARY KEY (customer_id, batch_id, device_id, valid_to)
 );
-COMMENT ON TABLE partner_center.device_versions IS 'Superseded versions of devices. Rows are only ever added.';
+COMMENT ON TABLE partner_center.device_versions IS 'Superseded versions of devices. Rows are only ever added; partnersync prune, run by hand, removes old ones.';
 COMMENT ON COLUMN partner_center.device_versions.customer_id IS 'As in devices.';
 COMMENT ON COLUMN partner_center.device_versions.batch_id IS 'As in devices.';
 COMMENT ON COLUMN partner_center.device_versions.device_id IS 'As in devices.';

@@ -48,7 +48,7 @@ CREATE TABLE partner_center.configuration_policy_versions (
     valid_to               timestamptz NOT NULL CHECK (valid_to > valid_from),
     PRIMARY KEY (customer_id, policy_id, valid_to)
 );
-COMMENT ON TABLE partner_center.configuration_policy_versions IS 'Superseded versions of configuration_policies. Rows are only ever added.';
+COMMENT ON TABLE partner_center.configuration_policy_versions IS 'Superseded versions of configuration_policies. Rows are only ever added; partnersync prune, run by hand, removes old ones.';
 COMMENT ON COLUMN partner_center.configuration_policy_versions.customer_id IS 'As in configuration_policies.';
 COMMENT ON COLUMN partner_center.configuration_policy_versions.policy_id IS 'As in configuration_policies.';
 COMMENT ON COLUMN partner_center.configuration_policy_versions.name IS 'As in configuration_policies.';

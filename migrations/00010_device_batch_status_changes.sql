@@ -29,7 +29,8 @@ $$;
 COMMENT ON FUNCTION partner_center.device_batch_status_since(uuid, text, text, timestamptz) IS
     'Since when a batch had had the status when a version of it ended at that time; null if no version had ended by then.';
 
--- A version's predecessor p ends where it begins. Most often the status before began with p or with one of the two
+-- A version's predecessor p ends where it begins. A version without one is the first only if it has no not_before: else those
+-- before it were pruned, and what it changed is not known. Most often the status before began with p or with one of the two
 -- versions before it, q and r, that have the same status; the function is for the rest.
 CREATE OR REPLACE VIEW partner_center.device_batch_status_changes AS
 SELECT h.customer_id, h.batch_id,
@@ -50,7 +51,7 @@ LEFT JOIN partner_center.device_batch_versions q
 LEFT JOIN partner_center.device_batch_versions r
        ON r.customer_id = q.customer_id AND r.batch_id = q.batch_id AND r.valid_to = q.valid_from
       AND r.status IS NOT DISTINCT FROM q.status
-WHERE p.customer_id IS NULL OR p.status IS DISTINCT FROM h.status;
+WHERE CASE WHEN p.customer_id IS NULL THEN h.not_before IS NULL ELSE p.status IS DISTINCT FROM h.status END;
 
 -- +goose Down
 CREATE OR REPLACE VIEW partner_center.device_batch_status_changes AS

@@ -9,18 +9,18 @@ SELECT b.customer_id, b.batch_id, b.creation_date, t.first_seen_at, t.finished_a
 FROM partner_center.device_batches b
 JOIN (
     SELECT h.customer_id, h.batch_id,
-           min(h.valid_from) AS first_seen_at,
+           CASE WHEN bool_or(h.not_before IS NULL) THEN min(h.valid_from) END AS first_seen_at, -- else that version was pruned
            nullif(min(h.valid_from) FILTER (WHERE lower(replace(h.status, '-', '_')) IN ('finished', 'finished_with_errors')),
                   min(h.valid_from)) AS finished_at
     FROM partner_center.device_batch_history h
     GROUP BY h.customer_id, h.batch_id
 ) t ON t.customer_id = b.customer_id AND t.batch_id = b.batch_id;
 COMMENT ON VIEW partner_center.device_batch_turnaround IS
-    'How long each batch took to finish, removed ones included. One that was finished when it was first seen has neither finished_at nor duration.';
+    'How long each batch took to finish, removed ones included. One that was finished when it was first seen has neither finished_at nor duration, and neither has one whose unfinished versions were pruned (partnersync prune).';
 COMMENT ON COLUMN partner_center.device_batch_turnaround.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.device_batch_turnaround.batch_id IS 'The batch''s name.';
 COMMENT ON COLUMN partner_center.device_batch_turnaround.creation_date IS 'As in device_batches.';
-COMMENT ON COLUMN partner_center.device_batch_turnaround.first_seen_at IS 'When the batch was first observed.';
+COMMENT ON COLUMN partner_center.device_batch_turnaround.first_seen_at IS 'When the batch was first observed; null if that version was pruned.';
 COMMENT ON COLUMN partner_center.device_batch_turnaround.finished_at IS
     'When the batch was first observed in a terminal status (finished, finished_with_errors); null unless it was seen in another one before.';
 COMMENT ON COLUMN partner_center.device_batch_turnaround.duration IS

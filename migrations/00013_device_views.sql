@@ -36,11 +36,12 @@ FROM (
         FULL JOIN jsonb_to_recordset(h.policies) AS n (key text, value text) ON n.key = o.key
     ) x
     WHERE p.policies IS DISTINCT FROM h.policies AND x.from_value IS DISTINCT FROM x.to_value
+      AND (p.customer_id IS NOT NULL OR h.not_before IS NULL) -- else the version before was pruned
 ) d
 LEFT JOIN partner_center.configuration_policies f ON f.customer_id = d.customer_id AND f.policy_id = d.from_value
 LEFT JOIN partner_center.configuration_policies t ON t.customer_id = d.customer_id AND t.policy_id = d.to_value;
 COMMENT ON VIEW partner_center.device_policy_changes IS
-    'Which device got or lost which policy, and when. The first version of a device gives the policies it came with. Removal and return are no changes.';
+    'Which device got or lost which policy, and when. The first version of a device gives the policies it came with. Removal and return are no changes. A change is shown as long as the version before it is kept (partnersync prune).';
 COMMENT ON COLUMN partner_center.device_policy_changes.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.device_policy_changes.batch_id IS 'The batch that lists the device.';
 COMMENT ON COLUMN partner_center.device_policy_changes.device_id IS 'The device''s id.';

@@ -106,26 +106,3 @@ func (s *Store) claim(ctx context.Context, run Run, due string, args pgx.NamedAr
 	}
 	return claims, nil
 }
-
-// PauseOf returns how long the partner has still to wait because the API asked for it, by the database's clock.
-func (s *Store) PauseOf(ctx context.Context, partner string) (time.Duration, error) {
-	const pause = `
-		SELECT greatest(coalesce(max(paused_until) - clock_timestamp(), '0'), '0') FROM partnersync.partner_state WHERE partner = @partner`
-	var left time.Duration
-	if err := s.pool.QueryRow(ctx, pause, pgx.NamedArgs{"partner": partner}).Scan(&left); err != nil {
-		return 0, fmt.Errorf("reading the pause of partner %s: %w", partner, err)
-	}
-	return left, nil
-}
-
-// Pause makes all replicas leave the partner's API alone for so long. It never shortens a pause.
-func (s *Store) Pause(ctx context.Context, partner string, d time.Duration) error {
-	const pause = `
-		UPDATE partnersync.partner_state
-		SET paused_until = greatest(paused_until, clock_timestamp() + @pause::interval)
-		WHERE partner = @partner`
-	if _, err := s.pool.Exec(ctx, pause, pgx.NamedArgs{"partner": partner, "pause": d}); err != nil {
-		return fmt.Errorf("pausing partner %s: %w", partner, err)
-	}
-	return nil
-}

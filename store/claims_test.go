@@ -3,10 +3,12 @@ package store
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -136,6 +138,32 @@ func TestClaimCustomers_takesOverFromTheDeadOnly(t *testing.T) {
 	}
 }
 
+// Others pass over the customers that a frozen replica has locked, whatever the lease says, until its transaction is ended.
+func TestClaimCustomers_takesOverFromAFrozenTransaction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Scheduled, alpha)
+	stale := w.claim(run)
+	w.die()
+	other := w.another()
+	frozen := New(w.pool, Options{Lease: 300 * time.Millisecond})
+	var taken []Claim
+	err := frozen.write(t.Context(), func(tx pgx.Tx) error {
+		w.ok(fence(t.Context(), tx, stale))
+		for len(taken) == 0 {
+			taken = other.claims(run)
+		}
+		_, err := tx.Exec(t.Context(), "SELECT 1") // it wakes
+		return err
+	})
+	if err == nil || taken[0].Epoch != stale.Epoch+1 {
+		t.Errorf("taken over: %+v; the frozen transaction ended with %v", taken, err)
+	}
+	if _, err := w.MergeDeviceBatches(t.Context(), stale, complete("1"), nil); !errors.Is(err, ErrClaimLost) {
+		t.Errorf("the one that woke merges: %v, want ErrClaimLost", err)
+	}
+}
+
 func TestClaimCustomers_restrictedRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -202,6 +230,23 @@ func TestClaim_clockIsNotAheadOfTheDatabase(t *testing.T) {
 	}
 }
 
+// A clock on the wall that jumps, between a claim and a request, must not move what is observed: times without a
+// monotonic reading would be compared by it.
+func TestClaim_observedTimesGoByTheMonotonicClock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.open(scheduled(1, 1)).Run
+	enumeration, _, err := w.ClaimEnumeration(t.Context(), run)
+	w.ok(err)
+	_, err = w.SettleCustomers(t.Context(), enumeration, Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
+	w.ok(err)
+	for _, learned := range []clock{enumeration.clock, w.claim(run).clock} {
+		if !strings.Contains(learned.local.String(), " m=") {
+			t.Errorf("the database's clock was learned at %v, which has no monotonic reading", learned.local)
+		}
+	}
+}
+
 func TestClock_at(t *testing.T) {
 	t.Parallel()
 	local := time.Now()
@@ -247,33 +292,5 @@ func TestClaimEnumeration_oneAtATimeAndOnceARun(t *testing.T) {
 	w.ok(err)
 	if _, mine, err := other.ClaimEnumeration(t.Context(), run); err != nil || mine {
 		t.Errorf("claim after the run's customers were settled: %t, %v, want none needed", mine, err)
-	}
-}
-
-func TestPause_isKeptForAllReplicasAndNeverShortened(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.open(scheduled(1, 1))
-	left := func(partner string) time.Duration {
-		t.Helper()
-		d, err := w.another().PauseOf(t.Context(), partner)
-		w.ok(err)
-		return d
-	}
-	for _, partner := range []string{"contoso", "unknown"} {
-		if d := left(partner); d != 0 {
-			t.Errorf("partner %s is paused for %s, want 0", partner, d)
-		}
-	}
-	w.ok(w.Pause(t.Context(), "contoso", 24*time.Hour))
-	until := w.lines("paused_until) FROM partnersync.partner_state")
-	if d := left("contoso"); d <= 0 || d > 24*time.Hour {
-		t.Errorf("paused for %s, want up to a day", d)
-	}
-	w.ok(w.Pause(t.Context(), "contoso", time.Minute))
-	w.want(until, "paused_until) FROM partnersync.partner_state")
-	w.exec("UPDATE partnersync.partner_state SET paused_until = clock_timestamp() - interval '1 second'")
-	if d := left("contoso"); d != 0 {
-		t.Errorf("paused for %s after the pause, want 0", d)
 	}
 }

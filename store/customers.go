@@ -100,8 +100,12 @@ func (s *Store) SettleCustomers(ctx context.Context, c EnumerationClaim, e Enume
 		if done, err = t.merge(ctx, e, heldBefore); err != nil {
 			return err
 		}
-		if done.Held > 0 && e.Error == "" {
+		switch {
+		case e.Error != "":
+		case done.Held > 0:
 			e.Error = fmt.Sprintf("mass_removal_held: the enumeration lacked %d of the known customers; they stay until the next complete enumeration confirms it", done.Held)
+		case e.Complete && len(e.Customers) == 0:
+			e.Error = "no_customers: the partner has no customers to read: check customers and exclude_customers, and that the API lists customers of resellers"
 		}
 		return t.settle(ctx, e, done)
 	})

@@ -58,27 +58,26 @@ func (s *Store) CompareDevices(ctx context.Context, customerID, batchID string, 
 // removeDevices removes the devices of batches that are removed at the time given, and returns how many those were. The
 // lists are read anew if the batches return.
 func removeDevices(ctx context.Context, tx pgx.Tx, customerID string, batchIDs []string, at time.Time) (int, error) {
-	// A list's observed time only grows, even against that of the batch list.
+	// A list's observed time only grows, even against that of the batch list: its devices go at the list's new one.
 	const clear = `
 		UPDATE partnersync.list_state
-		SET digest = NULL, held = NULL, held_run = NULL, stale = true, observed_at = greatest(observed_at, @at::timestamptz)
+		SET digest = NULL, held = NULL, held_run = NULL, stale = true,
+		    observed_at = greatest(observed_at + interval '1 microsecond', @at::timestamptz)
 		WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[])
-		RETURNING batch_id, confirmed_at`
+		RETURNING batch_id, confirmed_at, observed_at`
 	const supersede = `
 		INSERT INTO partner_center.device_versions (
 		    customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name,
 		    uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
-		SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name,
-		       uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at,
-		       greatest(@at::timestamptz, valid_from + interval '1 microsecond')
-		FROM partner_center.devices
-		WHERE customer_id = @customer_id::uuid AND batch_id = ANY (@batch_ids::text[]) AND removed_at IS NULL`
+		SELECT d.customer_id, d.batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name,
+		       uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, l.observed_at
+		FROM partner_center.devices d
+		JOIN unnest(@batch_ids::text[], @observed::timestamptz[]) AS l (batch_id, observed_at) ON l.batch_id = d.batch_id
+		WHERE d.customer_id = @customer_id::uuid AND d.removed_at IS NULL`
 	const remove = `
 		UPDATE partner_center.devices d
-		SET not_before = greatest(l.confirmed_at, d.valid_from),
-		    valid_from = greatest(@at::timestamptz, d.valid_from + interval '1 microsecond'),
-		    removed_at = greatest(@at::timestamptz, d.valid_from + interval '1 microsecond')
-		FROM unnest(@batch_ids::text[], @confirmed::timestamptz[]) AS l (batch_id, confirmed_at)
+		SET not_before = greatest(l.confirmed_at, d.valid_from), valid_from = l.observed_at, removed_at = l.observed_at
+		FROM unnest(@batch_ids::text[], @confirmed::timestamptz[], @observed::timestamptz[]) AS l (batch_id, confirmed_at, observed_at)
 		WHERE d.customer_id = @customer_id::uuid AND d.batch_id = l.batch_id AND d.removed_at IS NULL`
 	if len(batchIDs) == 0 {
 		return 0, nil
@@ -90,16 +89,18 @@ func removeDevices(ctx context.Context, tx pgx.Tx, customerID string, batchIDs [
 	}
 	var read []string
 	var confirmed []*time.Time
+	var observed []time.Time
 	var id string
 	var confirmedAt *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &confirmedAt}, func() error {
-		read, confirmed = append(read, id), append(confirmed, confirmedAt)
+	var observedAt time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &confirmedAt, &observedAt}, func() error {
+		read, confirmed, observed = append(read, id), append(confirmed, confirmedAt), append(observed, observedAt)
 		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("clearing the device lists of removed batches: %w", err)
 	}
-	args["batch_ids"], args["confirmed"] = read, confirmed
+	args["batch_ids"], args["confirmed"], args["observed"] = read, confirmed, observed
 	if _, err := tx.Exec(ctx, supersede, args); err != nil {
 		return 0, fmt.Errorf("superseding the devices of removed batches: %w", err)
 	}

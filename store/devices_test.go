@@ -167,6 +167,24 @@ func TestDevices_goAndReturnWithTheirBatch(t *testing.T) {
 		SELECT *, lead(valid_from) OVER (PARTITION BY batch_id, device_id ORDER BY valid_from) AS next FROM partner_center.device_history) h`)
 }
 
+func TestDevices_goAndReturnAlthoughTheClockGoesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	batches := []DeviceBatch{batch("stays", "finished"), batch("goes", "finished")}
+	lists := deviceLists{"stays": {}, "goes": {device("1")}}
+	w.devicesPass(Scheduled, batches, lists)
+	// The devices were read before the clock went back by an hour, what follows comes after it.
+	w.exec("UPDATE partnersync.list_state SET observed_at = observed_at + interval '1 hour' WHERE resource = 'devices'")
+	w.exec("UPDATE partner_center.devices SET valid_from = (SELECT observed_at FROM partnersync.list_state WHERE batch_id = 'goes')")
+	w.devicesPass(Scheduled, batches[:1], lists)
+	w.devicesPass(Scheduled, batches, lists)
+	w.want("f|0\nt|1\nf|2", `removed_at IS NOT NULL,
+		extract(microseconds FROM valid_from - min(valid_from) OVER ())::int) FROM partner_center.device_history ORDER BY valid_from`)
+	w.want("t", `bool_and(valid_to > valid_from AND coalesce(not_before < valid_from, true)
+		AND valid_to = coalesce(next, 'infinity'))) FROM (
+		SELECT *, lead(valid_from) OVER (ORDER BY valid_from) AS next FROM partner_center.device_history) h`)
+}
+
 func TestDevices_leftToTheNextRunAreNoFailure(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -42,6 +42,7 @@ func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
 			_, err := s.RecordResults(ctx, run, []Result{{Claim: c}})
 			return err
 		}},
+		{"reserving requests of partner contoso: ", func() error { _, _, err := s.Reserve(ctx, "contoso", 2, time.Second); return err }},
 		{"pausing partner contoso: ", func() error { return s.Pause(ctx, "contoso", time.Second) }},
 		{"reading the pause of partner contoso: ", func() error { _, err := s.PauseOf(ctx, "contoso"); return err }},
 		{"comparing the device_batches of customer nobody: ", func() error {
@@ -72,6 +73,19 @@ func TestStore_closedPoolIsAnError(t *testing.T) {
 	} {
 		if err := do(); err == nil {
 			t.Error("a query over a closed pool succeeded; only a missing schema counts as empty")
+		}
+	}
+}
+
+func TestOpenPool_showsNoPassword(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{
+		"postgres://u:hush@host:port/db", "postgres://u@host/db?password=hush&sslmode=wrong", "host=h port=p password='hush it'", "postgres://u:hu%sh@host/db",
+		"postgres://u:hush@127.0.0.1:1/db?sslmode=disable",
+	} {
+		_, err := OpenPool(t.Context(), url)
+		if err == nil || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "hu%sh") {
+			t.Errorf("%s: %v", url, err)
 		}
 	}
 }

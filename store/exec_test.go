@@ -78,6 +78,9 @@ func TestStore_withoutPreparedStatements(t *testing.T) {
 	if diff := cmp.Diff([]Customer{e.Customers[0], {ID: beta}}, known); diff != "" {
 		t.Errorf("known customers: (-want +got)\n%s", diff)
 	}
+	if wait, pause := w.reserve(2); wait != 0 || pause != 0 {
+		t.Errorf("reserved after %s with a pause of %s, want at once", wait, pause)
+	}
 	w.ok(w.Pause(t.Context(), "contoso", time.Hour))
 	if d, err := w.PauseOf(t.Context(), "contoso"); err != nil || d <= 0 {
 		t.Errorf("paused for %s, %v, want up to an hour", d, err)

@@ -28,16 +28,17 @@ type listState struct {
 	observedAt  *time.Time // nil: never listed
 	confirmedAt *time.Time
 	heldBefore  []string // keys held back by an earlier run
+	counted     bool     // the run has counted the list's rows before
 }
 
 func readListState(ctx context.Context, tx pgx.Tx, at list, run int64) (state listState, err error) {
 	const read = `
-		SELECT observed_at, confirmed_at, CASE WHEN held_run < @run THEN held END
+		SELECT observed_at, confirmed_at, CASE WHEN held_run < @run THEN held END, counted_run IS NOT DISTINCT FROM @run
 		FROM partnersync.list_state
 		WHERE customer_id = @customer_id::uuid AND resource = @resource AND batch_id = @list_batch_id`
 	args := at.args()
 	args["run"] = run
-	err = tx.QueryRow(ctx, read, args).Scan(&state.observedAt, &state.confirmedAt, &state.heldBefore)
+	err = tx.QueryRow(ctx, read, args).Scan(&state.observedAt, &state.confirmedAt, &state.heldBefore, &state.counted)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return state, fmt.Errorf("reading the state of the list: %w", err)
 	}
@@ -50,10 +51,10 @@ func (m *merging[R]) writeListState(ctx context.Context, hold []string) error {
 	const write = `
 		INSERT INTO partnersync.list_state AS l (
 		    customer_id, resource, batch_id, observed_at, confirmed_at, digest, rows, held, held_run,
-		    batch_status, batch_devices_count, stale)
+		    batch_status, batch_devices_count, stale, counted_run)
 		VALUES (
 		    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @digest, @rows, @held,
-		    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count, @stale)
+		    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count, @stale, @run::bigint)
 		ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
 		    observed_at         = excluded.observed_at,
 		    confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
@@ -63,7 +64,8 @@ func (m *merging[R]) writeListState(ctx context.Context, hold []string) error {
 		    held_run            = CASE WHEN @complete THEN excluded.held_run ELSE l.held_run END,
 		    batch_status        = CASE WHEN @stale THEN l.batch_status ELSE excluded.batch_status END,
 		    batch_devices_count = CASE WHEN @stale THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
-		    stale               = excluded.stale`
+		    stale               = excluded.stale,
+		    counted_run         = excluded.counted_run`
 	observedAt := m.observedAt()
 	confirmed := m.listing.Complete && hold == nil
 	args := m.list.args()

@@ -151,6 +151,9 @@ func (m *merging[R]) run(ctx context.Context, then func(context.Context, *mergin
 		}
 	}
 	counts := Counts{Inserted: done.Inserted, Changed: done.Changed, Removed: done.Removed, Unchanged: done.Unchanged}
+	if m.state.counted {
+		counts.Unchanged = 0 // this is a second try, whose first one came to the commit
+	}
 	return done, counts.add(ctx, m.tx, m.claim.Run.ID, shard(m.claim.CustomerID))
 }
 

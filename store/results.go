@@ -60,7 +60,7 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 			counts.Retries += r.Retries
 			verdicts[r.Claim.CustomerID].count(&counts)
 		}
-		if counts.Unchanged, err = confirm(ctx, tx, results); err != nil {
+		if counts.Unchanged, err = confirm(ctx, tx, run, results); err != nil {
 			return err
 		}
 		if err := rescheduleDevices(ctx, tx, results); err != nil {
@@ -173,18 +173,21 @@ func present(s string) *string {
 	return &s
 }
 
-// confirm moves the confirmation of unchanged lists on, and returns how many rows they have.
-func confirm(ctx context.Context, tx pgx.Tx, results []Result) (rows int, err error) {
+// confirm moves the confirmation of unchanged lists on, and returns how many rows they have, but for those that the run has
+// counted already.
+func confirm(ctx context.Context, tx pgx.Tx, run Run, results []Result) (rows int, err error) {
 	const confirm = `
 		WITH confirmed AS (
 		    UPDATE partnersync.list_state l
-		    SET observed_at  = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
+		    SET counted_run  = @run::bigint,
+		        observed_at  = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
 		        confirmed_at = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
 		        batch_status = c.batch_status, batch_devices_count = c.batch_devices_count, stale = false
 		    FROM unnest(@ids::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[], @statuses::text[], @devices_counts::integer[])
 		         AS c (customer_id, resource, batch_id, observed_at, batch_status, batch_devices_count)
+		    JOIN partnersync.list_state o USING (customer_id, resource, batch_id) -- as it was
 		    WHERE l.customer_id = c.customer_id AND l.resource = c.resource AND l.batch_id = c.batch_id
-		    RETURNING l.rows
+		    RETURNING CASE WHEN o.counted_run = @run::bigint THEN 0 ELSE l.rows END AS rows
 		)
 		SELECT coalesce(sum(rows), 0) FROM confirmed`
 	var ids, resources, batchIDs []string
@@ -201,6 +204,7 @@ func confirm(ctx context.Context, tx pgx.Tx, results []Result) (rows int, err er
 		return 0, nil
 	}
 	args := pgx.NamedArgs{
+		"run": run.ID,
 		"ids": ids, "resources": resources, "batch_ids": batchIDs, "observed": observed, "statuses": statuses, "devices_counts": counts,
 	}
 	if err := tx.QueryRow(ctx, confirm, args).Scan(&rows); err != nil {

@@ -43,6 +43,8 @@ type Run struct {
 	Requests        int64      `db:"requests" json:"requests"`
 	Retries         int64      `db:"retries" json:"retries"`
 	Error           *string    `db:"error" json:"error"`
+	// EndedHere is set by the FinishRun that ended the run: by one of the workers in it, and once.
+	EndedHere bool `db:"-" json:"-"`
 	// Customers restricts the run, as asked for; nil: all of the partner's.
 	Customers []string `db:"-" json:"-"`
 	// Skip are customers that the run leaves out, as asked for.
@@ -102,18 +104,22 @@ const devicesPending = `
 // other workers are still at it. late: device lists that nobody is reading now are left to the next run, which is no
 // failure.
 func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) {
-	err := s.write(ctx, func(tx pgx.Tx) error {
+	ended := false
+	err := s.write(ctx, func(tx pgx.Tx) (err error) {
 		if late {
 			if err := s.leaveDevices(ctx, tx, run); err != nil {
 				return err
 			}
 		}
-		return s.finish(ctx, tx, run, late)
+		ended, err = s.finish(ctx, tx, run, late)
+		return err
 	})
 	if err != nil {
 		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
 	}
-	return s.ReadRun(ctx, run)
+	run, err = s.ReadRun(ctx, run)
+	run.EndedHere = ended
+	return run, err
 }
 
 // leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run.
@@ -132,7 +138,8 @@ func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) error {
 	return Counts{CustomersOK: int(tag.RowsAffected())}.add(ctx, tx, run.ID, 0)
 }
 
-func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) error {
+// finish ends the run if nothing is left to do, and tells whether it has.
+func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (ended bool, err error) {
 	const finish = `
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
@@ -146,8 +153,8 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) error
 		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + devicesPending + ` AND NOT (@late AND ` + free + `))`
 	args := run.args()
 	args["late"], args["lease"] = late, s.lease
-	_, err := tx.Exec(ctx, finish, args)
-	return err
+	tag, err := tx.Exec(ctx, finish, args)
+	return tag.RowsAffected() > 0, err
 }
 
 // args are the arguments that pending and devicesPending need.

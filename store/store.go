@@ -15,8 +15,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,15 +62,25 @@ func (s *Store) Worker() string { return s.worker }
 // Lease returns how long a worker keeps its claims without a heartbeat.
 func (s *Store) Lease() time.Duration { return s.lease }
 
-// OpenPool connects to the database that url names. The connection is tried, so that a wrong address, password or
-// database name shows here. Errors never hold the password.
+// maxConnections is how many connections a process makes at most, unless its URL has pool_max_conns. Nobody holds one
+// while the API is asked, so that a few do for any number of customers at a time; pgx's own default grows with the cores of
+// the machine, which replicas times cores would soon make more than a server takes.
+const maxConnections = 4
+
+// OpenPool connects to the database that url names, with at most four connections unless it says otherwise
+// (pool_max_conns). The connection is tried, so that a wrong address, password or database name shows here. Errors never
+// hold the password.
 func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("reading database_url: %w", err)
+		// Not the parser's message: it shows the URL, and hides a password only where one usually is.
+		return nil, errors.New("reading database_url: it does not read as a PostgreSQL URL, or names a file that cannot be read")
 	}
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "partnersync"
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		config.MaxConns = maxConnections
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // alive is true of a worker w whose claims hold. It needs the argument lease, an interval.
@@ -17,6 +19,11 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 		VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp())
 		ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = greatest(w.heartbeat_at, excluded.heartbeat_at)`
 	_, err := s.pool.Exec(ctx, beat, pgx.NamedArgs{"worker": s.worker, "host": s.host, "version": s.version})
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "25006" { // read_only_sql_transaction
+		// A server that has become a standby need not close its connections: with new ones, target_session_attrs may find
+		// the one that is writable now.
+		s.pool.Reset()
+	}
 	if err != nil {
 		return fmt.Errorf("writing the heartbeat: %w", err)
 	}

@@ -1,9 +1,11 @@
 package sync
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -17,6 +19,7 @@ type rows[R any] struct {
 	at         map[string]int // position of each key
 	duplicates int
 	altered    int // ids that are stored otherwise than they were received
+	replaced   int // texts in which NUL became U+FFFD
 }
 
 func (r *rows[R]) add(key string, altered bool, row R) {
@@ -45,8 +48,8 @@ func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
 	r.add(key, altered, store.DeviceBatch{
 		BatchID:      key,
 		ReceivedID:   receivedID,
-		Status:       text(b.Status),
-		CreatedBy:    text(b.CreatedBy),
+		Status:       r.text(b.Status),
+		CreatedBy:    r.text(b.CreatedBy),
 		CreationDate: b.CreationDate,
 		DevicesCount: b.DevicesCount,
 		Extra:        string(b.Extra), // the client has seen to it that jsonb takes it
@@ -58,20 +61,21 @@ func addDevice(r *rows[store.Device], d partnercenter.Device) {
 	key, altered := key(d.ID)
 	r.add(key, altered, store.Device{
 		DeviceID:            key,
-		SerialNumber:        text(d.SerialNumber),
-		ProductKey:          text(d.ProductKey),
-		HardwareHash:        text(d.HardwareHash),
-		ModelName:           text(d.ModelName),
-		OEMManufacturerName: text(d.OEMManufacturerName),
-		UploadedBy:          text(d.UploadedBy),
+		SerialNumber:        r.text(d.SerialNumber),
+		ProductKey:          r.text(d.ProductKey),
+		HardwareHash:        r.text(d.HardwareHash),
+		ModelName:           r.text(d.ModelName),
+		OEMManufacturerName: r.text(d.OEMManufacturerName),
+		UploadedBy:          r.text(d.UploadedBy),
 		UploadedDate:        d.UploadedDate,
-		Policies:            assignments(d.Policies),
+		Policies:            assignments(d.Policies, &r.replaced),
 		Extra:               string(d.Extra),
 	})
 }
 
-// assignments returns a device's policies as a JSON array; "" for none.
-func assignments(policies []partnercenter.PolicyAssignment) string {
+// assignments returns a device's policies as a JSON array, ordered by key and then by value; "" for none. It counts what
+// is replaced.
+func assignments(policies []partnercenter.PolicyAssignment, replaced *int) string {
 	type assignment struct {
 		Key   string  `json:"key"`
 		Value *string `json:"value"`
@@ -81,8 +85,10 @@ func assignments(policies []partnercenter.PolicyAssignment) string {
 	}
 	all := make([]assignment, len(policies))
 	for i, p := range policies {
-		all[i] = assignment{Key: clean(p.Key), Value: text(p.Value)}
+		all[i] = assignment{Key: *text(&p.Key, replaced), Value: text(p.Value, replaced)}
 	}
+	// They came in order, but for what was replaced.
+	slices.SortStableFunc(all, func(a, b assignment) int { return cmp.Compare(a.Key, b.Key) })
 	array, err := json.Marshal(all)
 	if err != nil {
 		panic(err) // strings can be marshaled
@@ -94,14 +100,15 @@ func assignments(policies []partnercenter.PolicyAssignment) string {
 func addPolicy(r *rows[store.ConfigurationPolicy], p partnercenter.ConfigurationPolicy) {
 	key, altered := key(p.ID)
 	settings := make([]string, len(p.PolicySettings))
-	for i, s := range p.PolicySettings {
-		settings[i] = clean(s)
+	for i := range settings {
+		settings[i] = *r.text(&p.PolicySettings[i])
 	}
+	slices.Sort(settings) // they came so, but for what was replaced
 	r.add(key, altered, store.ConfigurationPolicy{
 		PolicyID:             key,
-		Name:                 text(p.Name),
-		Category:             text(p.Category),
-		Description:          text(p.Description),
+		Name:                 r.text(p.Name),
+		Category:             r.text(p.Category),
+		Description:          r.text(p.Description),
 		DevicesAssignedCount: p.DevicesAssignedCount,
 		PolicySettings:       settings,
 		CreatedDate:          p.CreatedDate,
@@ -138,10 +145,16 @@ func clean(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-func text(s *string) *string {
+// text returns s as PostgreSQL can hold it, and counts it if that is not as it was received.
+func (r *rows[R]) text(s *string) *string { return text(s, &r.replaced) }
+
+func text(s *string, replaced *int) *string {
 	if s == nil {
 		return nil
 	}
 	cleaned := clean(*s)
+	if cleaned != *s {
+		*replaced++
+	}
 	return &cleaned
 }

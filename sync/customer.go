@@ -23,7 +23,7 @@ func (w *pass) customer(ctx context.Context, c store.Claim) (store.Result, error
 		return on.result, err
 	}
 	on.result.Failure = read.failure
-	if w.partner.Policies {
+	if w.partner.Policies && !read.hung() {
 		policies := w.partner.policyList(c.CustomerID)
 		policies.digest = c.PoliciesDigest
 		policies.merge = func(ctx context.Context, l store.Listing, rows []store.ConfigurationPolicy) (store.Outcome, error) {

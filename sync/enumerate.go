@@ -34,6 +34,7 @@ func (w *pass) settle(ctx context.Context, given []store.Customer) error {
 				return err
 			}
 			w.log.Warn("enumeration was taken over by another worker")
+			w.lost(1)
 		}
 	}
 }
@@ -45,8 +46,11 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 		e.Customers = given // of a restricted run, which removes nobody
 	} else {
 		list := w.partner.enumerate(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case ofDatabase(list.err):
+			return list.err
 		}
 		w.misfits.add(&list.Listing, 0, list.duplicates)
 		e.Customers = list.customers
@@ -119,7 +123,8 @@ func (p Partner) enumerate(ctx context.Context) *enumeration {
 			continue
 		}
 		add(store.Customer{
-			ID: id.String(), CompanyName: text(c.CompanyName), Domain: text(c.Domain), Relationship: text(c.Relationship),
+			ID: id.String(), Relationship: c.Relationship,
+			CompanyName: text(c.CompanyName, &e.Replaced), Domain: text(c.Domain, &e.Replaced),
 		})
 	}
 	return e

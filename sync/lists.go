@@ -83,6 +83,10 @@ type reading struct {
 	failure *store.Failure // what is wrong with the customer
 }
 
+// hung says that nothing of the list came in time. Who does not answer is not asked for more in the same pass: each list
+// that hangs takes all its attempts' time, and several in a row would take longer than is left until the next tick.
+func (r reading) hung() bool { return !r.came && r.failure != nil && r.failure.Code == "timeout" }
+
 // syncList reads and merges a list. The error is for what stops the pass: a database that cannot be used, a lost claim, or
 // the end of ctx.
 func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, err error) {
@@ -92,10 +96,13 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 	}
 	rows, listed := l.read(ctx, &listing)
 	w.account(&listing)
+	listing.Replaced += rows.replaced
 	w.misfits.add(&listing, rows.altered, rows.duplicates)
 	switch {
 	case ctx.Err() != nil:
 		return r, ctx.Err()
+	case ofDatabase(listed):
+		return r, listed
 	case listing.Unchanged:
 		l.known.ObservedAt = w.claim.ObservedAt(listing.SentAt)
 		w.result.Confirmed = append(w.result.Confirmed, l.known)
@@ -166,8 +173,10 @@ func failure(err error, l partnercenter.Listing) *store.Failure {
 }
 
 // unusable reports whether an error of the store means that the database cannot be used at all, rather than that it
-// refused one list's rows: data exceptions, violated constraints and exceeded limits are SQLSTATE classes 22, 23 and 54.
+// refused one list's rows: data exceptions, violated constraints and exceeded limits are SQLSTATE classes 22, 23 and 54;
+// 53400 is a limit that the list's statement ran into, such as temp_file_limit, and 57014 its time-out. Were those taken
+// for an outage, one list could hold up all the others for ever.
 func unusable(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return !ok || !strings.Contains("22 23 54", e.Code[:2])
+	return !ok || !strings.Contains("22 23 54", e.Code[:2]) && e.Code != "53400" && e.Code != "57014"
 }

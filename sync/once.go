@@ -47,11 +47,13 @@ func (q Request) filter() string {
 // configuration. The error is for a request that names what is not there, for a database that cannot be used, and for
 // the end of ctx; the failures of customers and of enumerations are in the runs.
 func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
+	ctx, done := r.begin(ctx)
+	defer done()
 	partners, given, err := r.choose(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Store.Heartbeat(ctx); err != nil {
+	if err := r.heartbeat(ctx); err != nil {
 		return nil, err
 	}
 	runs := make([]store.Run, len(partners))

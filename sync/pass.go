@@ -34,8 +34,12 @@ type pass struct {
 
 // pass opens or joins a run and works on it until every customer is done, by this replica or another. given are the
 // customers of a run that was restricted to them. If ctx ends first, the run is left and the error is ctx's.
-func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer) (store.Run, error) {
-	opened, err := r.Store.OpenRun(ctx, ask)
+func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer) (run store.Run, err error) {
+	var opened store.Opened
+	err = r.whileAlive(ctx, func(ctx context.Context) error {
+		opened, err = r.Store.OpenRun(ctx, ask)
+		return err
+	})
 	if err != nil {
 		return store.Run{}, err
 	}
@@ -46,7 +50,10 @@ func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, give
 	if opened.Resumed {
 		w.log.Info("backfill resumed", "started_at", w.run.StartedAt, "customers_done", w.run.CustomersOK+w.run.CustomersFailed)
 	}
-	run, err := w.work(ctx, given)
+	err = r.whileAlive(ctx, func(ctx context.Context) error {
+		run, err = w.work(ctx, given)
+		return err
+	})
 	// A scheduled run that the database interrupted stays open: the next try goes on with it.
 	if err != nil && (ctx.Err() != nil || ask.Kind != store.Scheduled) {
 		leave := func(ctx context.Context) error { return r.Store.LeaveRun(ctx, w.run) }
@@ -155,9 +162,6 @@ func (w *pass) claimDevices(ctx context.Context, out chan<- store.Claim) (claime
 // claimAll hands out what claim returns until that is nothing.
 func (w *pass) claimAll(ctx context.Context, out chan<- store.Claim, claim func() ([]store.Claim, error)) (claimed int, err error) {
 	for {
-		if err := w.heedPause(ctx); err != nil {
-			return claimed, err
-		}
 		claims, err := claim()
 		if err != nil || len(claims) == 0 {
 			return claimed, err
@@ -186,6 +190,7 @@ func (w *pass) workers(
 				result, err := work(ctx, c)
 				if errors.Is(err, store.ErrClaimLost) {
 					w.log.Warn("customer was taken over by another worker", "customer_id", c.CustomerID)
+					w.lost(1)
 					continue
 				}
 				if err != nil {
@@ -210,11 +215,15 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 		lost, err := w.Store.RecordResults(ctx, w.run, pending)
 		if lost > 0 {
 			w.log.Warn("customers were taken over by another worker", "customers", lost)
+			w.lost(lost)
 		}
 		for _, r := range pending {
 			if r.Failure != nil || !r.AwaitsDevices {
 				w.done++
 			}
+		}
+		if err == nil && len(pending) > 0 {
+			w.works(w.partner.Name)
 		}
 		pending = pending[:0]
 		w.progress()
@@ -232,9 +241,6 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 				continue
 			}
 		case <-ticker.C:
-			if err := w.heedPause(ctx); err != nil {
-				return err
-			}
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), detached(ctx, flush)) // what is done is done
 		}
@@ -244,23 +250,14 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 	}
 }
 
+func (w *pass) lost(claims int) {
+	if w.OnClaimsLost != nil {
+		w.OnClaimsLost(w.partner.Name, claims)
+	}
+}
+
 func (w *pass) progress() {
 	if w.Progress != nil {
 		w.Progress(Progress{Partner: w.partner.Name, Done: min(w.done, w.run.CustomersTotal), Total: w.run.CustomersTotal})
 	}
-}
-
-// heedPause makes this replica wait too when the API has made another one wait.
-func (w *pass) heedPause(ctx context.Context) error {
-	if w.partner.Gate == nil {
-		return nil
-	}
-	left, err := w.Store.PauseOf(ctx, w.partner.Name)
-	if err != nil {
-		return err
-	}
-	if left > 0 {
-		w.partner.Gate.Pause(time.Now().Add(left))
-	}
-	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,7 +28,7 @@ import (
 type Partner struct {
 	Name     string
 	Client   *partnercenter.Client
-	Gate     *partnercenter.Gate // the client's; pauses of other replicas are passed on to it. nil: none are
+	Gate     *partnercenter.Gate // the client's; a Runner that makes passes lets replicas share it. nil: nothing is shared
 	Schedule Schedule
 	// Customers are the ids (lower case) of the customers to read; nil: the API is asked for all of them.
 	Customers   []string
@@ -42,12 +43,18 @@ type Partner struct {
 type Runner struct {
 	Store      *store.Store
 	Partners   []Partner
-	RunOnStart bool         // the daemon does not wait for the first tick
-	Logger     *slog.Logger // nil: discard
+	RunOnStart bool          // the daemon does not wait for the first tick
+	KeepRuns   time.Duration // the daemon removes runs that ended longer ago; 0: none
+	Logger     *slog.Logger  // nil: discard
 	// Progress, if set, is told of each partner's pass as its customers are done.
 	Progress func(Progress)
 	// OnRun, if set, is called at the end of each run. Calls for different partners may overlap.
 	OnRun func(store.Run)
+	// OnClaimsLost, if set, is told how many of a partner's claims another worker has taken over. Calls may overlap.
+	OnClaimsLost func(partner string, claims int)
+
+	outages  outages
+	lastBeat atomic.Pointer[time.Time] // when the last heartbeat that was written was sent
 }
 
 // Progress is how far a pass is.
@@ -66,8 +73,9 @@ func (r *Runner) logger() *slog.Logger {
 // Run is the daemon: it makes a pass of each partner at each tick of its schedule, until ctx is done. It outlives every
 // failure of the API and of the database, and returns nil.
 func (r *Runner) Run(ctx context.Context) error {
-	err := r.untilItWorks(ctx, "waiting for the database", func() error { return r.Store.Heartbeat(ctx) })
-	if err != nil {
+	ctx, done := r.begin(ctx)
+	defer done()
+	if err := r.Await(ctx, "start", r.heartbeat); err != nil {
 		return nil // stopped while waiting
 	}
 	return r.asWorker(ctx, func(ctx context.Context) error {
@@ -78,17 +86,25 @@ func (r *Runner) Run(ctx context.Context) error {
 				return nil
 			})
 		}
+		g.Go(func() error {
+			r.forgetRuns(ctx)
+			return nil
+		})
 		return g.Wait()
 	})
 }
 
+// begin gives ctx its farewell and lets the partners' requests share rate and pauses with other replicas.
+func (r *Runner) begin(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, done := withFarewell(ctx)
+	for _, p := range r.Partners {
+		r.share(ctx, p)
+	}
+	return ctx, done
+}
+
 // asWorker runs do while heartbeats keep this process on the list of workers, and takes it off afterwards.
 func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) error {
-	ctx, done := withFarewell(ctx)
-	defer done()
-	for _, p := range r.Partners {
-		r.sharePauses(ctx, p)
-	}
 	beating, stop := context.WithCancel(ctx)
 	var heart errgroup.Group
 	heart.Go(func() error {
@@ -105,34 +121,11 @@ func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) e
 	return err
 }
 
-// beat keeps the worker's claims alive.
-func (r *Runner) beat(ctx context.Context) {
-	for wait(ctx, r.Store.Lease()/4) == nil {
-		if err := r.Store.Heartbeat(ctx); err != nil && ctx.Err() == nil {
-			r.logger().Warn("heartbeat failed", "err", err)
-		}
-	}
-}
-
-// sharePauses tells the other replicas when the API makes this one wait.
-func (r *Runner) sharePauses(ctx context.Context, p Partner) {
-	if p.Gate == nil {
-		return
-	}
-	p.Gate.OnPause = func(until time.Time) {
-		r.logger().Warn("the API makes the partner wait", "partner", p.Name, "until", until)
-		pause := func(ctx context.Context) error { return r.Store.Pause(ctx, p.Name, time.Until(until)) }
-		if err := detached(ctx, pause); err != nil {
-			r.logger().Warn("pause not passed on to other replicas", "partner", p.Name, "err", err)
-		}
-	}
-}
-
 // follow makes a pass at each tick of the partner's schedule. Ticks that fall while one goes on are skipped.
 func (r *Runner) follow(ctx context.Context, p Partner) {
 	last := time.Now()
 	if r.RunOnStart {
-		r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
+		last = r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
 	}
 	for {
 		now := time.Now()
@@ -143,8 +136,7 @@ func (r *Runner) follow(ctx context.Context, p Partner) {
 		if wait(ctx, time.Until(at)) != nil {
 			return
 		}
-		r.tick(ctx, p, tick{scheduledFor: at, due: at})
-		last = at
+		last = r.tick(ctx, p, tick{scheduledFor: at, due: at})
 	}
 }
 
@@ -157,11 +149,14 @@ func newestTick(s Schedule, now time.Time) time.Time {
 	return at
 }
 
-// tick makes one scheduled pass. While the database cannot be used it tries again, until the next tick replaces this one.
-func (r *Runner) tick(ctx context.Context, p Partner, t tick) {
-	next, cancel := context.WithDeadline(ctx, p.Schedule.Next(time.Now()))
-	defer cancel()
-	err := r.untilItWorks(next, "pass interrupted, trying again", func() error {
+// tick makes one scheduled pass, and returns when that was for: while the database cannot be used, it waits, and the
+// ticks that come meanwhile replace this one.
+func (r *Runner) tick(ctx context.Context, p Partner, t tick) time.Time {
+	replaced := 0
+	err := r.Await(ctx, p.Name, func(ctx context.Context) error {
+		if at, skipped := p.Schedule.Last(t.scheduledFor, time.Now()); !at.IsZero() {
+			t, replaced = tick{scheduledFor: at, due: at}, replaced+skipped+1
+		}
 		_, err := r.pass(ctx, p, store.RunRequest{
 			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.due, Devices: p.deviceReading(time.Time{}),
 		}, nil)
@@ -171,27 +166,10 @@ func (r *Runner) tick(ctx context.Context, p Partner, t tick) {
 		}
 		return err
 	})
-	if err != nil && ctx.Err() == nil {
-		r.logger().Error("pass given up until the next tick", "partner", p.Name, "err", err)
+	if err == nil && replaced > 0 {
+		r.logger().Warn("ticks skipped while the database could not be used", "partner", p.Name, "skipped", replaced)
 	}
-}
-
-// untilItWorks calls do until it succeeds or ctx is done, with growing pauses. It logs each reason once.
-func (r *Runner) untilItWorks(ctx context.Context, message string, do func() error) error {
-	reason := ""
-	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
-		err := do()
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		if reason != err.Error() {
-			reason = err.Error()
-			r.logger().Warn(message, "err", err)
-		}
-		if wait(ctx, pause) != nil {
-			return err
-		}
-	}
+	return t.scheduledFor
 }
 
 // deviceReading says which device lists a pass reads; nil: none.

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -88,9 +89,7 @@ func TestRun_replicasShareOnePass(t *testing.T) {
 	for _, id := range ids {
 		w.put(id, "b", "finished")
 	}
-	first, second := w.runner(), w.runner()
-	second.Store = store.New(w.pool, store.Options{Version: "test"})
-	first.RunOnStart, second.RunOnStart = true, true
+	first, second := w.replica(0), w.replica(0)
 	// The first replica's requests wait until the second one has asked too.
 	both, asked := make(chan struct{}), make(chan struct{}, len(ids))
 	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 5, Before: func() { asked <- struct{}{}; <-both }})
@@ -112,17 +111,27 @@ func TestRun_replicasShareOnePass(t *testing.T) {
 	w.want("1|2", "(SELECT count(*) FROM partnersync.runs), (SELECT count(*) FROM partnersync.run_workers))")
 }
 
-func TestPass_pauseOfOneReplicaHoldsTheOthers(t *testing.T) {
+func TestRun_heartbeatThatHangsIsGivenUpForAnother(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
-	w.customers(1)
-	w.once()
-	w.ok(w.store.Pause(t.Context(), "contoso", time.Hour))
-	p := &pass{Runner: w.runner(), partner: w.partner}
-	w.ok(p.heedPause(t.Context()))
-	if until := w.partner.Gate.PausedUntil(); time.Until(until) < 50*time.Minute {
-		t.Errorf("paused until %s, want about an hour", until)
+	failed := signalling{"waiting for the database", make(chan struct{}, 100)}
+	r := w.replica(0)
+	r.Store = store.New(w.pool, store.Options{Lease: 2 * time.Second})
+	r.Logger = slog.New(slog.NewTextHandler(failed, nil))
+	w.start(r)
+	beat := func() (at time.Time) {
+		return w.value("SELECT coalesce(max(heartbeat_at), 'epoch') FROM partnersync.workers")
 	}
+	w.eventually(func() (string, bool) { return "no heartbeat", beat().Unix() > 0 })
+	tx, err := w.pool.Begin(t.Context())
+	w.ok(err)
+	defer tx.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), "SELECT 1 FROM partnersync.workers FOR UPDATE")
+	w.ok(err)
+	before := beat()
+	<-failed.seen
+	w.ok(tx.Rollback(t.Context()))
+	w.eventually(func() (string, bool) { return "no new heartbeat", beat().After(before) })
 }
 
 func TestBackfill_resumesWhereItWasInterrupted(t *testing.T) {

@@ -52,12 +52,17 @@ func newWorld(t *testing.T, o partnercentertest.Options) *world {
 
 func (w *world) newPartner(name, url string) Partner {
 	w.t.Helper()
+	return w.pacedPartner(name, url, 0)
+}
+
+func (w *world) pacedPartner(name, url string, requestsPerMinute int) Partner {
+	w.t.Helper()
 	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
 		AuthorityURL: url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
 		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
 	}, partnercenter.TokenOptions{})
 	w.ok(err)
-	gate := partnercenter.NewGate(0)
+	gate := partnercenter.NewGate(requestsPerMinute)
 	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Gate: gate})
 	w.ok(err)
 	schedule, err := ParseSchedule("@every 1h", time.UTC)

@@ -19,6 +19,7 @@ import (
 	"partnersync/store/localpg"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
+	"partnersync/sync/statuspage"
 )
 
 // app is one invocation of the program: its surroundings and its flags.
@@ -45,10 +46,13 @@ func (a *app) logger(out io.Writer) (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(out, options)), nil
 }
 
-// readable writes durations as Go does, with their unit, in JSON too.
+// readable writes durations as Go does, with their unit, in JSON too, and each error on one line.
 func readable(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	if err, ok := a.Value.Any().(error); ok {
+		a.Value = slog.StringValue(store.OneLine(err))
 	}
 	return a
 }
@@ -83,7 +87,7 @@ func openDatabase(ctx context.Context, c *config, log *slog.Logger) (*database, 
 	if c.DatabaseURL.Reveal() != localDatabase {
 		pool, err := store.OpenPool(ctx, c.DatabaseURL.Reveal())
 		if err != nil {
-			return nil, fmt.Errorf("%w\n%s", err, databaseHint(err))
+			return nil, err
 		}
 		return &database{Pool: pool}, nil
 	}
@@ -101,19 +105,6 @@ func openDatabase(ctx context.Context, c *config, log *slog.Logger) (*database, 
 		return nil, errors.Join(err, server.Stop())
 	}
 	return &database{Pool: pool, server: server}, nil
-}
-
-// databaseHint says what to do about a database that could not be connected to.
-func databaseHint(err error) string {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch e.Code {
-		case "28P01", "28000":
-			return "check the user and the password in database_url, and the server's pg_hba.conf"
-		case "3D000":
-			return "create the database, or correct its name in database_url"
-		}
-	}
-	return "check that PostgreSQL runs and that database_url has the right host and port"
 }
 
 // close lets the connections go, and ends the private server. A server that does not answer is not waited for.
@@ -168,8 +159,8 @@ func aheadError(state migrations.State) error {
 	return fmt.Errorf("the schema has version %d, this release knows %d: %w", state.Version, state.Newest, migrations.ErrAhead)
 }
 
-// newPartner returns the partner that the configuration describes.
-func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
+// newPartner returns the partner that the configuration describes. Its requests are counted in m, which may be nil.
+func newPartner(c partnerConfig, m *statuspage.Metrics, log *slog.Logger) (sync.Partner, error) {
 	cloud, _ := partnercenter.CloudNamed(c.Cloud)
 	apiURL, authorityURL := cloud.APIURL, cloud.AuthorityURL
 	if c.APIURL != "" {
@@ -182,13 +173,15 @@ func newPartner(c partnerConfig, log *slog.Logger) (sync.Partner, error) {
 	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
 	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
 		AuthorityURL: authorityURL, TenantID: c.TenantID, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scope: cloud.Scope,
-	}, partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log})
+	}, partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log, Transport: m.Transport(c.Name)})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
 	gate := partnercenter.NewGate(c.RequestsPerMinute)
+	m.Watch(c.Name, gate, tokens)
 	client, err := partnercenter.New(partnercenter.Options{
 		BaseURL: apiURL, Tokens: tokens, Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log,
+		Transport: m.Transport(c.Name),
 	})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
@@ -204,14 +197,16 @@ func attemptTimeout(interval time.Duration) time.Duration {
 	return max(10*time.Second, min(3*time.Minute, interval/8))
 }
 
-// newRunner returns what makes the passes of all partners.
-func newRunner(c *config, db *database, log *slog.Logger) (*sync.Runner, error) {
-	r := &sync.Runner{
-		Store:      store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()}),
-		RunOnStart: c.RunOnStart, Logger: log,
-	}
+// newStore returns this process's part of the database.
+func newStore(c *config, db *database) *store.Store {
+	return store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()})
+}
+
+// newRunner returns what makes the passes of all partners, once it has a Store. They are counted in m, which may be nil.
+func newRunner(c *config, m *statuspage.Metrics, log *slog.Logger) (*sync.Runner, error) {
+	r := &sync.Runner{RunOnStart: c.RunOnStart, KeepRuns: c.KeepRuns, Logger: log, OnClaimsLost: m.ClaimsLost}
 	for _, pc := range c.Partners {
-		p, err := newPartner(pc, log)
+		p, err := newPartner(pc, m, log)
 		if err != nil {
 			return nil, err
 		}

@@ -20,8 +20,12 @@ type config struct {
 	RunOnStart     bool
 	MigrateOnStart bool
 	Lease          time.Duration // at least 2s
+	KeepRuns       time.Duration // at least a day; 0: for ever
 	Listen         string        // host:port, or "": do not listen
-	Partners       []partnerConfig
+	// StatusPagePassword shows the status page to other machines too; "": not.
+	StatusPagePassword partnercenter.Secret
+	CustomerMetrics    bool // a metric for each customer
+	Partners           []partnerConfig
 
 	Warnings []string // for the log: what is allowed, but hardly meant
 }
@@ -123,7 +127,11 @@ func (s *section) settings() *config {
 		RunOnStart:     s.flag("run_on_start", true),
 		MigrateOnStart: s.flag("migrate_on_start", true),
 		Lease:          s.duration("lease", time.Minute, 2*time.Second),
+		KeepRuns:       s.keepRuns("keep_runs"),
 		Listen:         s.listenAddress("listen", "127.0.0.1:9470"),
+
+		StatusPagePassword: s.passwordFile("status_page_password_file"),
+		CustomerMetrics:    s.flag("customer_metrics", false),
 	}
 	everyQuarter, _ := sync.ParseSchedule("*/15 * * * *", c.Timezone) // it parses
 	c.Schedule = s.schedule("schedule", everyQuarter, c.Timezone)

@@ -28,7 +28,7 @@ const (
 	syntaxFix   = "; indent with spaces, and quote values that begin with a sign or hold a colon or #"
 	databaseFix = "; write postgres://user:password@host:5432/database (the password percent-encoded), or local"
 	variableFix = "; write ${NAME}, or $${ for a plain ${"
-	topKeys     = "database_url, lease, listen, migrate_on_start, partners, run_on_start, schedule, state_dir, timezone"
+	topKeys     = "customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone"
 	partnerKeys = "api_url, app_user, authority_url, client_certificate_file, client_id, client_secret, client_secret_file, " +
 		"cloud, concurrency, customers, devices, devices_refresh, exclude_customers, federated_token_file, name, policies, " +
 		"requests_per_minute, schedule, tenant_id"
@@ -106,6 +106,7 @@ func TestLoadConfig_wrongValues(t *testing.T) {
 		{"a mapping", minimal + "lease: {s: 5}\n", "6:1: lease: is a list or a mapping; write a single value"},
 		{"empty text", minimal + "state_dir: ' '\n", "6:12: state_dir: is empty; write a value"},
 		{"short lease", minimal + "lease: 1999ms\n", `6:8: lease: "1999ms" is too short; write at least 2s`},
+		{"runs kept for too short", minimal + "keep_runs: 23h\n", `6:12: keep_runs: "23h" is too short; write at least 1d, or 0 to keep all runs`},
 		{"no unit", minimal + "lease: 5\n", `6:8: lease: "5"` + noDuration},
 		{"negative", minimal + "lease: -5s\n", `6:8: lease: "-5s"` + noDuration},
 		{"no bool", minimal + "run_on_start: yes\n", `6:15: run_on_start: "yes" is neither; write true or false`},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"iter"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -260,9 +259,13 @@ func (v scalar) secretFromFile() partnercenter.Secret {
 		v.wrong("%s cannot be read: %v; put the application's client secret there", v, err)
 		return ""
 	}
-	const readableByOthers = 0o004
-	if info, err := os.Stat(v.text); err == nil && info.Mode()&readableByOthers != 0 {
-		v.warn("%s can be read by every user of this machine; take that away with chmod o-r", v)
-	}
+	v.warnIfExposed()
 	return v.secret(string(data))
+}
+
+// warnIfExposed warns of a secret's file that others can read.
+func (v scalar) warnIfExposed() {
+	if wrong := exposure(v.text); wrong != "" {
+		v.warn("%q %s", v.text, wrong)
+	}
 }

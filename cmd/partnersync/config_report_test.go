@@ -56,7 +56,7 @@ c.yaml:5:11: timezone: "CET/Berlin" is no time zone; write an IANA name such as 
 c.yaml:6:15: run_on_start: "1" is neither; write true or false
 c.yaml:7:8: lease: "1s" is too short; write at least 2s
 c.yaml:8:9: listen: "9470" is no host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere
-c.yaml:9:1: metrics: is no key known here; known are database_url, lease, listen, migrate_on_start, partners, run_on_start, schedule, state_dir, timezone
+c.yaml:9:1: metrics: is no key known here; known are customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone
 c.yaml:11:5: client_id: is missing; write the id that Entra shows for the application
 c.yaml:12:12: cloud: "azure" is no cloud known here; write global, usgov, china or germany
 c.yaml:13:16: tenant_id: "contoso/" is no tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com
@@ -131,13 +131,13 @@ func TestLoadConfig_secretFromFile(t *testing.T) {
 	tests := []struct {
 		name, content, want string
 		mode                os.FileMode
-		warns               bool
+		warning             string
 	}{
-		{"as it is", contosoSecret, contosoSecret, 0o600, false},
-		{"with a line break", contosoSecret + "\n", contosoSecret, 0o640, false},
-		{"with a line break of Windows", contosoSecret + "\r\n", contosoSecret, 0o400, false},
-		{"with a dollar sign, which stays", "a${b}$$", "a${b}$$", 0o600, false},
-		{"readable by all", contosoSecret, contosoSecret, 0o644, true},
+		{"as it is", contosoSecret, contosoSecret, 0o600, ""},
+		{"with a line break", contosoSecret + "\n", contosoSecret, 0o640, "its group; take that away with chmod 600"},
+		{"with a line break of Windows", contosoSecret + "\r\n", contosoSecret, 0o400, ""},
+		{"with a dollar sign, which stays", "a${b}$$", "a${b}$$", 0o600, ""},
+		{"readable by all", contosoSecret, contosoSecret, 0o644, "every user of this machine; take that away with chmod 600"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,9 +157,8 @@ func TestLoadConfig_secretFromFile(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 			var want []string
-			if tt.warns {
-				want = []string{fmt.Sprintf("c.yaml:5:25: client_secret_file: %q can be read by every user of this machine; "+
-					"take that away with chmod o-r", path)}
+			if tt.warning != "" {
+				want = []string{fmt.Sprintf("c.yaml:5:25: client_secret_file: %q can be read by %s", path, tt.warning)}
 			}
 			if diff := cmp.Diff(want, c.Warnings); diff != "" {
 				t.Error(diff)

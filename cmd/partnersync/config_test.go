@@ -95,6 +95,7 @@ func TestLoadConfig_defaults(t *testing.T) {
 		RunOnStart:     true,
 		MigrateOnStart: true,
 		Lease:          time.Minute,
+		KeepRuns:       400 * 24 * time.Hour,
 		Listen:         "127.0.0.1:9470",
 		Partners: []partnerConfig{{
 			Name:              "contoso",
@@ -140,6 +141,7 @@ timezone: Europe/Berlin
 run_on_start: false
 migrate_on_start: False
 lease: 2s
+keep_runs: 0
 listen: ""
 partners:
   - name: a.b-c_1

@@ -100,6 +100,18 @@ func (s *section) schedule(key string, inherited sync.Schedule, loc *time.Locati
 	return inherited
 }
 
+// keepRuns reads how long runs are kept; 0 is for ever. A backfill can be resumed for a day, and for so long it must be
+// known.
+func (s *section) keepRuns(key string) time.Duration {
+	const day = 24 * time.Hour
+	kept := s.duration(key, 400*day, 0)
+	if kept > 0 && kept < day {
+		v, _ := s.scalar(key)
+		v.wrong("%s is too short; write at least 1d, or 0 to keep all runs", v)
+	}
+	return kept
+}
+
 // listenAddress reads host:port, or "".
 func (s *section) listenAddress(key, otherwise string) string {
 	v, ok := s.scalar(key)

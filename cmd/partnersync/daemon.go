@@ -4,28 +4,37 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"partnersync/migrations"
+	"partnersync/store"
+	"partnersync/sync"
 )
 
 // daemon makes passes until ctx is done. It waits for a database that cannot be used, and for a schema that somebody
 // else has to migrate; a schema of a newer release is the one thing it cannot wait for.
 func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	log.Info("partnersync starts", "version", version(), "partners", len(c.Partners), "schedule", c.Schedule.String(), "timezone", c.Timezone.String())
+	l := startListening(ctx, c, log)
+	defer l.stop()
+	r, err := newRunner(c, l.metrics, log)
+	if err != nil {
+		return fails(exitUsage, err)
+	}
 	defer newNotifier(a.lookupEnv).start(ctx, log)()
-	db, err := waitForDatabase(ctx, c, log)
+	db, err := waitForDatabase(ctx, r, c, log)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil // stopped while waiting
 	case err != nil:
 		return fails(exitFailed, err)
 	}
-	r, err := newRunner(c, db, log)
-	if err != nil {
-		return errors.Join(fails(exitUsage, err), db.close())
+	r.Store = newStore(c, db)
+	if err := l.connect(ctx, db.Pool); err != nil {
+		return errors.Join(fails(exitFailed, err), db.close())
 	}
+	r.OnRun = func(run store.Run) { l.passed(ctx, run) }
 	err = r.Run(ctx)
+	l.stop()
 	if closed := db.close(); closed != nil {
 		log.Warn("closing the database failed", "err", closed)
 	}
@@ -34,34 +43,23 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 }
 
 // waitForDatabase returns the database once it is there and its schema is up to date.
-func waitForDatabase(ctx context.Context, c *config, log *slog.Logger) (*database, error) {
-	var db *database
-	reason := ""
-	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
-		var err error
+func waitForDatabase(ctx context.Context, r *sync.Runner, c *config, log *slog.Logger) (db *database, err error) {
+	var ahead error
+	err = r.Await(ctx, "start", func(ctx context.Context) error {
 		if db == nil {
-			db, err = openDatabase(ctx, c, log)
+			if db, err = openDatabase(ctx, c, log); err != nil {
+				return err
+			}
 		}
-		if err == nil {
-			err = prepare(ctx, db.Pool, c, log)
+		err := prepare(ctx, db.Pool, c, log)
+		if errors.Is(err, migrations.ErrAhead) {
+			ahead = err
+			return nil
 		}
-		switch {
-		case err == nil:
-			return db, nil
-		case errors.Is(err, migrations.ErrAhead):
-			return nil, errors.Join(err, db.close())
-		case ctx.Err() != nil && db == nil:
-			return nil, err
-		case ctx.Err() != nil:
-			return nil, errors.Join(err, db.close())
-		}
-		if err.Error() != reason {
-			reason = err.Error()
-			log.Error("waiting for the database", "err", err)
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
+		return err
+	})
+	if err = errors.Join(ahead, err); err != nil && db != nil {
+		err = errors.Join(err, db.close())
 	}
+	return db, err
 }

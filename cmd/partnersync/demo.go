@@ -54,6 +54,7 @@ type demo struct {
 	passes   int
 	interval time.Duration
 	api      *partnercentertest.Emulator
+	page     *listening
 	shown    int       // passes
 	seen     time.Time // the newest version shown
 }
@@ -79,13 +80,23 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer stop()
+	partner, err := d.partner(api)
+	if err != nil {
+		return err
+	}
+	address, err := d.listen(ctx, pool, partner, log)
+	if err != nil {
+		return err
+	}
+	defer d.page.stop()
 	fmt.Fprintf(d.stdout, `An emulated Partner Center API with %d customers is at %s.
+The status page is at http://%s/
 A pass every %s; ^C ends it. While it runs, look around with:
 
   %s
 
-`, demoCustomers, api, d.interval, server.PsqlCommand("postgres"))
-	if err := d.show(ctx, pool, api, log); err != nil {
+`, demoCustomers, api, address, d.interval, server.PsqlCommand("postgres"))
+	if err := d.show(ctx, pool, partner, log); err != nil {
 		return err
 	}
 	// The showing may have ended by ^C; what it leads to is shown all the same.
@@ -105,18 +116,38 @@ func (d *demo) emulate() (url string, stop func(), err error) {
 	return "http://" + listener.Addr().String(), func() { server.Close() }, nil
 }
 
-// show makes passes and prints each, until there were enough or ctx is done.
-func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, api string, log *slog.Logger) error {
+// partner configures the partner whose customers the emulator has.
+func (d *demo) partner(api string) (partnerConfig, error) {
 	schedule, err := sync.ParseSchedule("@every "+d.interval.String(), time.UTC)
-	if err != nil {
-		return err
-	}
-	partner, err := newPartner(partnerConfig{
+	return partnerConfig{
 		Name: "demo", Cloud: "global", APIURL: api, AuthorityURL: api, Schedule: schedule, Concurrency: demoCustomers,
 		Devices: true, Policies: true, DevicesRefresh: time.Hour,
 		TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
 		ClientSecret: partnercentertest.DefaultClientSecret,
-	}, log)
+	}, err
+}
+
+// listen serves the status page at the daemon's usual port, or at any other if that is taken.
+func (d *demo) listen(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, log *slog.Logger) (address string, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:9470")
+	if err != nil {
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return "", fmt.Errorf("starting the status page: %w", err)
+	}
+	d.page = newListening(&config{Partners: []partnerConfig{c}}, log)
+	d.page.serve(ctx, func(ctx context.Context) { d.page.site.Serve(ctx, listener) })
+	if err := d.page.connect(ctx, pool); err != nil {
+		d.page.stop()
+		return "", err
+	}
+	return listener.Addr().String(), nil
+}
+
+// show makes passes and prints each, until there were enough or ctx is done.
+func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, log *slog.Logger) error {
+	partner, err := newPartner(c, d.page.metrics, log)
 	if err != nil {
 		return err
 	}
@@ -126,6 +157,7 @@ func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, api string, log *sl
 	r := &sync.Runner{
 		Store: store.New(pool, store.Options{Version: version()}), Partners: []sync.Partner{partner}, RunOnStart: true, Logger: log,
 		OnRun: func(run store.Run) {
+			d.page.passed(ctx, run)
 			d.shown++
 			failure = errors.Join(d.showPass(ctx, pool, run), d.goOn(ctx, pool))
 			d.api.Advance(demoPace) // and not during a pass: what it lists must not be gone before it is read

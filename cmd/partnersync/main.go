@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"partnersync/store"
 )
 
 // Exit codes.
@@ -46,9 +48,18 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 		e = &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 	if e.err != nil {
-		fmt.Fprintln(stderr, "partnersync:", e.err)
+		fmt.Fprintln(stderr, "partnersync:", explain(e.err))
 	}
 	return e.code
+}
+
+// explain is the error as people read it: one of the database on one line, with what to do about it.
+func explain(err error) string {
+	hint := store.Advice(err)
+	if hint == "" {
+		return err.Error()
+	}
+	return store.OneLine(err) + "; " + hint
 }
 
 // exitError ends the program with the code, and with a message if err is set.
@@ -59,10 +70,13 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d: %v", e.code, e.err) }
 
-// fails returns err as the reason to end with the code; nil stays nil.
+// fails returns err as the reason to end with the code, unless it brings its own; nil stays nil.
 func fails(code int, err error) error {
 	if err == nil {
 		return nil
+	}
+	if e, ok := err.(*exitError); ok {
+		return e
 	}
 	return &exitError{code: code, err: err}
 }
@@ -96,7 +110,7 @@ Without --once or --backfill it is a daemon that makes a pass at each tick of it
 	f.StringArrayVar(&a.flags.customers, "customer", nil, "with --once or --backfill: only the customer with this id (repeatable)")
 	f.StringVar(&a.flags.since, "since", "", "with --backfill: re-read devices only of batches created since this date (UTC) or RFC 3339 time")
 	f.BoolVar(&a.flags.restart, "restart", false, "with --backfill: begin anew even if an unfinished backfill could be resumed")
-	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newDemoCommand(a), newVersionCommand(a), newHealthCommand(a))
+	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newPruneCommand(a), newDemoCommand(a), newVersionCommand(a), newHealthCommand(a))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

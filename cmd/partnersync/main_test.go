@@ -36,6 +36,7 @@ func TestScript(t *testing.T) {
 			"api":       apiCommand,
 			"exits":     exitsCommand,
 			"logged":    loggedCommand,
+			"page":      pageCommand,
 			"sql":       sqlCommand,
 			"terminate": terminateCommand,
 			"until":     untilCommand,

@@ -41,18 +41,25 @@ func (f syncFlags) request() (q sync.Request, err error) {
 	case f.dryRun && f.json:
 		return q, errors.New("--dry-run and --json exclude each other")
 	}
-	for _, id := range f.customers {
-		parsed, err := uuid.Parse(id)
-		if err != nil {
-			return q, fmt.Errorf("--customer %q: a customer's id is its tenant's GUID", id)
-		}
-		q.Customers = append(q.Customers, parsed.String())
+	if q.Customers, err = customerIDs(f.customers); err != nil {
+		return q, err
 	}
-	q.Customers = distinct(q.Customers)
 	if f.since != "" {
-		q.Since, err = parseSince(f.since)
+		q.Since, err = parseDate("--since", f.since)
 	}
 	return q, err
+}
+
+// customerIDs reads the values of --customer.
+func customerIDs(values []string) (ids []string, err error) {
+	for _, id := range values {
+		parsed, err := uuid.Parse(id)
+		if err != nil {
+			return nil, fmt.Errorf("--customer %q: a customer's id is its tenant's GUID", id)
+		}
+		ids = append(ids, parsed.String())
+	}
+	return distinct(ids), nil
 }
 
 // distinct returns the values once each, sorted: a backfill is resumed by the same ones, however often they were given.
@@ -62,13 +69,14 @@ func distinct(values []string) []string {
 	return slices.Compact(values)
 }
 
-func parseSince(s string) (time.Time, error) {
+// parseDate reads a flag's date in UTC, or its time.
+func parseDate(flag, s string) (time.Time, error) {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("--since %q: write a date such as 2026-01-31, which is UTC, or a time such as 2026-01-31T18:00:00Z", s)
+	return time.Time{}, fmt.Errorf("%s %q: write a date such as 2026-01-31, which is UTC, or a time such as 2026-01-31T18:00:00Z", flag, s)
 }
 
 // sync is the command without a name: the daemon, one pass, or what one would do.
@@ -107,10 +115,11 @@ func (a *app) sync(ctx context.Context) error {
 
 // pass makes the one pass asked for, or says what it would do.
 func (a *app) pass(ctx context.Context, c *config, db *database, q sync.Request, bar *progress, log *slog.Logger) error {
-	r, err := newRunner(c, db, log)
+	r, err := newRunner(c, nil, log)
 	if err != nil {
 		return fails(exitUsage, err)
 	}
+	r.Store = newStore(c, db)
 	if a.flags.dryRun {
 		return a.dryRun(ctx, r, db, q)
 	}

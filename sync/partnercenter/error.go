@@ -22,6 +22,7 @@ const (
 	codeConnection    = "connection"         // no complete answer: refused, reset, broken off
 	codeRedirect      = "redirect"           // sent on to another host, or in circles
 	codeCanceled      = "canceled"           // the caller's context ended
+	codeNotSent       = "not_sent"           // the gate could not reserve a place for it
 )
 
 const (
@@ -73,7 +74,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode returns the server's own code (20002, AADSTS7000215, invalid_client), else http_503 and the like, else our
-// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect or canceled.
+// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled or not_sent.
 func (e *Error) ErrorCode() string {
 	if e.Code == "" {
 		return fmt.Sprintf("http_%d", e.Status)
@@ -85,21 +86,46 @@ func (e *Error) ErrorCode() string {
 type operation struct {
 	method, url              string // url without query
 	requestID, correlationID string
+	hide                     func(string) string // takes out the secrets that the server was sent; nil: there are none
 }
+
+// said returns at most so many characters of what a server wrote, without the secrets that it was sent.
+func (o *operation) said(text string, characters int) string {
+	return clean(o.hidden(text), characters)
+}
+
+func (o *operation) hidden(text string) string {
+	if o.hide == nil {
+		return text
+	}
+	return o.hide(text)
+}
+
+// echo is an error whose text held a secret, without it.
+type echo struct {
+	text  string
+	cause error
+}
+
+func (e *echo) Error() string { return e.text }
+func (e *echo) Unwrap() error { return e.cause }
 
 // fail returns an error of the operation under a word of ours.
 func (o *operation) fail(code, description string) *Error {
 	return &Error{
-		Method: o.method, URL: o.url, Code: code, Description: description,
+		Method: o.method, URL: o.hidden(o.url), Code: code, Description: description,
 		RequestID: o.requestID, CorrelationID: o.correlationID,
 	}
 }
 
-// ended returns the error of an operation whose caller's context has ended.
+// ended returns the error of an operation that a wait has ended: by the end of the caller's context, or without a place.
 func (o *operation) ended(err error) *Error {
-	code := codeCanceled
-	if errors.Is(err, context.DeadlineExceeded) {
+	code := codeNotSent
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		code = codeTimeout
+	case errors.Is(err, context.Canceled):
+		code = codeCanceled
 	}
 	e := o.fail(code, "")
 	e.Err = err
@@ -109,35 +135,37 @@ func (o *operation) ended(err error) *Error {
 // unanswered returns the error of an attempt that err kept from a complete answer.
 func (o *operation) unanswered(err error) *Error {
 	if sent, ok := errors.AsType[*redirectError](err); ok {
-		return o.fail(codeRedirect, sent.Error())
+		return o.fail(codeRedirect, o.said(sent.Error(), maxDescription))
 	}
 	e := o.fail(codeConnection, "")
 	e.Err, e.retry = err, true
+	if text := o.hidden(err.Error()); text != err.Error() {
+		e.Err = &echo{text, err}
+	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		e.Code = codeTimeout
 	}
 	return e
 }
 
-// refused returns the error of an answer other than 200 to a request with this token. It reads, but does not close,
-// the body.
-func (o *operation) refused(resp *http.Response, access Secret) *Error {
+// refused returns the error of an answer other than 200. It reads, but does not close, the body.
+func (o *operation) refused(resp *http.Response) *Error {
 	// As much as there is: an error's body that breaks off is still an error's body.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	code, description := readFault([]byte(access.hide(string(body))))
-	e := o.answered(resp, access).fail(clean(code, maxWord), clean(description, maxDescription))
+	code, description := readFault(body)
+	e := o.answered(resp).fail(o.said(code, maxWord), o.said(description, maxDescription))
 	e.answered(resp)
 	e.Hint = hint(e)
 	return e
 }
 
 // answered returns the operation with the ids of the answer, where it has them.
-func (o *operation) answered(resp *http.Response, access Secret) *operation {
+func (o *operation) answered(resp *http.Response) *operation {
 	known := *o
-	if id := clean(access.hide(resp.Header.Get("MS-RequestId")), maxWord); id != "" {
+	if id := o.said(resp.Header.Get("MS-RequestId"), maxWord); id != "" {
 		known.requestID = id
 	}
-	if id := clean(access.hide(resp.Header.Get("MS-CorrelationId")), maxWord); id != "" {
+	if id := o.said(resp.Header.Get("MS-CorrelationId"), maxWord); id != "" {
 		known.correlationID = id
 	}
 	return &known

@@ -7,24 +7,30 @@ import (
 )
 
 // appendMember appends "name":value and a comma, in the compact form of appendClean.
-func appendMember(dst []byte, name string, value jsontext.Value) []byte {
+func appendMember(dst []byte, name string, value jsontext.Value) (to []byte, replaced bool) {
 	// An error would only say that the name held invalid Unicode, which is replaced.
 	quoted, _ := jsontext.AppendQuote(nil, name)
-	dst = append(appendClean(dst, quoted), ':')
-	return append(appendClean(dst, value), ',')
+	dst, inName := appendClean(dst, quoted)
+	dst, inValue := appendClean(append(dst, ':'), value)
+	return append(dst, ','), inName || inValue
 }
 
 // appendClean appends a JSON value in compact form and so that databases take it: invalid Unicode and NUL become
-// U+FFFD, and a number too great or too fine for them becomes a string of its digits.
-func appendClean(dst []byte, value jsontext.Value) []byte {
-	// It cannot fail: value has been read with the same options.
-	text, _ := jsontext.AppendFormat(nil, value, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+// U+FFFD, which replaced reports, and a number too great or too fine for them becomes a string of its digits.
+func appendClean(dst []byte, value jsontext.Value) (to []byte, replaced bool) {
+	text, err := jsontext.AppendFormat(nil, value, jsontext.AllowDuplicateNames(true))
+	if err != nil { // for invalid Unicode, since value has been read with the same options otherwise
+		text, _ = jsontext.AppendFormat(nil, value, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+		replaced = true
+	}
 	for len(text) > 0 {
 		n := 1
 		switch c := text[0]; {
 		case c == '"':
 			n = stringLen(text)
+			before := len(dst)
 			dst = appendWithoutNUL(dst, text[:n])
+			replaced = replaced || len(dst)-before != n
 		case c == '-' || isDigit(c):
 			n = numberLen(text)
 			dst = appendNumber(dst, text[:n])
@@ -33,7 +39,7 @@ func appendClean(dst []byte, value jsontext.Value) []byte {
 		}
 		text = text[n:]
 	}
-	return dst
+	return dst, replaced
 }
 
 // stringLen returns the length of the JSON string that text begins with.

@@ -23,16 +23,17 @@ func TestAppendClean_writesWhatDatabasesTake(t *testing.T) {
 		{`{"a":1,"a":2}`, `{"a":1,"a":2}`},
 	}
 	for _, tt := range tests {
-		if got := string(appendClean(nil, []byte(tt.in))); got != tt.want {
-			t.Errorf("%s: %s, want %s", tt.in, got, tt.want)
+		got, replaced := appendClean(nil, []byte(tt.in))
+		if string(got) != tt.want || replaced != strings.Contains(tt.want, "\ufffd") {
+			t.Errorf("%s: %s, replaced %t; want %s", tt.in, got, replaced, tt.want)
 		}
 	}
 }
 
 func TestAppendMember_cleansNames(t *testing.T) {
 	t.Parallel()
-	got := string(appendMember([]byte("{"), "a\x00\"\xff", []byte(`1`)))
-	if want := "{\"a\ufffd\\\"\ufffd\":1,"; got != want {
-		t.Errorf("%s, want %s", got, want)
+	got, replaced := appendMember([]byte("{"), "a\x00\"\xff", []byte(`1`))
+	if want := "{\"a\ufffd\\\"\ufffd\":1,"; string(got) != want || !replaced {
+		t.Errorf("%s, replaced %t; want %s", got, replaced, want)
 	}
 }

@@ -8,12 +8,13 @@ import (
 	"io"
 	"iter"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+
+	"partnersync/sync/partnercenter/partnercentertest"
 )
 
 const (
@@ -40,7 +41,7 @@ func newAPI(t *testing.T, handlers ...http.HandlerFunc) *api {
 	a := &api{}
 	server := httptest.NewServer(a.handler(t, handlers))
 	t.Cleanup(server.Close)
-	transport := newTransport()
+	transport := NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	a.url, a.transport = server.URL, transport
 	return a
@@ -54,58 +55,12 @@ func newPipedAPI(t *testing.T, handlers ...http.HandlerFunc) *api {
 	return a
 }
 
-// pipe serves h over net.Pipe and returns a transport that reaches it and nothing else.
+// pipe serves h in memory and returns a transport that reaches it and nothing else.
 func pipe(t *testing.T, h http.Handler) http.RoundTripper {
-	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		server.Serve(l)
-	}()
-	// On a kept connection net/http itself repeats a request that was reset, so that attempts could not be counted.
-	transport := &http.Transport{DialContext: l.dial, DisableKeepAlives: true}
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		server.Close()
-		<-served
-	})
+	transport, stop := partnercentertest.Pipe(h)
+	t.Cleanup(stop)
 	return transport
 }
-
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case l.conns <- there:
-		return here, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
 
 func (a *api) handler(t *testing.T, handlers []http.HandlerFunc) http.Handler {
 	mux := http.NewServeMux()

@@ -195,14 +195,22 @@ func (r *items) other(name []byte) {
 		r.skip()
 		return
 	}
-	r.others = appendMember(r.others, string(name), r.value())
+	r.keep(string(name), r.nameReplaced, r.value())
+}
+
+// keep appends a member to those for Extra, and counts it if something in it was replaced.
+func (r *items) keep(name string, nameReplaced bool, value jsontext.Value) {
+	others, replaced := appendMember(r.others, name, value)
+	if r.others = others; replaced || nameReplaced {
+		r.listing.Replaced++
+	}
 }
 
 // extra ends the item: it returns as an object what is left of it, its unknown members and its misfits; nil if that is
 // nothing.
 func (r *items) extra() []byte {
 	for _, m := range r.misfits {
-		r.others = appendMember(r.others, m.name, m.raw)
+		r.keep(m.name, false, m.raw)
 	}
 	if len(r.others) == 0 {
 		return nil

@@ -68,6 +68,7 @@ func FuzzItems(f *testing.F) {
 		`{"items":[{"id":"a","x":"\u0000","y":1e99999,"z":[{"a":"\ud800"}]}]}`,
 		"{\"items\":[{\"id\":\"\xff\",\"\xff\\u0000\":{\"a\":1,\"a\":2}}]}", `{"items":[{"id":"a","status":1,"status":"x"}]}`,
 		`{"items":[{"id":"a","policies":[{"key":"b"},{"key":"a","value":"x","note":[]},{"key":"a","value":null}]}]}`,
+		"{\"items\":[{\"id\":\"a\",\"companyProfile\":{\"companyName\":\"\xff\",\"domain\":[],\"domain\":\"d\"},\"companyProfile\":7,\"relationshipToPartner\":\"reseller\"}]}",
 		`{"items":[{"id":"a","policies":[{"key":5,"key":"b"},{"value":[[]]}],"policySettings":["b",{}],"policySettings":["b","a"]}]}`,
 	} {
 		f.Add([]byte(s))
@@ -88,6 +89,14 @@ func FuzzItems(f *testing.F) {
 			checkItem(t, p.ID, p.Extra, p.CreatedDate, p.LastModifiedDate)
 			if !slices.IsSorted(p.PolicySettings) {
 				t.Errorf("settings %q", p.PolicySettings)
+			}
+		}
+		for _, c := range decodeEach(t, e, decodeCustomer) {
+			checkItem(t, c.ID, nil)
+			for _, s := range []*string{c.CompanyName, c.Domain, c.Relationship} {
+				if s != nil && !utf8.ValidString(*s) {
+					t.Errorf("customer %q: %q", c.ID, *s)
+				}
 			}
 		}
 	})

@@ -36,7 +36,7 @@ type Listing struct {
 	Items     int       // items over all pages, those skipped included; 0 if unchanged
 	Skipped   int       // items that are no objects or have no usable id
 	Misfits   int       // values of a wrong type or range, left nil or empty
-	Replaced  int       // strings in which invalid Unicode became U+FFFD
+	Replaced  int       // strings in which invalid Unicode became U+FFFD, and members of Extra in which that or NUL did
 	Requests  int       // HTTP attempts, those for a token included
 	Retries   int       // attempts after the first of their operation
 	RequestID string    // of the last request

@@ -18,6 +18,8 @@ type reader struct {
 	err     error
 	name    []byte // of the current member
 	scratch []byte // the last string with escapes in it
+
+	nameReplaced bool // invalid Unicode in name has become U+FFFD
 }
 
 var (
@@ -88,8 +90,8 @@ func (r *reader) members() iter.Seq[[]byte] {
 			if r.err != nil {
 				return
 			}
-			text, _ := r.text(raw)
-			r.name = append(r.name[:0], text...)
+			text, replaced := r.text(raw)
+			r.name, r.nameReplaced = append(r.name[:0], text...), replaced
 			if !yield(r.name) {
 				return
 			}

@@ -25,7 +25,6 @@ type answer struct {
 	contentType string
 	op          *operation // with the answer's ids
 	sent        time.Time  // of the answered attempt
-	access      Secret     // the token it was asked for with, which errors must not show
 }
 
 // pageRequest is the operation of reading one page, over its attempts.
@@ -48,12 +47,21 @@ func (c *Client) get(ctx context.Context, l *Listing, t target) (*answer, *Error
 		url:           withoutQuery(t.url),
 		requestID:     uuid.NewString(),
 		correlationID: l.CorrelationID,
+		hide:          p.hide,
 	}
 	ready := func() *Error { return p.ready(ctx) }
 	if e := c.courier.deliver(ctx, l, &p.op, ready, p.try); e != nil {
 		return nil, e
 	}
 	return p.answer, nil
+}
+
+// hide takes out what the server was sent: the token, and the secrets of the sign-in, should it be the same server.
+func (p *pageRequest) hide(text string) string {
+	if p.token != nil {
+		text = p.token.access.hide(text)
+	}
+	return p.client.tokens.hide(text)
 }
 
 // ready waits for the gate and gets a token: before the wait, so that a refused sign-in fails at once, and after it,
@@ -104,7 +112,7 @@ func (p *pageRequest) request(ctx context.Context) *http.Request {
 // refuse returns the error of an answer other than 200, after which the operation has another request id, as the API
 // documentation's "Partner Center REST headers" wants it. After a first 401 it asks for another token.
 func (p *pageRequest) refuse(resp *http.Response) *Error {
-	e := p.op.refused(resp, p.token.access)
+	e := p.op.refused(resp)
 	p.listing.RequestID = e.RequestID
 	p.op.requestID = uuid.NewString()
 	if e.Status == http.StatusUnauthorized && !p.refreshed && p.token.reject() {
@@ -119,7 +127,7 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 	if err != nil {
 		return p.op.unanswered(fmt.Errorf("reading the answer: %w", err))
 	}
-	op := p.op.answered(resp, p.token.access)
+	op := p.op.answered(resp)
 	p.listing.RequestID = op.requestID
 	if len(body) > p.client.maxBody {
 		e := op.fail(codeTooLarge, fmt.Sprintf("the body is over %d MiB", p.client.maxBody>>20))
@@ -128,7 +136,7 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 	}
 	p.token.worked.Store(true)
 	contentType := resp.Header.Get("Content-Type")
-	p.answer = &answer{body: body, contentType: contentType, op: op, sent: sent, access: p.token.access}
+	p.answer = &answer{body: body, contentType: contentType, op: op, sent: sent}
 	return nil
 }
 
@@ -140,14 +148,14 @@ func withoutQuery(u *url.URL) string {
 // bad returns the error of an answer that is no page of a list, or none that leads on: its body shows only its
 // beginning.
 func (a *answer) bad(reason string) *Error {
-	contentType := clean(a.contentType, maxWord)
+	contentType := a.op.said(a.contentType, maxWord)
 	if contentType == "" {
 		contentType = "no content type"
 	}
 	said := "an empty body"
 	if len(a.body) > 0 {
 		beginning := string(a.body[:min(len(a.body), maxErrorBody)])
-		said = fmt.Sprintf("%q", clean(a.access.hide(beginning), 80))
+		said = fmt.Sprintf("%q", a.op.said(beginning, 80))
 	}
 	e := a.op.fail(codeBadResponse, fmt.Sprintf("%s: %s: %s", reason, contentType, said))
 	e.Status = http.StatusOK

@@ -2,6 +2,7 @@ package partnercenter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -59,7 +60,11 @@ func (c *courier) deliver(
 		}
 		c.log.WarnContext(ctx, "retrying request", "method", e.Method, "url", e.URL, "status", e.Status,
 			"code", e.ErrorCode(), "request_id", e.RequestID, "attempt", attempt, "wait", wait)
-		if err := sleep(ctx, wait); err != nil {
+		reason := WaitRetry
+		if e.Status == http.StatusTooManyRequests {
+			reason = WaitThrottled
+		}
+		if err := c.gate.sleep(ctx, wait, reason); err != nil {
 			return o.ended(err)
 		}
 	}
@@ -103,7 +108,8 @@ func retryable(status int) bool {
 // absent, past, zero or neither is 0.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range it is the greatest or least number there is
 		seconds = min(max(seconds, 0), int64(maxRetryAfter/time.Second))
 		return time.Duration(seconds) * time.Second
 	}

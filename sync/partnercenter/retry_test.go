@@ -253,7 +253,8 @@ func TestRetryAfter_isObeyedWithinReason(t *testing.T) {
 		{"-5", 0},
 		{"1.5", 0},
 		{"soon", 0},
-		{"99999999999999999999999", 0},
+		{"99999999999999999999999", 5 * time.Minute},
+		{"-99999999999999999999999", 0},
 	}
 	for _, tt := range tests {
 		if got := retryAfter(tt.value, now); got != tt.want {

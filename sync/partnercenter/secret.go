@@ -1,9 +1,14 @@
 package partnercenter
 
 import (
+	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"log/slog"
+	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -17,13 +22,31 @@ const redacted = "[redacted]"
 // Reveal returns the value, for the one place that sends it.
 func (s Secret) Reveal() string { return string(s) }
 
-// hide returns text without the secret, should a server have echoed it.
+// hide returns text without the secret, should a server have echoed it: as it is, or as forms, URLs, JSON, HTML and Go's
+// own errors write it.
 func (s Secret) hide(text string) string {
 	if s == "" {
 		return text
 	}
-	return strings.ReplaceAll(text, string(s), redacted)
+	plain := string(s)
+	inJSON, _ := json.Marshal(plain)
+	quoted := strconv.Quote(plain)
+	form := url.QueryEscape(plain)
+	for _, written := range []string{
+		plain, form, lowerEscapes(form), url.PathEscape(plain), html.EscapeString(plain),
+		string(inJSON[1 : len(inJSON)-1]), quoted[1 : len(quoted)-1],
+	} {
+		text = strings.ReplaceAll(text, written, redacted)
+	}
+	return text
 }
+
+// lowerEscapes returns the same URL escapes with lower-case digits.
+func lowerEscapes(s string) string {
+	return escape.ReplaceAllStringFunc(s, strings.ToLower)
+}
+
+var escape = regexp.MustCompile("%[0-9A-F]{2}")
 
 // String returns "[redacted]".
 func (s Secret) String() string { return redacted }

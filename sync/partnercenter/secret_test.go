@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"html"
 	"log/slog"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -65,5 +67,28 @@ func TestCloudNamed_knowsTheFourClouds(t *testing.T) {
 	}
 	if _, ok := CloudNamed("Global"); ok {
 		t.Error("a cloud of another name is known")
+	}
+}
+
+func TestSecret_hideTakesOutEveryWayToWriteIt(t *testing.T) {
+	t.Parallel()
+	const secret = Secret("a~b+c/d=e&f%g<h>\"i\\j k")
+	inJSON, err := json.Marshal(secret.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"client_secret": {secret.Reveal()}}.Encode()
+	for _, text := range []string{
+		secret.Reveal(), form, strings.ToLower(form), url.PathEscape(secret.Reveal()), string(inJSON), fmt.Sprintf("%q", secret.Reveal()),
+		html.EscapeString(secret.Reveal()), secret.Reveal() + secret.Reveal(),
+	} {
+		got := secret.hide("before " + text + " after")
+		left := strings.NewReplacer("[redacted]", "", "before", "", "after", "", "client_secret=", "", `"`, "").Replace(got)
+		if strings.TrimSpace(left) != "" || !strings.Contains(got, "[redacted]") {
+			t.Errorf("%s became %s", text, got)
+		}
+	}
+	if got := Secret("").hide("nothing"); got != "nothing" {
+		t.Errorf("an empty secret makes %q of nothing", got)
 	}
 }

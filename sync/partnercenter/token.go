@@ -39,6 +39,8 @@ type TokenSource struct {
 	// fetch asks the authority for a token, once. A function rather than its credentials, so that printing a
 	// TokenSource prints no secret.
 	fetch func(context.Context) (*oauth2.Token, error)
+	// hide takes out of a text what fetch sends that is secret.
+	hide func(string) string
 
 	url     string
 	courier courier
@@ -46,6 +48,8 @@ type TokenSource struct {
 	turn    chan struct{} // holds one value while somebody uses the fields below
 	current *token
 	failure failure
+
+	expires atomic.Int64 // of the current token, in Unix seconds; 0: there is none
 }
 
 // failure is the last failed fetch.
@@ -78,6 +82,7 @@ func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
 	tokenURL := authority.String() + "/" + url.PathEscape(cred.TenantID) + "/oauth2/v2.0/token"
 	return &TokenSource{
 		fetch:   withSecret(cred, tokenURL, tokenClient(opts)),
+		hide:    cred.ClientSecret.hide,
 		url:     tokenURL,
 		courier: newCourier(opts.AttemptTimeout, nil, opts.Logger),
 		turn:    make(chan struct{}, 1),
@@ -105,6 +110,15 @@ func (s *TokenSource) Token(ctx context.Context) (Secret, error) {
 		return "", e
 	}
 	return t.access, nil
+}
+
+// Expires returns when the current access token expires, to the second; the zero time if there is none yet. It never waits.
+func (s *TokenSource) Expires() time.Time {
+	at := s.expires.Load()
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(at, 0)
 }
 
 // token returns the current token and counts in l the requests made for it.
@@ -145,12 +159,13 @@ func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
 	}
 	forced := s.current != nil && s.current.rejected.Load()
 	s.current = newToken(got, forced)
+	s.expires.Store(s.current.expires.Unix())
 	s.failure = failure{}
 	return s.current, nil
 }
 
 func (s *TokenSource) operation() *operation {
-	return &operation{method: http.MethodPost, url: s.url}
+	return &operation{method: http.MethodPost, url: s.url, hide: s.hide}
 }
 
 // holds says whether the failure is also the answer to one who asked at that time: who waited while it happened, or
@@ -161,10 +176,11 @@ func (f *failure) holds(asked time.Time) bool {
 
 // token is one access token.
 type token struct {
-	access Secret
-	got    time.Time
-	renew  time.Time // from then on it is no longer handed out
-	forced bool      // fetched because the API had rejected the one before
+	access  Secret
+	got     time.Time
+	renew   time.Time // from then on it is no longer handed out
+	expires time.Time
+	forced  bool // fetched because the API had rejected the one before
 
 	worked   atomic.Bool // the API has accepted it
 	rejected atomic.Bool
@@ -177,7 +193,7 @@ func newToken(from *oauth2.Token, forced bool) *token {
 		life = assumedLife
 	}
 	margin := min(life/10, maxMargin)
-	return &token{access: Secret(from.AccessToken), got: now, renew: now.Add(life - margin), forced: forced}
+	return &token{access: Secret(from.AccessToken), got: now, renew: now.Add(life - margin), expires: now.Add(life), forced: forced}
 }
 
 func (t *token) usable() bool {
@@ -202,8 +218,8 @@ func (o *operation) denied(err error) *Error {
 		return nil
 	}
 	if reply, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		e := o.fail(denialCode(reply), "")
-		e.RequestID = clean(reply.Response.Header.Get("x-ms-request-id"), maxWord)
+		e := o.fail(o.hidden(denialCode(reply)), "")
+		e.RequestID = o.said(reply.Response.Header.Get("x-ms-request-id"), maxWord)
 		e.answered(reply.Response)
 		e.Hint = tokenHint(e.Code)
 		return e

@@ -16,9 +16,9 @@ const (
 	maxRedirects   = 5
 )
 
-// newTransport returns the transport used where the options name none: the standard one with 10 seconds to connect and
-// enough idle connections for one partner's concurrency.
-func newTransport() *http.Transport {
+// NewTransport returns the transport used where the options name none, for those who wrap it: the standard one with 10
+// seconds to connect and enough idle connections for one partner's concurrency.
+func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext
 	t.TLSHandshakeTimeout = connectTimeout
@@ -30,7 +30,7 @@ func newTransport() *http.Transport {
 
 func newHTTPClient(t http.RoundTripper) *http.Client {
 	if t == nil {
-		t = newTransport()
+		t = NewTransport()
 	}
 	return &http.Client{Transport: t, CheckRedirect: checkRedirect}
 }
@@ -44,8 +44,7 @@ func (e *redirectError) Error() string { return e.reason }
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	switch {
 	case !sameHost(next.URL, via[0].URL):
-		to := clean(next.URL.Scheme+"://"+next.URL.Host, maxWord)
-		return &redirectError{"not following a redirect to " + to}
+		return &redirectError{"not following a redirect to " + next.URL.Scheme + "://" + next.URL.Host}
 	case len(via) > maxRedirects:
 		return &redirectError{fmt.Sprintf("not following more than %d redirects", maxRedirects)}
 	}

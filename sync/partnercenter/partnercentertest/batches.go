@@ -44,6 +44,7 @@ func (e *Emulator) PutBatch(customerID string, b Batch) {
 		panic("partnercentertest: putting a batch of an unknown customer " + customerID)
 	}
 	c.changed()
+	e.changes(c.list(BatchList, ""), b.ID)
 	if old := c.batches.byID[b.ID]; old != nil {
 		b.Created = cmp.Or(b.Created, old.Created)
 		old.Batch = b
@@ -58,6 +59,9 @@ func (e *Emulator) RemoveBatch(customerID, batchID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if c := e.customers.get(customerID); c != nil {
+		if b := c.batches.byID[batchID]; b != nil {
+			e.changesDevices(c, batchID, b.devices.ids()...)
+		}
 		c.batches.remove(batchID)
 		c.changed()
 	}
@@ -66,7 +70,8 @@ func (e *Emulator) RemoveBatch(customerID, batchID string) {
 // listBatches answers GET /v1/customers/{customer}/deviceBatches: all of them at once, as documented.
 func (e *Emulator) listBatches(r *http.Request, ids []string) answer {
 	return e.withCustomer(r, ids, func(c *customer, now time.Time) answer {
-		return apiAnswer(r, http.StatusOK, c.batchList(now))
+		a := apiAnswer(r, http.StatusOK, c.batchList(now))
+		return e.serves(a, c.list(BatchList, ""), true)
 	})
 }
 

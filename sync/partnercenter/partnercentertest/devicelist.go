@@ -20,7 +20,8 @@ func (e *Emulator) listDevices(r *http.Request, ids []string) answer {
 		return badRequest(r, "seekOperation or MS-ContinuationToken")
 	}
 	return e.withBatch(r, ids, func(c *customer, b *batch, now time.Time) answer {
-		return apiAnswer(r, http.StatusOK, e.devicePage(c, b, after, now))
+		a := apiAnswer(r, http.StatusOK, e.devicePage(c, b, after, now))
+		return e.serves(a, c.list(DeviceList, b.ID), after == 0)
 	})
 }
 

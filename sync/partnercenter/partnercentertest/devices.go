@@ -69,6 +69,7 @@ func (e *Emulator) PutDevices(customerID, batchID string, ds ...Device) {
 	for _, d := range ds {
 		d.Script = inOrder(d.Script)
 		b.devices.put(device{Device: d, hash: d.HardwareHash}, now)
+		e.changesDevices(c, batchID, d.ID)
 	}
 	c.changed()
 }
@@ -78,6 +79,7 @@ func (e *Emulator) RemoveDevice(customerID, batchID, deviceID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if c, b := e.customers.batch(customerID, batchID); b != nil {
+		e.changesDevices(c, batchID, deviceID)
 		b.devices.remove(deviceID)
 		b.devices.pages = nil
 		c.changed()

@@ -10,7 +10,8 @@
 //
 // The API lies under /v1 of the server, the token endpoint at /{tenant}/oauth2/v2.0/token. What is served changes with
 // the emulator's own clock, by the scripts of batches and devices, by calls such as [Emulator.PutBatch], and by the API's
-// own writing calls; [Emulator.Fail] makes requests go wrong; [Emulator.Requests] tells what was asked.
+// own writing calls; [Emulator.Fail] makes requests go wrong; [Emulator.Requests] tells what was asked, and
+// [Emulator.Timeline] what was served when.
 //
 // It is built from the API documentation alone and shares no code with the client, so that the two check each other. It
 // keeps the API's quirks, a byte order mark before each JSON body among them, and adds nothing that the API lacks.
@@ -57,7 +58,8 @@ type Options struct {
 	Paging           Paging // how a page names the next
 	UnversionedLinks bool   // links of pages lack /v1, as everywhere before November 2021 and still in the sandbox
 
-	LogSize int // how many requests the log keeps; 0: 10,000
+	LogSize  int  // how many requests the log keeps; 0: 10,000
+	Timeline bool // keep what is served and what changes, for [Emulator.Timeline]; it grows without bound
 }
 
 // Emulator is an [http.Handler] that answers as the API does. It is safe for concurrent use.
@@ -71,6 +73,7 @@ type Emulator struct {
 	tokens    map[string]time.Time // when each ends
 	faults    []*fault
 	log       requestLog
+	timeline  Timeline
 }
 
 // New returns an emulator without customers.
@@ -131,7 +134,12 @@ func (e *Emulator) send(w http.ResponseWriter, r *http.Request, f *fault) {
 		a.body = a.body[:len(a.body)/2]
 	}
 	e.record(r, a.status, len(a.body))
+	e.served(a, f)
 	w.WriteHeader(a.status)
+	if f.Trickle > 0 {
+		f.trickle(w, r, a.body)
+		return
+	}
 	w.Write(a.body) // whether the client still listens is its own affair
 	if f.ResetBody {
 		reset(w)
@@ -143,6 +151,8 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte // shared with later answers: to be copied before it is changed
+
+	serving *Serving // the page of a list that it is; nil: none, or there is no timeline
 }
 
 // answer says what the API answers when nothing goes wrong.

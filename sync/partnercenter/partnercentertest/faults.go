@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Fault is something that goes wrong: which requests it hits, and what becomes of them.
@@ -28,6 +29,10 @@ type Fault struct {
 	Hang      bool // no answer until the client goes away or the fault is removed
 	Reset     bool // the connection is reset before an answer; on one used before, Go's transport then repeats a GET by itself
 	ResetBody bool // the connection is reset after half of the body
+
+	// Trickle, if set, sends the body a byte at a time, each after such a wait, until the client goes away or the fault is
+	// removed.
+	Trickle time.Duration
 
 	// Status takes the place of the proper answer; 0 with a Body is 200, 0 without leaves the proper answer. A Body is sent
 	// as it is. Without one, a status from 400 on has a body as documented, by Code and Description if set, and others have
@@ -180,6 +185,24 @@ func (f *fault) hang(r *http.Request) {
 	case <-f.removed:
 	}
 	panic(http.ErrAbortHandler)
+}
+
+// trickle sends the body a byte at a time.
+func (f *fault) trickle(w http.ResponseWriter, r *http.Request, body []byte) {
+	ticker := time.NewTicker(f.Trickle)
+	defer ticker.Stop()
+	for len(body) > 0 {
+		select {
+		case <-ticker.C:
+			w.Write(body[:1])
+			http.NewResponseController(w).Flush()
+			body = body[1:]
+		case <-r.Context().Done():
+			return
+		case <-f.removed:
+			panic(http.ErrAbortHandler)
+		}
+	}
 }
 
 // reset breaks the connection off: with a TCP reset where it is TCP.

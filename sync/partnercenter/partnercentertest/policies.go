@@ -36,6 +36,7 @@ func (e *Emulator) PutPolicy(customerID string, p Policy) {
 		panic("partnercentertest: putting a policy of an unknown customer " + customerID)
 	}
 	c.changed()
+	e.changes(c.list(PolicyList, ""), p.ID)
 	p.Category = cmp.Or(p.Category, "o_o_b_e")
 	p.Settings = slices.Clone(p.Settings)
 	if old := c.policies.byID[p.ID]; old != nil {
@@ -53,6 +54,7 @@ func (e *Emulator) RemovePolicy(customerID, policyID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if c := e.customers.get(customerID); c != nil {
+		e.changes(c.list(PolicyList, ""), policyID)
 		c.policies.remove(policyID)
 		c.changed()
 	}
@@ -61,7 +63,8 @@ func (e *Emulator) RemovePolicy(customerID, policyID string) {
 // listPolicies answers GET /v1/customers/{customer}/policies: all of them at once, as documented.
 func (e *Emulator) listPolicies(r *http.Request, ids []string) answer {
 	return e.withCustomer(r, ids, func(c *customer, now time.Time) answer {
-		return apiAnswer(r, http.StatusOK, c.policyList(now))
+		a := apiAnswer(r, http.StatusOK, c.policyList(now))
+		return e.serves(a, c.list(PolicyList, ""), true)
 	})
 }
 

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"partnersync/store/storetest"
+	"partnersync/sync/partnercenter/partnercentertest"
+)
+
+// failingAPI is an emulated API that answers over TCP and a database, for programs that run in a synctest bubble: while
+// a request is on its way time stands, and every wait between requests is over at once.
+type failingAPI struct {
+	*partnercentertest.Emulator
+	db     *storetest.DB
+	config string
+	env    map[string]string
+}
+
+// newFailingAPI has two customers with a batch "b" each, queued.
+func newFailingAPI(t *testing.T, o partnercentertest.Options) *failingAPI {
+	t.Helper()
+	o.ClientSecret = clientSecret
+	f := &failingAPI{Emulator: partnercentertest.New(o), db: storetest.New(t)}
+	server := httptest.NewUnstartedServer(f.Emulator)
+	// A connection that is kept has somebody read from it, and time would stand for good.
+	server.Config.SetKeepAlivesEnabled(false)
+	server.Start()
+	t.Cleanup(server.Close)
+	// The database's clock is the real one: a pause that is kept there would last in earnest.
+	const forgetPauses = `
+		CREATE FUNCTION partnersync.forget_pause() RETURNS trigger LANGUAGE plpgsql AS
+		    'BEGIN NEW.paused_until := NULL; RETURN NEW; END';
+		CREATE TRIGGER forget_pause BEFORE INSERT OR UPDATE ON partnersync.partner_pace
+		    FOR EACH ROW EXECUTE FUNCTION partnersync.forget_pause()`
+	if _, err := f.db.Pool.Exec(t.Context(), forgetPauses); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		f.AddCustomer(partnercentertest.Customer{ID: customerID(i + 1), CompanyName: "Contoso"})
+	}
+	f.putAll("queued")
+	f.config = filepath.Join(t.TempDir(), "partnersync.yaml")
+	config := defaultConfig + "    devices: false\n    policies: false\n    concurrency: 1\n"
+	if err := os.WriteFile(f.config, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.env = map[string]string{"DATABASE_URL": f.db.URL, "API_URL": server.URL, "CLIENT_SECRET": clientSecret}
+	return f
+}
+
+func (f *failingAPI) putAll(status string) {
+	for i := range 2 {
+		f.PutBatch(customerID(i+1), partnercentertest.Batch{ID: "b", Status: status, DevicesCount: 5})
+	}
+}
+
+// passed is what a pass of the program has left behind.
+type passed struct {
+	summary
+	code int
+	log  []logLine
+	raw  string // the log
+}
+
+// logLine is a line of the log, as far as the tests look at it.
+type logLine struct {
+	Level, Msg, Code, Wait, Err string
+	RequestID                   string `json:"request_id"`
+}
+
+// once runs the program with --once. It must be called in a bubble.
+func (f *failingAPI) once(t *testing.T) passed {
+	t.Helper()
+	var out, log bytes.Buffer
+	lookup := func(name string) (string, bool) {
+		value, ok := f.env[name]
+		return value, ok
+	}
+	var p passed
+	p.code = run(t.Context(), []string{"--once", "--json", "--config", f.config}, lookup, strings.NewReader(""), &out, &log)
+	p.raw = log.String()
+	if err := json.Unmarshal(out.Bytes(), &p.summary); err != nil || len(p.Runs) != 1 {
+		t.Fatalf("summary %s: %v; log: %s", &out, err, p.raw)
+	}
+	for line := range strings.Lines(p.raw) {
+		var l logLine
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatalf("log line %s: %v", line, err)
+		}
+		p.log = append(p.log, l)
+	}
+	if strings.Contains(out.String()+p.raw, mark) {
+		t.Error("a secret was printed: look for " + mark)
+	}
+	return p
+}
+
+// lines returns the lines with a message.
+func (p passed) lines(msg string) []logLine {
+	return slices.DeleteFunc(slices.Clone(p.log), func(l logLine) bool { return l.Msg != msg })
+}
+
+// waits returns how long was waited before each retry.
+func (p passed) waits(t *testing.T) (waits []time.Duration) {
+	t.Helper()
+	for _, l := range p.lines("retrying request") {
+		d, err := time.ParseDuration(l.Wait)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waits = append(waits, d)
+	}
+	return waits
+}
+
+// statuses returns the status of each customer's batch in the database, with a + once it is removed.
+func (f *failingAPI) statuses(t *testing.T) (got string) {
+	t.Helper()
+	const query = `
+		SELECT string_agg(concat(status, CASE WHEN removed_at IS NOT NULL THEN '+' END), ' ' ORDER BY customer_id, batch_id)
+		FROM partner_center.device_batches`
+	if err := f.db.Pool.QueryRow(t.Context(), query).Scan(&got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// backOff are the waits where the server asks for none.
+var backOff = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3500 * time.Millisecond}
+
+func threeTimes(d time.Duration) []time.Duration { return []time.Duration{d, d, d} }
+
+// about compares waits, which have a jitter of a fifth.
+var about = cmp.Comparer(func(x, y time.Duration) bool {
+	return min(x, y)*10 >= max(x, y)*8 // of either with the middle
+})
+
+// apiFailure is something that goes wrong in a pass after a good one, while each batch goes from queued to finished.
+type apiFailure struct {
+	name  string
+	fault partnercentertest.Fault
+	date  time.Duration // sets the fault's Retry-After to a date so far from now
+	dead  bool          // in place of the fault nobody listens at all
+
+	exit              int
+	rows              string // of both customers afterwards
+	code              string // of the first customer's failure; "" for none
+	said              string // within its message
+	enumeration       string // within the run's error
+	requests, retries int64
+	waits             []time.Duration
+}
+
+// ofFirst is the path of the first customer's batches.
+const ofFirst = "000000000001/deviceBatches"
+
+const (
+	both    = "finished finished"
+	without = "queued finished" // the first customer
+	none    = "queued queued"
+)
+
+func TestFailingAPI(t *testing.T) {
+	t.Parallel()
+	for _, tt := range slices.Concat(throttling, serverErrors, brokenAnswers, strangeAnswers, refusals, signIns, unreachable, enumerations) {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFailingAPI(t, partnercentertest.Options{})
+			synctest.Test(t, func(t *testing.T) { f.failAndRecover(t, tt) })
+		})
+	}
+}
+
+// failAndRecover makes a good pass, one in which the API fails, and another good one.
+func (f *failingAPI) failAndRecover(t *testing.T, tt apiFailure) {
+	if first := f.once(t); first.code != exitOK {
+		t.Fatalf("first pass: exit code %d, log %s", first.code, first.raw)
+	}
+	f.putAll("finished")
+	if tt.date != 0 {
+		tt.fault.RetryAfter = time.Now().Add(tt.date).UTC().Format(http.TimeFormat)
+	}
+	remove := f.fail(tt)
+	f.check(t, tt, f.once(t))
+	remove()
+	last := f.once(t)
+	if got := f.statuses(t); last.code != exitOK || len(last.Failing) != 0 || got != both {
+		t.Errorf("after the recovery: exit code %d, rows %s, failing %+v", last.code, got, last.Failing)
+	}
+}
+
+// fail lets happen what the case wants.
+func (f *failingAPI) fail(tt apiFailure) (remove func()) {
+	if !tt.dead {
+		return f.Fail(tt.fault)
+	}
+	url := f.env["API_URL"]
+	f.env["API_URL"] = "http://127.0.0.1:1"
+	return func() { f.env["API_URL"] = url }
+}
+
+func (f *failingAPI) check(t *testing.T, tt apiFailure, p passed) {
+	t.Helper()
+	run := p.Runs[0]
+	states := map[int]string{exitOK: "complete", exitFailed: "failed", exitPartial: "partial"}
+	failed := 0
+	if tt.code != "" {
+		failed = max(1, strings.Count(tt.rows, "queued"))
+	}
+	if p.code != tt.exit || p.ExitCode != tt.exit || run.State != states[tt.exit] || run.CustomersFailed != failed {
+		t.Errorf("exit code %d, want %d; %+v", p.code, tt.exit, run)
+	}
+	if run.Requests != tt.requests || run.Retries != tt.retries {
+		t.Errorf("%d requests and %d retries, want %d and %d", run.Requests, run.Retries, tt.requests, tt.retries)
+	}
+	if got := f.statuses(t); got != tt.rows {
+		t.Errorf("rows are %s, want %s", got, tt.rows)
+	}
+	if diff := cmp.Diff(tt.waits, p.waits(t), about); diff != "" {
+		t.Errorf("waits (-want +got)\n%s", diff)
+	}
+	if got := deref(run.Error); (got == "") != (tt.enumeration == "") || !strings.Contains(got, tt.enumeration) {
+		t.Errorf("error of the run: %q, want %q", got, tt.enumeration)
+	}
+	checkFailure(t, tt, p, failed)
+	if t.Failed() {
+		t.Log(p.raw)
+	}
+}
+
+// checkFailure checks what sync_freshness and the log say of the customers that failed.
+func checkFailure(t *testing.T, tt apiFailure, p passed, failed int) {
+	t.Helper()
+	logged := p.lines("list failed")
+	if len(p.Failing) != failed || len(logged) != failed {
+		t.Fatalf("%d customers failing and %d lines of it, want %d", len(p.Failing), len(logged), failed)
+	}
+	for _, c := range p.Failing {
+		if deref(c.LastErrorCode) != tt.code || !strings.Contains(deref(c.LastError), tt.said) || c.ConsecutiveFailures != 1 {
+			t.Errorf("failing: %s: %s; want %s: %s", deref(c.LastErrorCode), deref(c.LastError), tt.code, tt.said)
+		}
+		same := func(l logLine) bool {
+			return l.Code == tt.code && l.Err == deref(c.LastError) && l.RequestID == deref(c.LastRequestID) && l.Level == "WARN"
+		}
+		signedIn := !strings.Contains(deref(c.LastError), "POST") // the authority knows no correlation of ours
+		if signedIn != (deref(c.LastCorrelationID) != "") || !slices.ContainsFunc(logged, same) {
+			t.Errorf("failing: %+v; logged: %+v", c, logged)
+		}
+	}
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// compressed returns n zero bytes in gzip's form.
+func compressed(n int) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	chunk := make([]byte, 1<<20)
+	for ; n > 0; n -= len(chunk) {
+		w.Write(chunk[:min(n, len(chunk))])
+	}
+	w.Close()
+	return b.String()
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"partnersync/migrations"
+	"partnersync/store"
+	"partnersync/sync/statuspage"
+)
+
+// listening is the daemon's status page with all that goes with it. It is there before the database is.
+type listening struct {
+	site    *statuspage.Site
+	metrics *statuspage.Metrics
+	cancel  context.CancelFunc
+	ended   chan struct{}
+	reader  *store.Reader // nil until connect
+}
+
+// startListening listens as the configuration says, until stop; an empty address is none.
+func startListening(ctx context.Context, c *config, log *slog.Logger) *listening {
+	l := newListening(c, log)
+	l.serve(ctx, func(ctx context.Context) {
+		if c.Listen != "" {
+			l.site.ListenAndServe(ctx, c.Listen)
+		}
+	})
+	return l
+}
+
+// newListening returns what there is to listen for.
+func newListening(c *config, log *slog.Logger) *listening {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	l := &listening{metrics: statuspage.NewMetrics(registry, version())}
+	options := statuspage.Options{
+		Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log, Schema: currentSchema,
+	}
+	for _, p := range c.Partners {
+		options.Partners = append(options.Partners, statuspage.Partner{Name: p.Name, Schedule: p.Schedule})
+	}
+	l.site = statuspage.New(options)
+	registry.MustRegister(l.site.Collector(c.CustomerMetrics))
+	return l
+}
+
+// serve runs do until stop.
+func (l *listening) serve(ctx context.Context, do func(context.Context)) {
+	ctx, l.cancel = context.WithCancel(ctx)
+	l.ended = make(chan struct{})
+	go func() {
+		defer close(l.ended)
+		do(ctx)
+	}()
+}
+
+// connect gives what is listened for its database.
+func (l *listening) connect(ctx context.Context, pool *pgxpool.Pool) (err error) {
+	if l.reader, err = store.NewReader(ctx, pool); err != nil {
+		return err
+	}
+	l.site.Connect(ctx, l.reader)
+	return nil
+}
+
+// passed is told of a run that is over.
+func (l *listening) passed(ctx context.Context, run store.Run) {
+	l.metrics.Run(run)
+	l.site.Refresh(ctx)
+}
+
+// currentSchema returns nil if the database has this release's schema.
+func currentSchema(ctx context.Context, pool *pgxpool.Pool) error {
+	state, err := migrations.Read(ctx, pool)
+	if err == nil && state.Version != state.Newest {
+		err = fmt.Errorf("the schema has version %d, this release needs %d", state.Version, state.Newest)
+	}
+	return err
+}
+
+// stop ends the listening, and lets the connections go. It may be called twice.
+func (l *listening) stop() {
+	l.cancel()
+	<-l.ended
+	if l.reader != nil {
+		l.reader.Close()
+	}
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"partnersync/sync/partnercenter/partnercentertest"
+)
+
+// program runs the built program with an emulated API and a configuration of the test's own. Scripts do that in fewer
+// words; this is for tests that do things to the database's server meanwhile.
+type program struct {
+	t      *testing.T
+	api    *partnercentertest.Emulator
+	dir    string
+	config string
+	url    string // DATABASE_URL
+	direct string // the same database for the test's own questions
+}
+
+// everySecond is the configuration of a daemon with a tick a second.
+const everySecond = `schedule: "@every 1s"
+lease: 5s
+` + defaultConfig
+
+func newProgram(t *testing.T, database string) *program {
+	t.Helper()
+	p := &program{t: t, api: partnercentertest.New(partnercentertest.Options{ClientSecret: clientSecret}), dir: t.TempDir(), url: database, direct: database}
+	server := httptest.NewServer(p.api)
+	t.Cleanup(server.Close)
+	p.config = filepath.Join(p.dir, "partnersync.yaml")
+	text := strings.NewReplacer("${API_URL}", server.URL, "${CLIENT_SECRET}", clientSecret).Replace(everySecond)
+	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// customers adds so many, each with a batch in the status.
+func (p *program) customers(n int, status string) {
+	for i := range n {
+		p.api.AddCustomer(partnercentertest.Customer{ID: customerID(i + 1)})
+	}
+	p.status(n, status)
+}
+
+// status gives the batch of each customer another one.
+func (p *program) status(customers int, status string) {
+	for i := range customers {
+		p.api.PutBatch(customerID(i+1), partnercentertest.Batch{ID: "b", Status: status, DevicesCount: 5})
+	}
+}
+
+func (p *program) command(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(p.t.Context(), "partnersync", append(args, "--config", p.config)...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL="+p.url)
+	return cmd
+}
+
+// exits runs the program to its end, which must have the code, and returns what it printed.
+func (p *program) exits(code int, args ...string) (stdout, stderr string) {
+	p.t.Helper()
+	cmd := p.command(args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if e, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		p.t.Fatal(err)
+	} else if got := cmd.ProcessState.ExitCode(); got != code {
+		p.t.Fatalf("partnersync %s: exit code %d (%v), want %d\n%s%s", strings.Join(args, " "), got, e, code, &out, &errs)
+	}
+	return out.String(), errs.String()
+}
+
+// daemon is one that runs.
+type daemon struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	log string // file
+}
+
+// daemon starts one. It ends with the test at the latest.
+func (p *program) daemon(name string) *daemon {
+	p.t.Helper()
+	d := &daemon{t: p.t, cmd: p.command(), log: filepath.Join(p.dir, name+".log")}
+	log, err := os.Create(d.log)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer log.Close()
+	d.cmd.Stderr = log
+	if err := d.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		if d.cmd.ProcessState == nil { // the context has killed it, or will at once
+			_ = d.cmd.Process.Kill()
+			_ = d.cmd.Wait()
+		}
+		if p.t.Failed() {
+			p.t.Logf("log of daemon %s:\n%s", name, d.text())
+		}
+	})
+	return d
+}
+
+func (d *daemon) text() string {
+	d.t.Helper()
+	text, err := os.ReadFile(d.log)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// logged waits until the log has n lines with the text, or more.
+func (d *daemon) logged(n int, text string) {
+	d.t.Helper()
+	eventually(d.t, func() (string, bool) {
+		log := d.text()
+		return fmt.Sprintf("%d lines of %s", strings.Count(log, text), text), strings.Count(log, text) >= n
+	})
+}
+
+// wantLines checks how many lines of the log have the text.
+func (d *daemon) wantLines(n int, text string) {
+	d.t.Helper()
+	if got := strings.Count(d.text(), text); got != n {
+		d.t.Errorf("%d lines of %s, want %d", got, text, n)
+	}
+}
+
+// stop ends the daemon as an operator would.
+func (d *daemon) stop() {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		d.t.Error(err)
+	}
+	if err := d.cmd.Wait(); err != nil {
+		d.t.Errorf("the daemon ended with %v, want exit code 0", err)
+	}
+}
+
+// query returns the rows of a query's result with ; between them and | between the columns.
+func (p *program) query(sql string, args ...any) (string, error) {
+	config, err := pgx.ParseConfig(p.direct)
+	if err != nil {
+		return "", err
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	conn, err := pgx.ConnectConfig(p.t.Context(), config)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(p.t.Context())
+	rows, _ := conn.Query(p.t.Context(), sql, args...) // CollectRows returns its error
+	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		return string(bytes.Join(row.RawValues(), []byte("|"))), nil
+	})
+	return strings.Join(lines, "; "), err
+}
+
+func (p *program) sql(sql string) {
+	p.t.Helper()
+	if _, err := p.query(sql); err != nil {
+		p.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func (p *program) want(want, sql string) {
+	p.t.Helper()
+	if got, err := p.query(sql); err != nil || got != want {
+		p.t.Errorf("%s: got %s (%v), want %s", sql, got, err, want)
+	}
+}
+
+// until waits until the query has the result. Errors count as another one.
+func (p *program) until(want, sql string) {
+	p.t.Helper()
+	eventually(p.t, func() (string, bool) {
+		got, err := p.query(sql)
+		return fmt.Sprintf("%s: %s (%v), not %s", sql, got, err, want), err == nil && got == want
+	})
+}
+
+// eventually waits until what is true; got is for the failure.
+func eventually(t *testing.T, what func() (got string, ok bool)) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(3 * time.Minute)
+	for {
+		got, ok := what()
+		if ok {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("still so after three minutes: %s", got)
+		}
+	}
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"partnersync/sync/partnercenter/partnercentertest"
+	"partnersync/sync/timeline"
+)
+
+// The trials run the program as processes of their own, between the emulated API and a real PostgreSQL, do violence to
+// them while the data changes all the time, and then compare the history with what the API served.
+var (
+	soak      = flag.Bool("soak", false, "run the trials in their long form, with the program as it is shipped")
+	soakFor   = flag.Duration("soak.for", time.Hour, "with -soak: how long the replicas are under fire; the other trials take some ten minutes")
+	trialSeed = flag.Uint64("trial.seed", 0, "what makes the trials' random choices; 0: something new each time")
+)
+
+// Every wait of a trial is as long as this at most; what may take how long is asserted in the long form alone.
+const patience = 2 * time.Minute
+
+// lease is the shortest there is. Whoever is silent for so long has lost its customers.
+const lease = 2 * time.Second
+
+// trial is what a trial has of its own.
+type trial struct {
+	t        *testing.T
+	rand     *rand.Rand
+	api      *partnercentertest.Emulator
+	pool     *pgxpool.Pool
+	program  string
+	schedule string
+	replicas []*replica
+	calm     time.Time // when the data changed last, once it does no more
+
+	batchesStay bool // the data changes without batches that vanish
+}
+
+// seed returns what makes all random choices.
+var seed = sync.OnceValue(func() uint64 {
+	if *trialSeed != 0 {
+		return *trialSeed
+	}
+	return rand.Uint64()
+})
+
+// newTrial prepares a trial on an empty database. n tells trials of one seed apart.
+func newTrial(t *testing.T, n uint64, pool *pgxpool.Pool, o partnercentertest.Options) *trial {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the seed was -trial.seed=%d", seed())
+		}
+	})
+	o.Timeline, o.ClientSecret, o.DevicePageSize, o.Speed, o.LogSize = true, clientSecret, 2, 1, 1
+	tr := &trial{
+		t: t, rand: rand.New(rand.NewPCG(seed(), n)), api: partnercentertest.New(o), pool: pool,
+		program: "partnersync", schedule: "@every 1s",
+	}
+	if *soak {
+		tr.program = build(t, t.TempDir())
+	}
+	return tr
+}
+
+// serve serves the emulator until the test ends, through a handler that may look at requests first; nil is none.
+func (tr *trial) serve(handler http.Handler) (url string) {
+	if handler == nil {
+		handler = tr.api
+	}
+	server := httptest.NewServer(handler)
+	tr.t.Cleanup(server.Close)
+	tr.t.Cleanup(tr.api.ClearFaults)
+	return server.URL
+}
+
+// replica is a daemon.
+type replica struct {
+	t       *testing.T
+	name    string // also its connections' application_name
+	program string
+	env     []string
+	args    []string
+	log     string // file with what it says
+	cmd     *exec.Cmd
+	over    chan error // how the process ended
+}
+
+// replica starts a daemon, which is killed when the test ends.
+func (tr *trial) replica(apiURL, databaseURL string) *replica {
+	tr.t.Helper()
+	r := &replica{t: tr.t, name: fmt.Sprintf("replica-%d", len(tr.replicas)), program: tr.program}
+	tr.replicas = append(tr.replicas, r)
+	dir := tr.t.TempDir()
+	r.log = filepath.Join(dir, "log")
+	config := filepath.Join(dir, "partnersync.yaml")
+	head := fmt.Sprintf("schedule: %q\nlease: %s\nlisten: \"\"\n", tr.schedule, lease)
+	if err := os.WriteFile(config, []byte(head+defaultConfig+"    requests_per_minute: 0\n    concurrency: 4\n"), 0o600); err != nil {
+		tr.t.Fatal(err)
+	}
+	separator := "?"
+	if strings.Contains(databaseURL, "?") {
+		separator = "&"
+	}
+	r.args = []string{"--config", config, "--log-level", "debug"}
+	r.env = append(os.Environ(), "API_URL="+apiURL, "CLIENT_SECRET="+clientSecret, "GORACE=atexit_sleep_ms=10",
+		"DATABASE_URL="+databaseURL+separator+"application_name="+r.name)
+	tr.t.Cleanup(func() {
+		r.kill()
+		if tr.t.Failed() {
+			r.t.Logf("%s said at last:\n%s", r.name, tail(r.said(), 30))
+		}
+	})
+	r.start()
+	return r
+}
+
+func (r *replica) start() {
+	r.t.Helper()
+	log, err := os.OpenFile(r.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer log.Close()
+	r.cmd, r.over = exec.Command(r.program, r.args...), make(chan error, 1)
+	r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = r.env, log, log
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	cmd, over := r.cmd, r.over
+	go func() { over <- cmd.Wait() }()
+}
+
+func (r *replica) signal(s syscall.Signal) {
+	if err := r.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		r.t.Errorf("sending %v to %s: %v", s, r.name, err)
+	}
+}
+
+// kill ends the process at once, if it has not ended yet. A process that had ended by itself is an error.
+func (r *replica) kill() {
+	if r.over == nil {
+		return
+	}
+	select {
+	case err := <-r.over:
+		r.t.Errorf("%s ended by itself: %v", r.name, err)
+	default:
+		r.signal(syscall.SIGKILL)
+		<-r.over
+	}
+	r.over = nil
+}
+
+// end asks the process to end, and wants it to do so well.
+func (r *replica) end() {
+	r.t.Helper()
+	r.signal(syscall.SIGTERM)
+	select {
+	case err := <-r.over:
+		r.over = nil
+		if err != nil {
+			r.t.Errorf("%s, asked to end: %v", r.name, err)
+		}
+	case <-time.After(patience):
+		r.t.Errorf("%s, asked to end, did not", r.name)
+	}
+}
+
+func (r *replica) said() []byte {
+	text, err := os.ReadFile(r.log)
+	if err != nil {
+		r.t.Error(err)
+	}
+	return text
+}
+
+func tail(text []byte, lines int) []byte {
+	all := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return bytes.Join(all[max(0, len(all)-lines):], []byte("\n"))
+}
+
+// until waits for something to become true.
+func (tr *trial) until(what string, holds func() bool) {
+	tr.t.Helper()
+	late := time.After(patience)
+	for ticker := time.NewTicker(10 * time.Millisecond); !holds(); {
+		select {
+		case <-ticker.C:
+		case <-late:
+			tr.t.Fatalf("waited %s for %s", patience, what)
+		}
+	}
+}
+
+// wait lets a random time of up to d pass.
+func (tr *trial) wait(d time.Duration) { <-time.After(time.Duration(tr.rand.Int64N(int64(d)))) }
+
+// settle waits, once the data changes no more, until the replicas have caught up, ends them, and checks the history.
+func (tr *trial) settle(o timeline.Options) {
+	tr.t.Helper()
+	o.CaughtUp, o.Slack = true, 30*time.Second
+	behind := tr.behind(o)
+	late := time.After(patience)
+	for ticker := time.NewTicker(200 * time.Millisecond); !tr.served(tr.calm) || behind == nil || len(behind) > 0; {
+		select {
+		case <-ticker.C:
+		case <-late:
+			tr.t.Fatalf("the replicas did not catch up: %v", behind)
+		}
+		behind = tr.behind(o)
+	}
+	for _, r := range tr.replicas {
+		r.end()
+		if said := r.said(); bytes.Contains(said, []byte("DATA RACE")) || bytes.Contains(said, []byte("panic: ")) {
+			tr.t.Errorf("%s said:\n%s", r.name, said)
+		}
+	}
+	damages, err := timeline.Check(tr.t.Context(), tr.pool, tr.api.Timeline(), o)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	for _, d := range damages {
+		tr.t.Error(d)
+	}
+	tr.t.Logf("%d damages in %s", len(damages), tr.size())
+}
+
+// served says whether each customer's lists have been served since.
+func (tr *trial) served(since time.Time) bool {
+	seen := map[string]bool{}
+	for _, s := range tr.api.Timeline().Servings {
+		if s.Kind == partnercentertest.PolicyList && s.At.After(since) {
+			seen[s.CustomerID] = true
+		}
+	}
+	return len(seen) == trialCustomers
+}
+
+// behind returns where the current rows are not what was served last; nil if that cannot be told now.
+func (tr *trial) behind(o timeline.Options) []timeline.Damage {
+	damages, err := timeline.Check(tr.t.Context(), tr.pool, tr.api.Timeline(), o)
+	if err != nil {
+		return nil
+	}
+	behind := []timeline.Damage{}
+	for _, d := range damages {
+		if d.Kind == timeline.Behind {
+			behind = append(behind, d)
+		}
+	}
+	return behind
+}
+
+// size says how much history there is.
+func (tr *trial) size() string {
+	const query = `
+		SELECT (SELECT count(*) FROM partner_center.device_batch_history), (SELECT count(*) FROM partner_center.device_history),
+		       (SELECT count(*) FROM partner_center.configuration_policy_history), (SELECT count(*) FROM partner_center.sync_runs)`
+	var batches, devices, policies, runs int
+	if err := tr.pool.QueryRow(tr.t.Context(), query).Scan(&batches, &devices, &policies, &runs); err != nil {
+		tr.t.Error(err)
+	}
+	if batches < 2*trialCustomers {
+		tr.t.Errorf("there are %d versions of batches, which says nothing", batches)
+	}
+	return fmt.Sprintf("%d versions of batches, %d of devices, %d of policies, written by %d runs", batches, devices, policies, runs)
+}

@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// versions makes superseded versions of b1 to bN, of a device in each and of policies, of the customer: n of each, a minute
+// apart, the last of which is superseded at minute n+1.
+func (w *world) versions(customer string, keys, n int) {
+	w.t.Helper()
+	for _, h := range versionTables {
+		key, more := "'b' || k", ""
+		if len(h.key) == 2 {
+			key, more = "'b' || k, 'd'", "batch_id, "
+		}
+		w.exec(fmt.Sprintf(`INSERT INTO %s (customer_id, %s%s, valid_from, not_before, valid_to)
+			SELECT $1::uuid, %s, $2::timestamptz + m * interval '1 minute', CASE WHEN m > 1 THEN $2::timestamptz + (m - 1) * interval '1 minute' END,
+			       $2::timestamptz + (m + 1) * interval '1 minute'
+			FROM generate_series(1, $3::int) k, generate_series(1, $4::int) m`, h.table, more, h.key[len(h.key)-1], key),
+			customer, minute(0), keys, n)
+	}
+}
+
+// kept are the oldest and the newest version of each batch, and how many there are.
+const kept = `customer_id, batch_id, to_char(min(valid_to) AT TIME ZONE 'UTC', 'HH24:MI'), to_char(max(valid_to) AT TIME ZONE 'UTC', 'HH24:MI'), count(*))
+	FROM partner_center.device_batch_versions GROUP BY customer_id, batch_id ORDER BY customer_id, batch_id`
+
+func pruned(batches, devices, policies int64) []Pruned {
+	return []Pruned{
+		{"partner_center.device_batch_versions", batches}, {"partner_center.device_versions", devices},
+		{"partner_center.configuration_policy_versions", policies},
+	}
+}
+
+func (w *world) wantPruned(p Pruning, want []Pruned) {
+	w.t.Helper()
+	counted, err := w.CountVersions(w.t.Context(), p)
+	w.ok(err)
+	if diff := cmp.Diff(want, counted); diff != "" {
+		w.t.Errorf("counted: (-want +got)\n%s", diff)
+	}
+	got, err := w.PruneVersions(w.t.Context(), p)
+	w.ok(err)
+	if diff := cmp.Diff(want, got); diff != "" {
+		w.t.Errorf("removed: (-want +got)\n%s", diff)
+	}
+}
+
+func TestPruneVersions_removesWhatEndedBefore(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 4, 5, 12, 0} { // smaller than one row's versions, across rows, the very number, all at once
+		t.Run(fmt.Sprint(size, " at a time"), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.versions(alpha, 3, 5)
+			w.versions(beta, 1, 5)
+			w.wantPruned(Pruning{Before: minute(6), Batch: size}, pruned(16, 16, 16))
+			w.want(alpha+`|b1|00:06|00:06|1
+				`+alpha+`|b2|00:06|00:06|1
+				`+alpha+`|b3|00:06|00:06|1
+				`+beta+`|b1|00:06|00:06|1`, kept)
+			w.wantPruned(Pruning{Before: minute(6), Batch: size}, pruned(0, 0, 0))
+		})
+	}
+}
+
+func TestPruneVersions_ofSomeCustomersOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.versions(alpha, 1, 3)
+	w.versions(beta, 1, 3)
+	w.wantPruned(Pruning{Before: minute(4), Customers: []string{}}, pruned(0, 0, 0))
+	w.wantPruned(Pruning{Before: minute(4), Customers: []string{beta}}, pruned(2, 2, 2))
+	w.want(alpha+"|b1|00:02|00:04|3\n"+beta+"|b1|00:04|00:04|1", kept)
+}
+
+func TestPruneVersions_interruptedLeavesNoGap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.versions(alpha, 1, 9)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	// The third transaction waits for a row, and its end comes meanwhile.
+	tx, err := w.pool.Begin(t.Context())
+	w.ok(err)
+	_, err = tx.Exec(t.Context(), `SELECT 1 FROM partner_center.device_batch_versions WHERE valid_to = $1 FOR UPDATE`, minute(6))
+	w.ok(err)
+	type outcome struct {
+		removed []Pruned
+		err     error
+	}
+	done := make(chan outcome)
+	go func() {
+		removed, err := w.PruneVersions(ctx, Pruning{Before: minute(10), Batch: 2})
+		done <- outcome{removed, err}
+	}()
+	for w.lines(`count(*)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == "0" {
+		w.ok(t.Context().Err())
+	}
+	cancel()
+	got := <-done
+	w.ok(tx.Rollback(t.Context()))
+	if !errors.Is(got.err, context.Canceled) {
+		t.Errorf("error %v, want the context's", got.err)
+	}
+	if diff := cmp.Diff(pruned(4, 0, 0), got.removed); diff != "" {
+		t.Errorf("removed: (-want +got)\n%s", diff)
+	}
+	w.want(alpha+"|b1|00:06|00:10|5", kept)
+	w.wantPruned(Pruning{Before: minute(10)}, pruned(4, 8, 8))
+}
+
+func TestPruneVersions_currentRowsAndMergesAreAsBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fiveVersions()
+	w.wantPruned(Pruning{Before: minute(60)}, pruned(4, 0, 0))
+	w.want("b|finished|00:06|-|00:05|-", history, alpha, "b")
+	w.pass(minute(8), complete("8"), batch("stays", "finished"), batch("stays too", "finished"), batch("b", "queued"))
+	w.want("b|finished|00:06|00:08|00:05|-\nb|queued|00:08|-|00:07|-", history, alpha, "b")
+}
+
+// The oldest version that is kept is no first version.
+func TestPruneVersions_viewsDoNotTakeTheOldestVersionForTheFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fiveVersions()
+	w.wantPruned(Pruning{Before: minute(3)}, pruned(1, 0, 0))
+	w.want("b|processing|finished|00:02:00\nstays|-|finished|-\nstays too|-|finished|-", `batch_id, coalesce(from_status, '-'), to_status,
+		coalesce(time_in_from_status::text, '-')) FROM partner_center.device_batch_status_changes ORDER BY batch_id, changed_by`)
+	w.want("b|-|00:04\nstays|00:01|-\nstays too|00:01|-", `batch_id, coalesce(to_char(first_seen_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
+		coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'HH24:MI'), '-')) FROM partner_center.device_batch_turnaround ORDER BY batch_id`)
+	w.wantPruned(Pruning{Before: minute(60)}, pruned(3, 0, 0))
+	w.want("stays\nstays too", `batch_id) FROM partner_center.device_batch_status_changes ORDER BY batch_id`)
+	w.want("b|t|t", `batch_id, first_seen_at IS NULL, finished_at IS NULL) FROM partner_center.device_batch_turnaround WHERE batch_id = 'b'`)
+}
+
+func TestPruneVersions_policyChangesOfDevicesBeginWithThoseThatAreKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const version = `INSERT INTO partner_center.%s (customer_id, batch_id, device_id, policies, valid_from, not_before%s) VALUES ($1, 'b', $2, $3, $4, $5%s)`
+	policies := func(value string) string { return fmt.Sprintf(`[{"key": "o_o_b_e", "value": %q}]`, value) }
+	w.exec(fmt.Sprintf(version, "device_versions", ", valid_to", ", $6"), alpha, "d", policies("one"), minute(1), nil, minute(2))
+	w.exec(fmt.Sprintf(version, "devices", "", ""), alpha, "d", policies("two"), minute(2), minute(1))
+	w.exec(fmt.Sprintf(version, "devices", "", ""), alpha, "new", policies("one"), minute(2), nil)
+	const changes = `device_id, coalesce(from_value, '-'), to_value) FROM partner_center.device_policy_changes ORDER BY device_id, changed_by`
+	w.want("d|-|one\nd|one|two\nnew|-|one", changes)
+	w.wantPruned(Pruning{Before: minute(3)}, pruned(0, 1, 0))
+	w.want("new|-|one", changes)
+}
+
+func TestPruneRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const run = `INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state)
+		VALUES ($1, $2, clock_timestamp(), clock_timestamp() - $3::interval - interval '1 hour', CASE WHEN $4 <> 'running' THEN clock_timestamp() - $3::interval END, $4)`
+	for _, r := range []struct {
+		partner, kind string
+		age           time.Duration
+		state         string
+	}{
+		{"contoso", Scheduled, 30 * day, Complete},  // 1
+		{"contoso", Scheduled, 20 * day, Abandoned}, // 2
+		{"contoso", Scheduled, 9 * day, Complete},   // 3: young enough
+		{"contoso", Scheduled, 30 * day, Running},   // 4: open
+		{"contoso", Backfill, 30 * day, Failed},     // 5
+		{"contoso", Backfill, 30 * day, Complete},   // 6: the newest of its kind
+		{"fabrikam", Scheduled, 30 * day, Complete}, // 7: the newest of its partner
+		{"contoso", Once, 30 * day, Running},        // 8: open
+		{"contoso", Once, 1 * day, Complete},        // 9
+	} {
+		w.exec(run, r.partner, r.kind, r.age, r.state)
+	}
+	w.exec(`INSERT INTO partnersync.run_counts (run_id, shard, inserted) SELECT run_id, 0, 1 FROM partnersync.runs`)
+	w.exec(`INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, $1::uuid FROM partnersync.runs`, w.Worker())
+
+	tx, err := w.pool.Begin(t.Context())
+	w.ok(err)
+	_, err = pruneRuns(t.Context(), tx, 1000*day) // another worker is at it
+	w.ok(err)
+	w.wantRunsPruned(10*day, 0)
+	w.ok(tx.Rollback(t.Context()))
+
+	w.wantRunsPruned(10*day, 3)
+	for _, table := range []string{"runs", "run_counts", "run_workers"} {
+		w.want("3, 4, 6, 7, 8, 9", "string_agg(run_id::text, ', ' ORDER BY run_id)) FROM partnersync."+table)
+	}
+	w.wantRunsPruned(10*day, 0)
+}
+
+func (w *world) wantRunsPruned(keep time.Duration, want int64) {
+	w.t.Helper()
+	got, err := w.PruneRuns(w.t.Context(), keep)
+	if w.ok(err); got != want {
+		w.t.Errorf("removed %d runs older than %v, want %d", got, keep, want)
+	}
+}
+
+func TestPruneRuns_manyInSmallTransactions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state)
+		SELECT 'contoso', 'scheduled', '2020-01-01', '2020-01-01', '2020-01-01', 'complete' FROM generate_series(1, $1)`, 2*runsAtOnce+2)
+	w.wantRunsPruned(day, 2*runsAtOnce+1)
+	w.want("1", "count(*)) FROM partnersync.runs")
+}
+
+func TestRoles_ownerPrunesAndWriterForgetsOldRunsOnly(t *testing.T) {
+	t.Parallel()
+	r := orders[1].open(t)
+	r.versions(alpha, 1, 2)
+	r.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state)
+		SELECT 'contoso', 'once', '2020-01-01', '2020-01-01', '2020-01-01', 'complete' FROM generate_series(1, 2)`)
+	r.exec(`INSERT INTO partnersync.run_counts (run_id, shard) SELECT run_id, 0 FROM partnersync.runs`)
+
+	w := worldOver(t, r.login("IN ROLE "+writer))
+	w.wantRunsPruned(day, 1)
+	if err := w.CheckMayPrune(t.Context()); !errors.Is(err, ErrMayNotPrune) {
+		t.Errorf("the writer may prune: %v", err)
+	}
+	if _, err := w.PruneVersions(t.Context(), Pruning{Before: minute(60)}); err == nil {
+		t.Error("the writer has pruned")
+	}
+	o := worldOver(t, r.login("IN ROLE "+owner))
+	o.ok(o.CheckMayPrune(t.Context()))
+	o.wantPruned(Pruning{Before: minute(60)}, pruned(2, 2, 2))
+}

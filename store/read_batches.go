@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// StatusDay is how many batches came to be in a status on a day, less those that left it. The first day stands for all
+// time before it too.
+type StatusDay struct {
+	Status string    `db:"status"` // one of BatchStatuses
+	Day    time.Time `db:"day"`    // UTC
+	More   int64     `db:"more"`
+}
+
+// BatchStatuses are the statuses that batches are counted by: the API's words in lower case with _ for -, and other for
+// any further one or none, since statuses are free text.
+var BatchStatuses = []string{"queued", "processing", "finished", "finished_with_errors", "other"}
+
+// AgeGroup counts the unfinished batches whose age lies from From to below the From of the next group.
+type AgeGroup struct {
+	From    *time.Duration `db:"from_age"` // nil: creation_date is unknown
+	Batches int            `db:"batches"`
+}
+
+// UnfinishedBatch is a row of unfinished_device_batches.
+type UnfinishedBatch struct {
+	CustomerID   string     `db:"customer_id"`
+	CompanyName  *string    `db:"company_name"`
+	BatchID      string     `db:"batch_id"`
+	Status       *string    `db:"status"`
+	StatusSince  time.Time  `db:"status_since"`
+	CreationDate *time.Time `db:"creation_date"`
+	DevicesCount *int       `db:"devices_count"`
+}
+
+// StatusChange is a row of device_batch_status_changes.
+type StatusChange struct {
+	CustomerID       string         `db:"customer_id"`
+	CompanyName      *string        `db:"company_name"`
+	BatchID          string         `db:"batch_id"`
+	FromStatus       *string        `db:"from_status"`
+	ToStatus         *string        `db:"to_status"`
+	ChangedBy        time.Time      `db:"changed_by"`
+	TimeInFromStatus *time.Duration `db:"time_in_from_status"` // nil: the batch was first seen
+}
+
+// Batches is how the batches of all customers stand.
+type Batches struct {
+	Days     []StatusDay // since the first day asked for
+	Ages     []AgeGroup
+	Oldest   []UnfinishedBatch // the unfinished ones, by creation_date
+	Changes  []StatusChange    // the latest, newest first
+	AsOf     time.Time
+	FirstDay time.Time // of Days
+}
+
+// Batches reads how the batches stand, and how they stood on each of so many days up to today (UTC). It goes through all
+// current batches several times: a second or two for a million.
+func (r *Reader) Batches(ctx context.Context, days, limit int) (b Batches, err error) {
+	err = r.readWithin(ctx, surveyTimeout, func(ctx context.Context, tx pgx.Tx) error {
+		const now = `
+			SELECT now(), (now() AT TIME ZONE 'UTC')::date - @days::integer + 1`
+		if err := tx.QueryRow(ctx, now, pgx.NamedArgs{"days": days}).Scan(&b.AsOf, &b.FirstDay); err != nil {
+			return err
+		}
+		for _, read := range []func(context.Context, pgx.Tx, int) error{b.readDays, b.readAges, b.readOldest, b.readChanges} {
+			if err := read(ctx, tx, limit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return b, err
+}
+
+// readDays counts as daily_device_batch_statuses does, but over all customers: a version counts one more on the day it
+// begins and one less on the day it ends. That view's rows, one for each customer, status and day, would be millions.
+func (b *Batches) readDays(ctx context.Context, tx pgx.Tx, _ int) (err error) {
+	const sql = `
+		SELECT CASE WHEN s.word IN ('queued', 'processing', 'finished', 'finished_with_errors') THEN s.word ELSE 'other' END AS status,
+		       s.day, sum(s.more)::bigint AS more
+		FROM (
+		    SELECT lower(replace(status, '-', '_')) AS word, greatest((valid_from AT TIME ZONE 'UTC')::date, @first) AS day, count(*) AS more
+		    FROM partner_center.device_batches
+		    WHERE removed_at IS NULL
+		    GROUP BY 1, 2
+		    UNION ALL
+		    SELECT lower(replace(v.status, '-', '_')), c.day, sum(c.more)
+		    FROM partner_center.device_batch_versions v
+		    CROSS JOIN LATERAL (
+		        VALUES (greatest((v.valid_from AT TIME ZONE 'UTC')::date, @first), 1), ((v.valid_to AT TIME ZONE 'UTC')::date, -1)
+		    ) c (day, more)
+		    WHERE v.removed_at IS NULL
+		      AND v.valid_to >= @first::date::timestamp AT TIME ZONE 'UTC'
+		      AND (v.valid_from AT TIME ZONE 'UTC')::date < (v.valid_to AT TIME ZONE 'UTC')::date -- else no day ends with it
+		    GROUP BY 1, 2
+		) s
+		GROUP BY 1, 2
+		ORDER BY 2, 1`
+	b.Days, err = query[StatusDay](ctx, tx, "the daily statuses of the batches", sql, pgx.NamedArgs{"first": b.FirstDay})
+	return err
+}
+
+func (b *Batches) readAges(ctx context.Context, tx pgx.Tx, _ int) (err error) {
+	const sql = `
+		SELECT g.from_age, count(u.*)::integer AS batches
+		FROM (
+		    SELECT CASE WHEN age >= '30 days' THEN 6 WHEN age >= '7 days' THEN 5 WHEN age >= '1 day' THEN 4
+		                WHEN age >= '6 hours' THEN 3 WHEN age >= '1 hour' THEN 2 WHEN age IS NOT NULL THEN 1 ELSE 0 END AS nth
+		    FROM partner_center.unfinished_device_batches
+		) u
+		RIGHT JOIN (VALUES (1, interval '0'), (2, interval '1 hour'), (3, interval '6 hours'), (4, interval '24 hours'),
+		                   (5, interval '168 hours'), (6, interval '720 hours'), (0, NULL)) g (nth, from_age) USING (nth)
+		GROUP BY g.nth, g.from_age
+		ORDER BY g.from_age NULLS LAST`
+	b.Ages, err = query[AgeGroup](ctx, tx, "the ages of the unfinished batches", sql, nil)
+	return err
+}
+
+func (b *Batches) readOldest(ctx context.Context, tx pgx.Tx, limit int) (err error) {
+	// The keys first: status_since is not cheap.
+	const sql = `
+		SELECT u.customer_id::text, c.company_name, u.batch_id, u.status, u.status_since, u.creation_date, u.devices_count
+		FROM (
+		    SELECT customer_id, batch_id
+		    FROM partner_center.unfinished_device_batches
+		    ORDER BY creation_date, customer_id, batch_id
+		    LIMIT @limit
+		) o
+		JOIN partner_center.unfinished_device_batches u ON u.customer_id = o.customer_id AND u.batch_id = o.batch_id
+		LEFT JOIN partner_center.customers c ON c.customer_id = u.customer_id
+		ORDER BY u.creation_date, u.customer_id, u.batch_id`
+	b.Oldest, err = query[UnfinishedBatch](ctx, tx, "the oldest unfinished batches", sql, pgx.NamedArgs{"limit": limit})
+	return err
+}
+
+// readChanges looks for changes of status among the newest versions, of which there are many more than are shown.
+func (b *Batches) readChanges(ctx context.Context, tx pgx.Tx, limit int) (err error) {
+	const newest = `
+		SELECT min(valid_from)
+		FROM (SELECT valid_from FROM partner_center.device_batch_history ORDER BY valid_from DESC LIMIT 50 * @limit::bigint) h`
+	const sql = `
+		SELECT s.customer_id::text, c.company_name, s.batch_id, s.from_status, s.to_status, s.changed_by, s.time_in_from_status
+		FROM partner_center.device_batch_status_changes s
+		LEFT JOIN partner_center.customers c ON c.customer_id = s.customer_id
+		WHERE s.changed_by >= @since
+		ORDER BY s.changed_by DESC, s.customer_id, s.batch_id
+		LIMIT @limit`
+	var since *time.Time
+	if err := tx.QueryRow(ctx, newest, pgx.NamedArgs{"limit": limit}).Scan(&since); err != nil || since == nil {
+		return err
+	}
+	args := pgx.NamedArgs{"since": *since, "limit": limit}
+	b.Changes, err = query[StatusChange](ctx, tx, "the latest changes of status", sql, args)
+	return err
+}

@@ -1,0 +1,223 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
+)
+
+// told is a log whose lines are read as "after so long: message, hint or error".
+type told struct {
+	bytes.Buffer
+	start time.Time
+}
+
+// patient returns a Runner without a database, and what it logs.
+func patient() (*Runner, *told) {
+	log := &told{start: time.Now()}
+	return &Runner{Logger: slog.New(slog.NewJSONHandler(log, nil))}, log
+}
+
+func (l *told) lines(t *testing.T) (lines []string) {
+	t.Helper()
+	for line := range strings.Lines(l.String()) {
+		var entry struct {
+			Time           time.Time
+			Msg, Err, Hint string
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatal(err)
+		}
+		hint, _, _ := strings.Cut(entry.Hint, ":")
+		lines = append(lines, fmt.Sprint(entry.Time.Sub(l.start).Round(time.Second), ": ", entry.Msg, "; ", entry.Err, "; ", hint))
+	}
+	return lines
+}
+
+func wantTold(t *testing.T, log *told, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, log.lines(t)); diff != "" {
+		t.Errorf("log: (-want +got)\n%s", diff)
+	}
+}
+
+func serverError(code, message string) error {
+	return fmt.Errorf("asking: %w", &pgconn.PgError{Severity: "FATAL", Code: code, Message: message})
+}
+
+const fullDisk = "asking: FATAL: no space (SQLSTATE 53100); the server's disk is full"
+
+// away makes do fail until the time given, and counts the calls.
+func away(until time.Duration, calls *int) func(context.Context) error {
+	start := time.Now()
+	return func(context.Context) error {
+		*calls++
+		if time.Since(start) < until {
+			return serverError("53100", "no space")
+		}
+		return nil
+	}
+}
+
+func TestAwait_manyTriesFewLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, log := patient()
+		calls := 0
+		if err := r.Await(t.Context(), "contoso", away(3*time.Hour, &calls)); err != nil {
+			t.Error(err)
+		}
+		if calls < 300 {
+			t.Errorf("%d tries in three hours", calls)
+		}
+		const waiting = ": waiting for the database; " + fullDisk
+		wantTold(t, log, "0s"+waiting, "1m1s"+waiting, "3m1s"+waiting, "7m1s"+waiting, "15m1s"+waiting, "31m1s"+waiting, "1h3m1s"+waiting,
+			"2h3m1s"+waiting, "3h0m1s: the database can be used again; ; ")
+	})
+}
+
+func TestAwait_manyWaitersAreOneOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, log := patient()
+		var g errgroup.Group
+		for i := range 20 {
+			g.Go(func() error {
+				calls := 0
+				return r.Await(t.Context(), fmt.Sprint("partner ", i), away(time.Duration(20+i)*time.Second, &calls))
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+		wantTold(t, log, "0s: waiting for the database; "+fullDisk, "1m1s: the database can be used again; ; ")
+	})
+}
+
+func TestAwait_eachNewThingToDoIsToldOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, log := patient()
+		codes := []string{"57P03", "28P01", "57P03", "28P01", "57P03"}
+		err := r.Await(t.Context(), "contoso", func(context.Context) error {
+			if len(codes) == 0 {
+				return nil
+			}
+			code := codes[0]
+			codes = codes[1:]
+			return serverError(code, "no")
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		wantTold(t, log,
+			"0s: waiting for the database; asking: FATAL: no (SQLSTATE 57P03); the server stops or starts",
+			"1s: waiting for the database; asking: FATAL: no (SQLSTATE 28P01); check the user and the password in database_url, and the server's pg_hba.conf",
+			"31s: the database can be used again; ; ")
+	})
+}
+
+func TestAwait_flappingDatabaseIsNotToldInALoop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, log := patient()
+		for range 200 {
+			r.fails("contoso", serverError("53100", "no space"))
+			r.works("contoso")
+			_ = wait(t.Context(), 20*time.Second)
+		}
+		if n := len(log.lines(t)); n < 4 || n > 16 {
+			t.Errorf("%d lines of 200 outages in an hour", n)
+		}
+		// Long after, another outage is told at once.
+		_ = wait(t.Context(), 10*time.Minute)
+		log.Reset()
+		r.fails("contoso", serverError("53100", "no space"))
+		if n := len(log.lines(t)); n != 1 {
+			t.Errorf("%d lines of a new outage", n)
+		}
+	})
+}
+
+func TestWaiting_tellsTheLongestWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := patient()
+		if w, waiting := r.Waiting(); waiting {
+			t.Errorf("waits for %+v", w)
+		}
+		start := time.Now()
+		r.fails("contoso", serverError("53100", "no\n\tspace"))
+		_ = wait(t.Context(), time.Minute)
+		r.fails("fabrikam", errors.New("other"))
+		r.fails("contoso", serverError("53100", "still\nno space"))
+		w, waiting := r.Waiting()
+		if want := "asking: FATAL: still; no space (SQLSTATE 53100)"; !waiting || !w.Since.Equal(start) || w.Reason != want || w.Hint == "" {
+			t.Errorf("waits %t for %+v, want since %s: %s", waiting, w, start, want)
+		}
+		r.works("contoso")
+		if w, waiting := r.Waiting(); !waiting || w.Reason != "other" || !w.Since.Equal(start.Add(time.Minute)) {
+			t.Errorf("waits %t for %+v", waiting, w)
+		}
+		r.works("fabrikam")
+		if w, waiting := r.Waiting(); waiting {
+			t.Errorf("still waits for %+v", w)
+		}
+	})
+}
+
+func TestWaiting_mayBeAskedWhileOthersWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, log := patient()
+		var g errgroup.Group
+		for i := range 8 {
+			g.Go(func() error {
+				who := fmt.Sprint(i)
+				for range 100 {
+					r.fails(who, serverError("53100", "no space"))
+					if _, waiting := r.Waiting(); !waiting {
+						t.Error("nobody waits")
+					}
+					r.works(who)
+				}
+				return nil
+			})
+		}
+		_ = g.Wait()
+		if w, waiting := r.Waiting(); waiting {
+			t.Errorf("still waits for %+v", w)
+		}
+		if len(log.lines(t)) > 2 {
+			t.Errorf("told: %s", log)
+		}
+	})
+}
+
+func TestAwait_endOfTheContextIsNoRecovery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, log := patient()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		calls := 0
+		if err := r.Await(ctx, "start", away(time.Hour, &calls)); err == nil {
+			t.Error("no error")
+		}
+		wantTold(t, log, "0s: waiting for the database; "+fullDisk)
+		if w, waiting := r.Waiting(); waiting {
+			t.Errorf("still waits for %+v", w)
+		}
+	})
+}

@@ -1,0 +1,138 @@
+package statuspage
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"partnersync/store"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed static
+var staticDir embed.FS
+
+// parsePages reads the templates. Each page is one that uses layout.html's head and foot.
+func parsePages(version string) *template.Template {
+	funcs := template.FuncMap{
+		"version": func() string { return version },
+		"static":  staticPath,
+		"utc":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"short":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"day":     func(t time.Time) string { return t.UTC().Format("2 Jan") },
+		"span":    span,
+		"class":   statusClass,
+		"word":    statusWord,
+		"count":   countAny,
+		"plural":  plural,
+		"orID":    orID,
+		"text":    text,
+	}
+	return template.Must(template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/*.html"))
+}
+
+// staticPath returns the path of a file, which changes when the file does, so that browsers may keep it.
+func staticPath(name string) (string, error) {
+	data, err := staticDir.ReadFile("static/" + name)
+	sum := sha256.Sum256(data)
+	return "/static/" + name + "?" + hex.EncodeToString(sum[:6]), err
+}
+
+func staticFiles() http.Handler {
+	files := http.FileServerFS(staticDir)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/") { // no listing of files
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
+		files.ServeHTTP(w, r)
+	})
+}
+
+// frame is what every page has.
+type frame struct {
+	Title   string
+	Current string // the item of the navigation
+	Now     time.Time
+	Path    string // with query, but for refresh
+	Refresh int    // seconds after which the browser is to ask again; 0: never
+}
+
+// refreshEvery is how often a page that is watched is asked for again, in seconds.
+const refreshEvery = 5
+
+func newFrame(r *http.Request, title, current string) frame {
+	f := frame{Title: title, Current: current, Now: time.Now()}
+	query := r.URL.Query()
+	if query.Has("watch") {
+		f.Refresh = refreshEvery
+		query.Del("watch")
+	}
+	f.Path = r.URL.EscapedPath()
+	if more := query.Encode(); more != "" {
+		f.Path += "?" + more
+	}
+	return f
+}
+
+// WatchPath is the page's own address with its refreshing the other way round.
+func (f frame) WatchPath() string {
+	switch {
+	case f.Refresh > 0:
+		return f.Path
+	case strings.Contains(f.Path, "?"):
+		return f.Path + "&watch"
+	}
+	return f.Path + "?watch"
+}
+
+// show writes the page that the template makes of data.
+func (s *Site) show(w http.ResponseWriter, status int, name string, data any) {
+	var page bytes.Buffer // so that half a page is never shown
+	if err := s.pages.ExecuteTemplate(&page, name, data); err != nil {
+		s.log.Error("making a page failed", "page", name, "err", err)
+		http.Error(w, "making the page failed; the log says why", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(page.Len()))
+	w.WriteHeader(status)
+	page.WriteTo(w) // an error is the client's
+}
+
+// sorry is a page that says why there is no other.
+type sorry struct {
+	frame
+	Reason string
+}
+
+// fail answers with the reason why a page cannot be shown. What the database says goes to the log.
+func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status, reason := http.StatusServiceUnavailable, "The database does not answer. The log says why; the sync goes on trying by itself."
+	switch {
+	case errors.Is(err, errNotConnected):
+		reason = "partnersync is still waiting for its database, or for its schema. The log says why."
+	case errors.Is(err, store.ErrNoCustomer):
+		status, reason = http.StatusNotFound, "There is no such customer in the database."
+	case r.Context().Err() != nil:
+		return // nobody waits for it
+	default:
+		s.log.Warn("showing the status page failed", "path", r.URL.Path, "err", err)
+	}
+	s.show(w, status, "sorry.html", sorry{newFrame(r, "Not to be shown", ""), reason})
+}
+
+func (s *Site) notFound(w http.ResponseWriter, r *http.Request) {
+	s.show(w, http.StatusNotFound, "sorry.html", sorry{newFrame(r, "Not found", ""), "There is no such page."})
+}

@@ -1,0 +1,111 @@
+package statuspage
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// statusClass is the class, and so the colour, that a status has in the style sheet.
+func statusClass(status string) string {
+	switch word := strings.ReplaceAll(strings.ToLower(status), "-", "_"); word {
+	case "queued", "processing", "finished":
+		return word
+	case "in_progress": // as Microsoft's documentation of device statuses has it
+		return "processing"
+	case "finished_with_errors":
+		return "errors"
+	case gone:
+		return "gone"
+	}
+	return "other"
+}
+
+// gone is shown as the status of a batch while it is not listed.
+const gone = "gone"
+
+// statusWord is a status as it is shown: as it was received, or that there was none.
+func statusWord(status *string) string {
+	if status == nil || *status == "" {
+		return "no status"
+	}
+	return *status
+}
+
+// text is a value that may be missing.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// orID is a name, or the id of what has none.
+func orID(name *string, id string) string {
+	if name == nil || strings.TrimSpace(*name) == "" {
+		return id
+	}
+	return *name
+}
+
+// span is a duration in at most two units.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < 0:
+		return "0 s"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < day:
+		return twoUnits(d, time.Hour, "h", time.Minute, "min")
+	case d < 60*day:
+		return twoUnits(d, day, "d", time.Hour, "h")
+	}
+	return fmt.Sprintf("%d d", d/day)
+}
+
+func twoUnits(d, large time.Duration, ofLarge string, small time.Duration, ofSmall string) string {
+	if n := d % large / small; n > 0 && d < 10*large {
+		return fmt.Sprintf("%d %s %d %s", d/large, ofLarge, n, ofSmall)
+	}
+	return fmt.Sprintf("%d %s", d/large, ofLarge)
+}
+
+// count is a number with its thousands apart.
+func count(n int64) string {
+	digits := fmt.Sprint(n)
+	sign := ""
+	if n < 0 {
+		sign, digits = "−", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "\u202f" + digits[i:] // narrow no-break space
+	}
+	return sign + digits
+}
+
+// countAny is count for templates, which have ints too.
+func countAny(n any) string {
+	if n, ok := n.(int); ok {
+		return count(int64(n))
+	}
+	return count(n.(int64))
+}
+
+// plural is a number of things.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return count(int64(n)) + " " + many
+}
+
+// list joins words as a sentence does.
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}

@@ -1,0 +1,299 @@
+package timeline_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"partnersync/store"
+	"partnersync/store/storetest"
+	"partnersync/sync"
+	"partnersync/sync/partnercenter"
+	"partnersync/sync/partnercenter/partnercentertest"
+	"partnersync/sync/timeline"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// contoso is the customer whose history is checked.
+const contoso = "47021739-3426-40bf-9601-61b4b6d7c793"
+
+// world is an emulated API and a database that a runner keeps in step with it.
+type world struct {
+	t      *testing.T
+	api    *partnercentertest.Emulator
+	pool   *pgxpool.Pool
+	runner *sync.Runner
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	api := partnercentertest.New(partnercentertest.Options{Timeline: true, DevicePageSize: 2, Speed: 1000})
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	db := storetest.New(t)
+	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
+		AuthorityURL: server.URL, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
+		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
+	}, partnercenter.TokenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := partnercenter.New(partnercenter.Options{BaseURL: server.URL, Tokens: tokens, Gate: partnercenter.NewGate(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	partner := sync.Partner{Name: "contoso", Client: client, Policies: true, Devices: true, DevicesRefresh: time.Hour}
+	return &world{t: t, api: api, pool: db.Pool, runner: &sync.Runner{
+		Store: store.New(db.Pool, store.Options{}), Partners: []sync.Partner{partner}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}}
+}
+
+func (w *world) once() {
+	w.t.Helper()
+	if _, err := w.runner.Once(w.t.Context(), sync.Request{Kind: store.Once}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) check(o timeline.Options) []timeline.Damage {
+	w.t.Helper()
+	damages, err := timeline.Check(w.t.Context(), w.pool, w.api.Timeline(), o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return damages
+}
+
+// sql runs a statement and returns how many rows it concerned.
+func (w *world) sql(statement string) int64 {
+	w.t.Helper()
+	tag, err := w.pool.Exec(w.t.Context(), statement)
+	if err != nil {
+		w.t.Fatalf("%s: %v", statement, err)
+	}
+	return tag.RowsAffected()
+}
+
+// exec runs a statement that must concern a row.
+func (w *world) exec(statement string) {
+	w.t.Helper()
+	if w.sql(statement) == 0 {
+		w.t.Fatalf("%s: no row", statement)
+	}
+}
+
+func (w *world) status(batchID, status string) {
+	w.api.PutBatch(contoso, partnercentertest.Batch{ID: batchID, Status: status, CreatedBy: "relecloud.onmicrosoft.com", DevicesCount: 5})
+}
+
+func (w *world) device(id, serial string, policies ...partnercentertest.PolicyAssignment) {
+	w.api.PutDevice(contoso, "a", partnercentertest.Device{ID: id, SerialNumber: serial, Policies: policies})
+}
+
+// live lets batches, devices and a policy come, change, go and return over seven passes. Batch a goes through queued,
+// processing, finished, absent and reopened; b stays.
+func (w *world) live() {
+	w.t.Helper()
+	w.api.AddCustomer(partnercentertest.Customer{ID: contoso})
+	w.status("b", "finished")
+	w.status("a", "queued")
+	for i := range 5 {
+		w.device(fmt.Sprint("d", i), fmt.Sprint("serial ", i))
+	}
+	w.api.PutPolicy(contoso, partnercentertest.Policy{ID: "p", Name: "Kiosk", Settings: []string{"skip_eula", "remove_oem_preinstalls"}})
+	w.api.PutPolicy(contoso, partnercentertest.Policy{ID: "q", Name: "Office"})
+	w.once()
+	w.status("a", "processing")
+	w.device("d1", "another", partnercentertest.PolicyAssignment{Key: "z", Value: "p"}, partnercentertest.PolicyAssignment{Key: "o_o_b_e", Value: "q"})
+	w.once()
+	w.api.RemoveDevice(contoso, "a", "d2")
+	w.api.PutPolicy(contoso, partnercentertest.Policy{ID: "p", Name: "Kiosks"})
+	w.once()
+	w.once() // nothing new
+	w.status("a", "finished")
+	w.api.RemovePolicy(contoso, "q")
+	w.once()
+	w.api.RemoveBatch(contoso, "a")
+	w.once()
+	w.status("a", "reopened")
+	w.device("d1", "another")
+	w.once()
+}
+
+func TestCheck_findsNothingInATrueHistory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live()
+	if damages := w.check(timeline.Options{CaughtUp: true, Sole: true}); len(damages) != 0 {
+		t.Errorf("found %v", damages)
+	}
+	var versions int
+	const count = `SELECT count(*) FROM partner_center.device_history`
+	if err := w.pool.QueryRow(t.Context(), count).Scan(&versions); err != nil || versions < 5+1+1+4+1 {
+		t.Errorf("%d versions of devices, %v: the history is not as rich as it was meant to be", versions, err)
+	}
+}
+
+func TestCheck_findsNothingAfterAListingThatBrokeOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live()
+	w.device("d1", "once more")
+	w.device("d3", "serial 3")
+	w.device("d4", "serial 4") // on a second page, which does not come
+	w.status("a", "processing")
+	remove := w.api.Fail(partnercentertest.Fault{Path: "/devices$", Skip: 1, Status: 400})
+	w.once()
+	remove()
+	if damages := w.check(timeline.Options{Sole: true}); len(damages) != 0 {
+		t.Errorf("found %v", damages)
+	}
+}
+
+func TestCheck_findsDamage(t *testing.T) {
+	t.Parallel()
+	const (
+		versions = `partner_center.device_batch_versions`
+		current  = `partner_center.device_batches`
+		joined   = `UPDATE partner_center.device_batch_versions v SET valid_to = n.valid_from
+			FROM partner_center.device_batch_versions n WHERE v.status = 'queued' AND n.status = 'finished' AND n.removed_at IS NULL`
+		forgotten = `DELETE FROM partner_center.device_batch_versions WHERE status = 'processing'`
+		uncounted = `UPDATE partnersync.run_counts SET changed = changed - 1 WHERE (run_id, shard) = (SELECT run_id, shard FROM partnersync.run_counts WHERE changed > 0 LIMIT 1)`
+	)
+	w := newWorld(t)
+	w.live()
+	restore := w.keep()
+	o := timeline.Options{CaughtUp: true, Sole: true}
+	for _, test := range []struct {
+		name string
+		sql  []string
+		want timeline.Kind
+	}{
+		{"a version is missing", []string{forgotten}, timeline.Gap},
+		{"a version is missing and its predecessor takes its place", []string{forgotten, joined}, timeline.Miscounted},
+		{"and it was not counted", []string{forgotten, joined, uncounted}, timeline.Lost},
+		{"a version with its moment is missing", []string{
+			`DELETE FROM ` + versions + ` WHERE status = 'finished' AND removed_at IS NULL`,
+			`UPDATE ` + versions + ` v SET valid_to = n.valid_from FROM ` + versions + ` n WHERE v.status = 'processing' AND n.removed_at IS NOT NULL`,
+		}, timeline.Lost},
+		{"a current row is missing", []string{`DELETE FROM ` + current + ` WHERE batch_id = 'a'`}, timeline.Lost},
+		{"an item is missing", []string{`DELETE FROM ` + current + ` WHERE batch_id = 'b'`}, timeline.Lost},
+		{"a device is missing", []string{`DELETE FROM partner_center.devices WHERE device_id = 'd0'`}, timeline.Lost},
+		{"a policy is missing", []string{`DELETE FROM partner_center.configuration_policies WHERE policy_id = 'q'`}, timeline.Lost},
+		{"a version twice", []string{
+			`INSERT INTO ` + versions + ` (customer_id, batch_id, status, created_by, creation_date, devices_count, valid_from, not_before, valid_to)
+				SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, valid_from, not_before, valid_from + (valid_to - valid_from) / 2 FROM ` + versions + ` WHERE status = 'processing'`,
+			`UPDATE ` + versions + ` v SET valid_from = o.valid_to, not_before = o.valid_from FROM ` + versions + ` o
+				WHERE v.status = 'processing' AND o.status = 'processing' AND v.valid_from = o.valid_from AND v.valid_to > o.valid_to`,
+		}, timeline.Doubled},
+		{"a removal twice", []string{
+			`INSERT INTO ` + versions + ` (customer_id, batch_id, valid_from, not_before, removed_at, valid_to)
+				SELECT customer_id, batch_id, valid_from, not_before, valid_from, valid_from + (valid_to - valid_from) / 2 FROM ` + versions + ` WHERE removed_at IS NOT NULL`,
+			`UPDATE ` + versions + ` v SET valid_from = o.valid_to, removed_at = o.valid_to, not_before = o.valid_from FROM ` + versions + ` o
+				WHERE v.status IS NOT NULL AND v.removed_at IS NOT NULL AND o.status IS NULL AND v.batch_id = o.batch_id`,
+		}, timeline.Doubled},
+		{"a device's version twice", []string{
+			`INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, serial_number, uploaded_date, policies, valid_from, valid_to)
+				SELECT customer_id, batch_id, device_id, serial_number, uploaded_date, policies, valid_from - interval '1 ms', valid_from
+				FROM partner_center.device_versions WHERE device_id = 'd0' AND not_before IS NULL`,
+			`UPDATE partner_center.device_versions SET not_before = valid_from - interval '1 ms' WHERE device_id = 'd0' AND not_before IS NULL AND removed_at IS NULL`,
+		}, timeline.Doubled},
+		{"a version ends late", []string{`UPDATE ` + versions + ` SET valid_to = valid_to + interval '1 ms' WHERE status = 'queued'`}, timeline.Overlap},
+		{"a version ends early", []string{`UPDATE ` + versions + ` SET valid_to = valid_to - interval '1 us' WHERE status = 'queued'`}, timeline.Gap},
+		{"the current version began before its predecessor", []string{`UPDATE ` + current + ` SET valid_from = valid_from - interval '1 day' WHERE batch_id = 'a'`}, timeline.Backwards},
+		{"two states in the wrong order", []string{
+			`UPDATE ` + versions + ` SET status = CASE status WHEN 'queued' THEN 'processing' ELSE 'queued' END WHERE status IN ('queued', 'processing')`,
+		}, timeline.Backwards},
+		{"an old state after a newer one", []string{`UPDATE ` + current + ` SET status = 'queued', creation_date = (SELECT creation_date FROM ` + versions + ` WHERE status = 'queued') WHERE batch_id = 'a'`}, timeline.Backwards},
+		{"a state that nobody served", []string{`UPDATE ` + versions + ` SET status = 'lost in space' WHERE status = 'processing'`}, timeline.Unserved},
+		{"a policy assignment that nobody served", []string{`UPDATE partner_center.device_versions SET policies = '[{"key": "o_o_b_e", "value": "p"}]' WHERE serial_number = 'another' AND removed_at IS NULL`}, timeline.Unserved},
+		{"settings that nobody served", []string{`UPDATE partner_center.configuration_policy_versions SET policy_settings = '{skip_eula}' WHERE name = 'Kiosk'`}, timeline.Unserved},
+		{"a history that begins too early", []string{`UPDATE ` + current + ` SET valid_from = valid_from - interval '1 hour' WHERE batch_id = 'b'`}, timeline.Unserved},
+		{"a removal that was none", []string{`UPDATE ` + current + ` SET removed_at = valid_from WHERE batch_id = 'b'`}, timeline.Lost},
+		{"a return that was none", []string{`UPDATE ` + versions + ` SET removed_at = NULL WHERE removed_at IS NOT NULL`}, timeline.Doubled},
+		{"a device that outlives its batch", []string{`UPDATE partner_center.devices SET removed_at = NULL WHERE device_id = 'd0'`}, timeline.Unserved},
+		{"a removal at another time", []string{`UPDATE ` + versions + ` SET removed_at = removed_at - interval '1 ms' WHERE removed_at IS NOT NULL`}, timeline.Bounds},
+		{"a first version with a bound", []string{`UPDATE ` + current + ` SET not_before = valid_from - interval '1 ms' WHERE batch_id = 'b'`}, timeline.Bounds},
+		{"a later version without one", []string{`UPDATE ` + current + ` SET not_before = NULL WHERE batch_id = 'a'`}, timeline.Bounds},
+		{"a bound before the version before", []string{`UPDATE ` + current + ` SET not_before = not_before - interval '1 day' WHERE batch_id = 'a'`}, timeline.Bounds},
+		{"a bound after the change", []string{`UPDATE ` + versions + ` SET not_before = valid_from - interval '1 us' WHERE status = 'processing'`}, timeline.Bounds},
+		{"a count too many", []string{`UPDATE partnersync.run_counts SET inserted = inserted + 1 WHERE (run_id, shard) = (SELECT run_id, shard FROM partnersync.run_counts LIMIT 1)`}, timeline.Miscounted},
+		{"an uncounted removal", []string{`UPDATE partnersync.run_counts SET removed = 0 WHERE removed > 0`}, timeline.Miscounted},
+		{"the present is not the last listing", []string{`UPDATE partner_center.configuration_policies SET name = 'Kiosk 2' WHERE policy_id = 'p'`}, timeline.Behind},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w.t = t
+			if damages := w.check(o); len(damages) != 0 {
+				t.Fatalf("before anything was damaged, found %v", damages)
+			}
+			for _, sql := range test.sql {
+				w.exec(sql)
+			}
+			damages := w.check(o)
+			if !slices.ContainsFunc(damages, func(d timeline.Damage) bool { return d.Kind == test.want }) {
+				t.Errorf("found no damage of kind %s, but %v", test.want, damages)
+			}
+			restore()
+		})
+	}
+}
+
+// keep copies the tables that are damaged, and returns what puts them back.
+func (w *world) keep() (restore func()) {
+	tables := []string{
+		"partner_center.device_batches", "partner_center.device_batch_versions", "partner_center.devices", "partner_center.device_versions",
+		"partner_center.configuration_policies", "partner_center.configuration_policy_versions", "partnersync.run_counts",
+	}
+	w.sql("CREATE SCHEMA kept")
+	for _, table := range tables {
+		_, name, _ := strings.Cut(table, ".")
+		w.sql("CREATE TABLE kept." + name + " AS TABLE " + table)
+	}
+	return func() {
+		for _, table := range tables {
+			_, name, _ := strings.Cut(table, ".")
+			w.sql("TRUNCATE " + table)
+			w.sql("INSERT INTO " + table + " TABLE kept." + name)
+		}
+	}
+}
+
+func TestCheck_findsWhatWasServedAndNeverWritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live()
+	w.status("a", "seen by nobody")
+	w.exec(`CREATE TABLE kept AS SELECT * FROM partner_center.device_batches`)
+	w.once()
+	// As if the pass had merged nothing.
+	w.exec(`UPDATE partner_center.device_batches b SET status = k.status, valid_from = k.valid_from, not_before = k.not_before, creation_date = k.creation_date
+		FROM kept k WHERE (k.customer_id, k.batch_id) = (b.customer_id, b.batch_id)`)
+	w.exec(`DELETE FROM partner_center.device_batch_versions v USING kept k WHERE v.batch_id = k.batch_id AND v.valid_from = k.valid_from`)
+	w.exec(`UPDATE partnersync.run_counts SET changed = changed - 1 WHERE run_id = (SELECT max(run_id) FROM partnersync.runs) AND changed > 0`)
+	if damages := w.check(timeline.Options{}); len(damages) != 0 {
+		t.Errorf("a listing that nobody may have received: found %v", damages)
+	}
+	damages := w.check(timeline.Options{Sole: true})
+	if len(damages) != 1 || damages[0].Kind != timeline.Lost {
+		t.Errorf("found %v, want the listing that was lost", damages)
+	}
+}
+
+func TestDamage_saysWhere(t *testing.T) {
+	t.Parallel()
+	d := timeline.Damage{
+		Kind: timeline.Gap, Key: "d1", At: time.Date(2026, 1, 5, 8, 0, 0, 1000, time.UTC), Text: "the version before ended at 07:59:59.000000",
+		List: partnercentertest.List{CustomerID: contoso, Kind: partnercentertest.DeviceList, BatchID: "Sales laptops"},
+	}
+	const want = `gap: devices of customer ` + contoso + `, batch "Sales laptops", "d1", at 08:00:00.000001: the version before ended at 07:59:59.000000`
+	if got := d.String(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
