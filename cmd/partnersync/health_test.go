@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -77,5 +78,20 @@ func TestReachable(t *testing.T) {
 		if got := reachable(address); got != want {
 			t.Errorf("%s is asked at %s, want %s", address, got, want)
 		}
+	}
+}
+
+func TestHealth_ofStatusPage(t *testing.T) {
+	t.Parallel()
+	page := newListening(&config{}, slog.New(slog.DiscardHandler)) // before there is a database
+	server := httptest.NewServer(page.site.Handler(true))
+	t.Cleanup(server.Close)
+	var out bytes.Buffer
+	if err := askHealth(t.Context(), &out, server.URL+"/healthz"); err != nil || out.String() != "alive\n" {
+		t.Errorf("%v, and it printed %q", err, &out)
+	}
+	err := askHealth(t.Context(), &out, server.URL+"/readyz")
+	if err == nil || !strings.Contains(err.Error(), "503 Service Unavailable: not ready\nfailed: database: ") {
+		t.Errorf("got %v", err)
 	}
 }
