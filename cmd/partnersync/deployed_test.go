@@ -9,7 +9,7 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// deployed loads a configuration of deploy/, with the directory of its secrets replaced by one with the secret contoso.
+// deployed loads a configuration of deploy/, with the directory of its secrets replaced by one that has them.
 func deployed(t *testing.T, path, secrets string) *config {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", filepath.FromSlash(path)))
@@ -17,14 +17,12 @@ func deployed(t *testing.T, path, secrets string) *config {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "contoso"), []byte(contosoSecret), 0o600); err != nil {
-		t.Fatal(err)
+	for name, secret := range map[string]string{"contoso": contosoSecret, "status_page_password": "trial"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	content := string(text)
-	if secrets != "" {
-		content = strings.ReplaceAll(content, secrets, dir)
-	}
-	c, err := load(t, content, env)
+	c, err := load(t, strings.ReplaceAll(string(text), secrets, dir), env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +50,10 @@ func TestDeployed_onKubernetes(t *testing.T) {
 
 func TestDeployed_trialMeetsEmulator(t *testing.T) {
 	t.Parallel()
-	c := deployed(t, "trial.yaml", "")
+	c := deployed(t, "trial.yaml", "/etc/partnersync")
+	if c.StatusPagePassword == "" {
+		t.Error("the status page is shown to nobody: what is published comes from another address")
+	}
 	p := c.Partners[0]
 	got := [3]string{p.TenantID, p.ClientID, p.ClientSecret.Reveal()}
 	want := [3]string{partnercentertest.DefaultTenantID, partnercentertest.DefaultClientID, partnercentertest.DefaultClientSecret}
