@@ -20,6 +20,7 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return fails(exitUsage, err)
 	}
+	defer newNotifier(a.lookupEnv).start(ctx, log)()
 	db, err := waitForDatabase(ctx, r, c, log)
 	switch {
 	case err != nil && ctx.Err() != nil:
