@@ -25,8 +25,7 @@ CREATE TABLE partnersync.partner_state (
     lease_epoch    bigint NOT NULL DEFAULT 0,
     observed_at    timestamptz,
     held_customers text[],
-    held_run       bigint,
-    paused_until   timestamptz
+    held_run       bigint
 );
 COMMENT ON TABLE partnersync.partner_state IS 'The claim on each partner''s enumeration of customers, and what it left behind.';
 COMMENT ON COLUMN partnersync.partner_state.partner IS 'The partner''s name in the configuration.';
@@ -35,26 +34,33 @@ COMMENT ON COLUMN partnersync.partner_state.lease_epoch IS 'Incremented by each 
 COMMENT ON COLUMN partnersync.partner_state.observed_at IS 'When the last enumeration that was merged was observed.';
 COMMENT ON COLUMN partnersync.partner_state.held_customers IS 'Customers that the last complete enumeration lacked, held back by the mass removal guard.';
 COMMENT ON COLUMN partnersync.partner_state.held_run IS 'The run of that enumeration; a later one may confirm it.';
-COMMENT ON COLUMN partnersync.partner_state.paused_until IS 'Until when the API asked the partner to wait (429).';
 
 CREATE TABLE partnersync.customer_state (
-    customer_id          uuid    PRIMARY KEY,
-    partner              text    COLLATE "C" NOT NULL,
-    active               boolean NOT NULL DEFAULT true,
+    customer_id           uuid    PRIMARY KEY,
+    partner               text    COLLATE "C" NOT NULL,
+    active                boolean NOT NULL DEFAULT true,
     -- What a claim and a result change stands together: an update logs only what lies between the first and the last change.
-    owner                uuid,
-    lease_epoch          bigint  NOT NULL DEFAULT 0,
-    scheduled_run        bigint  NOT NULL DEFAULT 0,
-    once_run             bigint  NOT NULL DEFAULT 0,
-    backfill_run         bigint  NOT NULL DEFAULT 0,
-    last_attempt_at      timestamptz,
-    last_success_at      timestamptz,
-    consecutive_failures integer NOT NULL DEFAULT 0,
-    failing_since        timestamptz,
-    last_error_code      text,
-    last_error           text,
-    last_request_id      text,
-    last_correlation_id  text
+    owner                 uuid,
+    lease_epoch           bigint  NOT NULL DEFAULT 0,
+    scheduled_run         bigint  NOT NULL DEFAULT 0,
+    scheduled_outcome     text    CHECK (scheduled_outcome IN ('ok', 'failed', 'waits')),
+    last_attempt_at       timestamptz,
+    last_success_at       timestamptz,
+    consecutive_failures  integer NOT NULL DEFAULT 0,
+    once_run              bigint  NOT NULL DEFAULT 0,
+    once_outcome          text    CHECK (once_outcome IN ('ok', 'failed', 'waits')),
+    backfill_run          bigint  NOT NULL DEFAULT 0,
+    backfill_outcome      text    CHECK (backfill_outcome IN ('ok', 'failed', 'waits')),
+    devices_due_at        timestamptz,
+    scheduled_devices_run bigint  NOT NULL DEFAULT 0,
+    once_devices_run      bigint  NOT NULL DEFAULT 0,
+    backfill_devices_run  bigint  NOT NULL DEFAULT 0,
+    devices_refresh       interval,
+    failing_since         timestamptz,
+    last_error_code       text,
+    last_error            text,
+    last_request_id       text,
+    last_correlation_id   text
 ) WITH (fillfactor = 50);
 -- Only columns that no claim changes are indexed, so that claims and results are heap-only updates.
 CREATE INDEX customer_state_by_partner ON partnersync.customer_state (partner, customer_id);
@@ -75,6 +81,14 @@ COMMENT ON COLUMN partnersync.customer_state.last_error_code IS 'Code of the las
 COMMENT ON COLUMN partnersync.customer_state.last_error IS 'The last failure in words; null after a success.';
 COMMENT ON COLUMN partnersync.customer_state.last_request_id IS 'MS-RequestId of the last failure; null after a success.';
 COMMENT ON COLUMN partnersync.customer_state.last_correlation_id IS 'MS-CorrelationId of the last failure; null after a success.';
+COMMENT ON COLUMN partnersync.customer_state.devices_due_at IS 'When the first of the customer''s device lists has to be read again; null if it has none.';
+COMMENT ON COLUMN partnersync.customer_state.devices_refresh IS 'The setting of the same name that devices_due_at was computed with; null: never computed.';
+COMMENT ON COLUMN partnersync.customer_state.scheduled_devices_run IS 'The last scheduled run that has been through the customer''s device lists.';
+COMMENT ON COLUMN partnersync.customer_state.once_devices_run IS 'The last run of kind once that has been through them.';
+COMMENT ON COLUMN partnersync.customer_state.backfill_devices_run IS 'The last backfill that has been through them.';
+COMMENT ON COLUMN partnersync.customer_state.scheduled_outcome IS 'How scheduled_run counts the customer; waits: until its device lists are read.';
+COMMENT ON COLUMN partnersync.customer_state.once_outcome IS 'How once_run counts the customer.';
+COMMENT ON COLUMN partnersync.customer_state.backfill_outcome IS 'How backfill_run counts the customer.';
 
 CREATE TABLE partnersync.contested_customers (
     customer_id          uuid    NOT NULL,

@@ -59,11 +59,17 @@ CREATE TABLE partnersync.list_state (
     resource     text    COLLATE "C" NOT NULL CHECK (resource IN ('device_batches', 'devices', 'configuration_policies')),
     batch_id     text    COLLATE "C" NOT NULL DEFAULT '',
     digest       bytea,
-    observed_at  timestamptz NOT NULL,
+    -- What is written of an unchanged list stands together: an update logs only what lies between the first and the last change.
+    observed_at  timestamptz,
     confirmed_at timestamptz,
+    counted_run  bigint,
     rows         integer NOT NULL DEFAULT 0,
     held         text[],
     held_run     bigint,
+    batch_status        text,
+    batch_devices_count integer,
+    stale               boolean NOT NULL DEFAULT false,
+    received_id         bytea,
     PRIMARY KEY (customer_id, resource, batch_id)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE partnersync.list_state IS 'What is known of each list that the API gives: a customer''s batches, its policies, a batch''s devices.';
@@ -76,6 +82,11 @@ COMMENT ON COLUMN partnersync.list_state.confirmed_at IS 'When the last complete
 COMMENT ON COLUMN partnersync.list_state.rows IS 'Number of rows of the listing that the digest stands for.';
 COMMENT ON COLUMN partnersync.list_state.held IS 'Keys that the last complete listing lacked, held back by the mass removal guard.';
 COMMENT ON COLUMN partnersync.list_state.held_run IS 'The run of that listing; a later one may confirm it.';
+COMMENT ON COLUMN partnersync.list_state.batch_status IS 'Of a device list: the batch''s status at the last complete listing.';
+COMMENT ON COLUMN partnersync.list_state.batch_devices_count IS 'Of a device list: the batch''s devices_count at the last complete listing.';
+COMMENT ON COLUMN partnersync.list_state.stale IS 'Of a device list: it has to be read again, because the last read failed or was held, or because the batch was removed.';
+COMMENT ON COLUMN partnersync.list_state.received_id IS 'Of a device list: the batch''s id as received, for requests, where it could not be stored unchanged.';
+COMMENT ON COLUMN partnersync.list_state.counted_run IS 'The last run whose counts have the list''s rows in them: one that reads the list again, after the database went away in the middle, does not count its unchanged rows twice.';
 
 -- +goose Down
 DROP TABLE partnersync.list_state;

@@ -50,6 +50,9 @@ WHERE k.{key} IS NULL
           k.removed_at IS NOT NULL
        OR {differs})`
 
+	anyKnownSQL = `
+SELECT EXISTS (SELECT FROM partner_center.{table} WHERE {scope})`
+
 	countKnownSQL = `
 SELECT count(*) FROM partner_center.{table} WHERE {scope} AND removed_at IS NULL`
 
@@ -128,7 +131,7 @@ func (m *merging[R]) run(ctx context.Context, then func(context.Context, *mergin
 	if m.state, err = readListState(ctx, m.tx, m.list, m.claim.Run.ID); err != nil {
 		return done, err
 	}
-	if m.diff, err = m.resource.difference(ctx, m.tx, m.list, m.rows); err != nil {
+	if m.diff, err = m.difference(ctx); err != nil {
 		return done, err
 	}
 	var hold []string
@@ -184,6 +187,24 @@ func fence(ctx context.Context, tx pgx.Tx, c Claim) error {
 type difference struct {
 	inserted, changed, refreshed []int
 	changedKeys, absent          []string
+}
+
+// difference compares the listed rows with the known ones, if there are any.
+func (m *merging[R]) difference(ctx context.Context) (d difference, err error) {
+	known := m.state.observedAt != nil
+	if !known { // as far as the state of the list says
+		if err := m.tx.QueryRow(ctx, m.resource.sql.anyKnown, m.list.args()).Scan(&known); err != nil {
+			return d, fmt.Errorf("looking for known rows: %w", err)
+		}
+	}
+	if known {
+		return m.resource.difference(ctx, m.tx, m.list, m.rows)
+	}
+	d.inserted = make([]int, len(m.rows))
+	for i := range d.inserted {
+		d.inserted[i] = i
+	}
+	return d, nil
 }
 
 // difference compares rows with what is known of the list.

@@ -43,7 +43,8 @@ func values[R, V any](get func(*R) V) func([]R) any {
 // that dates less than a second apart are equal.
 func (c column[R]) differs() string {
 	if c.typ == "timestamptz" {
-		return fmt.Sprintf("coalesce(abs(extract(epoch FROM i.%[1]s - k.%[1]s)) >= 1, num_nulls(i.%[1]s, k.%[1]s) = 1)", c.name)
+		// What is first is cheap, and false of nearly all rows.
+		return fmt.Sprintf("(i.%[1]s IS DISTINCT FROM k.%[1]s AND coalesce(abs(extract(epoch FROM i.%[1]s - k.%[1]s)) >= 1, true))", c.name)
 	}
 	return fmt.Sprintf("i.%[1]s IS DISTINCT FROM k.%[1]s", c.name)
 }
@@ -64,12 +65,12 @@ func (c column[R]) change() string {
 
 // statements are the SQL of a merge. Each concerns one list, and so one customer.
 type statements struct {
-	compare, countKnown, supersede, insert, change, refresh, remove, describe string
+	anyKnown, compare, countKnown, supersede, insert, change, refresh, remove, describe string
 }
 
 // String is what runs, in the order of a merge.
 func (s statements) String() string {
-	return strings.Join([]string{s.compare, s.countKnown, s.supersede, s.change, s.remove, s.refresh, s.insert, s.describe}, ";\n") + ";\n"
+	return strings.Join([]string{s.anyKnown, s.compare, s.countKnown, s.supersede, s.change, s.remove, s.refresh, s.insert, s.describe}, ";\n") + ";\n"
 }
 
 // newResource writes out the resource's statements from the templates in merge.go: {names} are all columns that come
@@ -109,7 +110,7 @@ func newResource[R any](r resource[R]) *resource[R] {
 		"{changes}", strings.Join(changes, ",\n    "),
 	).Replace
 	r.sql = statements{
-		compare: expand(compareSQL), countKnown: expand(countKnownSQL), supersede: expand(supersedeSQL), insert: expand(insertSQL),
+		anyKnown: expand(anyKnownSQL), compare: expand(compareSQL), countKnown: expand(countKnownSQL), supersede: expand(supersedeSQL), insert: expand(insertSQL),
 		change: expand(changeSQL), refresh: expand(refreshSQL), remove: expand(removeSQL), describe: expand(describeSQL),
 	}
 	return &r

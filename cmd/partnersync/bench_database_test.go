@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
@@ -246,7 +247,7 @@ var (
 func batchRow(s size) func(l, i int) []any {
 	return func(l, i int) []any {
 		b := benchBatch(s, i, 0, false)
-		return []any{uuid.MustParse(customerID(l)), b.ID, b.Status, b.CreatedBy, b.Created, b.DevicesCount, created}
+		return []any{pgtype.UUID{Bytes: uuid.MustParse(customerID(l)), Valid: true}, b.ID, b.Status, b.CreatedBy, b.Created, b.DevicesCount, created}
 	}
 }
 
@@ -256,7 +257,7 @@ func deviceRow(s size) func(l, i int) []any {
 		v := benchDevice(i, 0)
 		policies := fmt.Appendf(nil, `[{"key": %q, "value": %q}]`, v.Policies[0].Key, v.Policies[0].Value)
 		return []any{
-			uuid.MustParse(customerID(l / s.Batches)), seededBatchID(l % s.Batches), v.ID,
+			pgtype.UUID{Bytes: uuid.MustParse(customerID(l / s.Batches)), Valid: true}, seededBatchID(l % s.Batches), v.ID,
 			v.SerialNumber, v.ProductKey, v.ModelName, v.OEMManufacturerName, v.Uploaded, policies, created,
 		}
 	}

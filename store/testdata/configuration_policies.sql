@@ -1,4 +1,6 @@
 
+SELECT EXISTS (SELECT FROM partner_center.configuration_policies WHERE customer_id = @customer_id::uuid);
+
 SELECT i.position, k.policy_id,
        CASE WHEN k.policy_id IS NULL THEN 'new'
             WHEN i.policy_id IS NULL THEN 'absent'
@@ -7,8 +9,8 @@ SELECT i.position, k.policy_id,
            OR i.category IS DISTINCT FROM k.category
            OR i.description IS DISTINCT FROM k.description
            OR i.policy_settings IS DISTINCT FROM k.policy_settings
-           OR coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, num_nulls(i.created_date, k.created_date) = 1)
-           OR coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, num_nulls(i.last_modified_date, k.last_modified_date) = 1) THEN 'changed'
+           OR (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true))
+           OR (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true)) THEN 'changed'
             ELSE 'refreshed' END
 FROM (SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, extra, position FROM unnest(@policy_id::text[], @name::text[], @category::text[], @description::text[], @devices_assigned_count::integer[], @policy_settings::text[], @created_date::timestamptz[], @last_modified_date::timestamptz[], @extra::jsonb[]) WITH ORDINALITY AS i (policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, position)) i
 FULL JOIN (
@@ -25,8 +27,8 @@ WHERE k.policy_id IS NULL
        OR i.description IS DISTINCT FROM k.description
        OR i.devices_assigned_count IS DISTINCT FROM k.devices_assigned_count
        OR i.policy_settings IS DISTINCT FROM k.policy_settings
-       OR coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, num_nulls(i.created_date, k.created_date) = 1)
-       OR coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, num_nulls(i.last_modified_date, k.last_modified_date) = 1)
+       OR (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true))
+       OR (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true))
        OR i.extra IS DISTINCT FROM k.extra);
 
 SELECT count(*) FROM partner_center.configuration_policies WHERE customer_id = @customer_id::uuid AND removed_at IS NULL;
@@ -42,8 +44,8 @@ SET name = i.name,
     description = i.description,
     devices_assigned_count = i.devices_assigned_count,
     policy_settings = i.policy_settings,
-    created_date = CASE WHEN coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, num_nulls(i.created_date, k.created_date) = 1) THEN i.created_date ELSE k.created_date END,
-    last_modified_date = CASE WHEN coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, num_nulls(i.last_modified_date, k.last_modified_date) = 1) THEN i.last_modified_date ELSE k.last_modified_date END,
+    created_date = CASE WHEN (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true)) THEN i.created_date ELSE k.created_date END,
+    last_modified_date = CASE WHEN (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true)) THEN i.last_modified_date ELSE k.last_modified_date END,
     extra = i.extra,
     not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
     valid_from = @observed_at::timestamptz,
@@ -73,7 +75,7 @@ SELECT k.policy_id, array_remove(ARRAY[
     CASE WHEN i.category IS DISTINCT FROM k.category THEN concat('category: ', coalesce(k.category::text, 'null'), ' -> ', coalesce(i.category::text, 'null')) END,
     CASE WHEN i.description IS DISTINCT FROM k.description THEN concat('description: ', coalesce(k.description::text, 'null'), ' -> ', coalesce(i.description::text, 'null')) END,
     CASE WHEN i.policy_settings IS DISTINCT FROM k.policy_settings THEN concat('policy_settings: ', coalesce(k.policy_settings::text, 'null'), ' -> ', coalesce(i.policy_settings::text, 'null')) END,
-    CASE WHEN coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, num_nulls(i.created_date, k.created_date) = 1) THEN concat('created_date: ', coalesce(k.created_date::text, 'null'), ' -> ', coalesce(i.created_date::text, 'null')) END,
-    CASE WHEN coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, num_nulls(i.last_modified_date, k.last_modified_date) = 1) THEN concat('last_modified_date: ', coalesce(k.last_modified_date::text, 'null'), ' -> ', coalesce(i.last_modified_date::text, 'null')) END], NULL)
+    CASE WHEN (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true)) THEN concat('created_date: ', coalesce(k.created_date::text, 'null'), ' -> ', coalesce(i.created_date::text, 'null')) END,
+    CASE WHEN (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true)) THEN concat('last_modified_date: ', coalesce(k.last_modified_date::text, 'null'), ' -> ', coalesce(i.last_modified_date::text, 'null')) END], NULL)
 FROM (SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, extra, position FROM unnest(@policy_id::text[], @name::text[], @category::text[], @description::text[], @devices_assigned_count::integer[], @policy_settings::text[], @created_date::timestamptz[], @last_modified_date::timestamptz[], @extra::jsonb[]) WITH ORDINALITY AS i (policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, position)) i
 JOIN partner_center.configuration_policies k ON customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;

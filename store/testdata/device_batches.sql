@@ -1,11 +1,13 @@
 
+SELECT EXISTS (SELECT FROM partner_center.device_batches WHERE customer_id = @customer_id::uuid);
+
 SELECT i.position, k.batch_id,
        CASE WHEN k.batch_id IS NULL THEN 'new'
             WHEN i.batch_id IS NULL THEN 'absent'
             WHEN k.removed_at IS NOT NULL
            OR i.status IS DISTINCT FROM k.status
            OR i.created_by IS DISTINCT FROM k.created_by
-           OR coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, num_nulls(i.creation_date, k.creation_date) = 1)
+           OR (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true))
            OR i.devices_count IS DISTINCT FROM k.devices_count THEN 'changed'
             ELSE 'refreshed' END
 FROM unnest(@batch_id::text[], @status::text[], @created_by::text[], @creation_date::timestamptz[], @devices_count::integer[], @extra::jsonb[]) WITH ORDINALITY AS i (batch_id, status, created_by, creation_date, devices_count, extra, position)
@@ -20,7 +22,7 @@ WHERE k.batch_id IS NULL
           k.removed_at IS NOT NULL
        OR i.status IS DISTINCT FROM k.status
        OR i.created_by IS DISTINCT FROM k.created_by
-       OR coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, num_nulls(i.creation_date, k.creation_date) = 1)
+       OR (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true))
        OR i.devices_count IS DISTINCT FROM k.devices_count
        OR i.extra IS DISTINCT FROM k.extra);
 
@@ -34,7 +36,7 @@ WHERE customer_id = @customer_id::uuid AND batch_id = ANY (@keys::text[]);
 UPDATE partner_center.device_batches k
 SET status = i.status,
     created_by = i.created_by,
-    creation_date = CASE WHEN coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, num_nulls(i.creation_date, k.creation_date) = 1) THEN i.creation_date ELSE k.creation_date END,
+    creation_date = CASE WHEN (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true)) THEN i.creation_date ELSE k.creation_date END,
     devices_count = i.devices_count,
     extra = i.extra,
     not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
@@ -62,7 +64,7 @@ SELECT k.batch_id, array_remove(ARRAY[
     CASE WHEN k.removed_at IS NOT NULL THEN 'it is back' END,
     CASE WHEN i.status IS DISTINCT FROM k.status THEN concat('status: ', coalesce(k.status::text, 'null'), ' -> ', coalesce(i.status::text, 'null')) END,
     CASE WHEN i.created_by IS DISTINCT FROM k.created_by THEN concat('created_by: ', coalesce(k.created_by::text, 'null'), ' -> ', coalesce(i.created_by::text, 'null')) END,
-    CASE WHEN coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, num_nulls(i.creation_date, k.creation_date) = 1) THEN concat('creation_date: ', coalesce(k.creation_date::text, 'null'), ' -> ', coalesce(i.creation_date::text, 'null')) END,
+    CASE WHEN (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true)) THEN concat('creation_date: ', coalesce(k.creation_date::text, 'null'), ' -> ', coalesce(i.creation_date::text, 'null')) END,
     CASE WHEN i.devices_count IS DISTINCT FROM k.devices_count THEN concat('devices_count: ', coalesce(k.devices_count::text, 'null'), ' -> ', coalesce(i.devices_count::text, 'null')) END], NULL)
 FROM unnest(@batch_id::text[], @status::text[], @created_by::text[], @creation_date::timestamptz[], @devices_count::integer[], @extra::jsonb[]) WITH ORDINALITY AS i (batch_id, status, created_by, creation_date, devices_count, extra, position)
 JOIN partner_center.device_batches k ON customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;

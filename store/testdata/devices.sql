@@ -1,4 +1,6 @@
 
+SELECT EXISTS (SELECT FROM partner_center.devices WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text);
+
 SELECT i.position, k.device_id,
        CASE WHEN k.device_id IS NULL THEN 'new'
             WHEN i.device_id IS NULL THEN 'absent'
@@ -9,7 +11,7 @@ SELECT i.position, k.device_id,
            OR i.model_name IS DISTINCT FROM k.model_name
            OR i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name
            OR i.uploaded_by IS DISTINCT FROM k.uploaded_by
-           OR coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, num_nulls(i.uploaded_date, k.uploaded_date) = 1)
+           OR (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true))
            OR i.policies IS DISTINCT FROM k.policies THEN 'changed'
             ELSE 'refreshed' END
 FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
@@ -28,7 +30,7 @@ WHERE k.device_id IS NULL
        OR i.model_name IS DISTINCT FROM k.model_name
        OR i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name
        OR i.uploaded_by IS DISTINCT FROM k.uploaded_by
-       OR coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, num_nulls(i.uploaded_date, k.uploaded_date) = 1)
+       OR (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true))
        OR i.policies IS DISTINCT FROM k.policies
        OR i.extra IS DISTINCT FROM k.extra);
 
@@ -46,7 +48,7 @@ SET serial_number = i.serial_number,
     model_name = i.model_name,
     oem_manufacturer_name = i.oem_manufacturer_name,
     uploaded_by = i.uploaded_by,
-    uploaded_date = CASE WHEN coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, num_nulls(i.uploaded_date, k.uploaded_date) = 1) THEN i.uploaded_date ELSE k.uploaded_date END,
+    uploaded_date = CASE WHEN (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true)) THEN i.uploaded_date ELSE k.uploaded_date END,
     policies = i.policies,
     extra = i.extra,
     not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
@@ -78,7 +80,7 @@ SELECT k.device_id, array_remove(ARRAY[
     CASE WHEN i.model_name IS DISTINCT FROM k.model_name THEN concat('model_name: ', coalesce(k.model_name::text, 'null'), ' -> ', coalesce(i.model_name::text, 'null')) END,
     CASE WHEN i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name THEN concat('oem_manufacturer_name: ', coalesce(k.oem_manufacturer_name::text, 'null'), ' -> ', coalesce(i.oem_manufacturer_name::text, 'null')) END,
     CASE WHEN i.uploaded_by IS DISTINCT FROM k.uploaded_by THEN concat('uploaded_by: ', coalesce(k.uploaded_by::text, 'null'), ' -> ', coalesce(i.uploaded_by::text, 'null')) END,
-    CASE WHEN coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, num_nulls(i.uploaded_date, k.uploaded_date) = 1) THEN concat('uploaded_date: ', coalesce(k.uploaded_date::text, 'null'), ' -> ', coalesce(i.uploaded_date::text, 'null')) END,
+    CASE WHEN (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true)) THEN concat('uploaded_date: ', coalesce(k.uploaded_date::text, 'null'), ' -> ', coalesce(i.uploaded_date::text, 'null')) END,
     CASE WHEN i.policies IS DISTINCT FROM k.policies THEN concat('policies: ', coalesce(k.policies::text, 'null'), ' -> ', coalesce(i.policies::text, 'null')) END], NULL)
 FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
 JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;

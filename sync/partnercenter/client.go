@@ -43,6 +43,8 @@ type Client struct {
 
 	maxBody, maxListing int // bytes of one body, and of a listing's bodies together
 	maxPages            int
+
+	buffers *buffers
 }
 
 // Options are what a Client is made of. BaseURL and Tokens are required.
@@ -73,6 +75,7 @@ func New(opts Options) (*Client, error) {
 		base:       base,
 		tokens:     opts.Tokens,
 		http:       newHTTPClient(opts.Transport),
+		buffers:    new(buffers),
 		courier:    newCourier(opts.AttemptTimeout, gate, opts.Logger),
 		userAgent:  userAgent(opts.Version),
 		maxBody:    64 << 20,

@@ -156,6 +156,7 @@ func (b *book) add(a *answer) {
 	b.digest.Write(a.body)
 	if sum := b.digest.Sum(nil); bytes.Equal(sum, l.Known) {
 		l.Digest, l.Unchanged, l.Items = sum, true, 0
+		b.client.buffers.put(a.body) // nobody looks at it any more
 	}
 }
 

@@ -9,12 +9,6 @@ COMMENT ON TABLE partnersync.partner_pace IS 'How the replicas share each partne
 COMMENT ON COLUMN partnersync.partner_pace.partner IS 'The partner''s name in the configuration.';
 COMMENT ON COLUMN partnersync.partner_pace.reserved_until IS 'Up to where the rate''s places are taken: the next block of requests begins there, or now if that is later.';
 COMMENT ON COLUMN partnersync.partner_pace.paused_until IS 'Until when the API asked the partner to wait (429).';
-INSERT INTO partnersync.partner_pace (partner, paused_until)
-SELECT partner, paused_until FROM partnersync.partner_state WHERE paused_until IS NOT NULL;
-ALTER TABLE partnersync.partner_state DROP COLUMN paused_until;
 
 -- +goose Down
-ALTER TABLE partnersync.partner_state ADD COLUMN paused_until timestamptz;
-COMMENT ON COLUMN partnersync.partner_state.paused_until IS 'Until when the API asked the partner to wait (429).';
-UPDATE partnersync.partner_state s SET paused_until = p.paused_until FROM partnersync.partner_pace p WHERE p.partner = s.partner;
 DROP TABLE partnersync.partner_pace;
