@@ -179,8 +179,7 @@ func confirm(ctx context.Context, tx pgx.Tx, run Run, results []Result) (rows in
 	const confirm = `
 		WITH confirmed AS (
 		    UPDATE partnersync.list_state l
-		    SET counted_run  = @run::bigint,
-		        observed_at  = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
+		    SET observed_at  = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
 		        confirmed_at = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
 		        batch_status = c.batch_status, batch_devices_count = c.batch_devices_count, stale = false
 		    FROM unnest(@ids::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[], @statuses::text[], @devices_counts::integer[])
