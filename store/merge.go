@@ -10,6 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// rowsAtOnce is how many rows are inserted by a statement: all that it is given is in memory once more.
+const rowsAtOnce = 5000
+
 // Listing is what is known of the listing whose rows are merged.
 type Listing struct {
 	ObservedAt time.Time // by the database's clock: Claim.ObservedAt
@@ -183,102 +186,47 @@ func fence(ctx context.Context, tx pgx.Tx, c Claim) error {
 	return nil
 }
 
-// difference is what sets a listing apart from the known rows: positions among the listed rows, keys of the absent ones.
-type difference struct {
-	inserted, changed, refreshed []int
-	changedKeys, absent          []string
-}
-
-// difference compares the listed rows with the known ones, if there are any.
-func (m *merging[R]) difference(ctx context.Context) (d difference, err error) {
-	known := m.state.observedAt != nil
-	if !known { // as far as the state of the list says
-		if err := m.tx.QueryRow(ctx, m.resource.sql.anyKnown, m.list.args()).Scan(&known); err != nil {
-			return d, fmt.Errorf("looking for known rows: %w", err)
-		}
-	}
-	if known {
-		return m.resource.difference(ctx, m.tx, m.list, m.rows)
-	}
-	d.inserted = make([]int, len(m.rows))
-	for i := range d.inserted {
-		d.inserted[i] = i
-	}
-	return d, nil
-}
-
-// difference compares rows with what is known of the list.
-func (r *resource[R]) difference(ctx context.Context, tx pgx.Tx, at list, rows []R) (d difference, err error) {
-	args := at.args()
-	r.args(rows, args)
-	result, err := tx.Query(ctx, r.sql.compare, args)
-	if err != nil {
-		return d, fmt.Errorf("comparing %d rows: %w", len(rows), err)
-	}
-	var position *int
-	var key *string
-	var kind string
-	_, err = pgx.ForEachRow(result, []any{&position, &key, &kind}, func() error {
-		switch kind {
-		case "new":
-			d.inserted = append(d.inserted, *position-1)
-		case "changed":
-			d.changed = append(d.changed, *position-1)
-			d.changedKeys = append(d.changedKeys, *key)
-		case "refreshed":
-			d.refreshed = append(d.refreshed, *position-1)
-		case "absent":
-			d.absent = append(d.absent, *key)
-		}
-		return nil
-	})
-	if err != nil {
-		return d, fmt.Errorf("comparing %d rows: %w", len(rows), err)
-	}
-	return d, nil
-}
-
-// gone decides which of the absent rows are removed and which are held back.
-func (r *resource[R]) gone(
-	ctx context.Context, tx pgx.Tx, at list, l Listing, d difference, state listState,
-) (remove, hold []string, err error) {
-	if !l.Complete || len(d.absent) == 0 {
-		return nil, nil, nil
-	}
-	var known int
-	if err := tx.QueryRow(ctx, r.sql.countKnown, at.args()).Scan(&known); err != nil {
-		return nil, nil, fmt.Errorf("counting known rows: %w", err)
-	}
-	remove, hold = guard(known, d.absent, state.heldBefore, r.allCounts)
-	return remove, hold, nil
-}
-
 // write appends what is superseded to the versions and brings the current rows up to date.
 func (m *merging[R]) write(ctx context.Context) error {
 	sql := m.resource.sql
 	batch := &pgx.Batch{}
 	queue := func(sql string, rows []int, keys []string) {
-		if len(rows) == 0 && len(keys) == 0 {
-			return
+		if len(rows) > 0 || len(keys) > 0 {
+			batch.Queue(sql, m.args(rows, keys))
 		}
-		args := m.list.args()
-		args["observed_at"], args["confirmed_at"], args["keys"] = m.observedAt(), m.state.confirmedAt, keys
-		m.resource.args(pick(m.rows, rows), args)
-		batch.Queue(sql, args)
 	}
 	queue(sql.supersede, nil, slices.Concat(m.diff.changedKeys, m.removed))
 	queue(sql.change, m.diff.changed, nil)
 	queue(sql.remove, nil, m.removed)
 	queue(sql.refresh, m.diff.refreshed, nil)
-	queue(sql.insert, m.diff.inserted, nil)
-	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
+	var err error
+	if batch.Len() > 0 {
+		err = m.tx.SendBatch(ctx, batch).Close()
+	}
+	for some := range slices.Chunk(m.diff.inserted, rowsAtOnce) {
+		if err == nil {
+			_, err = m.tx.Exec(ctx, sql.insert, m.args(some, nil))
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("writing %d new, %d changed and %d removed rows: %w",
 			len(m.diff.inserted), len(m.diff.changed), len(m.removed), err)
 	}
 	return nil
 }
 
+// args are those of a statement that writes the rows at these positions, or with these keys.
+func (m *merging[R]) args(rows []int, keys []string) pgx.NamedArgs {
+	args := m.list.args()
+	args["observed_at"], args["confirmed_at"], args["keys"] = m.observedAt(), m.state.confirmedAt, keys
+	m.resource.args(pick(m.rows, rows), args)
+	return args
+}
+
 func pick[R any](rows []R, positions []int) []R {
+	if len(positions) == len(rows) {
+		return rows
+	}
 	picked := make([]R, len(positions))
 	for i, p := range positions {
 		picked[i] = rows[p]
