@@ -21,6 +21,7 @@ type progress struct {
 	mu       gosync.Mutex
 	bar      *progressbar.ProgressBar // nil: none is shown
 	partners map[string]sync.Progress
+	pace     pace
 	said     time.Time // when the last line was written
 }
 
@@ -52,30 +53,35 @@ func (p *progress) report(now sync.Progress) {
 	if !p.show {
 		return
 	}
+	if _, known := p.partners[now.Partner]; !known {
+		p.pace.already += now.Done // in an earlier attempt at this backfill
+	}
 	p.partners[now.Partner] = now
 	done, total := 0, 0
 	for _, each := range p.partners {
 		done, total = done+each.Done, total+each.Total
 	}
+	words := p.pace.words(time.Now(), done, total)
 	switch {
 	case p.terminal:
-		p.draw(done, max(1, total))
+		p.draw(done, max(1, total), words)
 	case time.Since(p.said) >= sayEvery:
 		p.said = time.Now()
-		fmt.Fprintf(p.out, "%d of %d customers done\n", done, total)
+		fmt.Fprintf(p.out, "%d of %d customers done%s\n", done, total, words)
 	}
 }
 
-// draw shows the bar. Customers of another partner may come when all were done, and a bar once finished stays so.
-func (p *progress) draw(done, total int) {
+// draw shows the bar. Customers of another partner may come when all were done, and a bar once finished stays so. Rate and
+// time left are ours: the bar's would count what an interrupted backfill has done before.
+func (p *progress) draw(done, total int, words string) {
 	if p.bar == nil || p.bar.IsFinished() {
 		p.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription("backfill"), progressbar.OptionShowCount(),
-			progressbar.OptionShowIts(), progressbar.OptionSetItsString("customers"), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false),
+			progressbar.OptionShowDescriptionAtLineEnd(), progressbar.OptionClearOnFinish(),
 		)
 	}
 	p.bar.ChangeMax(total)
+	p.bar.Describe("customers" + words)
 	p.bar.Set(done)
 }
 

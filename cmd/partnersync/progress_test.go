@@ -24,7 +24,7 @@ func TestProgress_offATerminalIsALineEveryTenSeconds(t *testing.T) {
 			<-time.After(time.Second)
 		}
 		p.finish()
-		want := "11 of 110 customers done\n21 of 110 customers done\n"
+		want := "11 of 110 customers done, 1.0/s, 2m left\n21 of 110 customers done, 1.0/s, 1m left\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
