@@ -113,8 +113,8 @@ Without --once or --backfill it is a daemon that makes a pass at each tick of it
 	f.StringVar(&a.flags.since, "since", "", "with --backfill: re-read devices only of batches created since this date (UTC) or RFC 3339 time")
 	f.BoolVar(&a.flags.restart, "restart", false, "with --backfill: begin anew even if an unfinished backfill could be resumed")
 	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newPruneCommand(a), newDemoCommand(a), newVersionCommand(a))
-	root.AddCommand(newLoginCommand(a), newLogoutCommand(a), newCheckCommand(a), newHealthCommand(a))
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newLoginCommand(a), newLogoutCommand(a), newCheckCommand(a), newStatusCommand(a), newHealthCommand(a), newManCommand(a))
+	a.complete(root)
 	return root
 }
 
