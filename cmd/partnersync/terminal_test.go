@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"partnersync/store/storetest"
+	"partnersync/sync/partnercenter/partnercentertest"
 )
 
 // hostileText is what an API may say that a terminal must not be told.
@@ -80,5 +83,48 @@ func TestPalette_coloursTerminalsOnly(t *testing.T) {
 	a := &app{lookupEnv: func(string) (string, bool) { return "", false }}
 	if a.palette(&bytes.Buffer{}) {
 		t.Error("a buffer is given colours")
+	}
+}
+
+// TestTerminal_isToldNothingByTheAPI lets the API say hostile things wherever it can, and looks at what each command prints.
+func TestTerminal_isToldNothingByTheAPI(t *testing.T) {
+	t.Parallel()
+	db := storetest.Empty(t)
+	p := newProgram(t, db.URL)
+	for i := range 2 {
+		p.api.AddCustomer(partnercentertest.Customer{ID: customerID(i + 1), CompanyName: "Contoso " + hostileText, Domain: hostileText})
+	}
+	p.api.PutBatch(customerID(1), partnercentertest.Batch{ID: hostileText, Status: hostileText})
+	refused := partnercentertest.Fault{Path: customerID(2) + "/deviceBatches", Status: 403, Code: "c" + hostileText, Description: hostileText}
+	p.api.Fail(refused)
+	shown := 0
+	try := func(code int, args ...string) {
+		t.Helper()
+		out, errs := p.exits(code, args...)
+		if strings.Contains(out, "Contoso") || strings.Contains(out, "red") {
+			shown++
+		}
+		for _, line := range strings.Split(errs, "\n") {
+			if !strings.HasPrefix(line, "{") { // the log's text form, which terminals are shown, quotes such things
+				out += line
+			}
+		}
+		if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {
+			t.Errorf("partnersync %s: %q is printed", strings.Join(args, " "), out[i:min(len(out), i+40)])
+		}
+	}
+	try(3, "--dry-run", "--once")
+	try(3, "--once")
+	p.api.PutBatch(customerID(1), partnercentertest.Batch{ID: hostileText, Status: "other " + hostileText})
+	try(3, "--dry-run", "--once")
+	try(3, "--once", "--json")
+	try(0, "status")
+	try(0, "status", "--json")
+	p.api.Fail(partnercentertest.Fault{Path: "/customers$", Status: 403, Code: "c", Description: hostileText})
+	try(1, "check")
+	try(1, "check", "--json")
+	try(3, "--once")
+	if shown < 8 {
+		t.Errorf("%d commands have printed what the API said, want 8 or more", shown)
 	}
 }
