@@ -21,7 +21,8 @@ type progress struct {
 	mu       gosync.Mutex
 	bar      *progressbar.ProgressBar // nil: none is shown
 	partners map[string]sync.Progress
-	pace     pace
+	what     string    // is being read
+	pace     pace      // of that
 	said     time.Time // when the last line was written
 }
 
@@ -53,22 +54,50 @@ func (p *progress) report(now sync.Progress) {
 	if !p.show {
 		return
 	}
-	if _, known := p.partners[now.Partner]; !known {
-		p.pace.already += now.Done // in an earlier attempt at this backfill
-	}
+	_, known := p.partners[now.Partner]
 	p.partners[now.Partner] = now
-	done, total := 0, 0
-	for _, each := range p.partners {
-		done, total = done+each.Done, total+each.Total
+	what, done, total := p.phase()
+	switch {
+	case what != p.what:
+		p.what, p.pace = what, pace{already: done}
+	case !known: // what it has in hand was done in an earlier attempt
+		p.pace.already += count(now, what)
 	}
 	words := p.pace.words(time.Now(), done, total)
 	switch {
 	case p.terminal:
-		p.draw(done, max(1, total), words)
+		p.draw(done, max(1, total), what+words)
 	case time.Since(p.said) >= sayEvery:
 		p.said = time.Now()
-		fmt.Fprintf(p.out, "%d of %d customers done%s\n", done, total, words)
+		fmt.Fprintf(p.out, "%s of %d of %d customers read%s\n", what, done, total, words)
 	}
+}
+
+// What a pass reads, one after the other.
+const (
+	readingLists   = "batches and policies"
+	readingDevices = "devices"
+)
+
+// phase tells what is being read, and of how many of the customers that has been done.
+func (p *progress) phase() (what string, done, total int) {
+	for _, what = range []string{readingLists, readingDevices} {
+		done, total = 0, 0
+		for _, each := range p.partners {
+			done, total = done+count(each, what), total+each.Total
+		}
+		if done < total {
+			break
+		}
+	}
+	return what, done, total
+}
+
+func count(p sync.Progress, what string) int {
+	if what == readingDevices {
+		return p.Done
+	}
+	return p.Listed
 }
 
 // draw shows the bar. Customers of another partner may come when all were done, and a bar once finished stays so. Rate and
@@ -81,7 +110,7 @@ func (p *progress) draw(done, total int, words string) {
 		)
 	}
 	p.bar.ChangeMax(total)
-	p.bar.Describe("customers" + words)
+	p.bar.Describe(words)
 	p.bar.Set(done)
 }
 

@@ -35,7 +35,7 @@ func newStatusCommand(a *app) *cobra.Command {
 		Long: `Status reads the database, and nothing else: the customers that fail, those that fail longest first, with the reason and
 the ids to quote to Microsoft's support; the others, the least fresh first; and the newest runs. DATABASE_URL is enough, without
 a configuration file, and so are the rights of partnersync_analyst. The exit code is 0 whatever the customers' state, and 1 if
-it cannot be told; times are local ones, but for --json.`,
+it cannot be told. Times without a zone are local ones.`,
 		Example: "  partnersync status\n  partnersync status --watch\n  partnersync status --json --limit 0",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
