@@ -16,6 +16,7 @@ type Difference struct {
 	Resource string // such as DeviceBatches
 	BatchID  string // of a device
 	Key      string
+	Name     *string  // of a customer, where it is known
 	Changes  []string // of a changed row: each column, from what, to what, such as "status: queued -> finished"
 }
 

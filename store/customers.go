@@ -74,6 +74,8 @@ type Enumeration struct {
 	Guarded bool
 	// Excluded customers are removed, however many, if they are known.
 	Excluded []string
+	// Partners are all that the configuration has, so that a failure can tell of one that it has no more; nil: not known.
+	Partners []string
 	// Requests and Retries are HTTP attempts, and those after the first.
 	Requests, Retries int
 	// Error is why the enumeration failed, if it did.
@@ -86,6 +88,9 @@ type Enumerated struct {
 	// Contested are the customers that belong to another partner, by id, with that partner's name.
 	Contested map[string]string
 }
+
+// NoCustomers is the error of a run whose complete enumeration has nobody.
+const NoCustomers = "no_customers: the partner has no customers to read: check customers and exclude_customers, and that the API lists customers of resellers"
 
 // SettleCustomers writes the outcome of an enumeration, and with it opens the run's customers to claims. A customer that
 // belongs to another partner is left alone and counted as failed. The error wraps ErrClaimLost if the claim was lost.
@@ -105,7 +110,7 @@ func (s *Store) SettleCustomers(ctx context.Context, c EnumerationClaim, e Enume
 		case done.Held > 0:
 			e.Error = fmt.Sprintf("mass_removal_held: the enumeration lacked %d of the known customers; they stay until the next complete enumeration confirms it", done.Held)
 		case e.Complete && len(e.Customers) == 0:
-			e.Error = "no_customers: the partner has no customers to read: check customers and exclude_customers, and that the API lists customers of resellers"
+			e.Error = NoCustomers
 		}
 		return t.settle(ctx, e, done)
 	})

@@ -90,18 +90,21 @@ func (t *enumerating) upsert(ctx context.Context, customers []Customer, listed [
 		    RETURNING first_seen_at
 		)
 		SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM written`
-	names, domains, relationships := make([]*string, len(customers)), make([]*string, len(customers)), make([]*string, len(customers))
-	for i, c := range customers {
-		names[i], domains[i], relationships[i] = c.CompanyName, c.Domain, c.Relationship
-	}
-	args := pgx.NamedArgs{
-		"partner": t.partner, "observed": t.observed,
-		"ids": listed, "names": names, "domains": domains, "relationships": relationships,
-	}
+	args := customerArgs(customers, listed)
+	args["partner"], args["observed"] = t.partner, t.observed
 	if err := t.tx.QueryRow(ctx, upsert, args).Scan(&added); err != nil {
 		return 0, fmt.Errorf("upserting customers: %w", err)
 	}
 	return added, nil
+}
+
+// customerArgs are the customers, whose ids are given too, as arrays.
+func customerArgs(customers []Customer, ids []string) pgx.NamedArgs {
+	names, domains, relationships := make([]*string, len(customers)), make([]*string, len(customers)), make([]*string, len(customers))
+	for i, c := range customers {
+		names[i], domains[i], relationships[i] = c.CompanyName, c.Domain, c.Relationship
+	}
+	return pgx.NamedArgs{"ids": ids, "names": names, "domains": domains, "relationships": relationships}
 }
 
 // contested finds the listed customers that belong to another partner, and keeps book of them for sync_freshness.
@@ -117,10 +120,8 @@ func (t *enumerating) contested(ctx context.Context, e Enumeration, listed []str
 	const note = `
 		INSERT INTO partnersync.contested_customers AS t
 		    (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
-		SELECT i.customer_id, @partner::text, i.company_name, @observed::timestamptz, @observed::timestamptz,
-		       format('customer %s is listed by partner %s but belongs to partner %s: nothing of it is read for %s; '
-		              'exclude it (exclude_customers) under one of the two', i.customer_id, @partner::text, i.holder, @partner::text)
-		FROM unnest(@ids::uuid[], @names::text[], @holders::text[]) AS i (customer_id, company_name, holder)
+		SELECT i.customer_id, @partner::text, i.company_name, @observed::timestamptz, @observed::timestamptz, i.error
+		FROM unnest(@ids::uuid[], @names::text[], @errors::text[]) AS i (customer_id, company_name, error)
 		ON CONFLICT (customer_id, partner) DO UPDATE
 		SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at, last_error = excluded.last_error,
 		    consecutive_failures = t.consecutive_failures + 1`
@@ -133,15 +134,16 @@ func (t *enumerating) contested(ctx context.Context, e Enumeration, listed []str
 	if _, err := pgx.ForEachRow(rows, []any{&id, &holder}, func() error { contested[id] = holder; return nil }); err != nil {
 		return nil, fmt.Errorf("looking for customers of other partners: %w", err)
 	}
-	ids, names, holders := []string{}, []*string{}, []string{}
+	ids, names, errs := []string{}, []*string{}, []string{}
 	for _, c := range e.Customers {
 		if holder, ok := contested[c.ID]; ok {
-			ids, names, holders = append(ids, c.ID), append(names, c.CompanyName), append(holders, holder)
+			why := TwoPartnersError{CustomerID: c.ID, Partner: t.partner, Holder: holder, Gone: e.Partners != nil && !slices.Contains(e.Partners, holder)}
+			ids, names, errs = append(ids, c.ID), append(names, c.CompanyName), append(errs, why.Error())
 		}
 	}
 	args := pgx.NamedArgs{
 		"partner": t.partner, "observed": t.observed, "complete": e.Complete, "listed": listed,
-		"ids": ids, "names": names, "holders": holders,
+		"ids": ids, "names": names, "errors": errs,
 	}
 	for _, sql := range []string{forget, note} {
 		if _, err := t.tx.Exec(ctx, sql, args); err != nil {

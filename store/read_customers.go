@@ -18,6 +18,7 @@ const (
 type CustomerSearch struct {
 	Text          string // in the name, the domain or the beginning of the id, case apart; "": any
 	OnlyFailing   bool
+	OnlyFine      bool   // those that do not fail
 	Order         string // ByStaleness or ByName; "": ByStaleness
 	Limit, Offset int
 }
@@ -38,6 +39,7 @@ func (r *Reader) Customers(ctx context.Context, s CustomerSearch) (all []Custome
 		FROM partner_center.sync_freshness f
 		LEFT JOIN partner_center.customers c ON c.customer_id = f.customer_id
 		WHERE (NOT @failing OR f.consecutive_failures > 0)
+		  AND (NOT @fine OR f.consecutive_failures = 0)
 		  AND (@text = ''
 		       OR strpos(lower(f.company_name), lower(@text)) > 0
 		       OR strpos(lower(c.domain), lower(@text)) > 0
@@ -46,7 +48,7 @@ func (r *Reader) Customers(ctx context.Context, s CustomerSearch) (all []Custome
 		         f.last_success_at NULLS FIRST, f.customer_id, f.partner
 		LIMIT @limit
 		OFFSET @offset`
-	args := pgx.NamedArgs{"text": s.Text, "failing": s.OnlyFailing, "order": s.Order, "limit": s.Limit, "offset": s.Offset}
+	args := pgx.NamedArgs{"text": s.Text, "failing": s.OnlyFailing, "fine": s.OnlyFine, "order": s.Order, "limit": s.Limit, "offset": s.Offset}
 	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		all, err = query[CustomerRow](ctx, tx, "the customers", sql, args)
 		return err

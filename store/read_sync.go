@@ -9,18 +9,18 @@ import (
 
 // PartnerFreshness is how fresh the data of a partner's customers is.
 type PartnerFreshness struct {
-	Partner     string `db:"partner"`
-	Customers   int    `db:"customers"`
-	Failing     int    `db:"failing"`      // the last attempt failed
-	NeverSynced int    `db:"never_synced"` // no attempt has succeeded yet
+	Partner     string `db:"partner" json:"partner"`
+	Customers   int    `db:"customers" json:"customers"`
+	Failing     int    `db:"failing" json:"failing"`           // the last attempt failed
+	NeverSynced int    `db:"never_synced" json:"never_synced"` // no attempt has succeeded yet
 	// NeverSyncedFailing are those of NeverSynced whose last attempt failed; the others wait for their first.
-	NeverSyncedFailing int        `db:"never_synced_failing"`
-	OldestSync         *time.Time `db:"oldest_sync"`   // the least recent last success; nil: there is none
-	OverHour           int        `db:"over_hour"`     // customers last synced longer ago than an hour
-	OverSixHours       int        `db:"over_six"`      // than six hours
-	OverDay            int        `db:"over_day"`      // than a day
-	OverWeek           int        `db:"over_week"`     // than seven days
-	Now                time.Time  `db:"database_time"` // when this was so
+	NeverSyncedFailing int        `db:"never_synced_failing" json:"never_synced_failing"`
+	OldestSync         *time.Time `db:"oldest_sync" json:"oldest_sync"` // the least recent last success; nil: there is none
+	OverHour           int        `db:"over_hour" json:"over_hour"`     // customers last synced longer ago than an hour
+	OverSixHours       int        `db:"over_six" json:"over_six_hours"` // than six hours
+	OverDay            int        `db:"over_day" json:"over_day"`       // than a day
+	OverWeek           int        `db:"over_week" json:"over_week"`     // than seven days
+	Now                time.Time  `db:"database_time" json:"-"`         // when this was so
 }
 
 // Freshness returns a summary of each partner that has customers, by name.

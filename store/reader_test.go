@@ -179,6 +179,7 @@ func TestCustomers_searchAndOrder(t *testing.T) {
 		{"all, by staleness", CustomerSearch{}, []string{beta, gamma, alpha}},
 		{"by name, those without one last", CustomerSearch{Order: ByName}, []string{beta, alpha, gamma}},
 		{"failing", CustomerSearch{OnlyFailing: true}, []string{beta}},
+		{"not failing", CustomerSearch{OnlyFine: true}, []string{gamma, alpha}},
 		{"name, whatever the case", CustomerSearch{Text: "ALPINE"}, []string{beta}},
 		{"a percent sign is one", CustomerSearch{Text: "%"}, []string{alpha}},
 		{"an underscore is one", CustomerSearch{Text: "_"}, nil},

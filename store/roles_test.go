@@ -303,6 +303,23 @@ func (r *rolesTest) analystReadsPartnerCenter() {
 		_, err := pool.Exec(r.t.Context(), "SELECT * FROM "+name)
 		r.ok(err)
 	}
+	r.status(pool)
+}
+
+// status asks what partnersync status asks.
+func (r *rolesTest) status(pool *pgxpool.Pool) {
+	r.t.Helper()
+	reader, err := NewReader(r.t.Context(), pool)
+	r.ok(err)
+	defer reader.Close()
+	_, err = reader.Freshness(r.t.Context())
+	r.ok(err)
+	_, err = reader.LongestFailing(r.t.Context(), 1)
+	r.ok(err)
+	_, err = reader.Customers(r.t.Context(), CustomerSearch{OnlyFine: true, Limit: 1})
+	r.ok(err)
+	_, err = reader.NewestRuns(r.t.Context(), 1)
+	r.ok(err)
 }
 
 func (r *rolesTest) analystDoesNothingElse() {

@@ -2,8 +2,7 @@ package sync
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,7 +13,7 @@ import (
 // Plan is what a pass would do to one customer.
 type Plan struct {
 	Partner     string
-	Customer    store.Customer // the zero Customer: the partner's enumeration itself
+	Customer    store.Customer // the zero Customer: the partner's enumeration itself, with differences of customers
 	Differences []store.Difference
 	Err         error // why the customer fails, or the enumeration
 }
@@ -51,20 +50,12 @@ func (r *Runner) planPartner(ctx context.Context, p Partner, q Request, given []
 			return ctx.Err()
 		}
 	}
-	customers := given
-	if customers == nil {
-		list := p.enumerate(ctx)
-		customers = list.customers
-		if list.err != nil {
-			known, err := r.Store.KnownCustomers(ctx, p.Name)
-			if err != nil {
-				return errors.Join(err, list.err)
-			}
-			customers = known
-			if err := send(Plan{Partner: p.Name, Err: list.err}); err != nil {
-				return err
-			}
-		}
+	customers, plan, err := r.planCustomers(ctx, p, q, given)
+	if err != nil {
+		return err
+	}
+	if err := send(plan); err != nil {
+		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, p.Concurrency))
@@ -88,7 +79,7 @@ func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer, 
 		return plan, err
 	}
 	if holder != "" && holder != p.Name {
-		plan.Err = fmt.Errorf("customer %s is listed by partner %s but belongs to partner %s: nothing of it is read for %[2]s", c.ID, p.Name, holder)
+		plan.Err = &store.TwoPartnersError{CustomerID: c.ID, Partner: p.Name, Holder: holder, Gone: !slices.Contains(r.partnerNames(), holder)}
 		return plan, nil
 	}
 	batches, err := planList(ctx, &plan, p.batchList(c.ID), func(l store.Listing, rows []store.DeviceBatch) ([]store.Difference, error) {

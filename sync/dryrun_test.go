@@ -3,7 +3,10 @@ package sync
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,6 +60,7 @@ func TestDryRun_saysWhatAPassWouldDoAndWritesNothing(t *testing.T) {
 	}
 	w.api.Fail(partnercentertest.Fault{Path: ids[2], Status: 404})
 	want := map[string][]string{
+		"":     {},
 		ids[0]: {"changed a [status: queued -> processing]", "removed c []", "inserted d []"},
 		ids[1]: {"held a []", "held b []", "held c []", "failed, held 3"},
 		ids[2]: {"failed"},
@@ -74,7 +78,8 @@ func TestDryRun_missingSchemaCountsAsEmpty(t *testing.T) {
 	w.pool, w.store = db.Pool, store.New(db.Pool, store.Options{})
 	id := w.customers(1)[0]
 	w.put(id, "a", "queued")
-	if diff := cmp.Diff(map[string][]string{id: {"inserted a []"}}, w.plans()); diff != "" {
+	want := map[string][]string{"": {"inserted " + id + " []"}, id: {"inserted a []"}}
+	if diff := cmp.Diff(want, w.plans()); diff != "" {
 		t.Errorf("plans: (-want +got)\n%s", diff)
 	}
 	w.want("0", "count(*)) FROM pg_namespace WHERE nspname LIKE 'partner%'")
@@ -91,5 +96,70 @@ func TestDryRun_failedEnumerationGoesOnWithTheCustomersKnown(t *testing.T) {
 	want := map[string][]string{"": {"failed"}, id: {}}
 	if diff := cmp.Diff(want, w.plans()); diff != "" {
 		t.Errorf("plans: (-want +got)\n%s", diff)
+	}
+}
+
+// plannedCustomers are those that a dry run lists batches of.
+func (w *world) plannedCustomers() []string {
+	ids := slices.Sorted(maps.Keys(w.plans()))
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
+}
+
+func TestDryRun_tellsOfCustomersThatComeAndGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	ids := w.customers(3)
+	w.once()
+	w.api.RemoveCustomer(ids[0])
+	w.api.AddCustomer(partnercentertest.Customer{ID: ids[1], CompanyName: "Another name"})
+	fourth := "00000000-0000-4000-8000-000000000004"
+	w.api.AddCustomer(partnercentertest.Customer{ID: fourth})
+	const state = "partner, count(*), count(removed_at)) FROM partner_center.customers GROUP BY partner"
+	got := w.plans()
+	if len(got[""]) != 3 || got[""][0] != "removed "+ids[0]+" []" || !strings.Contains(got[""][1], "-> Another name") || got[""][2] != "inserted "+fourth+" []" {
+		t.Errorf("customers: %q", got[""])
+	}
+	if diff := cmp.Diff([]string{ids[1], ids[2], fourth}, w.plannedCustomers()); diff != "" {
+		t.Errorf("customers read: (-want +got)\n%s", diff)
+	}
+	w.want("contoso|3|0", state)
+	w.once() // and it comes like that
+	if diff := cmp.Diff([]string{}, w.plans()[""]); diff != "" {
+		t.Errorf("after the pass: (-want +got)\n%s", diff)
+	}
+	w.want("contoso|4|1", state)
+}
+
+func TestDryRun_customersHeldByTheGuardAreReadAllTheSame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	ids := w.customers(8)
+	w.once()
+	for _, id := range ids[1:] {
+		w.api.RemoveCustomer(id)
+	}
+	if got := w.plans()[""]; len(got) != 8 || got[0] != "held "+ids[1]+" []" || got[7] != "failed, held 7" {
+		t.Errorf("customers: %q", got)
+	}
+	if got := w.plannedCustomers(); !slices.Equal(got, ids) {
+		t.Errorf("customers read: %v, want %v", got, ids)
+	}
+}
+
+func TestDryRun_customerOfAPartnerThatTheConfigurationLacks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	id := w.customers(1)[0]
+	w.once()
+	renamed := w.newPartner("fabrikam", w.url)
+	var got string
+	err := (&Runner{Store: w.store, Partners: []Partner{renamed}}).DryRun(t.Context(), Request{Kind: store.Once}, func(p Plan) {
+		if p.Customer.ID == id && p.Err != nil {
+			got = p.Err.Error()
+		}
+	})
+	w.ok(err)
+	if !strings.Contains(got, "belongs to partner contoso, which is not in the configuration") || !strings.Contains(got, "give contoso its name back") {
+		t.Errorf("got %q", got)
 	}
 }

@@ -41,7 +41,7 @@ func (w *pass) settle(ctx context.Context, given []store.Customer) error {
 
 // enumerate finds out who the partner's customers are, and writes it.
 func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, given []store.Customer) error {
-	e := store.Enumeration{ObservedAt: claim.ObservedAt(time.Now())}
+	e := store.Enumeration{ObservedAt: claim.ObservedAt(time.Now()), Partners: w.partnerNames()}
 	if given != nil {
 		e.Customers = given // of a restricted run, which removes nobody
 	} else {
@@ -76,6 +76,15 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 			"added", done.Added, "removed", done.Removed, "held", done.Held, "of_two_partners", len(done.Contested))
 	}
 	return nil
+}
+
+// partnerNames returns the names of all partners of the configuration.
+func (r *Runner) partnerNames() []string {
+	names := make([]string, len(r.Partners))
+	for i, p := range r.Partners {
+		names[i] = p.Name
+	}
+	return names
 }
 
 // enumeration is a partner's customers as the configuration or the API has them.

@@ -28,6 +28,7 @@ type pass struct {
 	until   time.Time
 	log     *slog.Logger
 	done    int           // customers of the run that are done
+	listed  int           // customers of the run whose lists but those of devices are done with
 	slots   chan struct{} // one for each device list being read
 	misfits misfits
 }
@@ -87,12 +88,14 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 	}
 	w.run = run
 	w.done = run.CustomersOK + run.CustomersFailed
+	w.listed = w.done
 	w.progress()
 	for {
 		worked, err := w.round(ctx, w.claimCustomers, w.customer)
 		if err != nil {
 			return w.run, err
 		}
+		w.listed = w.run.CustomersTotal
 		if w.run.Kind == store.Scheduled && w.until.IsZero() {
 			// From here on, so that device lists get their turn even if the others take longer than a tick.
 			w.until = w.partner.Schedule.Next(time.Now())
@@ -221,6 +224,9 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 			if r.Failure != nil || !r.AwaitsDevices {
 				w.done++
 			}
+			if !r.OfDevices {
+				w.listed++
+			}
 		}
 		if err == nil && len(pending) > 0 {
 			w.works(w.partner.Name)
@@ -258,6 +264,7 @@ func (w *pass) lost(claims int) {
 
 func (w *pass) progress() {
 	if w.Progress != nil {
-		w.Progress(Progress{Partner: w.partner.Name, Done: min(w.done, w.run.CustomersTotal), Total: w.run.CustomersTotal})
+		total := w.run.CustomersTotal
+		w.Progress(Progress{Partner: w.partner.Name, Listed: min(w.listed, total), Done: min(w.done, total), Total: total})
 	}
 }

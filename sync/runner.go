@@ -63,10 +63,13 @@ type Runner struct {
 	lastBeat atomic.Pointer[time.Time] // when the last heartbeat that was written was sent
 }
 
-// Progress is how far a pass is.
+// Progress is how far a pass is. It reads the batches and policies of all customers first, and then the devices of those
+// who have some to be read.
 type Progress struct {
-	Partner     string
-	Done, Total int // customers
+	Partner string
+	Listed  int // customers whose batches and policies have been tried
+	Done    int // customers that nothing is left to do for
+	Total   int // customers
 }
 
 func (r *Runner) logger() *slog.Logger {

@@ -99,7 +99,6 @@ func openDatabase(ctx context.Context, c *config, log *slog.Logger) (*database, 
 	if err != nil {
 		return nil, err
 	}
-	log.Info("private database started", "look_around", server.PsqlCommand("postgres"))
 	pool, err := store.OpenPool(ctx, server.URL("postgres"))
 	if err != nil {
 		return nil, errors.Join(err, server.Stop())

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -95,16 +94,17 @@ func (k *checkup) add(s step) {
 	if k.asJSON {
 		return
 	}
-	mark, of := "ok    ", ""
+	colours := k.palette(k.stdout)
+	mark, of := colours.green("ok    "), ""
 	if !s.OK {
-		mark = "FAILED"
+		mark = colours.red("FAILED")
 	}
 	if s.Partner != "" {
 		of = " of partner " + s.Partner
 	}
-	fmt.Fprintf(k.stdout, "%s  %s%s: %s\n", mark, s.Name, of, strings.ReplaceAll(s.Detail, "\n", "\n        "))
+	fmt.Fprintf(k.stdout, "%s  %s%s: %s\n", mark, s.Name, of, strings.ReplaceAll(harmless(s.Detail), "\n", "\n        "))
 	for _, w := range s.Warnings {
-		fmt.Fprintf(k.stdout, "        warning: %s\n", w)
+		fmt.Fprintf(k.stdout, "        %s %s\n", colours.yellow("warning:"), oneLine(w))
 	}
 }
 
@@ -114,10 +114,8 @@ func (k *checkup) finish(code int) error {
 		k.Exit = code
 	}
 	if k.asJSON {
-		encoder := json.NewEncoder(k.stdout)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(k); err != nil {
-			return fails(exitFailed, fmt.Errorf("printing the result: %w", err))
+		if err := printJSON(k.stdout, k); err != nil {
+			return fails(exitFailed, err)
 		}
 	}
 	if k.OK {

@@ -14,12 +14,14 @@ import (
 // else has to migrate; a schema of a newer release is the one thing it cannot wait for.
 func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	log.Info("partnersync starts", "version", version(), "partners", len(c.Partners), "schedule", c.Schedule.String(), "timezone", c.Timezone.String())
-	l := startListening(ctx, c, log)
-	defer l.stop()
+	l := newListening(c, log)
 	r, err := newRunner(c, l.metrics, log)
 	if err != nil {
 		return fails(exitUsage, err)
 	}
+	l.site.Watch(r.Partners)
+	l.start(ctx, c.Listen)
+	defer l.stop()
 	defer newNotifier(a.lookupEnv).start(ctx, log)()
 	db, err := waitForDatabase(ctx, r, c, log)
 	switch {

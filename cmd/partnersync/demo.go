@@ -35,7 +35,8 @@ func newDemoCommand(a *app) *cobra.Command {
 		Short: "Show it at work: a private database and an emulated API, no account needed",
 		Long: `Demo starts a private PostgreSQL server in a temporary directory and an emulator of the Partner Center API with
 invented customers, makes a pass every two seconds, and prints what changed. Nothing of it is left at the end.`,
-		Args: cobra.NoArgs,
+		Example: "  partnersync demo\n  partnersync demo --passes 5 --interval 1s",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if d.passes < 0 || d.interval < time.Second || d.interval%time.Second != 0 {
 				return fails(exitUsage, errors.New("--passes takes a number from 0 on, --interval whole seconds"))

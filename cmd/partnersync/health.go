@@ -22,10 +22,11 @@ const healthTimeout = 8 * time.Second
 func newHealthCommand(a *app) *cobra.Command {
 	var ready bool
 	cmd := &cobra.Command{
-		Use:    "health [HOST:PORT]",
-		Short:  "Ask the daemon at the address, or else at the configuration's listen, whether it is alive",
-		Args:   cobra.MaximumNArgs(1),
-		Hidden: true,
+		Use:     "health [HOST:PORT]",
+		Short:   "Ask the daemon at the address, or else at the configuration's listen, whether it is alive",
+		Example: "  partnersync health\n  partnersync health --ready 127.0.0.1:9470",
+		Args:    cobra.MaximumNArgs(1),
+		Hidden:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address, err := a.listenAddress(args)
 			if err != nil {
@@ -95,6 +96,6 @@ func askHealth(ctx context.Context, out io.Writer, url string) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the daemon is not well: GET %s: %s: %s", url, resp.Status, answer)
 	}
-	_, err = fmt.Fprintln(out, answer)
+	_, err = fmt.Fprintln(out, harmless(answer))
 	return err
 }

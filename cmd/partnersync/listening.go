@@ -23,17 +23,6 @@ type listening struct {
 	reader  *store.Reader // nil until connect
 }
 
-// startListening listens as the configuration says, until stop; an empty address is none.
-func startListening(ctx context.Context, c *config, log *slog.Logger) *listening {
-	l := newListening(c, log)
-	l.serve(ctx, func(ctx context.Context) {
-		if c.Listen != "" {
-			l.site.ListenAndServe(ctx, c.Listen)
-		}
-	})
-	return l
-}
-
 // newListening returns what there is to listen for.
 func newListening(c *config, log *slog.Logger) *listening {
 	registry := prometheus.NewRegistry()
@@ -48,6 +37,15 @@ func newListening(c *config, log *slog.Logger) *listening {
 	l.site = statuspage.New(options)
 	registry.MustRegister(l.site.Collector(c.CustomerMetrics))
 	return l
+}
+
+// start listens at the address, until stop; an empty one is none.
+func (l *listening) start(ctx context.Context, address string) {
+	l.serve(ctx, func(ctx context.Context) {
+		if address != "" {
+			l.site.ListenAndServe(ctx, address)
+		}
+	})
 }
 
 // serve runs do until stop.

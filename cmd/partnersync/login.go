@@ -166,7 +166,7 @@ func (a *app) signIn(ctx context.Context, pc partnerConfig, refreshFile string, 
 	if err != nil {
 		return in, fails(exitFailed, err)
 	}
-	fmt.Fprintf(a.stdout, "Open %s in a browser, on any machine, and enter the code %s\n", waiting.URL, waiting.Code)
+	fmt.Fprintf(a.stdout, "Open %s in a browser, on any machine, and enter the code %s\n", oneLine(waiting.URL), oneLine(waiting.Code))
 	fmt.Fprintf(a.stdout, "as a user of partner %s who is an admin agent or a sales agent. Waiting until %s …\n",
 		pc.Name, waiting.Expires.Local().Format(time.TimeOnly))
 	in, err = waiting.Wait(ctx)

@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 		e = &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 	if e.err != nil {
-		fmt.Fprintln(stderr, "partnersync:", explain(e.err))
+		fmt.Fprintln(stderr, "partnersync:", harmless(explain(e.err)))
 	}
 	return e.code
 }
@@ -92,6 +92,8 @@ Partner Center API and keeps them in PostgreSQL, with every earlier version.
 Without --once or --backfill it is a daemon that makes a pass at each tick of its schedule.`,
 		Example: `  partnersync --config partnersync.yaml
   partnersync --once --partner contoso
+  partnersync --once --json
+  partnersync --backfill --since 2026-01-31
   partnersync --dry-run --once
   partnersync demo`,
 		Args:          cobra.NoArgs,
@@ -111,16 +113,17 @@ Without --once or --backfill it is a daemon that makes a pass at each tick of it
 	f.StringVar(&a.flags.since, "since", "", "with --backfill: re-read devices only of batches created since this date (UTC) or RFC 3339 time")
 	f.BoolVar(&a.flags.restart, "restart", false, "with --backfill: begin anew even if an unfinished backfill could be resumed")
 	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newPruneCommand(a), newDemoCommand(a), newVersionCommand(a))
-	root.AddCommand(newLoginCommand(a), newLogoutCommand(a), newCheckCommand(a), newHealthCommand(a))
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newLoginCommand(a), newLogoutCommand(a), newCheckCommand(a), newStatusCommand(a), newHealthCommand(a), newManCommand(a))
+	a.complete(root)
 	return root
 }
 
 func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  partnersync version",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.stdout, "partnersync", version())
 			return err

@@ -191,7 +191,7 @@ func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.R
 	if err != nil {
 		return fails(exitFailed, err)
 	}
-	p := &plans{out: a.stdout}
+	p := &plans{out: a.stdout, colours: a.palette(a.stdout)}
 	err = r.DryRun(ctx, q, p.add)
 	code := exitCode(nil, err, ctx.Err() != nil)
 	switch {

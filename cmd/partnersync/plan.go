@@ -10,16 +10,19 @@ import (
 	"partnersync/sync"
 )
 
-// plans are what a pass would do: for each customer + new, ~ changed, - removed.
+// plans are what a pass would do: for each partner's list of customers, and for each customer, + new, ~ changed, - removed
+// and ? missing, but kept for the time being.
 type plans struct {
-	out   io.Writer
-	all   []sync.Plan // of customers that something is to be said of, and of enumerations
-	count map[store.DifferenceKind]int
+	out     io.Writer
+	colours palette
+	all     []sync.Plan                  // that something is to be said of
+	rows    map[store.DifferenceKind]int // of batches, policies and devices
+	people  map[store.DifferenceKind]int // customers as such
 
 	customers, failed int
 }
 
-// add takes in one customer, or an enumeration that failed.
+// add takes in one customer, or a partner's enumeration.
 func (p *plans) add(plan sync.Plan) {
 	if plan.Customer.ID != "" {
 		p.customers++
@@ -37,15 +40,17 @@ func (p *plans) print() int {
 	slices.SortFunc(p.all, func(a, b sync.Plan) int {
 		return cmp.Or(cmp.Compare(a.Partner, b.Partner), cmp.Compare(a.Customer.ID, b.Customer.ID))
 	})
-	p.count = map[store.DifferenceKind]int{}
+	p.rows, p.people = map[store.DifferenceKind]int{}, map[store.DifferenceKind]int{}
 	enumerationFailed := false
 	for _, plan := range p.all {
-		enumerationFailed = enumerationFailed || plan.Customer.ID == ""
+		enumerationFailed = enumerationFailed || plan.Customer.ID == "" && plan.Err != nil
 		p.printPlan(plan)
 	}
-	fmt.Fprintf(p.out, "dry run, nothing was written: %d of %d customers ok, %d failed; rows: %d to insert, %d to change, %d to remove, %d to hold\n",
-		p.customers-p.failed, p.customers, p.failed,
-		p.count[store.Inserted], p.count[store.Changed], p.count[store.Removed], p.count[store.Held])
+	if len(p.people) > 0 {
+		fmt.Fprintf(p.out, "customers: %s\n", kinds(p.people))
+	}
+	fmt.Fprintf(p.out, "dry run, nothing was written: %d of %d customers ok, %d failed; rows: %s\n",
+		p.customers-p.failed, p.customers, p.failed, kinds(p.rows))
 	switch {
 	case p.customers == p.failed: // none at all, too
 		return exitFailed
@@ -55,19 +60,34 @@ func (p *plans) print() int {
 	return exitOK
 }
 
+func kinds(count map[store.DifferenceKind]int) string {
+	return fmt.Sprintf("%d to insert, %d to change, %d to remove, %d to hold",
+		count[store.Inserted], count[store.Changed], count[store.Removed], count[store.Held])
+}
+
 func (p *plans) printPlan(plan sync.Plan) {
-	fmt.Fprint(p.out, plan.Partner)
-	if plan.Customer.ID != "" {
-		fmt.Fprintf(p.out, ": %s %s", plan.Customer.ID, oneLine(orEmpty(plan.Customer.CompanyName)))
+	count := p.rows
+	if plan.Customer.ID == "" {
+		count = p.people
+		fmt.Fprintf(p.out, "%s: its customers\n", plan.Partner)
+	} else {
+		fmt.Fprintf(p.out, "%s: %s\n", plan.Partner, idAndName(plan.Customer.ID, plan.Customer.CompanyName))
 	}
-	fmt.Fprintln(p.out)
 	for _, d := range plan.Differences {
-		p.count[d.Kind]++
-		printDifference(p.out, d)
+		count[d.Kind]++
+		p.printDifference(d)
 	}
 	if plan.Err != nil {
-		fmt.Fprintf(p.out, "  ! %s\n", oneLine(plan.Err.Error()))
+		fmt.Fprintf(p.out, "  %s %s\n", p.colours.red("!"), oneLine(plan.Err.Error()))
 	}
+}
+
+// idAndName is a customer's id, with the name if it is known.
+func idAndName(id string, name *string) string {
+	if orEmpty(name) == "" {
+		return id
+	}
+	return id + " " + oneLine(*name)
 }
 
 // named is how a row is named for people.
@@ -77,22 +97,24 @@ func named(d store.Difference) string {
 		return fmt.Sprintf("device %q of batch %q", d.Key, d.BatchID)
 	case store.ConfigurationPolicies:
 		return fmt.Sprintf("configuration policy %q", d.Key)
+	case store.Customers:
+		return "customer " + idAndName(d.Key, d.Name)
 	}
 	return fmt.Sprintf("device batch %q", d.Key)
 }
 
-func printDifference(out io.Writer, d store.Difference) {
+func (p *plans) printDifference(d store.Difference) {
 	switch d.Kind {
 	case store.Inserted:
-		fmt.Fprintf(out, "  + %s\n", named(d))
+		fmt.Fprintf(p.out, "  %s\n", p.colours.green("+ "+named(d)))
 	case store.Changed:
-		fmt.Fprintf(out, "  ~ %s\n", named(d))
+		fmt.Fprintf(p.out, "  %s\n", p.colours.yellow("~ "+named(d)))
 		for _, change := range d.Changes {
-			fmt.Fprintf(out, "      %s\n", oneLine(change))
+			fmt.Fprintf(p.out, "      %s\n", oneLine(change))
 		}
 	case store.Removed:
-		fmt.Fprintf(out, "  - %s\n", named(d))
+		fmt.Fprintf(p.out, "  %s\n", p.colours.red("- "+named(d)))
 	case store.Held:
-		fmt.Fprintf(out, "  ? %s is missing; it would be held until the next listing\n", named(d))
+		fmt.Fprintf(p.out, "  ? %s is missing; it would be held until the next listing\n", named(d))
 	}
 }

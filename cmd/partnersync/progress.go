@@ -21,6 +21,8 @@ type progress struct {
 	mu       gosync.Mutex
 	bar      *progressbar.ProgressBar // nil: none is shown
 	partners map[string]sync.Progress
+	what     string    // is being read
+	pace     pace      // of that
 	said     time.Time // when the last line was written
 }
 
@@ -52,30 +54,63 @@ func (p *progress) report(now sync.Progress) {
 	if !p.show {
 		return
 	}
+	_, known := p.partners[now.Partner]
 	p.partners[now.Partner] = now
-	done, total := 0, 0
-	for _, each := range p.partners {
-		done, total = done+each.Done, total+each.Total
+	what, done, total := p.phase()
+	switch {
+	case what != p.what:
+		p.what, p.pace = what, pace{already: done}
+	case !known: // what it has in hand was done in an earlier attempt
+		p.pace.already += count(now, what)
 	}
+	words := p.pace.words(time.Now(), done, total)
 	switch {
 	case p.terminal:
-		p.draw(done, max(1, total))
+		p.draw(done, max(1, total), what+words)
 	case time.Since(p.said) >= sayEvery:
 		p.said = time.Now()
-		fmt.Fprintf(p.out, "%d of %d customers done\n", done, total)
+		fmt.Fprintf(p.out, "%s of %d of %d customers read%s\n", what, done, total, words)
 	}
 }
 
-// draw shows the bar. Customers of another partner may come when all were done, and a bar once finished stays so.
-func (p *progress) draw(done, total int) {
+// What a pass reads, one after the other.
+const (
+	readingLists   = "batches and policies"
+	readingDevices = "devices"
+)
+
+// phase tells what is being read, and of how many of the customers that has been done.
+func (p *progress) phase() (what string, done, total int) {
+	for _, what = range []string{readingLists, readingDevices} {
+		done, total = 0, 0
+		for _, each := range p.partners {
+			done, total = done+count(each, what), total+each.Total
+		}
+		if done < total {
+			break
+		}
+	}
+	return what, done, total
+}
+
+func count(p sync.Progress, what string) int {
+	if what == readingDevices {
+		return p.Done
+	}
+	return p.Listed
+}
+
+// draw shows the bar. Customers of another partner may come when all were done, and a bar once finished stays so. Rate and
+// time left are ours: the bar's would count what an interrupted backfill has done before.
+func (p *progress) draw(done, total int, words string) {
 	if p.bar == nil || p.bar.IsFinished() {
 		p.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription("backfill"), progressbar.OptionShowCount(),
-			progressbar.OptionShowIts(), progressbar.OptionSetItsString("customers"), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false),
+			progressbar.OptionShowDescriptionAtLineEnd(), progressbar.OptionClearOnFinish(),
 		)
 	}
 	p.bar.ChangeMax(total)
+	p.bar.Describe(words)
 	p.bar.Set(done)
 }
 

@@ -19,12 +19,33 @@ func TestProgress_offATerminalIsALineEveryTenSeconds(t *testing.T) {
 		var out bytes.Buffer
 		p := newProgress(&out, true)
 		for second := range 25 {
-			p.report(sync.Progress{Partner: "contoso", Done: second, Total: 100})
-			p.report(sync.Progress{Partner: "fabrikam", Done: 1, Total: 10})
+			p.report(sync.Progress{Partner: "contoso", Listed: second, Total: 100})
+			p.report(sync.Progress{Partner: "fabrikam", Listed: 1, Total: 10})
 			<-time.After(time.Second)
 		}
 		p.finish()
-		want := "11 of 110 customers done\n21 of 110 customers done\n"
+		want := "batches and policies of 11 of 110 customers read, 1.0/s, 2m left\n" +
+			"batches and policies of 21 of 110 customers read, 1.0/s, 1m left\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestProgress_countsTheDevicesAnewOnceAllIsListed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		p := newProgress(&out, true)
+		p.report(sync.Progress{Partner: "contoso", Listed: 900, Done: 900, Total: 1000}) // resumed
+		<-time.After(10 * time.Second)
+		p.report(sync.Progress{Partner: "contoso", Listed: 950, Done: 910, Total: 1000})
+		<-time.After(5 * time.Second)
+		p.report(sync.Progress{Partner: "contoso", Listed: 1000, Done: 910, Total: 1000})
+		<-time.After(10 * time.Second)
+		p.report(sync.Progress{Partner: "contoso", Listed: 1000, Done: 940, Total: 1000})
+		p.finish()
+		want := "batches and policies of 950 of 1000 customers read, 5.0/s, 10s left\ndevices of 940 of 1000 customers read, 3.0/s, 20s left\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
@@ -40,10 +61,10 @@ func TestProgress_onATerminalIsABarBelowTheLog(t *testing.T) {
 	if got := out.String(); got != "before the first report\n" {
 		t.Errorf("before the first report there is %q", got)
 	}
-	p.report(sync.Progress{Partner: "contoso", Done: 3, Total: 10})
+	p.report(sync.Progress{Partner: "contoso", Listed: 3, Total: 10})
 	fmt.Fprintln(p, "a line of the log")
-	p.report(sync.Progress{Partner: "contoso", Done: 10, Total: 10})
-	p.report(sync.Progress{Partner: "fabrikam", Done: 1, Total: 20})
+	p.report(sync.Progress{Partner: "contoso", Listed: 10, Done: 10, Total: 10})
+	p.report(sync.Progress{Partner: "fabrikam", Listed: 1, Total: 20})
 	p.finish()
 	fmt.Fprintln(p, "after the end")
 	screen := terminal(out.String())

@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	"partnersync/store"
 )
@@ -39,62 +38,88 @@ func (a *app) summarize(ctx context.Context, s *store.Store, runs []store.Run, c
 		all.Failing = append(all.Failing, failing...)
 	}
 	if a.flags.json {
-		encoder := json.NewEncoder(a.stdout)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(all); err != nil {
-			return err
-		}
-		return failure
+		return errors.Join(printJSON(a.stdout, all), failure)
 	}
+	colours := a.palette(a.stdout)
 	for _, run := range runs {
-		printRun(a.stdout, run)
+		printRun(a.stdout, run, colours)
 	}
-	printFailing(a.stdout, all.Failing)
+	printFailing(a.stdout, all.Failing, colours)
+	if more := len(all.Failing) - mostFailing; more > 0 {
+		fmt.Fprintf(a.stdout, "and %d more customers that fail: partnersync status --limit 0\n", more)
+	}
 	return failure
 }
 
-func printRun(out io.Writer, run store.Run) {
-	fmt.Fprintf(out, "%s: %s, %d of %d customers ok, %d failed", run.Partner, run.State, run.CustomersOK, run.CustomersTotal, run.CustomersFailed)
+func printRun(out io.Writer, run store.Run, colours palette) {
+	fmt.Fprintf(out, "%s: %s, %d of %d customers ok, %d failed",
+		run.Partner, colours.state(run.State), run.CustomersOK, run.CustomersTotal, run.CustomersFailed)
+	if left := run.CustomersTotal - run.CustomersOK - run.CustomersFailed; left > 0 {
+		fmt.Fprintf(out, ", %d unfinished", left)
+	}
 	if run.FinishedAt != nil {
 		fmt.Fprintf(out, ", in %s", run.FinishedAt.Sub(run.StartedAt).Round(10*time.Millisecond))
 	}
 	fmt.Fprintf(out, "\n  rows: %d inserted, %d changed, %d removed, %d unchanged; requests: %d, of which %d retries\n",
 		run.Inserted, run.Changed, run.Removed, run.Unchanged, run.Requests, run.Retries)
+	if run.State == store.Abandoned && run.Inserted+run.Changed+run.Removed > 0 {
+		fmt.Fprintln(out, "  stopped early: these rows are written and stay; the next pass reads the unfinished customers again")
+	}
 	if run.Error != nil {
 		fmt.Fprintf(out, "  error: %s\n", oneLine(*run.Error))
 	}
 }
 
-func printFailing(out io.Writer, failing []store.Freshness) {
-	for i, f := range failing {
-		if i == mostFailing {
-			fmt.Fprintf(out, "and %d more customers that fail: see partner_center.sync_freshness\n", len(failing)-mostFailing)
-			break
-		}
-		fmt.Fprint(out, "failing: ", f.CustomerID)
-		if f.CompanyName != nil {
-			fmt.Fprint(out, " ", oneLine(*f.CompanyName))
-		}
-		if f.FailingSince != nil {
-			fmt.Fprintf(out, " since %s", f.FailingSince.UTC().Format(time.RFC3339))
-		}
-		fmt.Fprintf(out, "\n  %s: %s\n", oneLine(orEmpty(f.LastErrorCode)), oneLine(orEmpty(f.LastError)))
+// state is the state of a run in its colour.
+func (p palette) state(state string) string {
+	switch state {
+	case store.Complete:
+		return p.green(state)
+	case store.Failed:
+		return p.red(state)
+	case store.Partial, store.Abandoned:
+		return p.yellow(state)
+	}
+	return state
+}
+
+// printFailing names the first customers that fail: who, since when, why, and what to quote to Microsoft's support.
+func printFailing(out io.Writer, failing []store.Freshness, colours palette) {
+	for _, f := range failing[:min(len(failing), mostFailing)] {
+		printFailure(out, f, colours)
 	}
 }
 
-// oneLine makes text from outside harmless on a terminal: no line breaks, no control sequences.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
+func printFailure(out io.Writer, f store.Freshness, colours palette) {
+	fmt.Fprintf(out, "%s %s", colours.red("failing:"), f.CustomerID)
+	if f.CompanyName != nil {
+		fmt.Fprint(out, " ", oneLine(*f.CompanyName))
+	}
+	if f.FailingSince != nil {
+		fmt.Fprintf(out, ", since %s", f.FailingSince.UTC().Format(time.RFC3339))
+	}
+	fmt.Fprintf(out, "\n  %s\n", reason(f))
+	var quote []string
+	if id := orEmpty(f.LastRequestID); id != "" {
+		quote = append(quote, "request id "+oneLine(id))
+	}
+	if id := orEmpty(f.LastCorrelationID); id != "" {
+		quote = append(quote, "correlation id "+oneLine(id))
+	}
+	if quote != nil {
+		fmt.Fprintf(out, "  quote to support: %s\n", strings.Join(quote, ", "))
+	}
 }
 
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
+// reason is why a customer fails, without saying twice who it is, what the code, and what the request id.
+func reason(f store.Freshness) string {
+	text := strings.ReplaceAll(oneLine(orEmpty(f.LastError)), " of customer "+f.CustomerID, "")
+	if id := orEmpty(f.LastRequestID); id != "" {
+		text = strings.ReplaceAll(text, " (request "+id+")", "")
 	}
-	return *s
+	code := oneLine(orEmpty(f.LastErrorCode))
+	if code == "" || strings.Contains(text, code) || strings.HasPrefix(code, "http_") {
+		return text
+	}
+	return code + ": " + text
 }

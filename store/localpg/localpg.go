@@ -113,8 +113,9 @@ func (h *home) start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	if running != nil {
-		cfg.Logger.Info("using the running private postgresql server", "dir", h.dir)
-		return &Server{at: *running, psql: pg.psql(), stop: func() error { return nil }}, nil
+		srv := &Server{at: *running, psql: pg.psql(), stop: func() error { return nil }}
+		cfg.Logger.Info("using the running private postgresql server", "dir", h.dir, "look_around", srv.PsqlCommand("postgres"))
+		return srv, nil
 	}
 	if err := h.initialize(ctx, pg); err != nil {
 		return nil, err
@@ -123,9 +124,10 @@ func (h *home) start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Logger.Info("private postgresql server started", "dir", h.dir, "version", pg.version)
 	go watch(p, cfg.Logger, h.log())
-	return &Server{at: at, psql: pg.psql(), stop: sync.OnceValue(func() error { return h.shutDown(p) })}, nil
+	srv := &Server{at: at, psql: pg.psql(), stop: sync.OnceValue(func() error { return h.shutDown(p) })}
+	cfg.Logger.Info("private postgresql server started", "dir", h.dir, "version", pg.version.String(), "look_around", srv.PsqlCommand("postgres"))
+	return srv, nil
 }
 
 // shutDown asks for a fast shutdown: clients are disconnected, and what is committed is on disk when it is over.

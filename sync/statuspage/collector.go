@@ -71,7 +71,7 @@ func (c *collector) read(ctx context.Context) (f freshness, err error) {
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		databaseUp, customersNow, stalest, stale, neverSynced, customerSync, batchesNow,
-		connections, connectionsMax, acquired, acquiredLate, acquireTime,
+		connections, connectionsMax, acquired, acquiredLate, acquireTime, credentialExpiry,
 	} {
 		out <- desc
 	}
@@ -85,6 +85,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	if reader, err := c.site.database(); err == nil {
 		sink.pool(reader.Watched().Stat())
 	}
+	c.collectExpiries(ctx, sink)
 	f, err := c.freshness.get(ctx)
 	if err != nil {
 		c.site.log.Warn("metrics without the database", "err", err)

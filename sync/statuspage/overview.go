@@ -24,6 +24,7 @@ const (
 type overview struct {
 	frame
 	Verdict   verdict
+	Ending    []expiry // sign-ins that end soon, or have ended
 	Partners  []store.PartnerFreshness
 	Failing   []store.Freshness
 	MoreFail  int // failing customers beside those
@@ -51,6 +52,7 @@ func (s *Site) overview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page.Batches = s.batchesNow(r.Context())
+	page.Ending = s.endingSoon(r.Context(), page.Now)
 	page.Verdict = s.judge(page.Partners, last, page.Now)
 	for _, p := range s.options.Partners {
 		if next := p.Schedule.Next(page.Now); page.NextPass.IsZero() || next.Before(page.NextPass) {

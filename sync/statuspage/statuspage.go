@@ -55,6 +55,8 @@ type Site struct {
 	pages   *template.Template
 	reader  atomic.Pointer[store.Reader]
 	batches *cached[store.Batches]
+
+	expiries *cached[[]expiry] // nil: nothing is known of any
 }
 
 // New returns a site that has no database yet.

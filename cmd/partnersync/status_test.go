@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"partnersync/store"
+)
+
+// statusOfTwo is a status with one customer that fails and one that does not.
+func statusOfTwo() statusReport {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	before := func(d time.Duration) *time.Time { return new(at.Add(-d)) }
+	return statusReport{
+		At:       at,
+		Partners: []store.PartnerFreshness{{Partner: "contoso", Customers: 12, Failing: 3}},
+		Failing: []store.Freshness{{
+			CustomerID: customerID(1), Partner: "contoso", CompanyName: new("Contoso\x1b]0;owned\x07 1"), FailingSince: before(time.Hour),
+			LastErrorCode: new("20002"), LastError: new("403 Forbidden: 20002"), LastRequestID: new("r-1"), LastCorrelationID: new("c-1"),
+		}},
+		Others: []store.Freshness{
+			{CustomerID: customerID(2), Partner: "contoso"},
+			{CustomerID: customerID(3), Partner: "contoso", CompanyName: new("Fabrikam"), LastSuccessAt: before(3 * time.Minute)},
+		},
+		Runs: []store.Run{{ID: 7, Partner: "contoso", Kind: store.Once, State: store.Partial, StartedAt: *before(2 * time.Second), FinishedAt: &at, CustomersTotal: 12, CustomersOK: 9, Inserted: 4}},
+	}
+}
+
+func TestPrintStatus_failingFirstThenFreshnessThenRuns(t *testing.T) {
+	t.Parallel()
+	s := statusOfTwo()
+	var out bytes.Buffer
+	printStatus(&out, s, false)
+	want := `3 of 12 customers fail
+failing: 00000000-0000-4000-8000-000000000001 Contoso ]0;owned  1, since 2026-03-01T11:00:00Z
+  403 Forbidden: 20002
+  quote to support: request id r-1, correlation id c-1
+and 2 more that fail: --limit 0 shows all
+
+  partner  customer                              name      last synced  at
+  contoso  00000000-0000-4000-8000-000000000002            never        -
+  contoso  00000000-0000-4000-8000-000000000003  Fabrikam  3m ago       ` + moment(s.Others[1].LastSuccessAt) + `
+  and 7 more: --limit 0 shows all
+
+  run  partner  kind  began                took  state    customers ok  new  changed  removed  error
+  7    contoso  once  ` + moment(&s.Runs[0].StartedAt) + `  2s    partial  9 of 12       4    0        0
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	out.Reset()
+	printStatus(&out, s, true)
+	for _, want := range []string{"\x1b[31m3 of 12 customers fail\x1b[0m\n", "  2s    \x1b[33mpartial\x1b[0m  9 of 12"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("with colours there is no %q in %q", want, out.String())
+		}
+	}
+}
+
+func TestPrintStatus_verdict(t *testing.T) {
+	t.Parallel()
+	for want, partners := range map[string][]store.PartnerFreshness{
+		"no customers yet\n":                          nil,
+		"all 5 customers are ok\n":                    {{Customers: 2}, {Customers: 3}},
+		"2 of 5 customers have not been synced yet\n": {{Customers: 5, NeverSynced: 2}},
+		"1 of 5 customers fail\n":                     {{Customers: 5, NeverSynced: 2, Failing: 1, NeverSyncedFailing: 1}},
+	} {
+		var out bytes.Buffer
+		printStatus(&out, statusReport{Partners: partners}, false)
+		if !strings.HasPrefix(out.String(), want) {
+			t.Errorf("got %q, want %q", out.String(), want)
+		}
+	}
+}
+
+func TestAgo(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s ago", 59 * time.Second: "59s ago", 90 * time.Minute: "1h ago", 47 * time.Hour: "47h ago", 72 * time.Hour: "3d ago",
+	} {
+		if got := ago(d); got != want {
+			t.Errorf("%s: %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestWatchStatus_showsAnewUntilTheEndAndOutlivesTheDatabase(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), 5*watchEvery/2)
+		defer stop()
+		var out bytes.Buffer
+		times := 0
+		read := func(context.Context) (statusReport, error) {
+			if times++; times == 2 {
+				return statusReport{}, errors.New("gone\x1b[2J")
+			}
+			return statusReport{}, nil
+		}
+		show := func(out io.Writer, _ statusReport) { fmt.Fprintf(out, "page %d\n", times) }
+		if err := watchStatus(ctx, &out, read, show); err != nil {
+			t.Fatal(err)
+		}
+		screens := strings.Split(out.String(), home)
+		if len(screens) != 5 || screens[2] != "page 1"+clearLine+"\n"+clearBelow || !strings.Contains(screens[3], "no status: gone [2J") || !strings.HasPrefix(screens[4], "page 3") {
+			t.Errorf("got %q", screens)
+		}
+	})
+}

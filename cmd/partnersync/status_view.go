@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// printStatus prints the status for people, failing customers first.
+func printStatus(out io.Writer, s statusReport, colours palette) {
+	customers, failing, pending := 0, 0, 0
+	for _, p := range s.Partners {
+		customers, failing = customers+p.Customers, failing+p.Failing
+		pending += p.NeverSynced - p.NeverSyncedFailing
+	}
+	switch {
+	case customers == 0:
+		fmt.Fprintln(out, "no customers yet")
+	case failing > 0:
+		fmt.Fprintln(out, colours.red(fmt.Sprintf("%d of %d customers fail", failing, customers)))
+	case pending > 0:
+		fmt.Fprintf(out, "%d of %d customers have not been synced yet\n", pending, customers)
+	default:
+		fmt.Fprintln(out, colours.green(fmt.Sprintf("all %d customers are ok", customers)))
+	}
+	for _, f := range s.Failing {
+		printFailure(out, f, colours)
+	}
+	if more := failing - len(s.Failing); more > 0 {
+		fmt.Fprintf(out, "and %d more that fail: --limit 0 shows all\n", more)
+	}
+	printFreshness(out, s)
+	if more := customers - failing - len(s.Others); more > 0 {
+		fmt.Fprintf(out, "  and %d more: --limit 0 shows all\n", more)
+	}
+	printRuns(out, s, colours)
+}
+
+// printFreshness is the table of the customers that do not fail.
+func printFreshness(out io.Writer, s statusReport) {
+	rows := make([][]string, len(s.Others))
+	for i, f := range s.Others {
+		age := "never"
+		if f.LastSuccessAt != nil {
+			age = ago(s.At.Sub(*f.LastSuccessAt))
+		}
+		rows[i] = []string{f.Partner, f.CustomerID, orEmpty(f.CompanyName), age, moment(f.LastSuccessAt)}
+	}
+	printTable(out, []string{"partner", "customer", "name", "last synced", "at"}, rows, nil)
+}
+
+// printRuns is the table of the newest runs.
+func printRuns(out io.Writer, s statusReport, colours palette) {
+	rows := make([][]string, len(s.Runs))
+	for i, r := range s.Runs {
+		took := "-"
+		if r.FinishedAt != nil {
+			took = r.FinishedAt.Sub(r.StartedAt).Round(100 * time.Millisecond).String()
+		}
+		rows[i] = []string{
+			fmt.Sprint(r.ID), r.Partner, r.Kind, moment(&r.StartedAt), took, r.State,
+			fmt.Sprintf("%d of %d", r.CustomersOK, r.CustomersTotal), fmt.Sprint(r.Inserted), fmt.Sprint(r.Changed), fmt.Sprint(r.Removed),
+			orEmpty(r.Error),
+		}
+	}
+	heads := []string{"run", "partner", "kind", "began", "took", "state", "customers ok", "new", "changed", "removed", "error"}
+	printTable(out, heads, rows, func(row int, line string) string {
+		state := s.Runs[row].State
+		return strings.Replace(line, "  "+state+" ", "  "+colours.state(state)+" ", 1)
+	})
+}
+
+// printTable prints rows below their heads, columns aligned, what comes from outside made harmless; nothing if there are
+// none. paint, if set, colours the line of a row.
+func printTable(out io.Writer, heads []string, rows [][]string, paint func(row int, line string) string) {
+	if len(rows) == 0 {
+		return
+	}
+	var text bytes.Buffer
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, row := range append([][]string{heads}, rows...) {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = oneLine(cell)
+		}
+		fmt.Fprintln(table, "  "+strings.Join(cells, "\t"))
+	}
+	table.Flush()
+	fmt.Fprintln(out)
+	i := -1 // the heads
+	for line := range strings.Lines(text.String()) {
+		line = strings.TrimRight(line, " \n")
+		if i >= 0 && paint != nil {
+			line = paint(i, line+" ")
+		}
+		fmt.Fprintln(out, strings.TrimRight(line, " "))
+		i++
+	}
+}
+
+// moment is a time of this machine's clock; "-" if there is none.
+func moment(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+// ago is how long something is over, in its largest unit.
+func ago(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds ago", max(0, d)/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm ago", d/time.Minute)
+	case d < 2*day:
+		return fmt.Sprintf("%dh ago", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd ago", d/day)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+)
+
+// harmless makes text from outside fit for a terminal: no control sequence gets through, nor what turns the direction of
+// writing. Lines stay lines.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' {
+			return r
+		}
+		return ' '
+	}, s)
+}
+
+// oneLine is harmless text without line breaks, for values that stand in a line of ours.
+func oneLine(s string) string { return strings.ReplaceAll(harmless(s), "\n", " ") }
+
+// orEmpty is the text, or "" if there is none.
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// printJSON prints a value as an indented JSON document. What is not printable is escaped, so that a terminal takes no
+// harm and a program gets the text as it was.
+func printJSON(out io.Writer, value any) error {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", "  ")
+	err := encoder.Encode(value)
+	if err == nil {
+		_, err = io.WriteString(out, escapeUnprintable(text.String()))
+	}
+	if err != nil {
+		return fmt.Errorf("printing the result: %w", err)
+	}
+	return nil
+}
+
+// escapeUnprintable escapes what encoding/json leaves as it is: C1 controls, changes of the direction of writing, and the
+// like. They stand in strings only.
+func escapeUnprintable(document string) string {
+	var b strings.Builder
+	for _, r := range document {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// palette colours text, or leaves it as it is.
+type palette bool
+
+// palette returns colours for a terminal, and none for anything else, nor where NO_COLOR is set (no-color.org) or the
+// terminal has no colours to show.
+func (a *app) palette(stream any) palette {
+	none, _ := a.lookupEnv("NO_COLOR")
+	kind, _ := a.lookupEnv("TERM")
+	return palette(onTerminal(stream) && none == "" && kind != "dumb")
+}
+
+func (p palette) red(s string) string    { return p.paint("31", s) }
+func (p palette) green(s string) string  { return p.paint("32", s) }
+func (p palette) yellow(s string) string { return p.paint("33", s) }
+
+func (p palette) paint(code, s string) string {
+	if !p || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
