@@ -42,7 +42,8 @@ var deviceBatches = newResource(resource[DeviceBatch]{
 // with them. No two rows may have the same BatchID. The error wraps ErrClaimLost if the claim was lost; then, as with any
 // other error, nothing was written.
 func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows []DeviceBatch) (Outcome, error) {
-	return merge(ctx, s, deviceBatches, c, Batch{}, l, rows, func(ctx context.Context, m *merging[DeviceBatch], done *Outcome) error {
+	noted := false
+	done, err := merge(ctx, s, deviceBatches, c, Batch{}, l, rows, func(ctx context.Context, m *merging[DeviceBatch], done *Outcome) error {
 		gone, err := removeDevices(ctx, m.tx, c.CustomerID, m.removed, m.observedAt())
 		if err != nil {
 			return err
@@ -51,9 +52,16 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 		if err := keepReceivedIDs(ctx, m.tx, c.CustomerID, rows); err != nil {
 			return err
 		}
+		if noted, err = noteBatches(ctx, s, m); err != nil {
+			return err
+		}
 		done.DevicesDue, err = scheduleDevices(ctx, m.tx, c)
 		return err
 	})
+	if err == nil && noted {
+		s.wakeSender()
+	}
+	return done, err
 }
 
 // CompareDeviceBatches says what MergeDeviceBatches would do, and writes nothing. The devices of batches that would be

@@ -47,6 +47,7 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 	if len(results) == 0 {
 		return 0, nil
 	}
+	noted := false
 	err = s.write(ctx, func(tx pgx.Tx) error {
 		verdicts, err := giveBack(ctx, tx, run, results)
 		if err != nil {
@@ -66,10 +67,16 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		if err := rescheduleDevices(ctx, tx, results); err != nil {
 			return err
 		}
+		if noted, err = noteResults(ctx, s, tx, run, results, verdicts); err != nil {
+			return err
+		}
 		return counts.add(ctx, tx, run.ID, 0)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("recording the results of %d customers of partner %s: %w", len(results), run.Partner, err)
+	}
+	if noted {
+		s.wakeSender()
 	}
 	return lost, nil
 }
@@ -79,6 +86,11 @@ type verdict struct {
 	CustomerID string `db:"customer_id"`
 	Verdict    string `db:"verdict"` // ok, failed, waits (for the device lists) or stays (as the other lists left it)
 	WasOK      bool   `db:"was_ok"`  // the run has counted the customer as ok before
+
+	Failures       int        `db:"failures"`        // in a row, as they are now
+	FailuresBefore int        `db:"failures_before"` // and as they were
+	FailingSince   *time.Time `db:"failing_since"`
+	Synced         bool       `db:"synced"` // it has been read as a whole before
 }
 
 func (v *verdict) count(c *Counts) {
@@ -133,7 +145,9 @@ const recordSQL = `
 	                ELSE 'stays' END AS verdict
 	) v
 	WHERE s.customer_id = r.customer_id AND s.lease_epoch = r.epoch AND s.owner IS NOT NULL
-	RETURNING s.customer_id::text, v.verdict, r.of_devices AND w.outcome IS NOT DISTINCT FROM 'ok' AS was_ok`
+	RETURNING s.customer_id::text, v.verdict, r.of_devices AND w.outcome IS NOT DISTINCT FROM 'ok' AS was_ok,
+	          s.consecutive_failures AS failures, o.consecutive_failures AS failures_before, s.failing_since,
+	          o.last_success_at IS NOT NULL AS synced`
 
 // giveBack writes outcomes under claims that still hold, and returns the verdicts by customer.
 func giveBack(ctx context.Context, tx pgx.Tx, run Run, results []Result) (map[string]*verdict, error) {

@@ -104,10 +104,10 @@ const devicesPending = `
 // other workers are still at it. late: device lists that nobody is reading now are left to the next run, which is no
 // failure.
 func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) {
-	ended := false
+	ended, noted := false, false
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
 		if late {
-			if err := s.leaveDevices(ctx, tx, run); err != nil {
+			if noted, err = s.leaveDevices(ctx, tx, run); err != nil {
 				return err
 			}
 		}
@@ -117,25 +117,34 @@ func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) 
 	if err != nil {
 		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
 	}
+	if noted {
+		s.wakeSender()
+	}
 	run, err = s.ReadRun(ctx, run)
 	run.EndedHere = ended
 	return run, err
 }
 
-// leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run.
-func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) error {
+// leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run. It tells
+// whether somebody is to be told of it.
+func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (noted bool, err error) {
 	const leave = `
 		UPDATE partnersync.customer_state s
 		SET scheduled_outcome = 'ok', last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
 		    last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
-		WHERE s.scheduled_run = @run::bigint AND s.scheduled_outcome = 'waits' AND ` + devicesPending + ` AND ` + free
+		WHERE s.scheduled_run = @run::bigint AND s.scheduled_outcome = 'waits' AND ` + devicesPending + ` AND ` + free + `
+		RETURNING s.customer_id::text`
 	args := run.args()
 	args["lease"] = s.lease
-	tag, err := tx.Exec(ctx, leave, args)
+	rows, _ := tx.Query(ctx, leave, args) // CollectRows returns its error
+	left, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return fmt.Errorf("leaving device lists to the next run: %w", err)
+		return false, fmt.Errorf("leaving device lists to the next run: %w", err)
 	}
-	return Counts{CustomersOK: int(tag.RowsAffected())}.add(ctx, tx, run.ID, 0)
+	if noted, err = s.noteRecovered(ctx, tx, run, left); err != nil {
+		return false, err
+	}
+	return noted, Counts{CustomersOK: len(left)}.add(ctx, tx, run.ID, 0)
 }
 
 // finish ends the run if nothing is left to do, and tells whether it has.

@@ -33,6 +33,8 @@ const DefaultLease = 60 * time.Second
 type Options struct {
 	Lease   time.Duration // 0: DefaultLease
 	Version string        // of the program, for people who look at partnersync.workers
+	// Endpoints are told of events; none: nothing goes to the outbox.
+	Endpoints []Endpoint
 }
 
 // Store reads and writes one database as one worker. It is safe for concurrent use.
@@ -42,6 +44,9 @@ type Store struct {
 	host    string
 	version string
 	lease   time.Duration
+
+	endpoints     []Endpoint
+	outboxWritten chan struct{}
 }
 
 // New returns a Store over a migrated database. The pool stays the caller's to close.
@@ -53,7 +58,10 @@ func New(pool *pgxpool.Pool, o Options) *Store {
 	if err != nil {
 		host = "unknown"
 	}
-	return &Store{pool: pool, worker: uuid.NewString(), host: host, version: o.Version, lease: o.Lease}
+	return &Store{
+		pool: pool, worker: uuid.NewString(), host: host, version: o.Version, lease: o.Lease,
+		endpoints: o.Endpoints, outboxWritten: make(chan struct{}, 1),
+	}
 }
 
 // Worker returns the id under which this process is known in partnersync.workers.

@@ -80,6 +80,9 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 					ask.Customers[j] = c.ID
 				}
 				runs[i], err = r.pass(ctx, p, ask, chosen)
+				if err == nil {
+					(&signIns{Runner: r, partner: p}).note(ctx)
+				}
 				return err
 			})
 		}

@@ -3,6 +3,8 @@ package sync
 import (
 	"context"
 	"time"
+
+	"partnersync/sync/partnercenter"
 )
 
 // signIns watches a partner's sign-in on behalf of the daemon.
@@ -11,6 +13,7 @@ type signIns struct {
 	partner Partner
 	refused time.Time // until when the refusal stands that was told of
 	warned  time.Time // when expiry was last looked at
+	in      bool      // the sign-in is known to work, by the last pass, and so does the database
 }
 
 // expiryEvery is how often the daemon warns of what ends soon.
@@ -36,6 +39,26 @@ func (s *signIns) paused(ctx context.Context) bool {
 	}
 	s.refused = until
 	return err != nil
+}
+
+// note tells those who are told of events how the sign-in went in a pass that is over.
+func (s *signIns) note(ctx context.Context) {
+	if s.partner.Tokens == nil {
+		return
+	}
+	_, refused := s.partner.Tokens.Refused()
+	var err error
+	switch {
+	case refused != nil:
+		s.in = false
+		err = s.Store.NoteSignInFailed(ctx, s.partner.Name, *failure(refused, partnercenter.Listing{}))
+	case !s.in && s.partner.Tokens.Expires().After(time.Now()):
+		err = s.Store.NoteSignedIn(ctx, s.partner.Name)
+		s.in = err == nil
+	}
+	if err != nil && ctx.Err() == nil {
+		s.logger().Warn("how the sign-in went could not be noted for notifications", "partner", s.partner.Name, "err", err)
+	}
 }
 
 // signedIn looks whether a user has signed in since, and says whether it could.

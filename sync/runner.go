@@ -136,6 +136,7 @@ func (r *Runner) follow(ctx context.Context, p Partner) {
 	signIns := &signIns{Runner: r, partner: p}
 	if paused := signIns.paused(ctx); r.RunOnStart && !paused {
 		last = r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
+		signIns.note(ctx)
 	}
 	for {
 		now := time.Now()
@@ -150,6 +151,7 @@ func (r *Runner) follow(ctx context.Context, p Partner) {
 			last = at
 		} else {
 			last = r.tick(ctx, p, tick{scheduledFor: at, due: at})
+			signIns.note(ctx)
 		}
 	}
 }

@@ -196,7 +196,7 @@ func attemptTimeout(interval time.Duration) time.Duration {
 
 // newStore returns this process's part of the database.
 func newStore(c *config, db *database) *store.Store {
-	return store.New(db.Pool, store.Options{Lease: c.Lease, Version: version()})
+	return store.New(db.Pool, store.Options{Lease: c.Lease, Version: version(), Endpoints: c.endpoints()})
 }
 
 // newRunner returns what makes the passes of all partners, once it has a Store. They are counted in m, which may be nil.

@@ -27,6 +27,7 @@ type config struct {
 	CustomerMetrics    bool   // a metric for each customer
 	TokenKeyFile       string // age identity that seals the refresh tokens of users
 	Partners           []partnerConfig
+	Notify             []notifyConfig
 
 	Warnings []string // for the log: what is allowed, but hardly meant
 }
@@ -115,6 +116,7 @@ func loadDatabaseConfig(path, chosenBy string, lookupEnv func(string) (string, b
 func (s *section) config() *config {
 	c := s.settings()
 	c.Partners = s.partners("partners", c)
+	c.Notify = s.notify("notify", c.Partners)
 	s.finish()
 	return c
 }

@@ -34,8 +34,10 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	if err := l.connect(ctx, db.Pool); err != nil {
 		return errors.Join(fails(exitFailed, err), db.close())
 	}
+	stopSending := startSending(ctx, newSender(c, r.Store, l.metrics, log))
 	r.OnRun = func(run store.Run) { l.passed(ctx, run) }
 	err = r.Run(ctx)
+	stopSending()
 	l.stop()
 	if closed := db.close(); closed != nil {
 		log.Warn("closing the database failed", "err", closed)

@@ -129,6 +129,7 @@ func (a *app) pass(ctx context.Context, c *config, db *database, q sync.Request,
 	r.Progress = bar.report
 	runs, err := r.Once(ctx, q)
 	bar.finish()
+	drain(ctx, newSender(c, r.Store, nil, log), log)
 	code := exitCode(runs, err, ctx.Err() != nil)
 	if ctx.Err() != nil {
 		err = errInterrupted

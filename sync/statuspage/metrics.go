@@ -25,6 +25,7 @@ type Metrics struct {
 	requestTime *prometheus.HistogramVec
 	waits       *prometheus.CounterVec
 	waited      *prometheus.CounterVec
+	notified    *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics of a process of that version of the program.
@@ -39,6 +40,7 @@ func NewMetrics(reg prometheus.Registerer, version string) *Metrics {
 		requests:   counter("api_requests_total", "HTTP requests sent to the API and for tokens, by endpoint and status; none: there was no answer.", "partner", "endpoint", "status"),
 		waits:      counter("api_waits_total", "Waits of requests, by reason: limit (requests_per_minute), throttled (429) or retry.", "partner", "reason"),
 		waited:     counter("api_wait_seconds_total", "Time that requests waited, by reason: limit (requests_per_minute), throttled (429) or retry.", "partner", "reason"),
+		notified:   counter("notifications_total", "Attempts to notify an endpoint, by result: sent, failed (to be tried again), refused (410) or given_up (a day old).", "endpoint", "result"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "partnersync_pass_duration_seconds", Help: "How long passes took, by kind.",
 			Buckets: []float64{1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600},
@@ -52,7 +54,7 @@ func NewMetrics(reg prometheus.Registerer, version string) *Metrics {
 		Name: "partnersync_build_info", Help: "1, with the version of the program and of Go.",
 	}, []string{"version", "go_version"})
 	info.WithLabelValues(version, runtime.Version()).Set(1)
-	reg.MustRegister(info, m.passes, m.duration, m.customers, m.versions, m.unchanged, m.claimsLost, m.requests, m.requestTime, m.waits, m.waited)
+	reg.MustRegister(info, m.passes, m.duration, m.customers, m.versions, m.unchanged, m.claimsLost, m.requests, m.requestTime, m.waits, m.waited, m.notified)
 	return m
 }
 
@@ -79,6 +81,13 @@ func (m *Metrics) Run(run store.Run) {
 func (m *Metrics) ClaimsLost(partner string, claims int) {
 	if m != nil {
 		m.claimsLost.WithLabelValues(partner).Add(float64(claims))
+	}
+}
+
+// Notified counts attempts to notify an endpoint; it is a [notify.Sender]'s OnResult.
+func (m *Metrics) Notified(endpoint, result string, n int) {
+	if m != nil {
+		m.notified.WithLabelValues(endpoint, result).Add(float64(n))
 	}
 }
 

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"partnersync/store"
+	"partnersync/sync/notify"
+	"partnersync/sync/statuspage"
+)
+
+// drainFor is how long a single pass takes at its end to send what is in the outbox.
+const drainFor = 30 * time.Second
+
+// endpoints are the webhooks as the store knows them.
+func (c *config) endpoints() (all []store.Endpoint) {
+	for _, n := range c.Notify {
+		all = append(all, store.Endpoint{
+			Name: n.Name, Events: n.Events, Partners: n.Partners, StuckAfter: n.StuckAfter, FailingAfter: n.FailingAfter,
+		})
+	}
+	return all
+}
+
+// newSender returns what sends to the webhooks. Attempts are counted in m, which may be nil.
+func newSender(c *config, s *store.Store, m *statuspage.Metrics, log *slog.Logger) *notify.Sender {
+	sender := &notify.Sender{Store: s, Version: version(), Logger: log, LookEvery: 10 * time.Minute, OnResult: m.Notified}
+	for _, n := range c.Notify {
+		sender.Endpoints = append(sender.Endpoints, notify.Endpoint{Name: n.Name, URL: n.URL, Keys: n.Keys, Format: n.Format})
+		sender.LookEvery = max(time.Second, min(sender.LookEvery, n.StuckAfter/20))
+	}
+	return sender
+}
+
+// startSending sends to the webhooks until the stop that it returns.
+func startSending(ctx context.Context, sender *notify.Sender) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = sender.Run(ctx) // it has no error
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// drain sends what a single pass has put into the outbox, and what earlier ones could not send. How that goes is nothing to
+// the pass.
+func drain(ctx context.Context, sender *notify.Sender, log *slog.Logger) {
+	if len(sender.Endpoints) == 0 || ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainFor)
+	defer cancel()
+	err := sender.Look(ctx)
+	if err == nil {
+		err = sender.Drain(ctx)
+	}
+	if err != nil {
+		log.Warn("notifications could not be sent; the next pass or the daemon goes on with them", "err", err)
+	}
+}

@@ -1,0 +1,389 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+)
+
+// hook is told of everything, a batch that is unfinished for a day and a customer that fails three times.
+func hook(name string) Endpoint {
+	return Endpoint{Name: name, StuckAfter: 24 * time.Hour, FailingAfter: 3}
+}
+
+// telling returns a world whose worker tells the endpoints.
+func telling(t *testing.T, endpoints ...Endpoint) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.Store = New(w.pool, Options{Version: "test", Endpoints: endpoints})
+	w.ok(w.Heartbeat(t.Context()))
+	return w
+}
+
+// outbox returns endpoint, type and subject of what is in the outbox, in its order.
+func (w *world) outbox() string {
+	w.t.Helper()
+	return w.lines("endpoint, type, subject) FROM partnersync.outbox ORDER BY event_id")
+}
+
+func (w *world) wantOutbox(want ...string) {
+	w.t.Helper()
+	if diff := cmp.Diff(strings.Join(want, "\n"), w.outbox()); diff != "" {
+		w.t.Errorf("outbox: (-want +got)\n%s", diff)
+	}
+}
+
+var broken = &Failure{Code: "20002", Message: "no relationship", RequestID: "r", CorrelationID: "c"}
+
+func TestNoteBatches_tellsWhatBecameOfThem(t *testing.T) {
+	t.Parallel()
+	w := telling(t, hook("a"))
+	tests := []struct {
+		name   string
+		passes [][]DeviceBatch // "" is no status
+		want   string          // types
+	}{
+		{"a first version is none", [][]DeviceBatch{{batch("b", "finished")}}, ""},
+		{"one that comes later neither", [][]DeviceBatch{{}, {batch("b", "finished_with_errors")}}, ""},
+		{"from queued to finished", [][]DeviceBatch{{batch("b", "queued")}, {batch("b", "processing")}, {batch("b", "finished")}}, "batch.finished"},
+		{"as other words", [][]DeviceBatch{{batch("b", "queued")}, {batch("b", "Finished-With-Errors")}}, "batch.finished_with_errors"},
+		{"the same in other words", [][]DeviceBatch{{batch("b", "finished")}, {batch("b", "Finished")}}, ""},
+		{"from no status", [][]DeviceBatch{{{BatchID: "b"}}, {batch("b", "finished")}}, "batch.finished"},
+		{"to errors after all", [][]DeviceBatch{{batch("b", "finished")}, {batch("b", "finished_with_errors")}}, "batch.finished_with_errors"},
+		{"another change", [][]DeviceBatch{{batch("b", "finished")}, {{BatchID: "b", Status: ptr("finished"), DevicesCount: ptr(int32(9))}}}, ""},
+		{"removed and back", [][]DeviceBatch{{batch("a", "queued"), batch("b", "finished")}, {batch("a", "queued")}, {batch("a", "queued"), batch("b", "finished")}}, "batch.removed"},
+		{"back as another", [][]DeviceBatch{{batch("a", "x"), batch("b", "queued")}, {batch("a", "x")}, {batch("a", "x"), batch("b", "finished")}}, "batch.removed\nbatch.finished"},
+		{"finished and unfinished", [][]DeviceBatch{{batch("b", "finished")}, {batch("b", "queued")}, {batch("b", "finished")}}, "batch.finished"},
+	}
+	for _, tt := range tests {
+		w.run(tt.name, func(t *testing.T) {
+			for i, rows := range tt.passes {
+				w.pass(minute(i), complete(fmt.Sprint(i)), rows...)
+			}
+			got := w.lines("type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
+			if got != tt.want {
+				t.Errorf("told of %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestNoteBatches_eachEndpointIsToldOfWhatItWants(t *testing.T) {
+	t.Parallel()
+	all, removals, elsewhere := hook("all"), hook("removals"), hook("elsewhere")
+	removals.Events, elsewhere.Partners = []string{BatchRemoved}, []string{"fabrikam"}
+	w := telling(t, all, removals, elsewhere)
+	w.pass(minute(1), complete("1"), batch("a", "queued"), batch("b", "queued"))
+	w.wantOutbox()
+	w.pass(minute(2), complete("2"), batch("b", "finished"))
+	w.wantOutbox("all|batch.removed|"+alpha+"/a", "removals|batch.removed|"+alpha+"/a", "all|batch.finished|"+alpha+"/b")
+	w.want("2", "count(DISTINCT message_id)) FROM partnersync.outbox")
+	select {
+	case <-w.OutboxWritten():
+	default:
+		t.Error("nobody is woken")
+	}
+	w.pass(minute(3), complete("3"), batch("b", "finished"))
+	select {
+	case <-w.OutboxWritten():
+		t.Error("somebody is woken for nothing")
+	default:
+	}
+}
+
+func TestNoteBatches_saysWhatBecameOfTheBatch(t *testing.T) {
+	t.Parallel()
+	w := telling(t, hook("a"))
+	b := DeviceBatch{BatchID: "a/b \"c\"", Status: ptr("queued"), CreatedBy: ptr(strings.Repeat("ü", 1000)), CreationDate: ptr(minute(0)), DevicesCount: ptr(int32(5))}
+	w.pass(minute(1), complete("1"), b)
+	w.exec("UPDATE partner_center.customers SET company_name = '<Contoso>'")
+	b.Status = ptr("finished")
+	w.pass(minute(2), complete("2"), b)
+	claimed, err := w.ClaimNotifications(t.Context(), "a", 10, time.Minute)
+	w.ok(err)
+	want := EventData{
+		Partner: "contoso", CustomerID: alpha, CompanyName: ptr("<Contoso>"), BatchID: "a/b \"c\"", Status: ptr("finished"), FromStatus: ptr("queued"),
+		CreatedBy: ptr(strings.Repeat("ü", 150) + "…"), CreationDate: ptr(minute(0)), DevicesCount: ptr(int32(5)),
+		ChangedAfter: ptr(minute(1)), ChangedBy: ptr(minute(2)),
+	}
+	if len(claimed) != 1 {
+		t.Fatalf("claimed %d notifications, want 1", len(claimed))
+	}
+	if diff := cmp.Diff(want, claimed[0].Data); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// What was merged under a claim that is lost is told to nobody.
+func TestNoteBatches_isFencedLikeTheMerge(t *testing.T) {
+	t.Parallel()
+	w := telling(t, hook("a"))
+	w.pass(minute(1), complete("1"), batch("b", "queued"))
+	claim := w.claim(w.begin(Scheduled, alpha))
+	w.exec("UPDATE partnersync.customer_state SET lease_epoch = lease_epoch + 1")
+	l := complete("2")
+	l.ObservedAt = minute(2)
+	if _, err := w.MergeDeviceBatches(t.Context(), claim, l, []DeviceBatch{batch("b", "finished")}); err == nil {
+		t.Fatal("merged under a lost claim")
+	}
+	w.wantOutbox()
+}
+
+func TestStore_writesAndReadsNoOutboxWhereNobodyIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec("ALTER TABLE partnersync.outbox RENAME TO away")
+	w.exec("ALTER TABLE partnersync.notified RENAME TO away_too")
+	w.pass(minute(1), complete("1"), batch("a", "queued"), batch("b", "queued"))
+	w.pass(minute(2), complete("2"), batch("a", "finished"))
+	for range 5 {
+		w.attempt(broken)
+	}
+	w.attempt(nil)
+	w.ok(w.NoteSignInFailed(t.Context(), "contoso", *broken))
+	w.ok(w.NoteSignedIn(t.Context(), "contoso"))
+	w.ok(w.NoteStuckBatches(t.Context()))
+}
+
+// Where nothing changed, not even those who are told cost a statement.
+func TestStore_writesAndReadsNoOutboxWhereNothingChanged(t *testing.T) {
+	t.Parallel()
+	w := telling(t, hook("a"))
+	w.pass(minute(1), complete("1"), batch("a", "queued"))
+	w.exec("ALTER TABLE partnersync.outbox RENAME TO away")
+	w.exec("ALTER TABLE partnersync.notified RENAME TO away_too")
+	w.pass(minute(2), complete("2"), batch("a", "queued"))
+	w.attempt(nil)
+}
+
+func TestNoteResults_failingAndRecovered(t *testing.T) {
+	t.Parallel()
+	once, deaf := hook("once"), hook("deaf")
+	once.FailingAfter, deaf.Events = 1, []string{BatchFinished}
+	w := telling(t, hook("thrice"), once, deaf)
+	w.attempt(broken)
+	w.wantOutbox() // the first pass ever
+	w.attempt(broken)
+	w.wantOutbox("once|customer.failing|" + alpha)
+	w.attempt(broken)
+	w.attempt(broken)
+	w.wantOutbox("once|customer.failing|"+alpha, "thrice|customer.failing|"+alpha)
+	w.want("3|20002|no relationship|r|c", `data->>'consecutive_failures', data->>'error_code', data->>'error', data->>'request_id', data->>'correlation_id')
+		FROM partnersync.outbox WHERE endpoint = 'thrice'`)
+	w.exec("DELETE FROM partnersync.outbox")
+	w.attempt(nil)
+	w.attempt(nil)
+	w.wantOutbox("thrice|customer.recovered|"+alpha, "once|customer.recovered|"+alpha)
+	w.want("1|2", "count(DISTINCT message_id), count(data->'failing_since')) FROM partnersync.outbox")
+	w.exec("DELETE FROM partnersync.outbox")
+	w.attempt(broken)
+	w.attempt(nil)
+	w.wantOutbox("once|customer.failing|"+alpha, "once|customer.recovered|"+alpha)
+}
+
+// Who begins to listen is not told of customers that fail for long, nor that they recover.
+func TestNoteResults_whatWasBeforeIsNoNews(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 4 {
+		w.attempt(broken)
+	}
+	w.Store = New(w.pool, Options{Endpoints: []Endpoint{hook("new")}})
+	w.ok(w.Heartbeat(t.Context()))
+	w.attempt(broken)
+	w.attempt(nil)
+	w.wantOutbox()
+}
+
+func TestNoteResults_deviceListsLeftToTheNextPassAreNoFailure(t *testing.T) {
+	t.Parallel()
+	w := telling(t, hook("a"))
+	for range 3 {
+		w.attempt(broken)
+	}
+	w.exec("DELETE FROM partnersync.outbox")
+	w.tick = w.tick.Add(time.Minute)
+	opened := w.open(RunRequest{Partner: "contoso", Kind: Scheduled, ScheduledFor: w.tick, Due: w.tick, Devices: &DeviceReading{Refresh: time.Hour}})
+	enumeration, _, err := w.ClaimEnumeration(t.Context(), opened.Run)
+	w.ok(err)
+	_, err = w.SettleCustomers(t.Context(), enumeration, Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
+	w.ok(err)
+	claim := w.claim(opened.Run)
+	l := complete("1")
+	l.ObservedAt = minute(1)
+	_, err = w.MergeDeviceBatches(t.Context(), claim, l, []DeviceBatch{batch("b", "queued")})
+	w.ok(err)
+	w.record(opened.Run, Result{Claim: claim, AwaitsDevices: true})
+	w.wantOutbox()
+	run, err := w.FinishRun(t.Context(), opened.Run, true)
+	w.ok(err)
+	if run.State != Complete {
+		t.Errorf("the run is %s", run.State)
+	}
+	w.wantOutbox("a|customer.recovered|" + alpha)
+}
+
+func TestNoteStuckBatches_onceASpell(t *testing.T) {
+	t.Parallel()
+	w := telling(t, hook("a"))
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d).UTC().Truncate(time.Microsecond) }
+	tests := []struct {
+		name  string
+		first time.Duration // ago, like the others
+		age   time.Duration // when it was created; 0: not known
+		rows  []DeviceBatch
+		later time.Duration // a second pass, with the status processing; 0: none
+		want  string
+	}{
+		{"for longer than a day", 25 * time.Hour, 25 * time.Hour, []DeviceBatch{batch("b", "queued")}, 0, "batch.stuck"},
+		{"no date of creation", 25 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 0, "batch.stuck"},
+		{"no status", 25 * time.Hour, 0, []DeviceBatch{{BatchID: "b"}}, 0, "batch.stuck"},
+		{"not yet", 23 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 0, ""},
+		{"finished", 25 * time.Hour, 0, []DeviceBatch{batch("b", "finished")}, 0, ""},
+		{"stuck long before it was first seen", 25 * time.Hour, 90 * time.Hour, []DeviceBatch{batch("b", "queued")}, 0, ""},
+		{"so long that it is no news", 49 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 0, ""},
+		{"it has moved meanwhile", 30 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 2 * time.Hour, ""},
+		{"it has moved, and is stuck again", 80 * time.Hour, 90 * time.Hour, []DeviceBatch{batch("b", "queued")}, 26 * time.Hour, "batch.stuck"},
+	}
+	for _, tt := range tests {
+		w.run(tt.name, func(t *testing.T) {
+			if tt.age > 0 {
+				tt.rows[0].CreationDate = ptr(ago(tt.age))
+			}
+			w.pass(ago(tt.first), complete("1"), tt.rows...)
+			if tt.later > 0 {
+				tt.rows[0].Status = ptr("processing")
+				w.pass(ago(tt.later), complete("2"), tt.rows...)
+			}
+			w.ok(w.NoteStuckBatches(t.Context()))
+			w.ok(w.NoteStuckBatches(t.Context()))
+			got := w.lines("type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
+			if got != tt.want {
+				t.Errorf("told of %q, want %q", got, tt.want)
+			}
+		})
+	}
+	given, err := w.GiveUpNotifications(t.Context())
+	w.ok(err)
+	if len(given) > 0 {
+		t.Errorf("gave up %v", given)
+	}
+}
+
+func TestNoteSignInFailed_onceUntilItWorks(t *testing.T) {
+	t.Parallel()
+	w := telling(t, hook("a"))
+	ctx := t.Context()
+	w.attempt(broken)
+	w.ok(w.NoteSignInFailed(ctx, "contoso", *broken))
+	w.wantOutbox() // the first pass ever
+	w.attempt(broken)
+	w.ok(w.NoteSignInFailed(ctx, "contoso", *broken))
+	w.ok(w.another().NoteSignInFailed(ctx, "contoso", *broken))
+	w.ok(w.NoteSignInFailed(ctx, "contoso", *broken))
+	w.wantOutbox("a|partner.sign_in_failed|contoso")
+	w.ok(w.NoteSignedIn(ctx, "contoso"))
+	w.ok(w.NoteSignInFailed(ctx, "contoso", *broken))
+	w.wantOutbox("a|partner.sign_in_failed|contoso", "a|partner.sign_in_failed|contoso")
+}
+
+// put puts events of the subjects, which are batches, into the outbox.
+func (w *world) put(endpoint string, batches ...string) {
+	w.t.Helper()
+	events := make([]event, len(batches))
+	for i, id := range batches {
+		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i), data: &EventData{Partner: "contoso", CustomerID: alpha, BatchID: id}}
+	}
+	w.ok(w.write(w.t.Context(), func(tx pgx.Tx) error { return queue(w.t.Context(), tx, events) }))
+}
+
+// due claims what is due and returns it as batch and number.
+func (w *world) due(lease time.Duration) (all []Notification, names string) {
+	w.t.Helper()
+	all, err := w.ClaimNotifications(w.t.Context(), "a", 100, lease)
+	w.ok(err)
+	var each []string
+	for _, n := range all {
+		each = append(each, n.Data.BatchID+strings.TrimPrefix(n.Type, "event"))
+	}
+	return all, strings.Join(each, " ")
+}
+
+func TestClaimNotifications_inTheOrderOfEachSubject(t *testing.T) {
+	t.Parallel()
+	w := telling(t)
+	w.put("a", "x", "x", "y", "x")
+	w.put("b", "x")
+	first, names := w.due(time.Hour)
+	if names != "x.0 y.2" {
+		t.Fatalf("claimed %s", names)
+	}
+	if _, names := w.due(time.Hour); names != "" {
+		t.Errorf("claimed %s, which others have, or before them", names)
+	}
+	w.ok(w.NotificationDone(t.Context(), first[0]))
+	w.ok(w.RetryNotification(t.Context(), first[1], 0))
+	second, names := w.due(0)
+	if names != "y.2 x.1" && names != "x.1 y.2" {
+		t.Errorf("claimed %s", names)
+	}
+	// The lease of 0 is over: somebody else has them.
+	third, _ := w.due(time.Hour)
+	for _, n := range second {
+		w.ok(w.RetryNotification(t.Context(), n, 0))
+	}
+	if _, names := w.due(time.Hour); names != "" || len(third) != 2 || third[0].Attempts < 2 {
+		t.Errorf("%d claimed again, and then %q, given back by one who had lost them", len(third), names)
+	}
+}
+
+func TestNextNotification(t *testing.T) {
+	t.Parallel()
+	w := telling(t)
+	if _, pending, err := w.NextNotification(t.Context(), "a"); err != nil || pending {
+		t.Errorf("pending %v, error %v", pending, err)
+	}
+	w.put("a", "x", "x")
+	if wait, pending, err := w.NextNotification(t.Context(), "a"); err != nil || !pending || wait != 0 {
+		t.Errorf("wait %v, pending %v, error %v", wait, pending, err)
+	}
+	w.due(time.Hour) // the second one waits for the first
+	if wait, pending, err := w.NextNotification(t.Context(), "a"); err != nil || !pending || wait < 50*time.Minute {
+		t.Errorf("wait %v, pending %v, error %v", wait, pending, err)
+	}
+}
+
+func TestGiveUpNotifications_afterADay(t *testing.T) {
+	t.Parallel()
+	w := telling(t, hook("a"))
+	w.put("a", "x", "y")
+	w.put("gone", "x")
+	w.exec("UPDATE partnersync.outbox SET created_at = created_at - interval '25 hours' WHERE subject LIKE '%/x'")
+	w.exec(`INSERT INTO partnersync.notified VALUES ('a', 'batch.stuck', 'old', now() - interval '4 days'), ('a', 'batch.stuck', 'new', now() - interval '2 days'),
+		('a', 'customer.failing', 'old', now() - interval '4 days')`)
+	given, err := w.GiveUpNotifications(t.Context())
+	w.ok(err)
+	if diff := cmp.Diff(map[string]int{"a": 1, "gone": 1}, given); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	w.wantOutbox("a|event.1|" + alpha + "/y")
+	w.want("batch.stuck|new\ncustomer.failing|old", "type, subject) FROM partnersync.notified ORDER BY 1")
+}
+
+func TestEventData_isCutOffAndStaysText(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("a", 3000), strings.Repeat("€", 1000), strings.Repeat("😀", 1000), "short"} {
+		d := EventData{Error: text, Status: &text}.cut()
+		if len(d.Error) > 1503 || len(*d.Status) > 303 || !strings.HasPrefix(text, strings.TrimSuffix(d.Error, "…")) {
+			t.Errorf("cut off to %d and %d bytes", len(d.Error), len(*d.Status))
+		}
+		if body, err := json.Marshal(d); err != nil || strings.Contains(string(body), `\ufffd`) {
+			t.Errorf("%s, error %v", body, err)
+		}
+	}
+}

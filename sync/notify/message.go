@@ -1,0 +1,46 @@
+package notify
+
+import (
+	"encoding/json"
+	"net/url"
+	"time"
+
+	"partnersync/store"
+)
+
+// cloudEvent is an event in the JSON format of CloudEvents 1.0, structured mode
+// (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md).
+type cloudEvent struct {
+	SpecVersion     string          `json:"specversion"`
+	ID              string          `json:"id"`
+	Source          string          `json:"source"`
+	Type            string          `json:"type"`
+	Subject         string          `json:"subject,omitempty"`
+	Time            time.Time       `json:"time"`
+	DataContentType string          `json:"datacontenttype"`
+	Data            store.EventData `json:"data"`
+}
+
+// message is the body to send, and its type.
+func message(format string, n store.Notification) (body []byte, contentType string, err error) {
+	if format == Text {
+		body, err = json.Marshal(map[string]string{"text": text(n)})
+		return body, "application/json; charset=utf-8", err
+	}
+	body, err = json.Marshal(cloudEvent{
+		SpecVersion: "1.0", ID: n.MessageID, Source: "/partners/" + url.PathEscape(n.Data.Partner), Type: n.Type,
+		Subject: subject(n.Data), Time: n.CreatedAt.UTC(), DataContentType: "application/json", Data: n.Data,
+	})
+	return body, "application/cloudevents+json; charset=utf-8", err
+}
+
+// subject is the path of what the event is about, as the API has it; "" for a partner.
+func subject(d store.EventData) string {
+	switch {
+	case d.BatchID != "":
+		return "/customers/" + d.CustomerID + "/deviceBatches/" + url.PathEscape(d.BatchID)
+	case d.CustomerID != "":
+		return "/customers/" + d.CustomerID
+	}
+	return ""
+}

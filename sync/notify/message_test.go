@@ -1,0 +1,134 @@
+package notify
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"partnersync/store"
+)
+
+const alpha = "47021739-3426-40bf-9601-61b4b6d7c793"
+
+func ptr[T any](v T) *T { return &v }
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// examples has one notification of each type, as deploy/webhooks.md shows them.
+var examples = []struct {
+	notification store.Notification
+	text         string
+}{
+	{of(store.BatchFinished, store.EventData{BatchID: "Sales laptops", Status: ptr("finished"), FromStatus: ptr("processing"), DevicesCount: ptr(int32(25))}),
+		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") is finished, with 25 devices."},
+	{of(store.BatchFinishedWithErrors, store.EventData{BatchID: "Sales laptops", Status: ptr("finished_with_errors")}),
+		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") is finished with errors."},
+	{of(store.BatchStuck, store.EventData{BatchID: "Sales laptops", Status: ptr("queued"), StatusSince: &noon}),
+		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") is in status `queued` since 2026-03-01 12:00 UTC."},
+	{of(store.BatchRemoved, store.EventData{BatchID: "Sales laptops"}),
+		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") was removed; its last status was none."},
+	{of(store.CustomerFailing, store.EventData{ConsecutiveFailures: 3, FailingSince: &noon, Error: "no relationship", RequestID: "1a2b"}),
+		"Customer `Contoso` (" + alpha + ") has failed in 3 passes in a row, since 2026-03-01 12:00 UTC: `no relationship` (request `1a2b`)"},
+	{of(store.CustomerRecovered, store.EventData{FailingSince: &noon}),
+		"Customer `Contoso` (" + alpha + ") is read again, after failing since 2026-03-01 12:00 UTC."},
+	{store.Notification{Type: store.SignInFailed, Data: store.EventData{Partner: "contoso", Error: "AADSTS7000215: wrong secret"}},
+		"Partner `contoso` cannot sign in: `AADSTS7000215: wrong secret`"},
+	{of("batch.of_tomorrow", store.EventData{}), "batch.of_tomorrow: customer `Contoso` (" + alpha + ")"},
+}
+
+// of is a notification about the customer Contoso.
+func of(kind string, d store.EventData) store.Notification {
+	d.Partner, d.CustomerID, d.CompanyName = "contoso", alpha, ptr("Contoso")
+	return store.Notification{Type: kind, MessageID: "7d9e0f7c-9a3a-4b0e-8a53-0d1f5f1f4a11", CreatedAt: noon, Data: d}
+}
+
+func TestMessage_textIsOneReadableLine(t *testing.T) {
+	t.Parallel()
+	for _, tt := range examples {
+		t.Run(tt.notification.Type, func(t *testing.T) {
+			t.Parallel()
+			body, contentType, err := message(Text, tt.notification)
+			if err != nil || contentType != "application/json; charset=utf-8" {
+				t.Fatalf("type %s, error %v", contentType, err)
+			}
+			var got map[string]string
+			if err := json.Unmarshal(body, &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(map[string]string{"text": tt.text}, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestMessage_cloudEvent(t *testing.T) {
+	t.Parallel()
+	n := of(store.BatchFinished, store.EventData{BatchID: "a/b <ü> \"c\"", Status: ptr("finished"), ChangedBy: &noon})
+	n.Data.Partner = "Müller & Söhne"
+	body, contentType, err := message(CloudEvents, n)
+	if err != nil || contentType != "application/cloudevents+json; charset=utf-8" {
+		t.Fatalf("type %s, error %v", contentType, err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(body, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"specversion": "1.0", "id": n.MessageID, "type": "batch.finished", "time": "2026-03-01T12:00:00Z", "datacontenttype": "application/json",
+		"source":  "/partners/M%C3%BCller%20&%20S%C3%B6hne",
+		"subject": "/customers/" + alpha + "/deviceBatches/a%2Fb%20%3C%C3%BC%3E%20%22c%22",
+		"data": map[string]any{
+			"partner": "Müller & Söhne", "customer_id": alpha, "company_name": "Contoso", "batch_id": "a/b <ü> \"c\"",
+			"status": "finished", "changed_by": "2026-03-01T12:00:00Z",
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestMessage_hasASubjectWhereThereIsOne(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		data store.EventData
+		want string
+	}{
+		{store.EventData{Partner: "contoso"}, ""},
+		{store.EventData{Partner: "contoso", CustomerID: alpha}, "/customers/" + alpha},
+		{store.EventData{Partner: "contoso", CustomerID: alpha, BatchID: ".."}, "/customers/" + alpha + "/deviceBatches/.."},
+	}
+	for _, tt := range tests {
+		if got := subject(tt.data); got != tt.want {
+			t.Errorf("subject %q, want %q", got, tt.want)
+		}
+	}
+}
+
+// FuzzText lets names be anything: they must not get out of their line, nor out of their code.
+func FuzzText(f *testing.F) {
+	for _, seed := range []string{"Contoso", "", "<!channel>", "`*bold*`", "\x1b[31mred\x1b[0m", "a\u202eb\u2028c\r\nd", "\xff", "&lt;"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		for _, tt := range examples {
+			n := tt.notification
+			n.Data.CompanyName, n.Data.Error, n.Data.Status = &name, name, &name
+			if n.Data.BatchID != "" {
+				n.Data.BatchID = name + "x"
+			}
+			got := text(n)
+			if i := strings.IndexFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 || !utf8.ValidString(got) {
+				t.Errorf("unprintable at %d: %q", i, got)
+			}
+			if strings.ContainsAny(got, "<>") || strings.Count(got, "`")%2 != 0 || strings.Count(got, "`") > 6 {
+				t.Errorf("markup: %q", got)
+			}
+		}
+	})
+}

@@ -1,0 +1,82 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"partnersync/store"
+)
+
+// newClient returns a client for one endpoint, that follows no redirect: what is sent is meant for the one who is
+// configured.
+func newClient() *http.Client {
+	return &http.Client{
+		Timeout:       timeout,
+		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// refusedError is an answer that is no 2xx.
+type refusedError struct {
+	status     int
+	retryAfter time.Duration // 0: the receiver does not say
+}
+
+func (e *refusedError) Error() string {
+	text := fmt.Sprintf("the receiver answered %d %s", e.status, http.StatusText(e.status))
+	if e.status >= 300 && e.status < 400 {
+		text += "; redirects are not followed: let url be where it leads"
+	}
+	return strings.TrimSpace(text)
+}
+
+// send makes one attempt. Its error shows nothing of the endpoint's URL but the host.
+func send(ctx context.Context, client *http.Client, e Endpoint, n store.Notification, version string) error {
+	body, contentType, err := message(e.Format, n)
+	if err != nil {
+		return fmt.Errorf("writing the message: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL.Reveal(), bytes.NewReader(body))
+	if err != nil {
+		return errors.New("making the request: the URL cannot be used")
+	}
+	request.Header.Set("Content-Type", contentType)
+	request.Header.Set("User-Agent", "partnersync/"+version)
+	if err := sign(request.Header, e.Keys, n.MessageID, time.Now(), body); err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // its text has the URL
+	}
+	if err != nil {
+		return fmt.Errorf("sending to %s: %w", request.URL.Host, err)
+	}
+	defer response.Body.Close()
+	// The answer says nothing to us, but a connection whose body was read can be used again.
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
+	if response.StatusCode >= 200 && response.StatusCode < 300 {
+		return nil
+	}
+	return &refusedError{status: response.StatusCode, retryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now())}
+}
+
+// retryAfter reads the header of that name: seconds, or a date; 0 if it is neither, or past.
+func retryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}
