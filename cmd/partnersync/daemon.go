@@ -19,7 +19,7 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return fails(exitUsage, err)
 	}
-	l.site.Watch(r.Partners)
+	l.site.Watch(r)
 	l.start(ctx, c.Listen)
 	defer l.stop()
 	defer newNotifier(a.lookupEnv).start(ctx, log)()

@@ -88,7 +88,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	c.collectExpiries(ctx, sink)
 	f, err := c.freshness.get(ctx)
 	if err != nil {
-		c.site.log.Warn("metrics without the database", "err", err)
+		c.site.log.Debug("metrics without the database", "err", err)
 		sink.gauge(databaseUp, 0)
 		return
 	}

@@ -19,14 +19,15 @@ type expiry struct {
 	Partner string
 }
 
-// Watch tells the site when what the partners sign in with ends, once it has its database: the refresh tokens of users are
-// there. Call it before the site is served.
-func (s *Site) Watch(partners []sync.Partner) {
+// Watch tells the site what the daemon waits for, and when what its partners sign in with ends; the latter once it has its
+// database: the refresh tokens of users are there. Call it before the site is served.
+func (s *Site) Watch(r *sync.Runner) {
+	s.waiting = r.Waiting
 	s.expiries = newCached(func(ctx context.Context) ([]expiry, error) {
 		if _, err := s.database(); err != nil {
 			return nil, err
 		}
-		return s.readExpiries(ctx, partners), nil
+		return s.readExpiries(ctx, r.Partners), nil
 	})
 	s.expiries.least = expiryAge
 }

@@ -24,14 +24,14 @@ func TestExpiry_asMetricsAndOnTheOverviewWhenDue(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
 	soon, late := time.Now().Add(20*24*time.Hour), time.Now().Add(200*24*time.Hour)
-	w.site.Watch([]sync.Partner{
+	w.site.Watch(&sync.Runner{Partners: []sync.Partner{
 		signIn("contoso", "client certificate", soon, nil),
 		signIn("fabrikam", "client secret", late, nil),
 		signIn("tailspin", "client secret", time.Now().Add(-time.Hour), nil),
 		signIn("nobody", "refresh token", time.Time{}, nil),
 		signIn("broken", "client secret", soon, errors.New("reading cert.pem: no such file")),
 		{Name: "federated"},
-	})
+	}})
 	metrics := w.hasLine(
 		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="contoso",what="client_certificate"} %s`, metricValue(soon)),
 		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="fabrikam",what="client_secret"} %s`, metricValue(late)),
@@ -59,7 +59,7 @@ func TestExpiry_nothingIsShownWhereNothingEnds(t *testing.T) {
 	if page := w.shows("/"); strings.Contains(page, "Sign-ins") {
 		t.Error("the overview tells of sign-ins that nobody has named")
 	}
-	w.site.Watch([]sync.Partner{{Name: "contoso"}})
+	w.site.Watch(&sync.Runner{Partners: []sync.Partner{{Name: "contoso"}}})
 	if page := w.shows("/"); strings.Contains(page, "Sign-ins") {
 		t.Error("the overview tells of sign-ins that do not end")
 	}
@@ -68,10 +68,10 @@ func TestExpiry_nothingIsShownWhereNothingEnds(t *testing.T) {
 func TestExpiry_isNotAskedForBeforeTheDatabaseIsThere(t *testing.T) {
 	t.Parallel()
 	site := New(Options{})
-	site.Watch([]sync.Partner{{Name: "contoso", Expiry: func(context.Context) (sync.Expiry, error) {
+	site.Watch(&sync.Runner{Partners: []sync.Partner{{Name: "contoso", Expiry: func(context.Context) (sync.Expiry, error) {
 		t.Error("asked")
 		return sync.Expiry{}, nil
-	}}})
+	}}}})
 	if due := site.endingSoon(t.Context(), time.Now()); due != nil {
 		t.Errorf("got %v", due)
 	}

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/sync"
 )
 
 //go:embed templates/*.html
@@ -130,7 +132,19 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		s.log.Warn("showing the status page failed", "path", r.URL.Path, "err", err)
 	}
+	if wait, is := s.waits(); is && status == http.StatusServiceUnavailable {
+		reason = strings.TrimSpace(fmt.Sprintf("partnersync waits for its database since %s: %s. %s",
+			wait.Since.UTC().Format(time.RFC3339), wait.Reason, wait.Hint))
+	}
 	s.show(w, status, "sorry.html", sorry{newFrame(r, "Not to be shown", ""), reason})
+}
+
+// waits returns what the daemon waits for, if it does.
+func (s *Site) waits() (wait sync.Wait, is bool) {
+	if s.waiting == nil {
+		return wait, false
+	}
+	return s.waiting()
 }
 
 func (s *Site) notFound(w http.ResponseWriter, r *http.Request) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -278,5 +279,33 @@ func TestOverview_withoutTheBatches(t *testing.T) {
 	w.site.batches = newCached(func(context.Context) (store.Batches, error) { return store.Batches{}, errors.New("statement timeout") })
 	if page := w.shows("/", "The batches are still being read, or cannot be"); strings.Contains(page, "statement timeout") {
 		t.Error("the page shows what the database said")
+	}
+}
+
+func TestSite_saysWhatTheDaemonWaitsFor(t *testing.T) {
+	t.Parallel()
+	site, r := New(Options{}), &sync.Runner{}
+	site.Watch(r)
+	ctx, stop := context.WithCancel(t.Context())
+	failed, done := make(chan bool, 1), make(chan error, 1)
+	go func() {
+		done <- r.Await(ctx, "start", func(context.Context) error {
+			select {
+			case failed <- true:
+			default:
+			}
+			return errors.New("dial tcp: <no route>")
+		})
+	}()
+	<-failed
+	page := httptest.NewRecorder()
+	for _, waiting := r.Waiting(); !waiting; _, waiting = r.Waiting() {
+		runtime.Gosched() // it is told right after the failure
+	}
+	site.Handler(true).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/", nil))
+	stop()
+	<-done
+	if body := page.Body.String(); page.Code != 503 || !strings.Contains(body, "waits for its database since") || !strings.Contains(body, "&lt;no route&gt;") {
+		t.Errorf("%d %s", page.Code, body)
 	}
 }

@@ -57,6 +57,7 @@ type Site struct {
 	batches *cached[store.Batches]
 
 	expiries *cached[[]expiry] // nil: nothing is known of any
+	waiting  func() (sync.Wait, bool)
 }
 
 // New returns a site that has no database yet.
