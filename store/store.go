@@ -102,14 +102,12 @@ func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 }
 
 // write runs a transaction that a frozen process lets go of: PostgreSQL ends it when it has been idle for a third of the
-// lease, before anybody else may take over its claims. Its statements are planned once for each connection: planning them
-// for arrays of thousands of rows takes as long as comparing these.
+// lease, before anybody else may take over its claims.
 func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		const limits = `
 			SELECT set_config('idle_in_transaction_session_timeout', @idle, true),
-			       set_config('statement_timeout', '5min', true),
-			       set_config('plan_cache_mode', 'force_generic_plan', true)`
+			       set_config('statement_timeout', '5min', true)`
 		idle := fmt.Sprintf("%dms", (s.lease / 3).Milliseconds())
 		if _, err := tx.Exec(ctx, limits, pgx.NamedArgs{"idle": idle}); err != nil {
 			return fmt.Errorf("limiting the transaction: %w", err)
