@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
@@ -25,6 +26,7 @@ import (
 type failingAPI struct {
 	*partnercentertest.Emulator
 	db     *storetest.DB
+	pool   *pgxpool.Pool // of the bubble: a connection made in it must be closed in it
 	config string
 	env    map[string]string
 }
@@ -132,7 +134,7 @@ func (f *failingAPI) statuses(t *testing.T) (got string) {
 	const query = `
 		SELECT string_agg(concat(status, CASE WHEN removed_at IS NOT NULL THEN '+' END), ' ' ORDER BY customer_id, batch_id)
 		FROM partner_center.device_batches`
-	if err := f.db.Pool.QueryRow(t.Context(), query).Scan(&got); err != nil {
+	if err := f.pool.QueryRow(t.Context(), query).Scan(&got); err != nil {
 		t.Fatal(err)
 	}
 	return got
@@ -186,6 +188,11 @@ func TestFailingAPI(t *testing.T) {
 
 // failAndRecover makes a good pass, one in which the API fails, and another good one.
 func (f *failingAPI) failAndRecover(t *testing.T, tt apiFailure) {
+	var err error
+	if f.pool, err = pgxpool.New(t.Context(), f.db.URL); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.pool.Close)
 	if first := f.once(t); first.code != exitOK {
 		t.Fatalf("first pass: exit code %d, log %s", first.code, first.raw)
 	}
@@ -197,7 +204,7 @@ func (f *failingAPI) failAndRecover(t *testing.T, tt apiFailure) {
 	f.check(t, tt, f.once(t))
 	remove()
 	last := f.once(t)
-	if strings.Contains(tables(t, f.db.Pool), mark) {
+	if strings.Contains(tables(t, f.pool), mark) {
 		t.Error("the database has a secret: look for " + mark)
 	}
 	if got := f.statuses(t); last.code != exitOK || len(last.Failing) != 0 || got != both {
