@@ -198,9 +198,8 @@ func confirm(ctx context.Context, tx pgx.Tx, run Run, results []Result) (rows in
 		        batch_status = c.batch_status, batch_devices_count = c.batch_devices_count, stale = false
 		    FROM unnest(@ids::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[], @statuses::text[], @devices_counts::integer[])
 		         AS c (customer_id, resource, batch_id, observed_at, batch_status, batch_devices_count)
-		    JOIN partnersync.list_state o USING (customer_id, resource, batch_id) -- as it was
 		    WHERE l.customer_id = c.customer_id AND l.resource = c.resource AND l.batch_id = c.batch_id
-		    RETURNING CASE WHEN o.counted_run = @run::bigint THEN 0 ELSE l.rows END AS rows
+		    RETURNING CASE WHEN l.counted_run = @run::bigint THEN 0 ELSE l.rows END AS rows
 		)
 		SELECT coalesce(sum(rows), 0) FROM confirmed`
 	var ids, resources, batchIDs []string
