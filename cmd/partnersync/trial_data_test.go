@@ -53,6 +53,7 @@ func (tr *trial) mutate(every time.Duration) (stop func()) {
 	return func() {
 		cancel()
 		<-stopped
+		m.rest()
 		tr.calm = time.Now()
 	}
 }
@@ -82,6 +83,16 @@ func (m *mutator) step() {
 		m.policy(c, any)
 	case 11:
 		m.api.RemovePolicy(id, policyID(passing))
+	}
+}
+
+// rest leaves all batches unfinished, so that their device lists are due in every pass. One that a daemon was served, and was
+// killed before it wrote, would not be read again for a day once its batch has the status of the last list that was written.
+func (m *mutator) rest() {
+	for c := range trialCustomers {
+		for i := range lasting + fleeting {
+			m.advance(c, i, "processing")
+		}
 	}
 }
 
