@@ -56,17 +56,17 @@ func (r *Reader) Customers(ctx context.Context, s CustomerSearch) (all []Custome
 	return all, err
 }
 
-// LongestFailing returns the customers that have been failing for the longest.
-func (r *Reader) LongestFailing(ctx context.Context, limit int) (all []Freshness, err error) {
+// LongestFailing returns the customers of the partners that have been failing for the longest; nil: of all partners.
+func (r *Reader) LongestFailing(ctx context.Context, partners []string, limit int) (all []Freshness, err error) {
 	const sql = `
 		SELECT customer_id::text, partner, company_name, last_attempt_at, last_success_at, consecutive_failures,
 		       failing_since, last_error_code, last_error, last_request_id, last_correlation_id
 		FROM partner_center.sync_freshness
-		WHERE consecutive_failures > 0
+		WHERE consecutive_failures > 0 AND (@partners::text[] IS NULL OR partner = ANY (@partners))
 		ORDER BY failing_since, customer_id
 		LIMIT @limit`
 	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		all, err = query[Freshness](ctx, tx, "the failing customers", sql, pgx.NamedArgs{"limit": limit})
+		all, err = query[Freshness](ctx, tx, "the failing customers", sql, pgx.NamedArgs{"partners": partners, "limit": limit})
 		return err
 	})
 	return all, err

@@ -67,51 +67,6 @@ func (r *Reader) CustomerSyncs(ctx context.Context) (all []CustomerSync, err err
 	return all, err
 }
 
-// LastPass is a partner's newest pass that reached its end or is being worked on.
-type LastPass struct {
-	Partner string    `db:"partner"`
-	At      time.Time `db:"at"` // when it ended, or when a process that works on it was last heard of
-	// Of the newest one that ended:
-	State     string  `db:"state"`     // as in Run; "": none ever ended
-	Customers int     `db:"customers"` // of the run
-	Error     *string `db:"error"`
-}
-
-// LastPasses returns the last pass of each partner that ever had one, by name.
-func (r *Reader) LastPasses(ctx context.Context) (all []LastPass, err error) {
-	const sql = `
-		SELECT p.partner, greatest(ended.finished_at, going_on.at) AS at,
-		       coalesce(ended.state, '') AS state, coalesce(ended.customers_total, 0) AS customers, ended.error
-		FROM partnersync.partner_state p
-		LEFT JOIN LATERAL (
-		    SELECT r.*
-		    FROM (VALUES ('scheduled'), ('once'), ('backfill')) k (kind)
-		    CROSS JOIN LATERAL (
-		        SELECT r.finished_at, r.state, r.customers_total, r.error
-		        FROM partner_center.sync_runs r
-		        WHERE r.partner = p.partner AND r.kind = k.kind AND r.state IN ('complete', 'partial', 'failed')
-		        ORDER BY r.run_id DESC
-		        LIMIT 1
-		    ) r
-		    ORDER BY r.finished_at DESC
-		    LIMIT 1
-		) ended ON true
-		LEFT JOIN LATERAL (
-		    SELECT max(w.heartbeat_at) AS at
-		    FROM partnersync.runs r
-		    JOIN partnersync.run_workers m ON m.run_id = r.run_id
-		    JOIN partnersync.workers w ON w.worker_id = m.worker_id
-		    WHERE r.partner = p.partner AND r.state = 'running'
-		) going_on ON true
-		WHERE greatest(ended.finished_at, going_on.at) IS NOT NULL
-		ORDER BY p.partner`
-	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		all, err = query[LastPass](ctx, tx, "the partners' last passes", sql, nil)
-		return err
-	})
-	return all, err
-}
-
 // PassSlot sums up the passes of a partner that began in one slot of time.
 type PassSlot struct {
 	Partner   string `db:"partner"`

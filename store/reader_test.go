@@ -32,6 +32,10 @@ var questions = map[string]func(context.Context, *Reader) error{
 	"freshness":      func(ctx context.Context, r *Reader) error { _, err := r.Freshness(ctx); return err },
 	"customer syncs": func(ctx context.Context, r *Reader) error { _, err := r.CustomerSyncs(ctx); return err },
 	"last passes":    func(ctx context.Context, r *Reader) error { _, err := r.LastPasses(ctx); return err },
+	"stale customers": func(ctx context.Context, r *Reader) error {
+		_, err := r.StaleCustomers(ctx, map[string]time.Time{"contoso": minute(0)})
+		return err
+	},
 	"slots": func(ctx context.Context, r *Reader) error {
 		_, err := r.PassSlots(ctx, minute(0), time.Hour)
 		return err
@@ -41,7 +45,7 @@ var questions = map[string]func(context.Context, *Reader) error{
 		_, err := r.Customers(ctx, CustomerSearch{Limit: 3})
 		return err
 	},
-	"longest failing": func(ctx context.Context, r *Reader) error { _, err := r.LongestFailing(ctx, 3); return err },
+	"longest failing": func(ctx context.Context, r *Reader) error { _, err := r.LongestFailing(ctx, nil, 3); return err },
 	"batches":         func(ctx context.Context, r *Reader) error { _, err := r.Batches(ctx, 30, 3); return err },
 	"lives": func(ctx context.Context, r *Reader) error {
 		_, err := r.Lives(ctx, LifeSearch{CustomerID: alpha, Limit: 3, Versions: 3})
@@ -213,40 +217,10 @@ func TestCustomer_withTheReasonOfItsFailure(t *testing.T) {
 	if len(got.Freshness) != 1 || *got.Freshness[0].LastErrorCode != "20002" || *got.Freshness[0].LastRequestID != "request" {
 		t.Errorf("%+v", got)
 	}
-	longest, err := w.reader().LongestFailing(t.Context(), 5)
+	longest, err := w.reader().LongestFailing(t.Context(), []string{"contoso"}, 5)
 	w.ok(err)
 	if diff := cmp.Diff(got.Freshness, longest); diff != "" {
 		t.Errorf("longest failing: (-want +got)\n%s", diff)
-	}
-}
-
-func TestLastPasses_workCountsWhileItGoesOn(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	run := w.partnerOfThree()
-	at := func() time.Time {
-		last, err := w.reader().LastPasses(t.Context())
-		w.ok(err)
-		if len(last) != 1 || last[0].Partner != "contoso" {
-			t.Fatalf("%+v", last)
-		}
-		return last[0].At
-	}
-	first := at()
-	w.ok(w.Heartbeat(t.Context()))
-	beating := at()
-	if !beating.After(first) {
-		t.Errorf("after a heartbeat at %s, want later than %s", beating, first)
-	}
-	w.exec(`UPDATE partnersync.runs SET state = 'partial', finished_at = $1, error = 'no token' WHERE run_id = $2`, minute(5), run.ID)
-	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state) VALUES ('contoso', 'once', $1, $1, $1, 'complete')`, minute(4))
-	if ended := at(); !ended.Equal(minute(5)) {
-		t.Errorf("of an ended run: %s, want %s", ended, minute(5))
-	}
-	last, err := w.reader().LastPasses(t.Context())
-	w.ok(err)
-	if last[0].State != Partial || last[0].Customers != 3 || *last[0].Error != "no token" {
-		t.Errorf("%+v", last[0])
 	}
 }
 

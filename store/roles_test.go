@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -314,7 +315,9 @@ func (r *rolesTest) status(pool *pgxpool.Pool) {
 	defer reader.Close()
 	_, err = reader.Freshness(r.t.Context())
 	r.ok(err)
-	_, err = reader.LongestFailing(r.t.Context(), 1)
+	_, err = reader.LongestFailing(r.t.Context(), nil, 1)
+	r.ok(err)
+	_, err = reader.StaleCustomers(r.t.Context(), map[string]time.Time{"contoso": minute(0)})
 	r.ok(err)
 	_, err = reader.Customers(r.t.Context(), CustomerSearch{OnlyFine: true, Limit: 1})
 	r.ok(err)

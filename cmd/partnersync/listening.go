@@ -28,15 +28,19 @@ func newListening(c *config, log *slog.Logger) *listening {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	l := &listening{metrics: statuspage.NewMetrics(registry, version())}
-	options := statuspage.Options{
-		Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log, Schema: currentSchema,
-	}
-	for _, p := range c.Partners {
-		options.Partners = append(options.Partners, statuspage.Partner{Name: p.Name, Schedule: p.Schedule})
-	}
-	l.site = statuspage.New(options)
+	l.site = statuspage.New(statuspage.Options{
+		Partners: c.watched(), Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log, Schema: currentSchema,
+	})
 	registry.MustRegister(l.site.Collector(c.CustomerMetrics))
 	return l
+}
+
+// watched are the partners whose passes are looked at; nil where there is no configuration file.
+func (c *config) watched() (all []statuspage.Partner) {
+	for _, p := range c.Partners {
+		all = append(all, statuspage.Partner{Name: p.Name, Schedule: p.Schedule})
+	}
+	return all
 }
 
 // start listens at the address, until stop; an empty one is none.

@@ -40,7 +40,7 @@ configuration file.`,
 			case !given:
 				to = oneStep
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database, _ *slog.Logger) error {
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, _ *config, db *database, _ *slog.Logger) error {
 				return a.migrateDown(ctx, db, to, yes)
 			})
 		},
@@ -68,7 +68,7 @@ configuration file.`,
 }
 
 // withDatabase runs do with the configured database. DATABASE_URL alone will do, without a configuration file.
-func (a *app) withDatabase(ctx context.Context, do func(context.Context, *database, *slog.Logger) error) error {
+func (a *app) withDatabase(ctx context.Context, do func(context.Context, *config, *database, *slog.Logger) error) error {
 	log, err := a.logger(a.stderr)
 	if err != nil {
 		return fails(exitUsage, err)
@@ -81,14 +81,14 @@ func (a *app) withDatabase(ctx context.Context, do func(context.Context, *databa
 	if err != nil {
 		return fails(exitFailed, err)
 	}
-	err = do(ctx, db, log)
+	err = do(ctx, c, db, log)
 	if closed := db.close(); closed != nil {
 		log.Warn("closing the database failed", "err", closed)
 	}
 	return fails(exitFailed, err)
 }
 
-func (a *app) migrateUp(ctx context.Context, db *database, _ *slog.Logger) error {
+func (a *app) migrateUp(ctx context.Context, _ *config, db *database, _ *slog.Logger) error {
 	before, err := migrations.Read(ctx, db.Pool)
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func (a *app) confirmed(ctx context.Context, warning string) bool {
 	return strings.EqualFold(strings.TrimSpace(answer), "yes")
 }
 
-func (a *app) migrateStatus(ctx context.Context, db *database, _ *slog.Logger) error {
+func (a *app) migrateStatus(ctx context.Context, _ *config, db *database, _ *slog.Logger) error {
 	steps, err := migrations.Status(ctx, db.Pool)
 	if err != nil {
 		return err

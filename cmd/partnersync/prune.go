@@ -43,7 +43,7 @@ unfinished version is left; a batch that was reopened counts from the oldest ver
 			if err != nil {
 				return fails(exitUsage, err)
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database, _ *slog.Logger) error {
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, _ *config, db *database, _ *slog.Logger) error {
 				return a.prune(ctx, db, p, f)
 			})
 		},

@@ -16,6 +16,7 @@ import (
 
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/sync/statuspage"
 )
 
 // statusFlags are the flags of status.
@@ -49,8 +50,8 @@ it cannot be told. Times without a zone are local ones.`,
 			case f.limit == 0:
 				f.limit = math.MaxInt32
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database, log *slog.Logger) error {
-				return a.status(ctx, db, f, log)
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, c *config, db *database, log *slog.Logger) error {
+				return a.status(ctx, c, db, f, log)
 			})
 		},
 	}
@@ -67,9 +68,12 @@ type statusReport struct {
 	Failing  []store.Freshness        `json:"failing_customers"`
 	Others   []store.Freshness        `json:"other_customers"`
 	Runs     []store.Run              `json:"runs"`
+
+	configured []statuspage.Partner // nil: nobody knows
+	stale      []string             // which customers have not been synced for long, in words
 }
 
-func (a *app) status(ctx context.Context, db *database, f statusFlags, log *slog.Logger) error {
+func (a *app) status(ctx context.Context, c *config, db *database, f statusFlags, log *slog.Logger) error {
 	if err := legible(ctx, db.Pool, log); err != nil {
 		return err
 	}
@@ -78,7 +82,7 @@ func (a *app) status(ctx context.Context, db *database, f statusFlags, log *slog
 		return err
 	}
 	defer reader.Close()
-	read := func(ctx context.Context) (statusReport, error) { return readStatus(ctx, reader, f.limit) }
+	read := func(ctx context.Context) (statusReport, error) { return readStatus(ctx, reader, c.watched(), f.limit) }
 	show := func(out io.Writer, s statusReport) { printStatus(out, s, a.palette(a.stdout)) }
 	if f.watch {
 		return watchStatus(ctx, a.stdout, read, show)
@@ -112,12 +116,12 @@ func legible(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) error {
 	return nil
 }
 
-func readStatus(ctx context.Context, reader *store.Reader, limit int) (s statusReport, err error) {
-	s = statusReport{At: time.Now().UTC().Truncate(time.Second), Failing: []store.Freshness{}, Others: []store.Freshness{}}
+func readStatus(ctx context.Context, reader *store.Reader, configured []statuspage.Partner, limit int) (s statusReport, err error) {
+	s = statusReport{At: time.Now().UTC().Truncate(time.Second), configured: configured, Failing: []store.Freshness{}, Others: []store.Freshness{}}
 	if s.Partners, err = reader.Freshness(ctx); err != nil {
 		return s, err
 	}
-	if s.Failing, err = reader.LongestFailing(ctx, limit); err != nil {
+	if s.Failing, err = reader.LongestFailing(ctx, nil, limit); err != nil {
 		return s, err
 	}
 	others, err := reader.Customers(ctx, store.CustomerSearch{OnlyFine: true, Limit: limit})
@@ -126,6 +130,15 @@ func readStatus(ctx context.Context, reader *store.Reader, limit int) (s statusR
 	}
 	for _, c := range others {
 		s.Others = append(s.Others, c.Freshness)
+	}
+	watched := configured
+	if watched == nil { // their schedules are not known either
+		for _, p := range s.Partners {
+			watched = append(watched, statuspage.Partner{Name: p.Partner})
+		}
+	}
+	if s.stale, err = statuspage.Stale(ctx, reader, watched, s.At); err != nil {
+		return s, err
 	}
 	s.Runs, err = reader.NewestRuns(ctx, limit)
 	return s, err

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"partnersync/store"
+	"partnersync/sync/statuspage"
 )
 
 // statusOfTwo is a status with one customer that fails and one that does not.
@@ -79,6 +80,22 @@ func TestPrintStatus_verdict(t *testing.T) {
 		if !strings.HasPrefix(out.String(), want) {
 			t.Errorf("got %q, want %q", out.String(), want)
 		}
+	}
+}
+
+func TestPrintStatus_staleCustomersAreNotOK(t *testing.T) {
+	t.Parallel()
+	s := statusReport{
+		Partners:   []store.PartnerFreshness{{Partner: "contoso", Customers: 5}, {Partner: "old", Customers: 2, Failing: 2}},
+		configured: []statuspage.Partner{{Name: "contoso"}},
+		stale:      []string{"5 customers of partner contoso were last synced up to 3 d ago"},
+	}
+	var out bytes.Buffer
+	printStatus(&out, s, true)
+	want := "\x1b[31m5 customers of partner contoso were last synced up to 3 d ago\x1b[0m\n" +
+		"partner old is not in the configuration: its customers, 2 of them, are not counted\n"
+	if !strings.HasPrefix(out.String(), want) {
+		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }
 

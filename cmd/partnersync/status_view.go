@@ -7,24 +7,24 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"partnersync/store"
+	"partnersync/sync/statuspage"
 )
 
 // printStatus prints the status for people, failing customers first.
 func printStatus(out io.Writer, s statusReport, colours palette) {
-	customers, failing, pending := 0, 0, 0
+	ours, dropped := s.Partners, []store.PartnerFreshness(nil)
+	if s.configured != nil {
+		ours, dropped = statuspage.Split(s.Partners, s.configured)
+	}
+	printVerdict(out, ours, s.stale, colours)
+	for _, p := range dropped {
+		fmt.Fprintf(out, "partner %s is not in the configuration: its customers, %d of them, are not counted\n", oneLine(p.Partner), p.Customers)
+	}
+	customers, failing := 0, 0
 	for _, p := range s.Partners {
 		customers, failing = customers+p.Customers, failing+p.Failing
-		pending += p.NeverSynced - p.NeverSyncedFailing
-	}
-	switch {
-	case customers == 0:
-		fmt.Fprintln(out, "no customers yet")
-	case failing > 0:
-		fmt.Fprintln(out, colours.red(fmt.Sprintf("%d of %d customers fail", failing, customers)))
-	case pending > 0:
-		fmt.Fprintf(out, "%d of %d customers have not been synced yet\n", pending, customers)
-	default:
-		fmt.Fprintln(out, colours.green(fmt.Sprintf("all %d customers are ok", customers)))
 	}
 	for _, f := range s.Failing {
 		printFailure(out, f, colours)
@@ -37,6 +37,30 @@ func printStatus(out io.Writer, s statusReport, colours palette) {
 		fmt.Fprintf(out, "  and %d more: --limit 0 shows all\n", more)
 	}
 	printRuns(out, s, colours)
+}
+
+// printVerdict says whether all is well, as the status page does.
+func printVerdict(out io.Writer, partners []store.PartnerFreshness, stale []string, colours palette) {
+	customers, failing, pending := 0, 0, 0
+	for _, p := range partners {
+		customers, failing = customers+p.Customers, failing+p.Failing
+		pending += p.NeverSynced - p.NeverSyncedFailing
+	}
+	if failing > 0 {
+		fmt.Fprintln(out, colours.red(fmt.Sprintf("%d of %d customers fail", failing, customers)))
+	}
+	for _, words := range stale {
+		fmt.Fprintln(out, colours.red(oneLine(words)))
+	}
+	switch {
+	case failing > 0 || len(stale) > 0:
+	case customers == 0:
+		fmt.Fprintln(out, "no customers yet")
+	case pending > 0:
+		fmt.Fprintf(out, "%d of %d customers have not been synced yet\n", pending, customers)
+	default:
+		fmt.Fprintln(out, colours.green(fmt.Sprintf("all %d customers are ok", customers)))
+	}
 }
 
 // printFreshness is the table of the customers that do not fail.

@@ -83,29 +83,40 @@ func (s *Site) readiness(ctx context.Context) []check {
 	return append(checks, s.passChecks(last, time.Now())...)
 }
 
-// passChecks says for each partner whether its last pass is recent enough: this process's start counts as one.
+// passChecks says for each partner whether a pass ended, or one was worked on, recently enough.
 func (s *Site) passChecks(last []store.LastPass, now time.Time) []check {
-	at := map[string]time.Time{}
+	of := map[string]store.LastPass{}
 	for _, l := range last {
-		at[l.Partner] = l.At
+		of[l.Partner] = l
 	}
 	var checks []check
 	for _, p := range s.options.Partners {
-		since, result := at[p.Name], "the last pass ended at "
-		if since.Before(s.started) {
-			since, result = s.started, "no pass has ended since the start at "
-		}
-		newest, skipped := p.Schedule.Last(since, now)
-		missed := skipped
-		if !newest.IsZero() {
-			missed++
-		}
+		since, what := s.lastSign(of[p.Name])
+		missed := missedTicks(p.Schedule, since, now)
 		c := check{what: "pass of partner " + p.Name, failed: missed > mostMissed}
-		c.result = result + since.UTC().Format(time.RFC3339)
+		c.result = what + " " + since.UTC().Format(time.RFC3339)
 		if c.failed {
 			c.result += fmt.Sprintf(", %d ticks of the schedule ago", missed)
 		}
 		checks = append(checks, c)
 	}
 	return checks
+}
+
+// lastSign returns when there last was a sign that the partner's passes go on, and what it was. The start of this process
+// is one only before the first pass ever: a daemon that starts again and again must not be taken for one that works. For
+// the same reason, work on a pass is none once so many passes in a row were left by their workers.
+func (s *Site) lastSign(l store.LastPass) (at time.Time, what string) {
+	switch {
+	case l.EndedAt != nil:
+		at, what = *l.EndedAt, "the last pass ended at"
+	case l.BeganAt != nil:
+		at, what = *l.BeganAt, "no pass has ended since the first began at"
+	default:
+		at, what = s.started, "no pass has ended since the start at"
+	}
+	if l.WorkedAt != nil && l.WorkedAt.After(at) && l.Abandoned <= mostMissed {
+		at, what = *l.WorkedAt, "a pass was worked on at"
+	}
+	return at, what
 }

@@ -30,8 +30,9 @@ type overview struct {
 	MoreFail  int // failing customers beside those
 	Strips    []strip
 	Runs      []store.Run
-	Batches   *batchesView // nil: they are not read yet, or cannot be
-	NextPass  time.Time    // zero: nobody knows
+	Batches   *batchesView             // nil: they are not read yet, or cannot be
+	Dropped   []store.PartnerFreshness // partners with customers that are not configured any more
+	NextPass  time.Time                // zero: nobody knows
 	Customers int
 }
 
@@ -42,18 +43,16 @@ func (s *Site) overview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := overview{frame: newFrame(r, "Overview", "overview")}
-	if err := page.read(r.Context(), reader); err != nil {
+	if err := page.read(r.Context(), reader, s.options.Partners); err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	last, err := reader.LastPasses(r.Context())
-	if err != nil {
+	if page.Verdict, err = s.verdict(r.Context(), reader, page.Partners, page.Now); err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	page.Batches = s.batchesNow(r.Context())
 	page.Ending = s.endingSoon(r.Context(), page.Now)
-	page.Verdict = s.judge(page.Partners, last, page.Now)
 	for _, p := range s.options.Partners {
 		if next := p.Schedule.Next(page.Now); page.NextPass.IsZero() || next.Before(page.NextPass) {
 			page.NextPass = next
@@ -75,16 +74,18 @@ func (s *Site) batchesNow(ctx context.Context) *batchesView {
 }
 
 // read asks the database for all but the batches.
-func (o *overview) read(ctx context.Context, reader *store.Reader) (err error) {
-	if o.Partners, err = reader.Freshness(ctx); err != nil {
+func (o *overview) read(ctx context.Context, reader *store.Reader, configured []Partner) (err error) {
+	all, err := reader.Freshness(ctx)
+	if err != nil {
 		return err
 	}
+	o.Partners, o.Dropped = Split(all, configured)
 	failing := 0
 	for _, p := range o.Partners {
 		failing += p.Failing
 		o.Customers += p.Customers
 	}
-	if o.Failing, err = reader.LongestFailing(ctx, shownFailing); err != nil {
+	if o.Failing, err = reader.LongestFailing(ctx, names(configured), shownFailing); err != nil {
 		return err
 	}
 	o.MoreFail = failing - len(o.Failing)
@@ -96,66 +97,6 @@ func (o *overview) read(ctx context.Context, reader *store.Reader) (err error) {
 	o.Strips = newStrips(slots, since)
 	o.Runs, err = reader.NewestRuns(ctx, shownPasses)
 	return err
-}
-
-// verdict is whether all is well, in a sentence.
-type verdict struct {
-	Well     bool
-	Sentence string
-}
-
-// judge sums up how the sync of the configured partners goes.
-func (s *Site) judge(partners []store.PartnerFreshness, last []store.LastPass, now time.Time) verdict {
-	sum := store.PartnerFreshness{}
-	for _, p := range partners {
-		sum.Customers += p.Customers
-		sum.Failing += p.Failing
-		sum.NeverSynced += p.NeverSynced
-		sum.NeverSyncedFailing += p.NeverSyncedFailing
-	}
-	pending := sum.NeverSynced - sum.NeverSyncedFailing
-	wrong := s.overdue(last, now)
-	wrong = append(wrong, wentWrong(last)...)
-	if sum.Failing > 0 {
-		are := "are"
-		if sum.Failing == 1 {
-			are = "is"
-		}
-		wrong = append(wrong, fmt.Sprintf("%s of %s %s failing", count(int64(sum.Failing)), plural(sum.Customers, "customer", "customers"), are))
-	}
-	switch {
-	case len(wrong) > 0:
-		return verdict{Sentence: "Not all is well: " + list(wrong) + "."}
-	case sum.Customers == 0:
-		return verdict{Well: true, Sentence: "No pass has found any customers yet."}
-	case pending > 0:
-		return verdict{Well: true, Sentence: fmt.Sprintf("So far all is well: %s of %s been synced.",
-			count(int64(sum.Customers-pending)), plural(sum.Customers, "customer has", "customers have"))}
-	}
-	return verdict{Well: true, Sentence: fmt.Sprintf("All is well: %s up to date.", plural(sum.Customers, "customer is", "customers are"))}
-}
-
-// overdue names the passes that should have come.
-func (s *Site) overdue(last []store.LastPass, now time.Time) (wrong []string) {
-	for _, c := range s.passChecks(last, now) {
-		if c.failed {
-			wrong = append(wrong, fmt.Sprintf("the %s is overdue", c.what))
-		}
-	}
-	return wrong
-}
-
-// wentWrong says what went wrong with each partner's last pass as a whole.
-func wentWrong(last []store.LastPass) (wrong []string) {
-	for _, pass := range last {
-		switch {
-		case pass.Error != nil:
-			wrong = append(wrong, fmt.Sprintf("the last pass of partner %s went wrong (%s)", pass.Partner, cut(*pass.Error, longestReason)))
-		case pass.State == store.Failed && pass.Customers == 0:
-			wrong = append(wrong, fmt.Sprintf("partner %s has no customers", pass.Partner))
-		}
-	}
-	return wrong
 }
 
 // cut shortens what is too long to read in passing.
