@@ -2,6 +2,7 @@ package statuspage
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -60,10 +61,14 @@ func (c *collector) read(ctx context.Context) (f freshness, err error) {
 	if err != nil {
 		return f, err
 	}
-	if f.partners, err = reader.Freshness(ctx); err != nil || !c.perCustomer {
+	all, err := reader.Freshness(ctx)
+	// A partner that is not configured any more would leave its alerts red for good.
+	f.partners, _ = Split(all, c.site.options.Partners)
+	if err != nil || !c.perCustomer {
 		return f, err
 	}
 	f.customers, err = reader.CustomerSyncs(ctx)
+	f.customers = slices.DeleteFunc(f.customers, func(cs store.CustomerSync) bool { return !isConfigured(c.site.options.Partners, cs.Partner) })
 	return f, err
 }
 

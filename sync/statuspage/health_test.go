@@ -149,6 +149,30 @@ func TestStaleBefore(t *testing.T) {
 	}
 }
 
+func TestPartnerThatIsNotConfigured_isOnlyNoted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	w.api.AddCustomer(partnercentertest.Customer{ID: alpha})
+	w.pass()
+	for _, sql := range []string{
+		`INSERT INTO partner_center.customers (customer_id, partner, company_name, first_seen_at) VALUES ('` + beta + `', 'old', 'Left behind', now())`,
+		`INSERT INTO partnersync.customer_state (customer_id, partner, consecutive_failures, failing_since, last_error) VALUES ('` + beta + `', 'old', 9, now(), 'x')`,
+		`INSERT INTO partnersync.partner_state (partner) VALUES ('old')`,
+		`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, enumerated_at, state, error)
+			VALUES ('old', 'scheduled', now(), now(), now(), now(), 'failed', 'signing in: AADSTS7000215')`,
+	} {
+		_, err := w.db.Pool.Exec(t.Context(), sql)
+		w.ok(err)
+	}
+	page := w.shows("/", "All is well: 1 customer is up to date.", "Partner old is not in the configuration: 1 customer of it", "Customers <b>1</b>")
+	if strings.Contains(page, "Left behind") {
+		t.Error("its failing customer is shown")
+	}
+	if _, metrics := w.get("/metrics"); strings.Contains(metrics, `partner="old"`) || !strings.Contains(metrics, `partner="contoso"`) {
+		t.Errorf("metrics:\n%s", metrics)
+	}
+}
+
 func TestOverview_overduePass(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
