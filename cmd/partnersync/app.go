@@ -19,6 +19,7 @@ import (
 	"partnersync/store/localpg"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
+	"partnersync/sync/printable"
 	"partnersync/sync/statuspage"
 )
 
@@ -33,7 +34,8 @@ type app struct {
 	flags      syncFlags
 }
 
-// logger writes to stderr: text on a terminal, JSON elsewhere.
+// logger writes to stderr: text on a terminal, JSON elsewhere. Neither passes on what a terminal would obey: text quotes it,
+// and a log of JSON is looked at on one too.
 func (a *app) logger(out io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
@@ -43,7 +45,7 @@ func (a *app) logger(out io.Writer) (*slog.Logger, error) {
 	if onTerminal(a.stderr) {
 		return slog.New(slog.NewTextHandler(out, options)), nil
 	}
-	return slog.New(slog.NewJSONHandler(out, options)), nil
+	return slog.New(slog.NewJSONHandler(printable.JSONWriter(out), options)), nil
 }
 
 // readable writes durations as Go does, with their unit, in JSON too, and each error on one line.

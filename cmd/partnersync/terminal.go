@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"unicode"
-	"unicode/utf16"
+
+	"partnersync/sync/printable"
 )
 
 // harmless makes text from outside fit for a terminal: no control sequence gets through, nor what turns the direction of
@@ -34,35 +36,17 @@ func orEmpty(s *string) string {
 // printJSON prints a value as an indented JSON document. What is not printable is escaped, so that a terminal takes no
 // harm and a program gets the text as it was.
 func printJSON(out io.Writer, value any) error {
-	var text strings.Builder
+	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
 	err := encoder.Encode(value)
 	if err == nil {
-		_, err = io.WriteString(out, escapeUnprintable(text.String()))
+		_, err = out.Write(printable.JSON(text.Bytes()))
 	}
 	if err != nil {
 		return fmt.Errorf("printing the result: %w", err)
 	}
 	return nil
-}
-
-// escapeUnprintable escapes what encoding/json leaves as it is: C1 controls, changes of the direction of writing, and the
-// like. They stand in strings only.
-func escapeUnprintable(document string) string {
-	var b strings.Builder
-	for _, r := range document {
-		switch {
-		case r == '\n' || unicode.IsPrint(r):
-			b.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
 }
 
 // palette colours text, or leaves it as it is.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"unicode"
@@ -47,6 +48,24 @@ func TestPrintJSON_isHarmlessAndLosesNothing(t *testing.T) {
 		t.Errorf("not printable from %q on", out.String()[i:])
 	}
 	var read map[string]string
+	if err := json.Unmarshal(out.Bytes(), &read); err != nil || read["name"] != hostileText {
+		t.Errorf("read back %q (%v), want %q", read["name"], err, hostileText)
+	}
+}
+
+func TestLogger_isHarmlessAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	a := &app{stderr: &out, logLevel: "info"}
+	log, err := a.logger(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info("customer changed", "name", hostileText, "err", errors.New(hostileText))
+	if i := strings.IndexFunc(out.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {
+		t.Errorf("not printable from %q on", out.String()[i:])
+	}
+	var read map[string]any
 	if err := json.Unmarshal(out.Bytes(), &read); err != nil || read["name"] != hostileText {
 		t.Errorf("read back %q (%v), want %q", read["name"], err, hostileText)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/sync/printable"
 )
 
 // cloudEvent is an event in the JSON format of CloudEvents 1.0, structured mode
@@ -21,17 +22,18 @@ type cloudEvent struct {
 	Data            store.EventData `json:"data"`
 }
 
-// message is the body to send, and its type.
+// message is the body to send, and its type. What a receiver's log or terminal would obey is escaped.
 func message(format string, n store.Notification) (body []byte, contentType string, err error) {
-	if format == Text {
-		body, err = json.Marshal(map[string]string{"text": text(n)})
-		return body, "application/json; charset=utf-8", err
-	}
-	body, err = json.Marshal(cloudEvent{
+	var document any = cloudEvent{
 		SpecVersion: "1.0", ID: n.MessageID, Source: "/partners/" + url.PathEscape(n.Data.Partner), Type: n.Type,
 		Subject: subject(n.Data), Time: n.CreatedAt.UTC(), DataContentType: "application/json", Data: n.Data,
-	})
-	return body, "application/cloudevents+json; charset=utf-8", err
+	}
+	contentType = "application/cloudevents+json; charset=utf-8"
+	if format == Text {
+		document, contentType = map[string]string{"text": text(n)}, "application/json; charset=utf-8"
+	}
+	body, err = json.Marshal(document)
+	return printable.JSON(body), contentType, err
 }
 
 // subject is the path of what the event is about, as the API has it; "" for a partner.

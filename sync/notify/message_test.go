@@ -93,6 +93,29 @@ func TestMessage_cloudEvent(t *testing.T) {
 	}
 }
 
+func TestMessage_hasNothingUnprintable(t *testing.T) {
+	t.Parallel()
+	const name = "\x1b[31mred\u009b2J right\u202eto left\u2028\U000e0041"
+	for _, tt := range examples {
+		n := tt.notification
+		n.Data.CompanyName, n.Data.Error, n.Data.Status, n.Data.CreatedBy, n.Data.RequestID = ptr(name), name, ptr(name), ptr(name), name
+		n.Type, n.Data.BatchID = n.Type+name, n.Data.BatchID+name
+		for _, format := range []string{CloudEvents, Text} {
+			body, _, err := message(format, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i := strings.IndexFunc(string(body), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+				t.Errorf("%s, %s: not printable from %q on", tt.notification.Type, format, body[i:])
+			}
+			var read struct{ Data store.EventData }
+			if err := json.Unmarshal(body, &read); err != nil || format == CloudEvents && *read.Data.CompanyName != name {
+				t.Errorf("%s, %s: read back %+v (%v)", tt.notification.Type, format, read, err)
+			}
+		}
+	}
+}
+
 func TestMessage_hasASubjectWhereThereIsOne(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

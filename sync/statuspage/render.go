@@ -15,6 +15,7 @@ import (
 
 	"partnersync/store"
 	"partnersync/sync"
+	"partnersync/sync/printable"
 )
 
 //go:embed templates/*.html
@@ -101,16 +102,17 @@ func (f frame) WatchPath() string {
 
 // show writes the page that the template makes of data.
 func (s *Site) show(w http.ResponseWriter, status int, name string, data any) {
-	var page bytes.Buffer // so that half a page is never shown
-	if err := s.pages.ExecuteTemplate(&page, name, data); err != nil {
+	var made bytes.Buffer // so that half a page is never shown
+	if err := s.pages.ExecuteTemplate(&made, name, data); err != nil {
 		s.log.Error("making a page failed", "page", name, "err", err)
 		http.Error(w, "making the page failed; the log says why", http.StatusInternalServerError)
 		return
 	}
+	page := printable.Text(made.Bytes()) // all at once: no value can be forgotten
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(page.Len()))
+	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(status)
-	page.WriteTo(w) // an error is the client's
+	w.Write(page) // an error is the client's
 }
 
 // sorry is a page that says why there is no other.

@@ -19,6 +19,7 @@ import (
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
+	"partnersync/sync/printable"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -158,7 +159,7 @@ func TestOverview_batchMovesOn(t *testing.T) {
 	w.pass()
 	w.settled()
 	w.shows("/", "<li>Unfinished <b>0</b></li>", `<span class="badge s-processing">processing</span><span class="arrow"> to </span><span class="badge s-finished">finished</span>`)
-	w.shows("/customers/"+alpha, "Sales laptops", `<span class="badge s-finished">finished</span>`, "2 versions", "processing <b>", "finished <b>for ")
+	w.shows("/customers/"+alpha, "Sales laptops", `<span class="badge s-finished">finished</span>`, "2 versions", "<bdi>processing</bdi> <b>", "<bdi>finished</bdi> <b>for ")
 }
 
 func TestOverview_failingCustomerTurnsUpWithTheReason(t *testing.T) {
@@ -184,7 +185,7 @@ func TestOverview_failingCustomerTurnsUpWithTheReason(t *testing.T) {
 func TestPages_hostileTextsAreText(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
-	hostile := []string{"<script>alert(1)</script>", `"><img src=x onerror=alert(2)>`, "'-->]]></title></svg>{{.}}", "\u202e\ufeffgone"}
+	hostile := []string{"<script>alert(1)</script>", `"><img src=x onerror=alert(2)>`, "'-->]]></title></svg>{{.}}", "\u202e\ufeffgone", "\x1b[31m\u009b2J\u2067אבג"}
 	w.api.AddCustomer(partnercentertest.Customer{ID: alpha, CompanyName: hostile[0], Domain: hostile[1]})
 	w.api.AddCustomer(partnercentertest.Customer{ID: beta, CompanyName: hostile[1]})
 	for _, name := range hostile {
@@ -197,9 +198,13 @@ func TestPages_hostileTextsAreText(t *testing.T) {
 	w.settled()
 	for _, path := range []string{
 		"/", "/customers", "/customers?q=%3Cscript%3E", "/customers/" + alpha, "/customers/" + beta,
+		"/customers/" + alpha + "?q=%3Cb%3E%C2%9B2J%E2%80%AE%1B",
 		"/customers/" + alpha + "?q=%22%3E%3Cimg%20src%3Dx", "/customers?q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E",
 	} {
 		page := w.shows(path, "&lt;")
+		if i := strings.IndexFunc(page, func(r rune) bool { return !printable.Is(r) }); i >= 0 {
+			t.Errorf("GET %s: not printable from %q on", path, page[i:])
+		}
 		for _, raw := range []string{"<script>alert", "<img", "--><", "]]><"} {
 			if strings.Contains(page, raw) {
 				t.Errorf("GET %s: %s is not escaped", path, raw)
@@ -231,7 +236,7 @@ func TestCustomer_withManyBatches(t *testing.T) {
 		w.put(alpha, "Batch "+string(c), "queued")
 	}
 	w.pass()
-	w.shows("/customers/"+alpha, "23 batches", "Page 1 of 2", "<h1>"+alpha+"</h1>")
+	w.shows("/customers/"+alpha, "23 batches", "Page 1 of 2", "<h1><bdi>"+alpha+"</bdi></h1>")
 	w.shows("/customers/"+strings.ToUpper(alpha)+"?page=2", "Batch w")
 	w.shows("/customers/"+alpha+"?q=H+C", "1 batch,")
 	w.shows("/customers/"+alpha+"?q=none", "No batch of that name was found.")
