@@ -186,6 +186,22 @@ func TestNoteResults_failingAndRecovered(t *testing.T) {
 	w.wantOutbox("once|customer.failing|"+alpha, "once|customer.recovered|"+alpha)
 }
 
+func TestNoteResults_failingAnewUnderAnotherPartner(t *testing.T) {
+	t.Parallel()
+	once := hook("once")
+	once.FailingAfter = 1
+	w := telling(t, once)
+	w.attempt(nil)
+	w.attempt(broken)
+	w.wantOutbox("once|customer.failing|" + alpha)
+	w.exec("DELETE FROM partnersync.outbox")
+	w.enumerate("contoso", w.tick, listed())
+	run, _ := w.enumerate("fabrikam", w.tick, listed(alpha))
+	w.record(run, Result{Claim: w.claim(run), Failure: broken})
+	w.wantOutbox("once|customer.failing|" + alpha)
+	w.want("fabrikam", "data->>'partner') FROM partnersync.outbox")
+}
+
 // Who begins to listen is not told of customers that fail for long, nor that they recover.
 func TestNoteResults_whatWasBeforeIsNoNews(t *testing.T) {
 	t.Parallel()
@@ -241,12 +257,13 @@ func TestNoteStuckBatches_onceASpell(t *testing.T) {
 		want  string
 	}{
 		{"for longer than a day", 25 * time.Hour, 25 * time.Hour, []DeviceBatch{batch("b", "queued")}, 0, "batch.stuck"},
-		{"no date of creation", 25 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 0, "batch.stuck"},
-		{"no status", 25 * time.Hour, 0, []DeviceBatch{{BatchID: "b"}}, 0, "batch.stuck"},
-		{"not yet", 23 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 0, ""},
+		{"no status", 25 * time.Hour, 25 * time.Hour, []DeviceBatch{{BatchID: "b"}}, 0, "batch.stuck"},
+		{"not yet", 23 * time.Hour, 23 * time.Hour, []DeviceBatch{batch("b", "queued")}, 0, ""},
 		{"finished", 25 * time.Hour, 0, []DeviceBatch{batch("b", "finished")}, 0, ""},
 		{"stuck long before it was first seen", 25 * time.Hour, 90 * time.Hour, []DeviceBatch{batch("b", "queued")}, 0, ""},
-		{"so long that it is no news", 49 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 0, ""},
+		{"it may have been, for want of a date of creation", 25 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 0, ""},
+		{"stuck again, without a date of creation", 80 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 26 * time.Hour, "batch.stuck"},
+		{"so long that it is no news", 49 * time.Hour, 49 * time.Hour, []DeviceBatch{batch("b", "queued")}, 0, ""},
 		{"it has moved meanwhile", 30 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 2 * time.Hour, ""},
 		{"it has moved, and is stuck again", 80 * time.Hour, 90 * time.Hour, []DeviceBatch{batch("b", "queued")}, 26 * time.Hour, "batch.stuck"},
 	}

@@ -27,7 +27,8 @@ type stuckBatch struct {
 }
 
 // stuckSQL finds the batches that have become stuck in the last day. One that had been so for long before it was first seen
-// is left out: who installs partnersync is not told of what lies about for years.
+// is left out, and so is one of which that is not known, until its status changes: who installs partnersync is not told of
+// what lies about for years.
 const stuckSQL = `
 	SELECT u.customer_id::text, c.partner, c.company_name, u.batch_id, u.status, u.status_since, u.created_by, u.creation_date, u.devices_count
 	FROM partner_center.unfinished_device_batches u
@@ -37,7 +38,7 @@ const stuckSQL = `
 	  AND (@partners::text[] IS NULL OR c.partner = ANY (@partners))
 	  AND u.status_since <= clock_timestamp() - @stuck_after::interval
 	  AND u.status_since > clock_timestamp() - @stuck_after::interval - @within::interval
-	  AND NOT (u.not_before IS NULL AND coalesce(u.creation_date < u.valid_from - @stuck_after::interval, false))
+	  AND NOT (u.not_before IS NULL AND coalesce(u.creation_date < u.valid_from - @stuck_after::interval, true))
 	ORDER BY u.customer_id, u.batch_id`
 
 // NoteStuckBatches puts an event into the outbox for each batch that has become stuck since the last call by anybody. All

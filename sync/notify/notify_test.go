@@ -408,7 +408,7 @@ func TestLook_findsStuckBatchesAndGivesUp(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
 	w := newWorld(t, Endpoint{Name: "r", URL: partnercenter.Secret(r.URL)})
-	_, err := w.pool.Exec(t.Context(), "UPDATE partner_center.device_batches SET valid_from = now() - interval '2 hours'")
+	_, err := w.pool.Exec(t.Context(), "UPDATE partner_center.device_batches SET valid_from = now() - interval '2 hours', creation_date = now() - interval '2 hours'")
 	w.ok(err)
 	w.ok(w.sender.Look(t.Context()))
 	_, err = w.pool.Exec(t.Context(), "UPDATE partnersync.outbox SET created_at = now() - interval '25 hours' WHERE subject LIKE '%/c'")
