@@ -34,7 +34,9 @@ func newDemoCommand(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Show it at work: a private database and an emulated API, no account needed",
 		Long: `Demo starts a private PostgreSQL server in a temporary directory and an emulator of the Partner Center API with
-invented customers, makes a pass every two seconds, and prints what changed. Nothing of it is left at the end.`,
+invented customers, makes a pass every two seconds, and prints what changed. From the fifth pass on one customer fails for three
+passes, as one without a relationship does, and then recovers: see what the output and the status page make of it. The exit
+code is 0 all the same. Nothing of it is left at the end.`,
 		Example: "  partnersync demo\n  partnersync demo --passes 5 --interval 1s",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,7 +63,7 @@ type demo struct {
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
-	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelError})) // the rest is shown
 	fmt.Fprintln(d.stdout, "Starting a private PostgreSQL server …")
 	server, err := localpg.Start(ctx, localpg.Config{Settings: map[string]string{"fsync": "off"}, Logger: log})
 	if err != nil {
@@ -160,7 +162,7 @@ func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, lo
 		OnRun: func(run store.Run) {
 			d.page.passed(ctx, run)
 			d.shown++
-			failure = errors.Join(d.showPass(ctx, pool, run), d.goOn(ctx, pool))
+			failure = errors.Join(d.showPass(ctx, pool, run), d.goOn(ctx, pool), d.goWrong(ctx, pool))
 			d.api.Advance(demoPace) // and not during a pass: what it lists must not be gone before it is read
 			if failure != nil || d.shown == d.passes {
 				enough()
@@ -176,24 +178,51 @@ func (d *demo) goOn(ctx context.Context, pool *pgxpool.Pool) error {
 	if d.shown <= restAfter || d.shown%every != 0 {
 		return nil
 	}
-	const query = `
-		SELECT customer_id::text
-		FROM partner_center.customers
-		ORDER BY customer_id
-		OFFSET @n
-		LIMIT 1`
 	n := d.shown / every
-	var id string
-	err := pool.QueryRow(ctx, query, pgx.NamedArgs{"n": n % demoCustomers}).Scan(&id)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("choosing a customer: %w", err)
+	id, err := d.customer(ctx, pool, n)
+	if err != nil || id == "" {
+		return err
 	}
 	d.api.PutBatch(id, partnercentertest.Batch{
 		ID: fmt.Sprintf("Loan laptops %d", n), DevicesCount: 5 + n%20,
 		Script: partnercentertest.Lifecycle(2*demoPace, 4*demoPace, n%4 == 0),
 	})
 	return nil
+}
+
+// goWrong lets a customer fail now and then, for a few passes.
+func (d *demo) goWrong(ctx context.Context, pool *pgxpool.Pool) error {
+	const after, passes, every = 4, 3, 15
+	switch d.shown % every {
+	case after:
+		id, err := d.customer(ctx, pool, d.shown/every)
+		if err != nil || id == "" {
+			return err
+		}
+		d.api.Fail(partnercentertest.Fault{
+			Path: "/customers/" + id + "/", Status: http.StatusForbidden, Code: "20002",
+			Description: "The partner has no commerce relationship with the customer",
+		})
+	case after + passes:
+		d.api.ClearFaults()
+	}
+	return nil
+}
+
+// customer returns the id of the nth customer, from 0 on and around; "": ctx is done.
+func (d *demo) customer(ctx context.Context, pool *pgxpool.Pool, n int) (id string, err error) {
+	const query = `
+		SELECT customer_id::text
+		FROM partner_center.customers
+		ORDER BY customer_id
+		OFFSET @n
+		LIMIT 1`
+	err = pool.QueryRow(ctx, query, pgx.NamedArgs{"n": n % demoCustomers}).Scan(&id)
+	switch {
+	case ctx.Err() != nil:
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("choosing a customer: %w", err)
+	}
+	return id, nil
 }

@@ -78,7 +78,22 @@ func (d *demo) showPass(ctx context.Context, pool *pgxpool.Pool, run store.Run) 
 			d.seen = c.ValidFrom
 		}
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return d.showFailing(ctx)
+}
+
+// showFailing prints which customers fail now, and why.
+func (d *demo) showFailing(ctx context.Context) error {
+	failing, err := d.page.reader.LongestFailing(ctx, nil, demoCustomers)
+	if ctx.Err() != nil {
+		return nil
+	}
+	for _, f := range failing {
+		printFailure(d.stdout, f, d.palette(d.stdout))
+	}
+	return err
 }
 
 // demoVersion is one line of a batch's history.

@@ -14,11 +14,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// listeningAt finds the address in a daemon's log.
-var listeningAt = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
+// listeningAt finds the address in a daemon's log, or in what the demo prints.
+var listeningAt = regexp.MustCompile(`(?:"msg":"listening","address":"|The status page is at http://)([^"/]+)["/]`)
 
-// pageCommand waits until the daemon that logs to the file answers a path with the status and a text: page LOG PATH STATUS
-// TEXT.
+// pageCommand waits until the daemon that logs to the file answers a path with the status and a match of a regular
+// expression: page LOG PATH STATUS EXPRESSION.
 func pageCommand(ts *testscript.TestScript, _ bool, args []string) {
 	log, err := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
@@ -26,6 +26,7 @@ func pageCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if at == nil {
 		ts.Fatalf("%s does not say where the daemon listens", args[0])
 	}
+	want := regexp.MustCompile(args[3])
 	poll(ts, func() (got string, ok bool) {
 		resp, err := http.Get("http://" + string(at[1]) + args[1])
 		if err != nil {
@@ -34,7 +35,7 @@ func pageCommand(ts *testscript.TestScript, _ bool, args []string) {
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)
 		got = resp.Status + " " + string(body)
-		return got, err == nil && strconv.Itoa(resp.StatusCode) == args[2] && strings.Contains(got, args[3])
+		return got, err == nil && strconv.Itoa(resp.StatusCode) == args[2] && want.MatchString(got)
 	})
 }
 

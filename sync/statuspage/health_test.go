@@ -127,7 +127,7 @@ func TestStaleBefore(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 4, 12, 0, 30, 0, time.UTC) // a Wednesday
 	for spec, want := range map[string]string{
-		"@every 1s":    "2026-03-04 12:00:27",
+		"@every 1s":    "2026-03-04 11:59:30",
 		"*/15 * * * *": "2026-03-04 11:15:00",
 		"0 9 * * 1-5":  "2026-02-27 09:00:00",
 		"30 12 1 * *":  "2025-12-01 12:30:00",

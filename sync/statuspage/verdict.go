@@ -100,7 +100,8 @@ func Stale(ctx context.Context, reader *store.Reader, partners []Partner, now ti
 	return words, err
 }
 
-// staleBefore returns the newest tick that mostMissed others have followed: whatever is older has missed more.
+// staleBefore returns the newest tick that mostMissed others have followed: whatever is older has missed more. It is a minute
+// ago at least, since a pass itself takes a moment.
 func staleBefore(s sync.Schedule, now time.Time) time.Time {
 	const least, most = time.Minute, 5 * 366 * 24 * time.Hour
 	if s.String() == "" {
@@ -114,6 +115,9 @@ func staleBefore(s sync.Schedule, now time.Time) time.Time {
 		}
 		for range ticks - mostMissed {
 			at = s.Next(at)
+		}
+		if at.Add(least).After(now) {
+			return now.Add(-least)
 		}
 		return at
 	}
