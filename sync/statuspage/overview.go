@@ -2,9 +2,7 @@ package statuspage
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"partnersync/store"
@@ -105,84 +103,4 @@ func cut(s string, characters int) string {
 		return string(runes[:characters-1]) + "…"
 	}
 	return s
-}
-
-// strip is the last day of a partner's passes, a mark for each slot of time.
-type strip struct {
-	Partner string
-	Marks   []mark
-	Summary string
-	Since   time.Time
-}
-
-// mark is a slot that had passes, or none.
-type mark struct {
-	X     int // its place, from 0 on
-	Class string
-	Title string
-}
-
-// newStrips makes a strip of each partner's slots, which stand together.
-func newStrips(slots []store.PassSlot, since time.Time) (strips []strip) {
-	for len(slots) > 0 {
-		n := slices.IndexFunc(slots, func(p store.PassSlot) bool { return p.Partner != slots[0].Partner })
-		if n < 0 {
-			n = len(slots)
-		}
-		strips = append(strips, newStrip(slots[:n], since))
-		slots = slots[n:]
-	}
-	return strips
-}
-
-func newStrip(slots []store.PassSlot, since time.Time) strip {
-	s := strip{Partner: slots[0].Partner, Since: since, Marks: make([]mark, stripSlots)}
-	for i := range s.Marks {
-		s.Marks[i] = mark{X: i, Class: "none"}
-	}
-	total := store.PassSlot{}
-	for _, p := range slots {
-		total.Passes += p.Passes
-		total.Partial += p.Partial
-		total.Failed += p.Failed
-		total.Abandoned += p.Abandoned
-		total.Running += p.Running
-		if p.Slot >= 0 && p.Slot < stripSlots {
-			from := since.Add(time.Duration(p.Slot) * stripSlot).UTC().Format("15:04 UTC")
-			s.Marks[p.Slot] = mark{X: p.Slot, Class: passClass(p), Title: from + ": " + passWords(p)}
-		}
-	}
-	s.Summary = passWords(total)
-	return s
-}
-
-// passClass is the worst of what happened in a slot.
-func passClass(p store.PassSlot) string {
-	switch {
-	case p.Failed > 0:
-		return "failed"
-	case p.Partial > 0:
-		return "partial"
-	case p.Abandoned > 0:
-		return "abandoned"
-	case p.Running == p.Passes:
-		return "running"
-	}
-	return "complete"
-}
-
-func passWords(p store.PassSlot) string {
-	words := []string{}
-	for _, w := range []struct {
-		n    int
-		word string
-	}{
-		{p.Passes - p.Partial - p.Failed - p.Abandoned - p.Running, "complete"},
-		{p.Partial, "partial"}, {p.Failed, "failed"}, {p.Abandoned, "abandoned"}, {p.Running, "running"},
-	} {
-		if w.n > 0 {
-			words = append(words, fmt.Sprintf("%s %s", count(int64(w.n)), w.word))
-		}
-	}
-	return plural(p.Passes, "pass: ", "passes: ") + list(words)
 }
