@@ -36,6 +36,7 @@ var questions = map[string]func(context.Context, *Reader) error{
 		_, err := r.StaleCustomers(ctx, map[string]time.Time{"contoso": minute(0)})
 		return err
 	},
+	"backlogs": func(ctx context.Context, r *Reader) error { _, err := r.Backlogs(ctx); return err },
 	"slots": func(ctx context.Context, r *Reader) error {
 		_, err := r.PassSlots(ctx, minute(0), time.Hour)
 		return err

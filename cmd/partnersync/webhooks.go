@@ -27,6 +27,7 @@ func (c *config) endpoints() (all []store.Endpoint) {
 func newSender(c *config, s *store.Store, m *statuspage.Metrics, log *slog.Logger) *notify.Sender {
 	sender := &notify.Sender{Store: s, Version: version(), Logger: log, LookEvery: 10 * time.Minute, OnResult: m.Notified}
 	for _, n := range c.Notify {
+		m.WatchEndpoint(n.Name)
 		sender.Endpoints = append(sender.Endpoints, notify.Endpoint{Name: n.Name, URL: n.URL, Keys: n.Keys, Format: n.Format})
 		sender.LookEvery = max(time.Second, min(sender.LookEvery, n.StuckAfter/20))
 	}

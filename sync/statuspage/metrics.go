@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"partnersync/store"
+	"partnersync/sync/notify"
 	"partnersync/sync/partnercenter"
 )
 
@@ -91,6 +92,16 @@ func (m *Metrics) Notified(endpoint, result string, n int) {
 	}
 }
 
+// WatchEndpoint is told of each endpoint that is notified, so that the first failure counts as an increase.
+func (m *Metrics) WatchEndpoint(name string) {
+	if m == nil {
+		return
+	}
+	for _, result := range []string{notify.Sent, notify.Failed, notify.Refused, notify.GivenUp} {
+		m.notified.WithLabelValues(name, result)
+	}
+}
+
 // Watch watches a partner's pace and its tokens. Call it once for each partner, before the gate is used.
 func (m *Metrics) Watch(partner string, gate *partnercenter.Gate, tokens *partnercenter.TokenSource) {
 	if m == nil {
@@ -101,6 +112,9 @@ func (m *Metrics) Watch(partner string, gate *partnercenter.Gate, tokens *partne
 		m.waited.WithLabelValues(partner, reason)
 	}
 	m.claimsLost.WithLabelValues(partner)
+	for _, state := range []string{store.Complete, store.Partial, store.Failed} {
+		m.passes.WithLabelValues(partner, store.Scheduled, state)
+	}
 	gate.OnWait = func(reason string, waited time.Duration) {
 		m.waits.WithLabelValues(partner, reason).Inc()
 		m.waited.WithLabelValues(partner, reason).Add(waited.Seconds())

@@ -25,7 +25,8 @@ type overview struct {
 	Ending    []expiry // sign-ins that end soon, or have ended
 	Partners  []store.PartnerFreshness
 	Failing   []store.Freshness
-	MoreFail  int // failing customers beside those
+	MoreFail  int             // failing customers beside those
+	Backlogs  []store.Backlog // of webhooks that are down
 	Strips    []strip
 	Runs      []store.Run
 	Batches   *batchesView             // nil: they are not read yet, or cannot be
@@ -87,6 +88,9 @@ func (o *overview) read(ctx context.Context, reader *store.Reader, configured []
 		return err
 	}
 	o.MoreFail = failing - len(o.Failing)
+	if o.Backlogs, err = reader.Backlogs(ctx); err != nil {
+		return err
+	}
 	since := o.Now.Truncate(stripSlot).Add(-(stripSlots - 1) * stripSlot)
 	slots, err := reader.PassSlots(ctx, since, stripSlot)
 	if err != nil {
