@@ -136,6 +136,11 @@ func TestLives(t *testing.T) {
 		!simple.Versions[0].ValidTo.Equal(simple.Versions[1].ValidFrom) {
 		t.Errorf("simple: %+v", simple)
 	}
+	one, err := r.Lives(t.Context(), LifeSearch{CustomerID: alpha, BatchID: lives[1].BatchID, Limit: 5, Versions: 1})
+	w.ok(err)
+	if len(one) != 1 || one[0].BatchID != lives[1].BatchID || one[0].Found != 1 {
+		t.Errorf("the batch %s alone: %+v", lives[1].BatchID, one)
+	}
 	found, err := r.Lives(t.Context(), LifeSearch{CustomerID: alpha, Text: "0%", Limit: 5, Versions: 5})
 	w.ok(err)
 	if len(found) != 1 || found[0].BatchID != "100%" {

@@ -35,6 +35,7 @@ type Version struct {
 // LifeSearch says which of a customer's batches are asked for.
 type LifeSearch struct {
 	CustomerID    string // a UUID
+	BatchID       string // "": any
 	Text          string // in the batch's name, case apart; "": any
 	Limit, Offset int
 	Versions      int // of each batch, the newest so many
@@ -45,11 +46,13 @@ func (r *Reader) Lives(ctx context.Context, s LifeSearch) (all []Life, err error
 	const batches = `
 		SELECT batch_id, status, created_by, creation_date, devices_count, removed_at, count(*) OVER ()::integer AS found
 		FROM partner_center.device_batches
-		WHERE customer_id = @customer::uuid AND (@text = '' OR strpos(lower(batch_id), lower(@text)) > 0)
+		WHERE customer_id = @customer::uuid
+		  AND (@batch = '' OR batch_id = @batch)
+		  AND (@text = '' OR strpos(lower(batch_id), lower(@text)) > 0)
 		ORDER BY valid_from DESC, batch_id
 		LIMIT @limit
 		OFFSET @offset`
-	args := pgx.NamedArgs{"customer": s.CustomerID, "text": s.Text, "limit": s.Limit, "offset": s.Offset}
+	args := pgx.NamedArgs{"customer": s.CustomerID, "batch": s.BatchID, "text": s.Text, "limit": s.Limit, "offset": s.Offset}
 	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if all, err = query[Life](ctx, tx, "the batches of customer "+s.CustomerID, batches, args); err != nil {
 			return err

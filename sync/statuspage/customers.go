@@ -59,6 +59,7 @@ type customer struct {
 	pager
 	store.CustomerDetail
 	Text  string // that is searched for
+	Batch string // the id of the one that is asked for; "": all
 	Lives []lifeView
 }
 
@@ -76,13 +77,16 @@ func (s *Site) customer(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	page := customer{frame: newFrame(r, "", "customers"), pager: newPager(r, batchesAPage), Text: searched(r.URL.Query())}
+	page := customer{
+		frame: newFrame(r, "", "customers"), pager: newPager(r, batchesAPage),
+		Text: searched(r.URL.Query()), Batch: storable(r.URL.Query().Get("batch")),
+	}
 	if page.CustomerDetail, err = reader.Customer(r.Context(), id.String()); err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	lives, err := reader.Lives(r.Context(), store.LifeSearch{
-		CustomerID: id.String(), Text: page.Text, Limit: batchesAPage, Offset: page.offset(), Versions: versionsShown,
+		CustomerID: id.String(), BatchID: page.Batch, Text: page.Text, Limit: batchesAPage, Offset: page.offset(), Versions: versionsShown,
 	})
 	if err != nil {
 		s.fail(w, r, err)
@@ -96,9 +100,12 @@ func (s *Site) customer(w http.ResponseWriter, r *http.Request) {
 	s.show(w, http.StatusOK, "customer.html", &page)
 }
 
-// searched is the text to look for. What no text in the database can be is left out.
-func searched(query url.Values) string {
-	text := strings.ToValidUTF8(strings.ReplaceAll(strings.TrimSpace(query.Get("q")), "\x00", ""), "")
+// searched is the text to look for.
+func searched(query url.Values) string { return storable(strings.TrimSpace(query.Get("q"))) }
+
+// storable leaves out of a text what none in the database can be.
+func storable(text string) string {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
 	if len(text) > longestSearch {
 		text = strings.ToValidUTF8(text[:longestSearch], "")
 	}

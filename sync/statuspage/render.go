@@ -39,6 +39,7 @@ func parsePages(version string) *template.Template {
 		"count":   countAny,
 		"plural":  plural,
 		"orID":    orID,
+		"batch":   batchName,
 		"text":    text,
 	}
 	return template.Must(template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/*.html"))

@@ -48,6 +48,17 @@ func orID(name *string, id string) string {
 	return *name
 }
 
+// batchName is a batch's id as people can see it, and tell it from another: spaces around it are not shown without quotes.
+func batchName(id string) string {
+	switch trimmed := strings.TrimSpace(id); trimmed {
+	case id:
+		return id
+	case "":
+		return "“" + id + "” (only spaces)"
+	}
+	return "“" + id + "”"
+}
+
 // span is a duration in at most two units.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
