@@ -4,8 +4,27 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// complete teaches the shell's completion the values of flags: cobra's own command, completion, knows the rest.
+// completionExamples say where each shell looks for its script.
+var completionExamples = map[string]string{
+	"bash":       "  partnersync completion bash > /etc/bash_completion.d/partnersync\n  source <(partnersync completion bash)",
+	"zsh":        `  partnersync completion zsh > "${fpath[1]}/_partnersync"`,
+	"fish":       "  partnersync completion fish > ~/.config/fish/completions/partnersync.fish",
+	"powershell": "  partnersync completion powershell >> $PROFILE",
+}
+
+// complete teaches the shell's completion the values of flags: cobra's own command, completion, knows the rest. That is
+// given help like ours.
 func (a *app) complete(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		cmd.Long, cmd.Example = cmd.Short+", for the next shells that are started.", completionExamples["bash"]
+		for _, shell := range cmd.Commands() {
+			shell.Long, shell.Example = shell.Short+", for the next shells that are started.", completionExamples[shell.Name()]
+		}
+	}
 	values := map[string]cobra.CompletionFunc{
 		"config":    cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		"log-level": cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp),

@@ -26,7 +26,6 @@ func newHealthCommand(a *app) *cobra.Command {
 		Short:   "Ask the daemon at the address, or else at the configuration's listen, whether it is alive",
 		Example: "  partnersync health\n  partnersync health --ready 127.0.0.1:9470",
 		Args:    cobra.MaximumNArgs(1),
-		Hidden:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address, err := a.listenAddress(args)
 			if err != nil {

@@ -86,11 +86,11 @@ func printManual(out io.Writer, root *cobra.Command) error {
 	return nil
 }
 
-// commands returns the command and all below it that can be run and are not hidden, but for those that cobra adds.
+// commands returns the command and all below it that can be run and are not hidden, but for help.
 func commands(cmd *cobra.Command) []*cobra.Command {
 	all := []*cobra.Command{cmd}
 	for _, c := range cmd.Commands() {
-		if !c.Hidden && c.Name() != "help" && c.Name() != "completion" {
+		if !c.Hidden && c.Name() != "help" {
 			all = append(all, commands(c)...)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// everyCommand is the program's command line, with hidden commands and without those of cobra.
+// everyCommand is the program's command line, with hidden commands and without help.
 func everyCommand() (all []*cobra.Command) {
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
