@@ -53,8 +53,21 @@ package() {
 	[ -z "$wrong" ] || { printf 'not as it should be:\n%s\n' "$wrong" && return 1; }
 	dpkg-deb --extract "$deb" "$work/root" || return
 	"$work/root/usr/bin/partnersync" version || return
+	documented "$work/root/usr/share" || return
 	# A candidate is older than its release.
 	dpkg --compare-versions "$(dpkg-deb --field "$deb" Version)" lt 0.9.0
+}
+
+# documented SHARE checks that the package's manual page and completion are there, and that all links between its files lead
+# somewhere.
+documented() {
+	local page link broken=
+	gzip -dc "$1/man/man1/partnersync.1.gz" | grep '^\.TH PARTNERSYNC 1 .*v0\.9\.0.*rc\.1' >"$work/title" || { echo "no manual page of this version" && return 1; }
+	bash -n "$1/bash-completion/completions/partnersync" || return
+	while IFS=: read -r page link; do
+		[ -e "$(dirname "$page")/${link%%#*}" ] || broken="$broken $page -> $link"
+	done < <(grep -roE '\]\([^):]+\)' --include='*.md' "$1/doc/partnersync" | sed -e 's/](//' -e 's/)$//')
+	[ -z "$broken" ] || { echo "links lead nowhere:$broken" && return 1; }
 }
 
 # units checks systemd's units, where the package puts them.
