@@ -1,0 +1,138 @@
+package statuspage
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"partnersync/store"
+	"partnersync/store/storetest"
+	"partnersync/sync"
+	"partnersync/sync/partnercenter"
+	"partnersync/sync/partnercenter/partnercentertest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// Customers of the tests.
+const (
+	alpha = "00000000-0000-4000-8000-000000000001"
+	beta  = "00000000-0000-4000-8000-000000000002"
+)
+
+// world is the emulated API, a database, a runner between the two, and a site that shows it all.
+type world struct {
+	t        *testing.T
+	api      *partnercentertest.Emulator
+	runner   *sync.Runner
+	db       *storetest.DB
+	registry *prometheus.Registry
+	site     *Site
+	url      string // of the site
+}
+
+func newWorld(t *testing.T, o Options) *world {
+	t.Helper()
+	w := &world{t: t, api: partnercentertest.New(partnercentertest.Options{}), db: storetest.New(t), registry: prometheus.NewRegistry()}
+	server := httptest.NewServer(w.api)
+	t.Cleanup(server.Close)
+	metrics := NewMetrics(w.registry, "1.2")
+	partner := w.partner(server.URL, metrics)
+	w.runner = &sync.Runner{
+		Store: store.New(w.db.Pool, store.Options{}), Partners: []sync.Partner{partner}, OnRun: metrics.Run, OnClaimsLost: metrics.ClaimsLost,
+	}
+	o.Version, o.Metrics, o.Logger = "1.2", w.registry, slog.New(slog.NewTextHandler(t.Output(), nil))
+	o.Partners = []Partner{{"contoso", partner.Schedule}}
+	w.site = New(o)
+	w.site.batches.least = 0
+	w.registry.MustRegister(w.site.Collector(true))
+	reader, err := store.NewReader(t.Context(), w.db.Pool)
+	w.ok(err)
+	t.Cleanup(reader.Close)
+	w.site.Connect(t.Context(), reader)
+	page := httptest.NewServer(w.site.Handler(true))
+	t.Cleanup(page.Close)
+	w.url = page.URL
+	return w
+}
+
+func (w *world) partner(url string, m *Metrics) sync.Partner {
+	w.t.Helper()
+	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
+		AuthorityURL: url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
+		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
+	}, partnercenter.TokenOptions{Transport: m.Transport("contoso")})
+	w.ok(err)
+	gate := partnercenter.NewGate(0)
+	m.Watch("contoso", gate, tokens)
+	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Gate: gate, Transport: m.Transport("contoso")})
+	w.ok(err)
+	schedule, err := sync.ParseSchedule("@every 1h", time.UTC)
+	w.ok(err)
+	return sync.Partner{Name: "contoso", Client: client, Gate: gate, Schedule: schedule, Concurrency: 2}
+}
+
+func (w *world) ok(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) put(customerID, batchID, status string) {
+	w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: status, DevicesCount: 5})
+}
+
+// pass makes one pass.
+func (w *world) pass() {
+	w.t.Helper()
+	_, err := w.runner.Once(w.t.Context(), sync.Request{Kind: store.Once})
+	w.ok(err)
+}
+
+// get returns what the site answers.
+func (w *world) get(path string) (status int, body string) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+path, nil)
+	w.ok(err)
+	resp, err := http.DefaultClient.Do(req)
+	w.ok(err)
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	w.ok(err)
+	return resp.StatusCode, string(data)
+}
+
+// shows fails the test if the page lacks any of the texts.
+func (w *world) shows(path string, texts ...string) (page string) {
+	w.t.Helper()
+	status, page := w.get(path)
+	if status != http.StatusOK {
+		w.t.Fatalf("GET %s: %d: %s", path, status, page)
+	}
+	for _, text := range texts {
+		if !strings.Contains(page, text) {
+			w.t.Errorf("GET %s: there is no %q in\n%s", path, text, page)
+		}
+	}
+	return page
+}
+
+// settled waits until the batches have been read since the last change: what is shown may be older by a moment.
+func (w *world) settled() {
+	w.t.Helper()
+	for range 2 { // a reading that goes on may have begun before the change
+		if reading := w.site.batches.renew(w.t.Context()); reading != nil {
+			<-reading
+		}
+		w.site.batches.mu.Lock()
+		w.site.batches.took = 0
+		w.site.batches.mu.Unlock()
+	}
+}
