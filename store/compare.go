@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Difference is what a merge would do to one row.
@@ -66,7 +67,7 @@ func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, b
 	return all, nil
 }
 
-func (r *resource[R]) keys(rows []R) []string { return r.key.values(rows).([]string) }
+func (r *resource[R]) keys(rows []R) []string { return r.key.values(rows).(pgtype.FlatArray[string]) }
 
 func (r *resource[R]) differences(ctx context.Context, tx pgx.Tx, at list, l Listing, rows []R) ([]Difference, error) {
 	state, err := readListState(ctx, tx, at, math.MaxInt64)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -37,7 +36,7 @@ var configurationPolicies = newResource(resource[ConfigurationPolicy]{
 		{name: "policy_settings", typ: "text[]", via: "text", values: values(func(p *ConfigurationPolicy) string { return arrayLiteral(p.PolicySettings) })},
 		{name: "created_date", typ: "timestamptz", values: values(func(p *ConfigurationPolicy) *time.Time { return p.CreatedDate })},
 		{name: "last_modified_date", typ: "timestamptz", values: values(func(p *ConfigurationPolicy) *time.Time { return p.LastModifiedDate })},
-		{name: "extra", typ: "jsonb", quiet: true, values: values(func(p *ConfigurationPolicy) string { return cmp.Or(p.Extra, "{}") })},
+		{name: "extra", typ: "jsonb", via: "text", null: "{}", quiet: true, values: values(func(p *ConfigurationPolicy) *string { return present(p.Extra) })},
 	},
 })
 

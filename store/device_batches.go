@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -33,7 +32,7 @@ var deviceBatches = newResource(resource[DeviceBatch]{
 		{name: "created_by", typ: "text", values: values(func(b *DeviceBatch) *string { return b.CreatedBy })},
 		{name: "creation_date", typ: "timestamptz", values: values(func(b *DeviceBatch) *time.Time { return b.CreationDate })},
 		{name: "devices_count", typ: "integer", values: values(func(b *DeviceBatch) *int32 { return b.DevicesCount })},
-		{name: "extra", typ: "jsonb", quiet: true, values: values(func(b *DeviceBatch) string { return cmp.Or(b.Extra, "{}") })},
+		{name: "extra", typ: "jsonb", via: "text", null: "{}", quiet: true, values: values(func(b *DeviceBatch) *string { return present(b.Extra) })},
 	},
 })
 

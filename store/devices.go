@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -39,8 +38,8 @@ var devices = newResource(resource[Device]{
 		{name: "oem_manufacturer_name", typ: "text", values: values(func(d *Device) *string { return d.OEMManufacturerName })},
 		{name: "uploaded_by", typ: "text", values: values(func(d *Device) *string { return d.UploadedBy })},
 		{name: "uploaded_date", typ: "timestamptz", values: values(func(d *Device) *time.Time { return d.UploadedDate })},
-		{name: "policies", typ: "jsonb", values: values(func(d *Device) string { return cmp.Or(d.Policies, "[]") })},
-		{name: "extra", typ: "jsonb", quiet: true, values: values(func(d *Device) string { return cmp.Or(d.Extra, "{}") })},
+		{name: "policies", typ: "jsonb", via: "text", null: "[]", values: values(func(d *Device) *string { return present(d.Policies) })},
+		{name: "extra", typ: "jsonb", via: "text", null: "{}", quiet: true, values: values(func(d *Device) *string { return present(d.Extra) })},
 	},
 })
 

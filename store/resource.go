@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // resource is one kind of versioned row: its tables, its key, and its columns. The merge is the same for all of them; what
@@ -24,14 +26,15 @@ type column[R any] struct {
 	name   string
 	typ    string // PostgreSQL's name of the type
 	via    string // type of the array's elements, where they are no typ but are cast to it; "": typ
+	null   string // what a null element stands for, where the column has no nulls; it costs the least to send and to read
 	quiet  bool   // a change here alone opens no version: the current row is updated in place
 	values func([]R) any
 }
 
-// values returns what get returns for each row.
+// values returns what get returns for each row. What pgx is given without this type it walks by reflection.
 func values[R, V any](get func(*R) V) func([]R) any {
 	return func(rows []R) any {
-		column := make([]V, len(rows))
+		column := make(pgtype.FlatArray[V], len(rows))
 		for i := range rows {
 			column[i] = get(&rows[i])
 		}
@@ -127,7 +130,11 @@ func (r *resource[R]) incoming() string {
 			casts = append(casts, c.name)
 			continue
 		}
-		casts = append(casts, fmt.Sprintf("%[1]s::%[2]s AS %[1]s", c.name, c.typ))
+		value := fmt.Sprintf("%s::%s", c.name, c.typ)
+		if c.null != "" {
+			value = fmt.Sprintf("coalesce(%s, '%s')", value, c.null)
+		}
+		casts = append(casts, value+" AS "+c.name)
 		cast = true
 	}
 	rows := fmt.Sprintf("unnest(%s) WITH ORDINALITY AS i (%s, position)", strings.Join(arrays, ", "), strings.Join(names, ", "))

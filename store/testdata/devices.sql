@@ -14,7 +14,7 @@ SELECT i.position, k.device_id,
            OR (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true))
            OR i.policies IS DISTINCT FROM k.policies THEN 'changed'
             ELSE 'refreshed' END
-FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
+FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i
 FULL JOIN (
     SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, removed_at
     FROM partner_center.devices
@@ -54,7 +54,7 @@ SET serial_number = i.serial_number,
     not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
-FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
+FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i
 WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
 
 UPDATE partner_center.devices k
@@ -65,12 +65,12 @@ WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k
 
 UPDATE partner_center.devices k
 SET extra = i.extra
-FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
+FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i
 WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
 
 INSERT INTO partner_center.devices (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from)
 SELECT @customer_id::uuid, @list_batch_id::text, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, @observed_at::timestamptz
-FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position);
+FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i;
 
 SELECT k.device_id, array_remove(ARRAY[
     CASE WHEN k.removed_at IS NOT NULL THEN 'it is back' END,
@@ -82,5 +82,5 @@ SELECT k.device_id, array_remove(ARRAY[
     CASE WHEN i.uploaded_by IS DISTINCT FROM k.uploaded_by THEN concat('uploaded_by: ', coalesce(k.uploaded_by::text, 'null'), ' -> ', coalesce(i.uploaded_by::text, 'null')) END,
     CASE WHEN (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true)) THEN concat('uploaded_date: ', coalesce(k.uploaded_date::text, 'null'), ' -> ', coalesce(i.uploaded_date::text, 'null')) END,
     CASE WHEN i.policies IS DISTINCT FROM k.policies THEN concat('policies: ', coalesce(k.policies::text, 'null'), ' -> ', coalesce(i.policies::text, 'null')) END], NULL)
-FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::jsonb[], @extra::jsonb[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)
+FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i
 JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
