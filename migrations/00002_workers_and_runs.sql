@@ -37,7 +37,7 @@ COMMENT ON TABLE partnersync.runs IS 'Passes over one partner''s customers. Anal
 COMMENT ON COLUMN partnersync.runs.run_id IS 'Grows with time.';
 COMMENT ON COLUMN partnersync.runs.partner IS 'The partner''s name in the configuration.';
 COMMENT ON COLUMN partnersync.runs.kind IS 'scheduled: a tick of the daemon; once: --once; backfill: --backfill.';
-COMMENT ON COLUMN partnersync.runs.filter IS 'How the run was restricted on the command line; empty if it was not. A backfill is resumed under the same filter only.';
+COMMENT ON COLUMN partnersync.runs.filter IS 'What the run was narrowed down to on the command line: partners, customers, the batches whose devices are read; empty for everything. A backfill is resumed under the same filter only.';
 COMMENT ON COLUMN partnersync.runs.customers IS 'The only customers of a restricted run; null: all of the partner''s.';
 COMMENT ON COLUMN partnersync.runs.scheduled_for IS 'The tick; for other runs when they were asked for.';
 COMMENT ON COLUMN partnersync.runs.started_at IS 'When the run was opened.';

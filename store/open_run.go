@@ -22,7 +22,7 @@ type RunRequest struct {
 	Due time.Time
 	// Customers restricts the run; nil: all of the partner's.
 	Customers []string
-	// Filter describes every restriction of the run in a fixed form; a backfill is resumed under the same one only.
+	// Filter describes what the run was asked for in a fixed form; a backfill is resumed under the same one only.
 	Filter string
 	// Skip are customers that a restricted run leaves out without removing them.
 	Skip []string

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"partnersync/store"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
@@ -191,6 +193,31 @@ func TestBackfill_sinceRestrictsWhoseDevicesAreRead(t *testing.T) {
 	if run := runs[0]; run.State != store.Complete || w.asked(from) != 1+2+2 {
 		t.Errorf("%d requests, run %+v", w.asked(from), run)
 	}
+}
+
+func TestBackfill_sinceIsAboutDevicesAndTakesAllCustomersAsTheyAre(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	ids := w.customers(3)
+	w.once()
+	w.api.RemoveCustomer(ids[0])
+	since := Request{Kind: store.Backfill, Since: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
+	var planned []string
+	w.ok(w.runner().DryRun(t.Context(), since, func(p Plan) {
+		for _, d := range p.Differences {
+			planned = append(planned, fmt.Sprint(d.Kind, " ", d.Key))
+		}
+	}))
+	if diff := cmp.Diff([]string{"removed " + ids[0]}, planned); diff != "" {
+		t.Errorf("plan: (-want +got)\n%s", diff)
+	}
+	before := w.listings()[ids[0]]
+	runs, err := w.runner().Once(t.Context(), since)
+	w.ok(err)
+	if run := runs[0]; run.State != store.Complete || run.CustomersTotal != 2 || w.listings()[ids[0]] != before {
+		t.Errorf("the customer who left was read: %+v", run)
+	}
+	w.want(ids[0], "customer_id) FROM partner_center.customers WHERE removed_at IS NOT NULL")
 }
 
 func TestDryRun_showsDevicesAndPolicies(t *testing.T) {

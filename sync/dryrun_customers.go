@@ -12,7 +12,7 @@ import (
 // would read, and what it would do to them as customers.
 func (r *Runner) planCustomers(ctx context.Context, p Partner, q Request, given []store.Customer) ([]store.Customer, Plan, error) {
 	plan := Plan{Partner: p.Name}
-	restricted := q.filter() != ""
+	restricted := q.restricted()
 	e := store.Enumeration{Customers: given, Guarded: p.Customers == nil}
 	if given == nil {
 		list := p.enumerate(ctx)

@@ -28,7 +28,10 @@ var (
 	ErrUnknownCustomer = errors.New("no partner has such a customer")
 )
 
-// filter describes the restrictions in a fixed form; "" if there are none.
+// restricted: it is about some customers only, and so marks none removed. Since is about their devices.
+func (q Request) restricted() bool { return q.Partners != nil || q.Customers != nil }
+
+// filter describes what the request asks for in a fixed form, by which a backfill is resumed; "" if that is everything.
 func (q Request) filter() string {
 	var parts []string
 	for name, values := range map[string][]string{"partner": q.Partners, "customer": q.Customers} {
@@ -67,7 +70,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 					Devices: p.deviceReading(q.Since),
 				}
 				chosen := given[p.Name]
-				if ask.Filter != "" {
+				if q.restricted() {
 					ask.Skip = p.Exclude
 					if chosen == nil && p.Customers != nil {
 						chosen = p.enumerate(ctx).customers
@@ -79,7 +82,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 				for j, c := range chosen {
 					ask.Customers[j] = c.ID
 				}
-				runs[i], err = r.pass(ctx, p, ask, chosen)
+				runs[i], err = r.pass(ctx, p, ask, chosen, q.restricted())
 				if err == nil {
 					(&signIns{Runner: r, partner: p}).note(ctx)
 				}

@@ -35,7 +35,9 @@ type pass struct {
 
 // pass opens or joins a run and works on it until every customer is done, by this replica or another. given are the
 // customers of a run that was restricted to them. If ctx ends first, the run is left and the error is ctx's.
-func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer) (run store.Run, err error) {
+func (r *Runner) pass(
+	ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer, restricted bool,
+) (run store.Run, err error) {
 	var opened store.Opened
 	err = r.whileAlive(ctx, func(ctx context.Context) error {
 		opened, err = r.Store.OpenRun(ctx, ask)
@@ -44,7 +46,7 @@ func (r *Runner) pass(ctx context.Context, p Partner, ask store.RunRequest, give
 	if err != nil {
 		return store.Run{}, err
 	}
-	w := &pass{Runner: r, partner: p, run: opened.Run, restricted: ask.Filter != ""}
+	w := &pass{Runner: r, partner: p, run: opened.Run, restricted: restricted}
 	w.slots = make(chan struct{}, w.concurrency())
 	w.log = r.logger().With("partner", p.Name, "run_id", w.run.ID)
 	w.log.Debug("pass begun", "kind", w.run.Kind, "scheduled_for", w.run.ScheduledFor, "joined", opened.Joined)

@@ -175,7 +175,7 @@ func (r *Runner) tick(ctx context.Context, p Partner, t tick) time.Time {
 		}
 		_, err := r.pass(ctx, p, store.RunRequest{
 			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.due, Devices: p.deviceReading(time.Time{}),
-		}, nil)
+		}, nil, false)
 		if errors.Is(err, store.ErrTickDone) {
 			r.logger().Debug("another replica has done this tick", "partner", p.Name, "scheduled_for", t.scheduledFor)
 			return nil
