@@ -9,12 +9,12 @@ CREATE TABLE partner_center.customers (
     removed_at    timestamptz
 );
 COMMENT ON TABLE partner_center.customers IS
-    'The partners'' customers: those the API lists as resellers'' customers, or those named in the configuration. One row each; names are as last seen.';
+    'The partners'' customers: those the API lists, but for relationships other than reseller, or those named in the configuration. One row each; names are as last seen.';
 COMMENT ON COLUMN partner_center.customers.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.customers.partner IS 'The partner (a name in the configuration) that the customer belongs to.';
 COMMENT ON COLUMN partner_center.customers.company_name IS 'companyProfile.companyName; null where the customer is only named in the configuration.';
 COMMENT ON COLUMN partner_center.customers.domain IS 'companyProfile.domain.';
-COMMENT ON COLUMN partner_center.customers.relationship IS 'relationshipToPartner, as received.';
+COMMENT ON COLUMN partner_center.customers.relationship IS 'relationshipToPartner, as received; null where the API gives none, or the customer is only named in the configuration.';
 COMMENT ON COLUMN partner_center.customers.first_seen_at IS 'When the customer was first enumerated.';
 COMMENT ON COLUMN partner_center.customers.removed_at IS
     'When the customer left the enumeration or the configuration; null while it is there. Its batches stay as they were.';

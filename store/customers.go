@@ -90,7 +90,7 @@ type Enumerated struct {
 }
 
 // NoCustomers is the error of a run whose complete enumeration has nobody.
-const NoCustomers = "no_customers: the partner has no customers to read: check customers and exclude_customers, and that the API lists customers of resellers"
+const NoCustomers = "no_customers: the partner has no customers to read: check customers and exclude_customers, and that the API lists customers whose relationship is reseller"
 
 // SettleCustomers writes the outcome of an enumeration, and with it opens the run's customers to claims. A customer that
 // belongs to another partner is left alone and counted as failed. The error wraps ErrClaimLost if the claim was lost.

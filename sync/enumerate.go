@@ -53,6 +53,9 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 			return list.err
 		}
 		w.misfits.add(&list.Listing, 0, list.duplicates)
+		if list.leftOut > 0 {
+			w.log.Debug("customers of another relationship left out", "customers", list.leftOut)
+		}
 		e.Customers = list.customers
 		e.Complete = list.err == nil && !w.restricted
 		e.Guarded = w.partner.Customers == nil
@@ -92,10 +95,12 @@ type enumeration struct {
 	partnercenter.Listing
 	customers  []store.Customer
 	duplicates int
+	leftOut    int   // customers of another relationship than reseller
 	err        error // the customers are those found before it
 }
 
-// enumerate returns the customers of the configuration; where it says all, the resellers' customers that the API lists.
+// enumerate returns the customers of the configuration; where it says all, those that the API lists, but for customers whose
+// stated relationship is not that with a reseller.
 func (p Partner) enumerate(ctx context.Context) *enumeration {
 	e := &enumeration{}
 	at := map[string]int{}
@@ -122,8 +127,10 @@ func (p Partner) enumerate(ctx context.Context) *enumeration {
 			e.err = fmt.Errorf("listing the customers of partner %s: %w", p.Name, err)
 			break
 		}
-		// The device APIs concern customers of resellers; the list holds other relationships too.
-		if c.Relationship == nil || !strings.EqualFold(*c.Relationship, "reseller") {
+		// The device APIs concern customers of resellers; the list holds other relationships too. Where it states none, the
+		// customer may well be one of those: the API leaves out what is null in most of its objects.
+		if c.Relationship != nil && !strings.EqualFold(*c.Relationship, "reseller") {
+			e.leftOut++
 			continue
 		}
 		id, err := uuid.Parse(c.ID)
