@@ -68,7 +68,7 @@ CREATE TABLE partnersync.list_state (
     held_run     bigint,
     batch_status        text,
     batch_devices_count integer,
-    stale               boolean NOT NULL DEFAULT false,
+    stale_at            timestamptz,
     received_id         bytea,
     PRIMARY KEY (customer_id, resource, batch_id)
 ) WITH (fillfactor = 50);
@@ -84,7 +84,7 @@ COMMENT ON COLUMN partnersync.list_state.held IS 'Keys that the last complete li
 COMMENT ON COLUMN partnersync.list_state.held_run IS 'The run of that listing; a later one may confirm it.';
 COMMENT ON COLUMN partnersync.list_state.batch_status IS 'Of a device list: the batch''s status at the last complete listing.';
 COMMENT ON COLUMN partnersync.list_state.batch_devices_count IS 'Of a device list: the batch''s devices_count at the last complete listing.';
-COMMENT ON COLUMN partnersync.list_state.stale IS 'Of a device list: it has to be read again, because the last read failed or was held, or because the batch was removed.';
+COMMENT ON COLUMN partnersync.list_state.stale_at IS 'Of a device list: when the last read failed or was held, or the batch was removed, so that the list has to be read again; null after a complete read.';
 COMMENT ON COLUMN partnersync.list_state.received_id IS 'Of a device list: the batch''s id as received, for requests, where it could not be stored unchanged.';
 COMMENT ON COLUMN partnersync.list_state.counted_run IS 'The last run whose counts have the list''s rows in them: one that reads the list again, after the database went away in the middle, does not count its unchanged rows twice.';
 

@@ -33,12 +33,13 @@ func (b Batch) RequestID() string {
 
 // dueAt is when the device list l of batch b is to be read: at once if it was never read completely, if the last read
 // failed, or if the batch has changed since; at each pass while the batch is unfinished, in its first week; else after the
-// refresh time, spread by a hash so that not all lists are due together. It needs the argument refresh, an interval.
+// refresh time, spread by a hash so that not all lists are due together. A list that fails again and again is due since
+// its last try, so that it does not precede all others each time. It needs the argument refresh, an interval.
 const dueAt = `
-	CASE WHEN l.confirmed_at IS NULL OR l.stale
+	CASE WHEN l.confirmed_at IS NULL OR l.stale_at IS NOT NULL
 	       OR l.batch_status IS DISTINCT FROM b.status
 	       OR l.batch_devices_count IS DISTINCT FROM b.devices_count
-	     THEN b.valid_from
+	     THEN greatest(b.valid_from, l.stale_at)
 	     WHEN coalesce(lower(replace(b.status, '-', '_')), '') NOT IN ('finished', 'finished_with_errors')
 	      AND coalesce((
 	          SELECT min(v.valid_from) FROM partner_center.device_batch_versions v

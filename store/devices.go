@@ -60,7 +60,7 @@ func removeDevices(ctx context.Context, tx pgx.Tx, customerID string, batchIDs [
 	// A list's observed time only grows, even against that of the batch list: its devices go at the list's new one.
 	const clear = `
 		UPDATE partnersync.list_state
-		SET digest = NULL, held = NULL, held_run = NULL, stale = true,
+		SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz,
 		    observed_at = greatest(observed_at + interval '1 microsecond', @at::timestamptz)
 		WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[])
 		RETURNING batch_id, confirmed_at, observed_at`

@@ -143,6 +143,29 @@ func TestDevices_failedListIsReadAgainAndFailsTheCustomerAlone(t *testing.T) {
 	w.want("0|t", "consecutive_failures, last_success_at IS NOT NULL AND last_error IS NULL) FROM partner_center.sync_freshness")
 }
 
+func TestDevices_failedListTakesItsTurnBehindThoseThatAreDue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	batches := []DeviceBatch{batch("never read", "finished"), batch("read before", "finished"), batch("to be refreshed", "finished")}
+	lists := deviceLists{"read before": {device("1")}, "to be refreshed": {device("2")}}
+	w.devicesPass(Scheduled, batches, lists)
+	delete(lists, "read before")
+	w.devicesPass(Backfill, batches, lists)
+	w.exec(`UPDATE partnersync.list_state SET confirmed_at = confirmed_at - interval '31 hours' WHERE batch_id = 'to be refreshed'`)
+	w.exec("UPDATE partner_center.device_batches SET valid_from = valid_from - interval '10 days'")
+	want := []string{"to be refreshed", "never read", "read before"}
+	due, err := w.DueDevices(t.Context(), Claim{CustomerID: alpha, Run: Run{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}})
+	w.ok(err)
+	var got []string
+	for _, b := range due {
+		got = append(got, b.ID)
+	}
+	slices.Sort(got[1:]) // the two were tried together
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order: (-want +got)\n%s", diff)
+	}
+}
+
 func TestDevices_goAndReturnWithTheirBatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

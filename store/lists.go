@@ -51,10 +51,11 @@ func (m *merging[R]) writeListState(ctx context.Context, hold []string) error {
 	const write = `
 		INSERT INTO partnersync.list_state AS l (
 		    customer_id, resource, batch_id, observed_at, confirmed_at, digest, rows, held, held_run,
-		    batch_status, batch_devices_count, stale, counted_run)
+		    batch_status, batch_devices_count, stale_at, counted_run)
 		VALUES (
 		    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @digest, @rows, @held,
-		    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count, @stale, @run::bigint)
+		    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count,
+		    CASE WHEN @stale THEN @observed_at::timestamptz END, @run::bigint)
 		ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
 		    observed_at         = excluded.observed_at,
 		    confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
@@ -64,7 +65,7 @@ func (m *merging[R]) writeListState(ctx context.Context, hold []string) error {
 		    held_run            = CASE WHEN @complete THEN excluded.held_run ELSE l.held_run END,
 		    batch_status        = CASE WHEN @stale THEN l.batch_status ELSE excluded.batch_status END,
 		    batch_devices_count = CASE WHEN @stale THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
-		    stale               = excluded.stale,
+		    stale_at            = excluded.stale_at,
 		    counted_run         = excluded.counted_run`
 	observedAt := m.observedAt()
 	confirmed := m.listing.Complete && hold == nil

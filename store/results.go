@@ -195,7 +195,7 @@ func confirm(ctx context.Context, tx pgx.Tx, run Run, results []Result) (rows in
 		    UPDATE partnersync.list_state l
 		    SET observed_at  = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
 		        confirmed_at = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
-		        batch_status = c.batch_status, batch_devices_count = c.batch_devices_count, stale = false
+		        batch_status = c.batch_status, batch_devices_count = c.batch_devices_count, stale_at = NULL
 		    FROM unnest(@ids::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[], @statuses::text[], @devices_counts::integer[])
 		         AS c (customer_id, resource, batch_id, observed_at, batch_status, batch_devices_count)
 		    WHERE l.customer_id = c.customer_id AND l.resource = c.resource AND l.batch_id = c.batch_id
@@ -228,9 +228,10 @@ func confirm(ctx context.Context, tx pgx.Tx, run Run, results []Result) (rows in
 // rescheduleDevices notes which device lists failed, and when the customers' next ones are due.
 func rescheduleDevices(ctx context.Context, tx pgx.Tx, results []Result) error {
 	const stale = `
-		UPDATE partnersync.list_state
-		SET stale = true
-		WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[]) AND NOT stale`
+		INSERT INTO partnersync.list_state (customer_id, resource, batch_id, stale_at)
+		SELECT @customer_id::uuid, 'devices', i.batch_id, clock_timestamp()
+		FROM unnest(@batch_ids::text[]) AS i (batch_id)
+		ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET stale_at = excluded.stale_at`
 	for _, r := range results {
 		if !r.OfDevices {
 			continue
