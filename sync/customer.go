@@ -38,7 +38,8 @@ func (w *pass) customer(ctx context.Context, c store.Claim) (store.Result, error
 		}
 	}
 	on.result.AwaitsDevices = read.DevicesDue || read.same && c.DevicesDue
-	on.result.SkipsDevices = !read.came // whoever does not show its batches does not show their devices
+	// Else the device lists of the batches that are known are read, though the list of batches did not come.
+	on.result.SkipsDevices = read.hung() || read.refused()
 	return on.result, nil
 }
 

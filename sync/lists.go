@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -83,12 +84,30 @@ type reading struct {
 	store.Outcome
 	came    bool           // at least a page of it did
 	same    bool           // the list is unchanged, nothing was merged
+	listed  error          // why it did not come as a whole
 	failure *store.Failure // what is wrong with the customer
 }
 
 // hung says that nothing of the list came in time. Who does not answer is not asked for more in the same pass: each list
 // that hangs takes all its attempts' time, and several in a row would take longer than is left until the next tick.
-func (r reading) hung() bool { return !r.came && r.failure != nil && r.failure.Code == "timeout" }
+func (r reading) hung() bool {
+	e, ok := errors.AsType[*partnercenter.Error](r.listed)
+	return ok && !r.came && e.ErrorCode() == "timeout"
+}
+
+// refused says that nothing of the list came because the customer as a whole was refused or is not there, or because no
+// token was to be had, which alone is asked for with POST.
+func (r reading) refused() bool {
+	e, ok := errors.AsType[*partnercenter.Error](r.listed)
+	if !ok || r.came {
+		return false
+	}
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return true
+	}
+	return e.Method == http.MethodPost
+}
 
 // syncList reads and merges a list. The error is for what stops the pass: a database that cannot be used, a lost claim, or
 // the end of ctx.
@@ -98,6 +117,7 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 		listing.Known = nil
 	}
 	rows, listed := l.read(ctx, &listing)
+	r.listed = listed
 	w.account(&listing)
 	listing.Replaced += rows.replaced
 	w.misfits.add(&listing, rows.altered, rows.duplicates)
