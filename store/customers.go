@@ -152,8 +152,14 @@ func (s *Store) KnownCustomers(ctx context.Context, partner string) ([]Customer,
 func collect[T any](ctx context.Context, s *Store, query string, args pgx.NamedArgs, read pgx.RowToFunc[T]) ([]T, error) {
 	rows, _ := s.pool.Query(ctx, query, args) // CollectRows returns its error
 	all, err := pgx.CollectRows(rows, read)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && (pgErr.Code == "42P01" || pgErr.Code == "3F000") {
-		return nil, nil // undefined_table, invalid_schema_name
+	if missing(err) {
+		return nil, nil
 	}
 	return all, err
+}
+
+// missing reports whether the error is that a table or its schema does not exist: undefined_table, invalid_schema_name.
+func missing(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == "42P01" || e.Code == "3F000")
 }

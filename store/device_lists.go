@@ -48,16 +48,23 @@ const dueAt = `
 	     ELSE l.confirmed_at + @refresh::interval * (1 + (hashtext(b.customer_id::text || b.batch_id) & 1023) / 4096.0)
 	END`
 
-// ofCustomer are the customer's batches that are listed, with the states of their device lists.
-const ofCustomer = `
-	FROM partner_center.device_batches b
+// listedBatches are the customer's batches that are not removed.
+const listedBatches = `
+	SELECT customer_id, batch_id, status, devices_count, creation_date, valid_from
+	FROM partner_center.device_batches
+	WHERE customer_id = @customer_id::uuid AND removed_at IS NULL`
+
+// ofCustomer are the customer's batches b, selected by a query, with the states l of their device lists.
+func ofCustomer(batches string) string {
+	return `
+	FROM (` + batches + `) b
 	LEFT JOIN partnersync.list_state l
-	       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
-	WHERE b.customer_id = @customer_id::uuid AND b.removed_at IS NULL`
+	       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id`
+}
 
 // scheduleDevices notes when the first of the customer's device lists is due, and reports whether that is now.
 func scheduleDevices(ctx context.Context, tx pgx.Tx, c Claim) (due bool, err error) {
-	const first = `SELECT min(` + dueAt + `)` + ofCustomer
+	first := `SELECT min(` + dueAt + `)` + ofCustomer(listedBatches)
 	const note = `
 		UPDATE partnersync.customer_state
 		SET devices_due_at = @due_at, devices_refresh = @refresh
@@ -106,26 +113,4 @@ func keepReceivedIDs(ctx context.Context, tx pgx.Tx, customerID string, rows []D
 		return fmt.Errorf("keeping ids as received: %w", err)
 	}
 	return nil
-}
-
-// DueDevices returns the batches of a claimed customer whose devices are to be read now, the longest due first. A
-// backfill reads all, but for batches created before its Since.
-func (s *Store) DueDevices(ctx context.Context, c Claim) ([]Batch, error) {
-	const query = `
-		SELECT batch_id, received_id, status, devices_count, digest
-		FROM (
-		    SELECT b.batch_id, l.received_id, b.status, b.devices_count, b.creation_date, l.digest,
-		           ` + dueAt + ` AS due_at` + ofCustomer + `
-		) d
-		WHERE CASE WHEN @all THEN coalesce(creation_date >= @since::timestamptz, true) ELSE due_at <= clock_timestamp() END
-		ORDER BY due_at, batch_id`
-	args := pgx.NamedArgs{"customer_id": c.CustomerID, "all": c.Run.Kind == Backfill, "since": nil, "refresh": c.Run.Devices.Refresh}
-	if !c.Run.Devices.Since.IsZero() {
-		args["since"] = c.Run.Devices.Since
-	}
-	batches, err := collect(ctx, s, query, args, pgx.RowToStructByName[Batch])
-	if err != nil {
-		return nil, fmt.Errorf("finding the device lists of customer %s that are due: %w", c.CustomerID, err)
-	}
-	return batches, nil
 }

@@ -82,18 +82,18 @@ func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer, 
 		plan.Err = &store.TwoPartnersError{CustomerID: c.ID, Partner: p.Name, Holder: holder, Gone: !slices.Contains(r.partnerNames(), holder)}
 		return plan, nil
 	}
-	batches, err := planList(ctx, &plan, p.batchList(c.ID), func(l store.Listing, rows []store.DeviceBatch) ([]store.Difference, error) {
+	batches, listed, err := planList(ctx, &plan, p.batchList(c.ID), func(l store.Listing, rows []store.DeviceBatch) ([]store.Difference, error) {
 		return r.Store.CompareDeviceBatches(ctx, c.ID, l, rows)
 	})
 	if err != nil {
 		return plan, err
 	}
-	due, err := r.dueInPlan(ctx, p, c, q, plan.Differences, batches)
+	due, err := r.dueInPlan(ctx, p, q, plan, batches, listed)
 	if err != nil {
 		return plan, err
 	}
-	if p.Policies {
-		_, err := planList(ctx, &plan, p.policyList(c.ID), func(l store.Listing, rows []store.ConfigurationPolicy) ([]store.Difference, error) {
+	if p.Policies && !listed.hung() {
+		_, _, err := planList(ctx, &plan, p.policyList(c.ID), func(l store.Listing, rows []store.ConfigurationPolicy) ([]store.Difference, error) {
 			return r.Store.CompareConfigurationPolicies(ctx, c.ID, l, rows)
 		})
 		if err != nil {
@@ -101,7 +101,7 @@ func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer, 
 		}
 	}
 	for _, batch := range due {
-		_, err := planList(ctx, &plan, p.deviceList(c.ID, batch), func(l store.Listing, rows []store.Device) ([]store.Difference, error) {
+		_, _, err := planList(ctx, &plan, p.deviceList(c.ID, batch), func(l store.Listing, rows []store.Device) ([]store.Difference, error) {
 			return r.Store.CompareDevices(ctx, c.ID, batch.ID, l, rows)
 		})
 		if err != nil {
@@ -114,66 +114,47 @@ func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer, 
 // planList reads a list, compares it, and adds the differences to the plan. The error is for what stops the dry run.
 func planList[I, R any](
 	ctx context.Context, plan *Plan, l list[I, R], compare func(store.Listing, []R) ([]store.Difference, error),
-) ([]R, error) {
+) ([]R, reading, error) {
 	var listing partnercenter.Listing
 	rows, failed := l.read(ctx, &listing)
+	read := reading{came: listing.Pages > 0, listed: failed}
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, read, ctx.Err()
 	}
-	held := 0
-	if listing.Pages > 0 {
+	if read.came {
 		differences, err := compare(store.Listing{Complete: failed == nil}, rows.all)
 		if err != nil {
-			return nil, err
+			return nil, read, err
 		}
 		for _, d := range differences {
 			if d.Kind == store.Held {
-				held++
+				read.Held++
 			}
 		}
 		plan.Differences = append(plan.Differences, differences...)
 	}
-	if failed == nil && held > 0 {
-		failed = &heldError{rows: held, what: l.what}
+	if failed == nil && read.Held > 0 {
+		failed = &heldError{rows: read.Held, what: l.what}
 	}
 	if plan.Err == nil {
 		plan.Err = failed
 	}
-	return rows.all, nil
+	return rows.all, read, nil
 }
 
-// dueInPlan returns the batches whose devices a pass would read: those that the database says are due, and those that
-// the pass would insert or change.
+// dueInPlan returns the batches whose devices a pass would read, after it has merged these batches as planned.
 func (r *Runner) dueInPlan(
-	ctx context.Context, p Partner, c store.Customer, q Request, differences []store.Difference, batches []store.DeviceBatch,
+	ctx context.Context, p Partner, q Request, plan Plan, batches []store.DeviceBatch, listed reading,
 ) ([]store.Batch, error) {
-	reading := p.deviceReading(q.Since)
-	if reading == nil {
+	devices := p.deviceReading(q.Since)
+	if devices == nil || listed.hung() || listed.refused() {
 		return nil, nil
 	}
-	known, err := r.Store.DueDevices(ctx, store.Claim{CustomerID: c.ID, Run: store.Run{Kind: q.Kind, Devices: reading}})
-	if err != nil {
-		return nil, err
-	}
-	due := map[string]bool{}
-	for _, b := range known {
-		due[b.ID] = true
-	}
-	for _, d := range differences {
-		if d.Resource == store.DeviceBatches && (d.Kind == store.Inserted || d.Kind == store.Changed) {
-			due[d.Key] = true
+	var removed []string
+	for _, d := range plan.Differences {
+		if d.Resource == store.DeviceBatches && d.Kind == store.Removed {
+			removed = append(removed, d.Key)
 		}
 	}
-	var all []store.Batch
-	for _, b := range batches {
-		if !due[b.BatchID] || q.Kind == store.Backfill && b.CreationDate != nil && b.CreationDate.Before(q.Since) {
-			continue
-		}
-		batch := store.Batch{ID: b.BatchID, Status: b.Status, DevicesCount: b.DevicesCount}
-		if b.ReceivedID != "" {
-			batch.ReceivedID = []byte(b.ReceivedID)
-		}
-		all = append(all, batch)
-	}
-	return all, nil
+	return r.Store.PlanDevices(ctx, plan.Customer.ID, store.Run{Kind: q.Kind, Devices: devices}, batches, removed)
 }
