@@ -21,8 +21,9 @@
 --
 -- Who migrates does not matter, as long as it is a member of partnersync_owner or a superuser: `partnersync migrate up`,
 -- and a daemon that migrates at its start, call partnersync.grant_rights() at the end, which hands what is new to
--- partnersync_owner and grants the rights to it. ALTER DEFAULT PRIVILEGES could not: it does not tell the tables of
--- versions from those of current rows, and knows no schema before it is there.
+-- partnersync_owner and grants the rights to it. What partnersync_owner itself makes in partner_center by other means can be
+-- read at once, by default privileges. Those alone would not do: they do not tell the tables of versions from those of
+-- current rows, are one maker's, and go with the schema.
 --
 -- The database's own defaults stay as they are. Before PostgreSQL 15 everyone may create tables in the schema public; if
 -- that is not wanted: REVOKE CREATE ON SCHEMA public FROM PUBLIC.
@@ -109,6 +110,10 @@ BEGIN
     GRANT USAGE ON SCHEMA partner_center TO partnersync_writer, partnersync_analyst;
     GRANT SELECT ON ALL TABLES IN SCHEMA partner_center TO partnersync_writer, partnersync_analyst;
     GRANT EXECUTE ON ALL ROUTINES IN SCHEMA partner_center TO partnersync_analyst;
+    ALTER DEFAULT PRIVILEGES FOR ROLE partnersync_owner IN SCHEMA partner_center
+        GRANT SELECT ON TABLES TO partnersync_writer, partnersync_analyst;
+    ALTER DEFAULT PRIVILEGES FOR ROLE partnersync_owner IN SCHEMA partner_center
+        GRANT EXECUTE ON ROUTINES TO partnersync_analyst;
     FOR relation IN
         SELECT c.oid::regclass AS name, c.relname
         FROM pg_class c

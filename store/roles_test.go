@@ -137,6 +137,7 @@ func TestRoles(t *testing.T) {
 			r.analystReadsPartnerCenter()
 			r.analystDoesNothingElse()
 			r.ownerMigratesDownAndUp()
+			r.newThingsOfTheOwnerAreReadable()
 		})
 	}
 }
@@ -347,6 +348,32 @@ func (r *rolesTest) ownerMigratesDownAndUp() {
 		r.t.Errorf("rights after going down and up: (-before +after)\n%s", diff)
 	}
 	r.refused(pool, []string{"mine"}, "CREATE ROLE %s", "CREATE DATABASE %s")
+}
+
+// newThingsOfTheOwnerAreReadable looks at what the owner makes without a migration.
+func (r *rolesTest) newThingsOfTheOwnerAreReadable() {
+	r.t.Helper()
+	pool := r.connect(r.login("IN ROLE " + owner))
+	_, err := pool.Exec(r.t.Context(), `
+		SET ROLE partnersync_owner;
+		CREATE TABLE partner_center.later (customer_id uuid);
+		CREATE VIEW partner_center.later_still AS SELECT * FROM partner_center.later;
+		CREATE FUNCTION partner_center.latest() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM partner_center.later';
+		REVOKE EXECUTE ON FUNCTION partner_center.latest() FROM PUBLIC;
+		CREATE TABLE partnersync.secret (id int);
+		RESET ROLE`)
+	r.ok(err)
+	for _, role := range []string{writer, analyst} {
+		pool := r.connect(r.login("IN ROLE " + role))
+		for _, name := range []string{"later", "later_still"} {
+			_, err := pool.Exec(r.t.Context(), "SELECT * FROM partner_center."+name)
+			r.ok(err)
+		}
+		r.refused(pool, []string{"partner_center.later"}, "INSERT INTO %s DEFAULT VALUES", "DELETE FROM %s")
+		r.refused(pool, []string{"partnersync.secret"}, "SELECT * FROM %s")
+	}
+	_, err = r.connect(r.login("IN ROLE "+analyst)).Exec(r.t.Context(), "SELECT partner_center.latest()")
+	r.ok(err)
 }
 
 func TestRoles_newTablesOfALaterMigrationAreGranted(t *testing.T) {
