@@ -70,7 +70,7 @@ type authority struct {
 	tokenURL string
 	client   *http.Client
 	timeout  time.Duration // of redeeming a refresh token
-	sent     atomic.Pointer[[]Secret]
+	sent     atomic.Pointer[secrets]
 }
 
 func newAuthority(cred Credentials, opts TokenOptions) (*authority, error) {
@@ -160,20 +160,18 @@ func (a *authority) request(ctx context.Context, parameters url.Values, scopes .
 		EndpointParams: parameters,
 		AuthStyle:      oauth2.AuthStyleInParams, // guessing would double each failing request
 	}
-	a.sent.Store(&[]Secret{
+	a.sent.Store(&secrets{
 		a.cred.ClientSecret, Secret(parameters.Get("client_assertion")), Secret(parameters.Get("refresh_token")),
 	})
 	return config.Token(context.WithValue(ctx, oauth2.HTTPClient, a.client))
 }
 
-// hide returns text without what the last request sent that is secret.
-func (a *authority) hide(text string) string {
+// secrets are what the last request sent that is secret.
+func (a *authority) secrets() secrets {
 	if sent := a.sent.Load(); sent != nil {
-		for _, secret := range *sent {
-			text = secret.hide(text)
-		}
+		return *sent
 	}
-	return text
+	return nil
 }
 
 // asUser gets a token on behalf of the user who has signed in, and leaves the next refresh token with the keeper of the

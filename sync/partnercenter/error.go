@@ -87,7 +87,7 @@ func (e *Error) ErrorCode() string {
 type operation struct {
 	method, url              string // url without query
 	requestID, correlationID string
-	hide                     func(string) string // takes out the secrets that the server was sent; nil: there are none
+	secrets                  func() secrets // that the server was sent; nil: there are none
 }
 
 // said returns at most so many characters of what a server wrote, without the secrets that it was sent.
@@ -96,10 +96,10 @@ func (o *operation) said(text string, characters int) string {
 }
 
 func (o *operation) hidden(text string) string {
-	if o.hide == nil {
+	if o.secrets == nil {
 		return text
 	}
-	return o.hide(text)
+	return o.secrets().hide(text)
 }
 
 // echo is an error whose text held a secret, without it.

@@ -38,7 +38,7 @@ func StartLogin(ctx context.Context, cred Credentials, opts TokenOptions) (*Logi
 		return nil, err
 	}
 	config := a.config()
-	o := &operation{method: http.MethodPost, url: config.Endpoint.DeviceAuthURL, hide: a.hide}
+	o := &operation{method: http.MethodPost, url: config.Endpoint.DeviceAuthURL, secrets: a.secrets}
 	device, err := config.DeviceAuth(context.WithValue(ctx, oauth2.HTTPClient, a.impatient()))
 	if err != nil {
 		return nil, o.denied(err)
@@ -73,9 +73,9 @@ func (a *authority) impatient() *http.Client {
 // again. Its errors are *Error.
 func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 	a := l.authority
-	o := &operation{method: http.MethodPost, url: a.tokenURL, hide: a.hide}
+	o := &operation{method: http.MethodPost, url: a.tokenURL, secrets: a.secrets}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, a.impatient())
-	a.sent.Store(&[]Secret{a.cred.ClientSecret, Secret(l.device().DeviceCode)})
+	a.sent.Store(&secrets{a.cred.ClientSecret, Secret(l.device().DeviceCode)})
 	for {
 		got, err := a.config().DeviceAccessToken(ctx, l.device())
 		if err == nil {
@@ -103,7 +103,7 @@ func Redeem(ctx context.Context, cred Credentials, opts TokenOptions, refresh Se
 	if err != nil {
 		return SignedIn{}, err
 	}
-	o := &operation{method: http.MethodPost, url: a.tokenURL, hide: a.hide}
+	o := &operation{method: http.MethodPost, url: a.tokenURL, secrets: a.secrets}
 	got, err := a.redeem(ctx, refresh)
 	if err != nil {
 		return SignedIn{}, o.denied(err)

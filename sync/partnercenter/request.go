@@ -48,7 +48,7 @@ func (c *Client) get(ctx context.Context, l *Listing, t target) (*answer, *Error
 		url:           withoutQuery(t.url),
 		requestID:     uuid.NewString(),
 		correlationID: l.CorrelationID,
-		hide:          p.hide,
+		secrets:       p.secrets,
 	}
 	ready := func() *Error { return p.ready(ctx) }
 	if e := c.courier.deliver(ctx, l, &p.op, ready, p.try); e != nil {
@@ -57,12 +57,13 @@ func (c *Client) get(ctx context.Context, l *Listing, t target) (*answer, *Error
 	return p.answer, nil
 }
 
-// hide takes out what the server was sent: the token, and the secrets of the sign-in, should it be the same server.
-func (p *pageRequest) hide(text string) string {
+// secrets are what the server was sent: the token, and the secrets of the sign-in, should it be the same server.
+func (p *pageRequest) secrets() secrets {
+	all := p.client.tokens.secrets()
 	if p.token != nil {
-		text = p.token.access.hide(text)
+		all = append(secrets{p.token.access}, all...)
 	}
-	return p.client.tokens.hide(text)
+	return all
 }
 
 // ready waits for the gate and gets a token: before the wait, so that a refused sign-in fails at once, and after it,

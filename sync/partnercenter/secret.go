@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,23 +23,55 @@ const redacted = "[redacted]"
 // Reveal returns the value, for the one place that sends it.
 func (s Secret) Reveal() string { return string(s) }
 
-// hide returns text without the secret, should a server have echoed it: as it is, or as forms, URLs, JSON, HTML and Go's
-// own errors write it.
-func (s Secret) hide(text string) string {
+// secrets are what a server was sent, and may echo.
+type secrets []Secret
+
+// hide returns text without the secrets, however they are written. It looks for all of them in the text as it came: one
+// may be part of another, overlap it, or be so short that it is part of "[redacted]".
+func (all secrets) hide(text string) string {
+	secret := make([]bool, len(text)) // of each byte, whether it belongs to one
+	for _, s := range all {
+		for _, written := range s.written() {
+			for from := 0; ; from++ {
+				i := strings.Index(text[from:], written)
+				if i < 0 {
+					break
+				}
+				from += i
+				for j := range len(written) {
+					secret[from+j] = true
+				}
+			}
+		}
+	}
+	var b strings.Builder
+	for i := range len(text) {
+		switch {
+		case !secret[i]:
+			b.WriteByte(text[i])
+		case i == 0 || !secret[i-1]:
+			b.WriteString(redacted)
+		}
+	}
+	return b.String()
+}
+
+// written returns the ways in which a server may echo the secret: as it is, or as forms, URLs, JSON, HTML and Go's own
+// errors write it; none of an empty one.
+func (s Secret) written() []string {
 	if s == "" {
-		return text
+		return nil
 	}
 	plain := string(s)
 	inJSON, _ := json.Marshal(plain)
 	quoted := strconv.Quote(plain)
 	form := url.QueryEscape(plain)
-	for _, written := range []string{
+	all := []string{
 		plain, form, lowerEscapes(form), url.PathEscape(plain), html.EscapeString(plain),
 		string(inJSON[1 : len(inJSON)-1]), quoted[1 : len(quoted)-1],
-	} {
-		text = strings.ReplaceAll(text, written, redacted)
 	}
-	return text
+	slices.Sort(all)
+	return slices.Compact(all) // most secrets are written in one way
 }
 
 // lowerEscapes returns the same URL escapes with lower-case digits.

@@ -82,13 +82,32 @@ func TestSecret_hideTakesOutEveryWayToWriteIt(t *testing.T) {
 		secret.Reveal(), form, strings.ToLower(form), url.PathEscape(secret.Reveal()), string(inJSON), fmt.Sprintf("%q", secret.Reveal()),
 		html.EscapeString(secret.Reveal()), secret.Reveal() + secret.Reveal(),
 	} {
-		got := secret.hide("before " + text + " after")
+		got := secrets{secret}.hide("before " + text + " after")
 		left := strings.NewReplacer("[redacted]", "", "before", "", "after", "", "client_secret=", "", `"`, "").Replace(got)
 		if strings.TrimSpace(left) != "" || !strings.Contains(got, "[redacted]") {
 			t.Errorf("%s became %s", text, got)
 		}
 	}
-	if got := Secret("").hide("nothing"); got != "nothing" {
-		t.Errorf("an empty secret makes %q of nothing", got)
+}
+
+func TestSecrets_areHiddenWhateverTheyShare(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		secrets    secrets
+		text, want string
+	}{
+		{nil, "nothing", "nothing"},
+		{secrets{""}, "nothing", "nothing"},
+		{secrets{"t", "s"}, "https://test", "h[redacted]p[redacted]://[redacted]e[redacted]"},
+		{secrets{"redacted", "[", "x"}, "x [redacted]", "[redacted] [redacted]]"},
+		{secrets{"key", "a key of mine", "key"}, "a key of mine, key", "[redacted], [redacted]"},
+		{secrets{"abc", "cde"}, "abcde", "[redacted]"},
+		{secrets{"aba"}, "ababa!", "[redacted]!"},
+		{secrets{"é"}, "né\xe9\xc3", "n[redacted]\xe9\xc3"},
+	}
+	for _, tt := range tests {
+		if got := tt.secrets.hide(tt.text); got != tt.want {
+			t.Errorf("%q without %d secrets is %q, want %q", tt.text, len(tt.secrets), got, tt.want)
+		}
 	}
 }

@@ -27,8 +27,8 @@ type TokenSource struct {
 	// fetch asks the authority for a token, once. A function rather than its credentials, so that printing a
 	// TokenSource prints no secret.
 	fetch func(context.Context) (*oauth2.Token, error)
-	// hide takes out of a text what fetch sends that is secret.
-	hide func(string) string
+	// secrets are what fetch sends that is secret.
+	secrets func() secrets
 
 	url     string
 	files   []string // that fetch reads
@@ -69,7 +69,7 @@ func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
 	}
 	return &TokenSource{
 		fetch:   fetch,
-		hide:    a.hide,
+		secrets: a.secrets,
 		url:     a.tokenURL,
 		files:   []string{cred.CertificateFile, cred.FederatedTokenFile},
 		courier: newCourier(opts.AttemptTimeout, nil, opts.Logger),
@@ -140,7 +140,7 @@ func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
 }
 
 func (s *TokenSource) operation() *operation {
-	return &operation{method: http.MethodPost, url: s.url, hide: s.hide}
+	return &operation{method: http.MethodPost, url: s.url, secrets: s.secrets}
 }
 
 // holds says whether the last failure is also the answer to one who asked at that time: who waited while it happened, or
