@@ -22,7 +22,7 @@ type Result struct {
 	OfDevices bool
 	// FailedBatches are the batches whose device lists could not be read.
 	FailedBatches []string
-	// AwaitsDevices: the other lists were read, and the customer's outcome waits for the device lists.
+	// AwaitsDevices: the customer has device lists to be read, and its outcome waits for them, unless it has failed already.
 	AwaitsDevices bool
 	// SkipsDevices: the run does without the customer's device lists.
 	SkipsDevices bool

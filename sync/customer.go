@@ -37,9 +37,10 @@ func (w *pass) customer(ctx context.Context, c store.Claim) (store.Result, error
 			on.result.Failure = others.failure
 		}
 	}
-	on.result.AwaitsDevices = read.DevicesDue || read.same && c.DevicesDue
 	// Else the device lists of the batches that are known are read, though the list of batches did not come.
 	on.result.SkipsDevices = read.hung() || read.refused()
+	asBefore := read.same || !read.came
+	on.result.AwaitsDevices = !on.result.SkipsDevices && (read.DevicesDue || asBefore && c.DevicesDue)
 	return on.result, nil
 }
 

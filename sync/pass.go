@@ -223,7 +223,7 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 			w.lost(lost)
 		}
 		for _, r := range pending {
-			if r.Failure != nil || !r.AwaitsDevices {
+			if !r.AwaitsDevices {
 				w.done++
 			}
 			if !r.OfDevices {

@@ -10,25 +10,26 @@ import (
 func TestProgress_ofABackfillListsFirstAndReadsDevicesThen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
-	ids := w.customers(3)
+	ids := w.customers(4)
 	for _, id := range ids {
 		w.put(id, "a", "finished")
 	}
 	w.api.Fail(partnercentertest.Fault{Path: ids[2] + "/deviceBatches$", Status: 404})
+	w.api.Fail(partnercentertest.Fault{Path: ids[3] + "/deviceBatches$", Status: 400})
 	w.partner.Devices = true
 	r := w.runner()
 	var last Progress
 	listedFirst := false
 	r.Progress = func(p Progress) {
-		if p.Partner != "contoso" || p.Total != 3 || p.Listed < last.Listed || p.Done < last.Done || p.Listed < p.Done {
+		if p.Partner != "contoso" || p.Total != 4 || p.Listed < last.Listed || p.Done < last.Done || p.Listed < p.Done {
 			t.Errorf("after %+v: %+v", last, p)
 		}
-		listedFirst = listedFirst || p.Listed == 3 && p.Done == 1 // the one that fails has no devices to be read
+		listedFirst = listedFirst || p.Listed == 4 && p.Done == 1 // the one that is refused has no devices to be read
 		last = p
 	}
 	_, err := r.Once(t.Context(), Request{Kind: store.Backfill})
 	w.ok(err)
-	if want := (Progress{Partner: "contoso", Listed: 3, Done: 3, Total: 3}); last != want || !listedFirst {
+	if want := (Progress{Partner: "contoso", Listed: 4, Done: 4, Total: 4}); last != want || !listedFirst {
 		t.Errorf("in the end %+v, want %+v; lists before devices: %t", last, want, listedFirst)
 	}
 }
