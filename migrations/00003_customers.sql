@@ -40,14 +40,14 @@ CREATE TABLE partnersync.customer_state (
     partner               text    COLLATE "C" NOT NULL,
     active                boolean NOT NULL DEFAULT true,
     -- What a claim and a result change stands together: an update logs only what lies between the first and the last change.
-    owner                 uuid,
     lease_epoch           bigint  NOT NULL DEFAULT 0,
+    owner                 uuid,
     scheduled_run         bigint  NOT NULL DEFAULT 0,
-    scheduled_outcome     text    CHECK (scheduled_outcome IN ('ok', 'failed', 'waits')),
-    last_attempt_at       timestamptz,
-    last_success_at       timestamptz,
-    consecutive_failures  integer NOT NULL DEFAULT 0,
     once_run              bigint  NOT NULL DEFAULT 0,
+    last_success_at       timestamptz,
+    last_attempt_at       timestamptz,
+    consecutive_failures  integer NOT NULL DEFAULT 0,
+    scheduled_outcome     text    CHECK (scheduled_outcome IN ('ok', 'failed', 'waits')),
     once_outcome          text    CHECK (once_outcome IN ('ok', 'failed', 'waits')),
     backfill_run          bigint  NOT NULL DEFAULT 0,
     backfill_outcome      text    CHECK (backfill_outcome IN ('ok', 'failed', 'waits')),
@@ -73,7 +73,7 @@ COMMENT ON COLUMN partnersync.customer_state.lease_epoch IS 'Incremented by each
 COMMENT ON COLUMN partnersync.customer_state.scheduled_run IS 'The last scheduled run (and so the last tick) that has done the customer.';
 COMMENT ON COLUMN partnersync.customer_state.once_run IS 'The last run of kind once that has done the customer.';
 COMMENT ON COLUMN partnersync.customer_state.backfill_run IS 'The last backfill that has done the customer.';
-COMMENT ON COLUMN partnersync.customer_state.last_attempt_at IS 'When the customer was last read, whatever the outcome.';
+COMMENT ON COLUMN partnersync.customer_state.last_attempt_at IS 'When a list of the customer was last merged, or the customer failed. A success later than that is an attempt too.';
 COMMENT ON COLUMN partnersync.customer_state.last_success_at IS 'When the customer was last read and merged as a whole.';
 COMMENT ON COLUMN partnersync.customer_state.consecutive_failures IS 'Failed attempts since the last success.';
 COMMENT ON COLUMN partnersync.customer_state.failing_since IS 'When the first of those failed.';

@@ -38,7 +38,8 @@ COMMENT ON COLUMN partner_center.sync_runs.retries IS 'HTTP attempts after the f
 COMMENT ON COLUMN partner_center.sync_runs.error IS 'What went wrong with the run as a whole; failures of single customers are in sync_freshness.';
 
 CREATE VIEW partner_center.sync_freshness AS
-SELECT c.customer_id, c.partner, c.company_name, s.last_attempt_at, s.last_success_at,
+SELECT c.customer_id, c.partner, c.company_name,
+       greatest(s.last_attempt_at, s.last_success_at) AS last_attempt_at, s.last_success_at,
        now() - s.last_success_at            AS age,
        coalesce(s.consecutive_failures, 0)  AS consecutive_failures,
        s.failing_since, s.last_error_code, s.last_error, s.last_request_id, s.last_correlation_id

@@ -119,7 +119,7 @@ const recordSQL = `
 	    scheduled_outcome     = CASE WHEN @kind::text = 'scheduled' AND v.verdict <> 'stays' THEN v.verdict ELSE s.scheduled_outcome END,
 	    once_outcome          = CASE WHEN @kind::text = 'once'      AND v.verdict <> 'stays' THEN v.verdict ELSE s.once_outcome END,
 	    backfill_outcome      = CASE WHEN @kind::text = 'backfill'  AND v.verdict <> 'stays' THEN v.verdict ELSE s.backfill_outcome END,
-	    last_attempt_at      = w.now,
+	    last_attempt_at      = CASE v.verdict WHEN 'ok' THEN s.last_attempt_at ELSE w.now END, -- a success says enough
 	    last_success_at      = CASE v.verdict WHEN 'ok' THEN w.now ELSE s.last_success_at END,
 	    consecutive_failures = CASE v.verdict WHEN 'ok' THEN 0 WHEN 'failed' THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
 	    failing_since        = CASE v.verdict WHEN 'ok' THEN NULL WHEN 'failed' THEN coalesce(s.failing_since, w.now) ELSE s.failing_since END,
