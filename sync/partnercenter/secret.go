@@ -31,6 +31,9 @@ type secrets []Secret
 func (all secrets) hide(text string) string {
 	secret := make([]bool, len(text)) // of each byte, whether it belongs to one
 	for _, s := range all {
+		if len(s) > len(text) {
+			continue // it is written with as many bytes at least
+		}
 		for _, written := range s.written() {
 			for from := 0; ; from++ {
 				i := strings.Index(text[from:], written)
