@@ -149,7 +149,7 @@ func TestClaimCustomers_takesOverFromAFrozenTransaction(t *testing.T) {
 	frozen := New(w.pool, Options{Lease: 300 * time.Millisecond})
 	var taken []Claim
 	err := frozen.write(t.Context(), func(tx pgx.Tx) error {
-		w.ok(fence(t.Context(), tx, stale))
+		w.enter(tx, stale)
 		for len(taken) == 0 {
 			taken = other.claims(run)
 		}

@@ -70,9 +70,9 @@ func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, b
 func (r *resource[R]) keys(rows []R) []string { return r.key.values(rows).(pgtype.FlatArray[string]) }
 
 func (r *resource[R]) differences(ctx context.Context, tx pgx.Tx, at list, l Listing, rows []R) ([]Difference, error) {
-	state, err := readListState(ctx, tx, at, math.MaxInt64)
-	if err != nil {
-		return nil, err
+	var state listState
+	if err := state.scan(tx.QueryRow(ctx, listStateSQL, at.stateArgs(math.MaxInt64))); err != nil {
+		return nil, fmt.Errorf("reading the state of the list: %w", err)
 	}
 	d, err := r.difference(ctx, tx, at, rows)
 	if err != nil {

@@ -145,10 +145,8 @@ func (t *enumerating) contested(ctx context.Context, e Enumeration, listed []str
 		"partner": t.partner, "observed": t.observed, "complete": e.Complete, "listed": listed,
 		"ids": ids, "names": names, "errors": errs,
 	}
-	for _, sql := range []string{forget, note} {
-		if _, err := t.tx.Exec(ctx, sql, args); err != nil {
-			return nil, fmt.Errorf("noting customers of two partners: %w", err)
-		}
+	if err := execAll(ctx, t.tx, args, forget, note); err != nil {
+		return nil, fmt.Errorf("noting customers of two partners: %w", err)
 	}
 	return contested, nil
 }
@@ -173,10 +171,8 @@ func (t *enumerating) adopt(ctx context.Context, mine []string) error {
 		FROM unnest(@mine::uuid[]) AS i (customer_id)
 		WHERE NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE s.customer_id = i.customer_id AND s.active)
 		ON CONFLICT (customer_id) DO UPDATE SET active = true`
-	for _, sql := range []string{moved, adopt} {
-		if _, err := t.tx.Exec(ctx, sql, pgx.NamedArgs{"partner": t.partner, "mine": mine}); err != nil {
-			return fmt.Errorf("writing the customers' states: %w", err)
-		}
+	if err := execAll(ctx, t.tx, pgx.NamedArgs{"partner": t.partner, "mine": mine}, moved, adopt); err != nil {
+		return fmt.Errorf("writing the customers' states: %w", err)
 	}
 	return nil
 }
@@ -242,10 +238,8 @@ func (t *enumerating) remove(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	for _, sql := range []string{gone, inactive} {
-		if _, err := t.tx.Exec(ctx, sql, pgx.NamedArgs{"ids": ids, "observed": t.observed}); err != nil {
-			return fmt.Errorf("removing customers: %w", err)
-		}
+	if err := execAll(ctx, t.tx, pgx.NamedArgs{"ids": ids, "observed": t.observed}, gone, inactive); err != nil {
+		return fmt.Errorf("removing customers: %w", err)
 	}
 	return nil
 }

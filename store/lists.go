@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -31,42 +30,51 @@ type listState struct {
 	counted     bool     // the run has counted the list's rows before
 }
 
-func readListState(ctx context.Context, tx pgx.Tx, at list, run int64) (state listState, err error) {
-	const read = `
-		SELECT observed_at, confirmed_at, CASE WHEN held_run < @run THEN held END, counted_run IS NOT DISTINCT FROM @run
-		FROM partnersync.list_state
-		WHERE customer_id = @customer_id::uuid AND resource = @resource AND batch_id = @list_batch_id`
-	args := at.args()
+// listStateSQL reads the state of a list.
+const listStateSQL = `
+	SELECT observed_at, confirmed_at, CASE WHEN held_run < @run THEN held END, counted_run IS NOT DISTINCT FROM @run
+	FROM partnersync.list_state
+	WHERE customer_id = @customer_id::uuid AND resource = @resource AND batch_id = @list_batch_id`
+
+func (l list) stateArgs(run int64) pgx.NamedArgs {
+	args := l.args()
 	args["run"] = run
-	err = tx.QueryRow(ctx, read, args).Scan(&state.observedAt, &state.confirmedAt, &state.heldBefore, &state.counted)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return state, fmt.Errorf("reading the state of the list: %w", err)
-	}
-	return state, nil
+	return args
 }
 
-// writeListState keeps what the next listing needs. Only a complete listing of which nothing is held back leaves a
-// digest and a confirmation; an incomplete one leaves what is held as it was.
-func (m *merging[R]) writeListState(ctx context.Context, hold []string) error {
-	const write = `
-		INSERT INTO partnersync.list_state AS l (
-		    customer_id, resource, batch_id, observed_at, confirmed_at, digest, rows, held, held_run,
-		    batch_status, batch_devices_count, stale_at, counted_run)
-		VALUES (
-		    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @digest, @rows, @held,
-		    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count,
-		    CASE WHEN @stale THEN @observed_at::timestamptz END, @run::bigint)
-		ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
-		    observed_at         = excluded.observed_at,
-		    confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
-		    digest              = excluded.digest,
-		    rows                = excluded.rows,
-		    held                = CASE WHEN @complete THEN excluded.held ELSE l.held END,
-		    held_run            = CASE WHEN @complete THEN excluded.held_run ELSE l.held_run END,
-		    batch_status        = CASE WHEN @stale THEN l.batch_status ELSE excluded.batch_status END,
-		    batch_devices_count = CASE WHEN @stale THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
-		    stale_at            = excluded.stale_at,
-		    counted_run         = excluded.counted_run`
+// scan takes the row of listStateSQL, if there is one.
+func (s *listState) scan(row pgx.Row) error {
+	err := row.Scan(&s.observedAt, &s.confirmedAt, &s.heldBefore, &s.counted)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// leaveListSQL keeps what the next listing needs. Only a complete listing of which nothing is held back leaves a digest and
+// a confirmation; an incomplete one leaves what is held as it was.
+const leaveListSQL = `
+	INSERT INTO partnersync.list_state AS l (
+	    customer_id, resource, batch_id, observed_at, confirmed_at, digest, rows, held, held_run,
+	    batch_status, batch_devices_count, stale_at, counted_run)
+	VALUES (
+	    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @digest, @rows, @held,
+	    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count,
+	    CASE WHEN @stale THEN @observed_at::timestamptz END, @run::bigint)
+	ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
+	    observed_at         = excluded.observed_at,
+	    confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
+	    digest              = excluded.digest,
+	    rows                = excluded.rows,
+	    held                = CASE WHEN @complete THEN excluded.held ELSE l.held END,
+	    held_run            = CASE WHEN @complete THEN excluded.held_run ELSE l.held_run END,
+	    batch_status        = CASE WHEN @stale THEN l.batch_status ELSE excluded.batch_status END,
+	    batch_devices_count = CASE WHEN @stale THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
+	    stale_at            = excluded.stale_at,
+	    counted_run         = excluded.counted_run`
+
+// leaveListArgs are the arguments of leaveListSQL.
+func (m *merging[R]) leaveListArgs(hold []string) pgx.NamedArgs {
 	observedAt := m.observedAt()
 	confirmed := m.listing.Complete && hold == nil
 	args := m.list.args()
@@ -77,8 +85,5 @@ func (m *merging[R]) writeListState(ctx context.Context, hold []string) error {
 	if confirmed {
 		args["confirmed_at"], args["digest"] = observedAt, m.listing.Digest
 	}
-	if _, err := m.tx.Exec(ctx, write, args); err != nil {
-		return fmt.Errorf("writing the state of the list: %w", err)
-	}
-	return nil
+	return args
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // rowsAtOnce is how many rows are inserted by a statement: all that it is given is in memory once more.
@@ -128,10 +129,7 @@ type merging[R any] struct {
 }
 
 func (m *merging[R]) run(ctx context.Context, then func(context.Context, *merging[R], *Outcome) error) (done Outcome, err error) {
-	if err := fence(ctx, m.tx, m.claim); err != nil {
-		return done, err
-	}
-	if m.state, err = readListState(ctx, m.tx, m.list, m.claim.Run.ID); err != nil {
+	if err := m.enter(ctx); err != nil {
 		return done, err
 	}
 	if m.diff, err = m.difference(ctx); err != nil {
@@ -141,14 +139,11 @@ func (m *merging[R]) run(ctx context.Context, then func(context.Context, *mergin
 	if m.removed, hold, err = m.resource.gone(ctx, m.tx, m.list, m.listing, m.diff, m.state); err != nil {
 		return done, err
 	}
-	if err := m.write(ctx); err != nil {
-		return done, err
-	}
 	done = Outcome{
 		Inserted: len(m.diff.inserted), Changed: len(m.diff.changed), Removed: len(m.removed),
 		Unchanged: len(m.rows) - len(m.diff.inserted) - len(m.diff.changed), Held: len(hold),
 	}
-	if err := m.writeListState(ctx, hold); err != nil {
+	if err := m.write(ctx, hold); err != nil {
 		return done, err
 	}
 	if then != nil {
@@ -163,6 +158,28 @@ func (m *merging[R]) run(ctx context.Context, then func(context.Context, *mergin
 	return done, counts.add(ctx, m.tx, m.claim.Run.ID, shard(m.claim.CustomerID))
 }
 
+// enter locks the customer's state, so that nobody can take the claim over before the transaction ends, and then reads the
+// state of the list.
+func (m *merging[R]) enter(ctx context.Context) error {
+	const fence = `
+		UPDATE partnersync.customer_state
+		SET last_attempt_at = clock_timestamp()
+		WHERE customer_id = @customer_id::uuid AND lease_epoch = @epoch`
+	batch, held := &pgx.Batch{}, false
+	batch.Queue(fence, pgx.NamedArgs{"customer_id": m.claim.CustomerID, "epoch": m.claim.Epoch}).Exec(func(tag pgconn.CommandTag) error {
+		held = tag.RowsAffected() > 0
+		return nil
+	})
+	batch.Queue(listStateSQL, m.list.stateArgs(m.claim.Run.ID)).QueryRow(m.state.scan)
+	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("checking the claim and reading the state of the list: %w", err)
+	}
+	if !held {
+		return ErrClaimLost
+	}
+	return nil
+}
+
 // shard spreads the counts of customers that are merged at the same time.
 func shard(customerID string) int {
 	h := fnv.New32a()
@@ -170,24 +187,8 @@ func shard(customerID string) int {
 	return int(h.Sum32() % 16)
 }
 
-// fence locks the customer's state, so that nobody can take the claim over before the transaction ends.
-func fence(ctx context.Context, tx pgx.Tx, c Claim) error {
-	const hold = `
-		UPDATE partnersync.customer_state
-		SET last_attempt_at = clock_timestamp()
-		WHERE customer_id = @customer_id::uuid AND lease_epoch = @epoch`
-	tag, err := tx.Exec(ctx, hold, pgx.NamedArgs{"customer_id": c.CustomerID, "epoch": c.Epoch})
-	if err != nil {
-		return fmt.Errorf("checking the claim: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return ErrClaimLost
-	}
-	return nil
-}
-
-// write appends what is superseded to the versions and brings the current rows up to date.
-func (m *merging[R]) write(ctx context.Context) error {
+// write appends what is superseded to the versions, brings the current rows up to date, and leaves the state of the list.
+func (m *merging[R]) write(ctx context.Context, hold []string) (err error) {
 	sql := m.resource.sql
 	batch := &pgx.Batch{}
 	queue := func(sql string, rows []int, keys []string) {
@@ -199,17 +200,19 @@ func (m *merging[R]) write(ctx context.Context) error {
 	queue(sql.change, m.diff.changed, nil)
 	queue(sql.remove, nil, m.removed)
 	queue(sql.refresh, m.diff.refreshed, nil)
-	var err error
-	if batch.Len() > 0 {
+	for some := range slices.Chunk(m.diff.inserted, rowsAtOnce) {
+		if err == nil && batch.Len() > 0 {
+			err = m.tx.SendBatch(ctx, batch).Close()
+			batch = &pgx.Batch{}
+		}
+		queue(sql.insert, some, nil)
+	}
+	if err == nil {
+		batch.Queue(leaveListSQL, m.leaveListArgs(hold))
 		err = m.tx.SendBatch(ctx, batch).Close()
 	}
-	for some := range slices.Chunk(m.diff.inserted, rowsAtOnce) {
-		if err == nil {
-			_, err = m.tx.Exec(ctx, sql.insert, m.args(some, nil))
-		}
-	}
 	if err != nil {
-		return fmt.Errorf("writing %d new, %d changed and %d removed rows: %w",
+		return fmt.Errorf("writing %d new, %d changed and %d removed rows and the state of the list: %w",
 			len(m.diff.inserted), len(m.diff.changed), len(m.removed), err)
 	}
 	return nil

@@ -101,10 +101,8 @@ func (s *Store) lockPartner(ctx context.Context, tx pgx.Tx, partner string) erro
 		ON CONFLICT DO NOTHING`
 	const lock = `
 		SELECT 1 FROM partnersync.partner_state WHERE partner = @partner FOR UPDATE`
-	for _, sql := range []string{create, lock} {
-		if _, err := tx.Exec(ctx, sql, pgx.NamedArgs{"partner": partner}); err != nil {
-			return fmt.Errorf("locking the partner's state: %w", err)
-		}
+	if err := execAll(ctx, tx, pgx.NamedArgs{"partner": partner}, create, lock); err != nil {
+		return fmt.Errorf("locking the partner's state: %w", err)
 	}
 	return nil
 }

@@ -193,10 +193,8 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 		if err := s.lockPartner(ctx, tx, run.Partner); err != nil {
 			return err
 		}
-		for _, sql := range []string{leave, abandon} {
-			if _, err := tx.Exec(ctx, sql, args); err != nil {
-				return err
-			}
+		if err := execAll(ctx, tx, args, leave, abandon); err != nil {
+			return err
 		}
 		return s.letGo(ctx, tx, run.Partner)
 	})
@@ -212,10 +210,8 @@ func (s *Store) letGo(ctx context.Context, tx pgx.Tx, partner string) error {
 		UPDATE partnersync.customer_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	const enumeration = `
 		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
-	for _, sql := range []string{customers, enumeration} {
-		if _, err := tx.Exec(ctx, sql, pgx.NamedArgs{"partner": partner, "worker": s.worker}); err != nil {
-			return fmt.Errorf("letting claims go: %w", err)
-		}
+	if err := execAll(ctx, tx, pgx.NamedArgs{"partner": partner, "worker": s.worker}, customers, enumeration); err != nil {
+		return fmt.Errorf("letting claims go: %w", err)
 	}
 	return nil
 }

@@ -101,17 +101,22 @@ func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
+// execAll runs statements with the same arguments in one round trip.
+func execAll(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs, statements ...string) error {
+	batch := &pgx.Batch{}
+	for _, sql := range statements {
+		batch.Queue(sql, args)
+	}
+	return tx.SendBatch(ctx, batch).Close()
+}
+
 // write runs a transaction that a frozen process lets go of: PostgreSQL ends it when it has been idle for a third of the
 // lease, before anybody else may take over its claims.
 func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		const limits = `
-			SELECT set_config('idle_in_transaction_session_timeout', @idle, true),
-			       set_config('statement_timeout', '5min', true)`
-		idle := fmt.Sprintf("%dms", (s.lease / 3).Milliseconds())
-		if _, err := tx.Exec(ctx, limits, pgx.NamedArgs{"idle": idle}); err != nil {
-			return fmt.Errorf("limiting the transaction: %w", err)
-		}
-		return do(tx)
-	})
+	const begin = `
+		BEGIN;
+		SET LOCAL idle_in_transaction_session_timeout = %d;
+		SET LOCAL statement_timeout = '5min'`
+	options := pgx.TxOptions{BeginQuery: fmt.Sprintf(begin, (s.lease / 3).Milliseconds())} // one message
+	return pgx.BeginTxFunc(ctx, s.pool, options, do)
 }

@@ -269,6 +269,13 @@ func TestWrite_limitsItsTransactionOnly(t *testing.T) {
 	w.want(outside, "x) FROM ("+limits+") AS l (x)")
 }
 
+// enter begins a merge of the customer's batches, and so locks its state.
+func (w *world) enter(tx pgx.Tx, c Claim) {
+	w.t.Helper()
+	m := merging[DeviceBatch]{tx: tx, claim: c, list: list{customerID: c.CustomerID, resource: DeviceBatches}}
+	w.ok(m.enter(w.t.Context()))
+}
+
 // A replica that is frozen in a transaction holds the customer's row: PostgreSQL ends the transaction for it.
 func TestWrite_frozenHolderLetsGo(t *testing.T) {
 	t.Parallel()
@@ -277,7 +284,7 @@ func TestWrite_frozenHolderLetsGo(t *testing.T) {
 	stale := w.claim(run)
 	frozen := New(w.pool, Options{Lease: 30 * time.Millisecond})
 	err := frozen.write(t.Context(), func(tx pgx.Tx) error {
-		w.ok(fence(t.Context(), tx, stale))
+		w.enter(tx, stale)
 		w.die()
 		// Waits for the frozen transaction's end.
 		w.exec("UPDATE partnersync.customer_state SET lease_epoch = lease_epoch + 1 WHERE customer_id = $1", alpha)
