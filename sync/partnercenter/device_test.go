@@ -45,7 +45,7 @@ func TestDevices_readsTheDocumentedResponse(t *testing.T) {
 	if d := cmp.Diff([]string{listPath + "/Test%20batch/devices"}, a.seen(uri)); d != "" {
 		t.Error(d)
 	}
-	if len(l.Digest) != 32 || l.Items != 2 || l.Skipped+l.Misfits+l.Replaced != 0 {
+	if len(l.Digest) != 16 || l.Items != 2 || l.Skipped+l.Misfits+l.Replaced != 0 {
 		t.Errorf("listing %+v", l)
 	}
 }
@@ -106,7 +106,7 @@ func TestDevices_readsEveryPage(t *testing.T) {
 					t.Fatalf("device %d is %q", i, d.ID)
 				}
 			}
-			if len(got) != 250 || l.Items != 250 || l.Pages != 3 || len(l.Digest) != 32 {
+			if len(got) != 250 || l.Items != 250 || l.Pages != 3 || len(l.Digest) != 16 {
 				t.Errorf("%d devices, listing %+v", len(got), l)
 			}
 			if d := cmp.Diff([]string{path, tt.next, tt.next}, a.seen(uri)); d != "" {
