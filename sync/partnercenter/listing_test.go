@@ -198,7 +198,7 @@ func TestListing_unchangedBytesAreNotParsed(t *testing.T) {
 	const nonsense = "<html>"
 	b := book{listing: new(Listing), digest: newDigest()}
 	b.add(&answer{body: []byte(nonsense)})
-	l := Listing{Known: b.digest.Sum(nil)}
+	l := Listing{Known: sum(b.digest)}
 	a := newAPI(t, reply(200, nonsense))
 	if _, err := batchIDs(a.client(t).DeviceBatches(t.Context(), testCustomer, &l)); err != nil || !l.Unchanged {
 		t.Errorf("error %v, listing %+v", err, l)
