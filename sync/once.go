@@ -64,6 +64,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 		g, ctx := errgroup.WithContext(ctx)
 		for i, p := range partners {
 			g.Go(func() (err error) {
+				began := time.Now()
 				r.warnOfExpiry(ctx, p)
 				ask := store.RunRequest{
 					Partner: p.Name, Kind: q.Kind, ScheduledFor: time.Now(), Filter: q.filter(), Restart: q.Restart,
@@ -84,7 +85,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 				}
 				runs[i], err = r.pass(ctx, p, ask, chosen, q.restricted())
 				if err == nil {
-					(&signIns{Runner: r, partner: p}).note(ctx)
+					(&signIns{Runner: r, partner: p}).note(ctx, began)
 				}
 				return err
 			})

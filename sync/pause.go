@@ -41,11 +41,12 @@ func (s *signIns) paused(ctx context.Context) bool {
 	return err != nil
 }
 
-// note tells those who are told of events how the sign-in went in a pass that is over.
-func (s *signIns) note(ctx context.Context) {
+// note looks how the sign-in went in a pass that is over and began at that time, and tells those who are told of events.
+func (s *signIns) note(ctx context.Context, began time.Time) {
 	if s.partner.Tokens == nil {
 		return
 	}
+	s.partner.Tokens.PassEnded(began)
 	_, refused := s.partner.Tokens.Refused()
 	var err error
 	switch {

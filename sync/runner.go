@@ -135,8 +135,9 @@ func (r *Runner) follow(ctx context.Context, p Partner) {
 	last := time.Now()
 	signIns := &signIns{Runner: r, partner: p}
 	if paused := signIns.paused(ctx); r.RunOnStart && !paused {
+		began := last
 		last = r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
-		signIns.note(ctx)
+		signIns.note(ctx, began)
 	}
 	for {
 		now := time.Now()
@@ -151,7 +152,7 @@ func (r *Runner) follow(ctx context.Context, p Partner) {
 			last = at
 		} else {
 			last = r.tick(ctx, p, tick{scheduledFor: at, due: at})
-			signIns.note(ctx)
+			signIns.note(ctx, at)
 		}
 	}
 }

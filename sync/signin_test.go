@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -427,6 +428,38 @@ func TestRun_refusedPartnerWaitsAndStopsNoOther(t *testing.T) {
 	if n := strings.Count(text, "its sign-in was refused"); n != 1 || strings.Count(text, "the sign-in ends soon") != 2 {
 		t.Errorf("%d times told of the refusal:\n%s", n, text)
 	}
+}
+
+func TestRun_customerWhoIsRefusedStopsNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.store = store.New(w.pool, store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
+	refused := w.customers(2)[1]
+	w.partner.Concurrency = 1 // so that nobody uses the token that is asked for after its 401
+	w.api.Fail(partnercentertest.Fault{Path: refused, Status: http.StatusUnauthorized})
+	every, err := ParseSchedule("@every 1s", time.UTC)
+	w.ok(err)
+	w.partner.Schedule = every
+	r := w.runner()
+	r.RunOnStart = true
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan store.Run, 100)
+	r.OnRun = func(run store.Run) { done <- run }
+	var g errgroup.Group
+	g.Go(func() error { return r.Run(ctx) })
+	for range 3 {
+		select {
+		case run := <-done:
+			if run.State != store.Partial || run.CustomersOK != 1 {
+				t.Errorf("run: %+v", run)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("the partner waits")
+		}
+	}
+	stop()
+	w.ok(g.Wait())
+	w.want("0", "count(*)) FROM partnersync.outbox WHERE type = 'partner.sign_in_failed'")
 }
 
 func TestRun_userWhoSignsInAgainEndsTheWait(t *testing.T) {

@@ -3,6 +3,7 @@ package partnercenter
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,6 +101,47 @@ func TestRefused_isForgottenOnceTheAPITakesAToken(t *testing.T) {
 			sleep(t.Context(), refusalHold)
 		}
 	})
+}
+
+func TestPassEnded_oneCustomersRefusalIsNotTheSignIns(t *testing.T) {
+	t.Parallel()
+	const other = "b44bb1fb-c595-45b0-9e09-d657365580bf"
+	tests := []struct {
+		name    string
+		fault   partnercentertest.Fault
+		refused bool
+	}{
+		{"one customer", partnercentertest.Fault{Path: other, Status: 401}, false},
+		{"every customer", partnercentertest.Fault{Path: "^/v1/", Status: 401}, true},
+		{"the authority", partnercentertest.Fault{Path: "/token$", Status: 400}, true},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			w := newEmulated(t, partnercentertest.Options{})
+			w.AddCustomer(partnercentertest.Customer{ID: other})
+			w.cred.ClientSecret = testSecret
+			c := w.client(t)
+			if err := c.Probe(t.Context(), testCustomer); err != nil { // in an earlier pass
+				t.Fatal(err)
+			}
+			sleep(t.Context(), time.Minute)
+			w.Fail(tt.fault)
+			if strings.Contains(tt.fault.Path, "token") {
+				w.RevokeTokens()
+			}
+			began := time.Now()
+			for _, id := range []string{testCustomer, other} {
+				c.Probe(t.Context(), id)
+			}
+			if _, err := c.tokens.Refused(); err == nil {
+				t.Fatalf("%s: not refused in the pass", tt.name)
+			}
+			c.tokens.PassEnded(began)
+			if _, err := c.tokens.Refused(); (err != nil) != tt.refused {
+				t.Errorf("%s: refused after the pass: %v", tt.name, err)
+			}
+		})
+	}
 }
 
 func TestRefused_endsWithAnotherFileOrSignIn(t *testing.T) {

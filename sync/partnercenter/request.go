@@ -122,7 +122,7 @@ func (p *pageRequest) refuse(resp *http.Response) *Error {
 	case !p.refreshed && p.token.reject():
 		p.refreshed, e.retry, e.atOnce = true, true, true
 	case !p.token.worked.Load():
-		p.client.tokens.refusals.add(e)
+		p.client.tokens.refusals.add(e, true)
 	}
 	return e
 }
@@ -140,9 +140,8 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 		e.Status = resp.StatusCode
 		return e
 	}
-	if !p.token.worked.Swap(true) {
-		p.client.tokens.refusals.forget()
-	}
+	first := !p.token.worked.Swap(true)
+	p.client.tokens.refusals.taken(first)
 	contentType := resp.Header.Get("Content-Type")
 	p.answer = &answer{body: body, contentType: contentType, op: op, sent: sent}
 	return nil

@@ -127,7 +127,7 @@ func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
 			s.failure = failure{err: e, at: time.Now()}
 			if !e.retry {
 				s.failure.refused = true
-				s.refusals.add(e)
+				s.refusals.add(e, false)
 			}
 		}
 		return nil, e
