@@ -22,7 +22,7 @@ type partnerConfig struct {
 	TenantID           string // a GUID, a domain or the first label of one
 	ClientID           string
 	ClientSecret       partnercenter.Secret // from the file or from the file it names
-	ClientSecretFile   string               // that file; "": none
+	ClientSecretFile   string               // that file, read again for each token; "": none
 	SecretExpires      time.Time            // as the configuration says; zero: not known
 	CertificateFile    string               // or the application signs in with this,
 	FederatedTokenFile string               // or with this, and then the environment's AZURE_… may stand for other keys
@@ -207,16 +207,13 @@ func (s *section) customerIDs(key string) iter.Seq2[string, scalar] {
 	}
 }
 
-// secret takes one trailing line break off a secret, and reports what can be none.
+// secret returns the secret that the text holds, and reports what can be none.
 func (v scalar) secret(text string) partnercenter.Secret {
-	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
-	switch {
-	case strings.TrimSpace(text) == "":
-		v.wrong("holds no secret; put the application's client secret there")
-	case strings.ContainsAny(text, "\r\n"):
-		v.wrong("holds more than one line; leave nothing but the client secret")
+	secret, err := partnercenter.ParseSecret(text)
+	if err != nil {
+		v.wrong("%v", err)
 	}
-	return partnercenter.Secret(text)
+	return secret
 }
 
 // secretFromFile reads the secret from the file that the value names.

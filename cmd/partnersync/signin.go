@@ -14,7 +14,7 @@ func (c partnerConfig) credentials(users *sync.UserTokens) partnercenter.Credent
 	cloud, _ := partnercenter.CloudNamed(c.Cloud)
 	cred := partnercenter.Credentials{
 		AuthorityURL: cloud.AuthorityURL, TenantID: c.TenantID, ClientID: c.ClientID, Scope: cloud.Scope,
-		ClientSecret: c.ClientSecret, CertificateFile: c.CertificateFile, FederatedTokenFile: c.FederatedTokenFile,
+		ClientSecret: c.ClientSecret, ClientSecretFile: c.ClientSecretFile, CertificateFile: c.CertificateFile, FederatedTokenFile: c.FederatedTokenFile,
 	}
 	if c.AuthorityURL != "" {
 		cred.AuthorityURL = c.AuthorityURL

@@ -16,7 +16,7 @@ import (
 )
 
 // Credentials are what a partner signs in with, as the API documentation's "Partner Center authentication" says: as an
-// application alone, which proves who it is with exactly one of ClientSecret, CertificateFile and FederatedTokenFile, or
+// application alone, which proves who it is with exactly one of a client secret, CertificateFile and FederatedTokenFile, or
 // on behalf of a user, with Rotate.
 type Credentials struct {
 	AuthorityURL string // such as a [Cloud]'s; a trailing "/" is tolerated
@@ -25,11 +25,12 @@ type Credentials struct {
 	Scope        string // such as a [Cloud]'s
 
 	ClientSecret       Secret
+	ClientSecretFile   string // goes before ClientSecret; read for each token
 	CertificateFile    string // PEM, for [ReadCertificate]; read for each token
 	FederatedTokenFile string // a token of another authority, of Kubernetes for one; read for each token
 
 	// Rotate keeps the refresh token of a user who has signed in. An application that is registered as a confidential one
-	// has a ClientSecret beside it.
+	// has a client secret beside it.
 	Rotate Rotate
 }
 
@@ -95,7 +96,8 @@ func newAuthority(cred Credentials, opts TokenOptions) (*authority, error) {
 func (a *authority) grant() (func(context.Context) (*oauth2.Token, error), error) {
 	c := a.cred
 	ways := 0
-	for _, given := range []bool{c.CertificateFile != "", c.FederatedTokenFile != "", c.ClientSecret != "" || c.Rotate != nil} {
+	bySecret := c.ClientSecret != "" || c.ClientSecretFile != ""
+	for _, given := range []bool{c.CertificateFile != "", c.FederatedTokenFile != "", bySecret || c.Rotate != nil} {
 		if given {
 			ways++
 		}
@@ -150,19 +152,33 @@ func (a *authority) proof() (url.Values, error) {
 	}, nil
 }
 
+// secret returns the application's secret; "" if it has none.
+func (a *authority) secret() (Secret, error) {
+	if a.cred.ClientSecretFile == "" {
+		return a.cred.ClientSecret, nil
+	}
+	secret, err := readSecret(a.cred.ClientSecretFile)
+	if err != nil {
+		return "", &proofError{code: codeCredential, err: err}
+	}
+	return secret, nil
+}
+
 // request makes one token request. Another grant than client_credentials is among the parameters.
 func (a *authority) request(ctx context.Context, parameters url.Values, scopes ...string) (*oauth2.Token, error) {
+	secret, err := a.secret()
+	if err != nil {
+		return nil, err
+	}
 	config := clientcredentials.Config{
 		ClientID:       a.cred.ClientID,
-		ClientSecret:   a.cred.ClientSecret.Reveal(),
+		ClientSecret:   secret.Reveal(),
 		TokenURL:       a.tokenURL,
 		Scopes:         scopes,
 		EndpointParams: parameters,
 		AuthStyle:      oauth2.AuthStyleInParams, // guessing would double each failing request
 	}
-	a.sent.Store(&secrets{
-		a.cred.ClientSecret, Secret(parameters.Get("client_assertion")), Secret(parameters.Get("refresh_token")),
-	})
+	a.sent.Store(&secrets{secret, Secret(parameters.Get("client_assertion")), Secret(parameters.Get("refresh_token"))})
 	return config.Token(context.WithValue(ctx, oauth2.HTTPClient, a.client))
 }
 

@@ -37,7 +37,7 @@ func StartLogin(ctx context.Context, cred Credentials, opts TokenOptions) (*Logi
 	if err != nil {
 		return nil, err
 	}
-	config := a.config()
+	config := a.config("")
 	o := &operation{method: http.MethodPost, url: config.Endpoint.DeviceAuthURL, secrets: a.secrets}
 	device, err := config.DeviceAuth(context.WithValue(ctx, oauth2.HTTPClient, a.impatient()))
 	if err != nil {
@@ -52,10 +52,10 @@ func StartLogin(ctx context.Context, cred Credentials, opts TokenOptions) (*Logi
 	}, nil
 }
 
-// config returns the authority as the library's other flows know it.
-func (a *authority) config() *oauth2.Config {
+// config returns the authority as the library's other flows know it; they ask for a device code without a secret.
+func (a *authority) config(secret Secret) *oauth2.Config {
 	return &oauth2.Config{
-		ClientID: a.cred.ClientID, ClientSecret: a.cred.ClientSecret.Reveal(), Scopes: a.scopes(),
+		ClientID: a.cred.ClientID, ClientSecret: secret.Reveal(), Scopes: a.scopes(),
 		Endpoint: oauth2.Endpoint{
 			DeviceAuthURL: a.loginURL + "/devicecode", TokenURL: a.tokenURL, AuthStyle: oauth2.AuthStyleInParams,
 		},
@@ -75,9 +75,13 @@ func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 	a := l.authority
 	o := &operation{method: http.MethodPost, url: a.tokenURL, secrets: a.secrets}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, a.impatient())
-	a.sent.Store(&secrets{a.cred.ClientSecret, Secret(l.device().DeviceCode)})
+	secret, err := a.secret()
+	if err != nil {
+		return SignedIn{}, o.denied(err)
+	}
+	a.sent.Store(&secrets{secret, Secret(l.device().DeviceCode)})
 	for {
-		got, err := a.config().DeviceAccessToken(ctx, l.device())
+		got, err := a.config(secret).DeviceAccessToken(ctx, l.device())
 		if err == nil {
 			return signedIn(o, got)
 		}

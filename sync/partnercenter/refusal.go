@@ -68,7 +68,7 @@ func (s *TokenSource) PassEnded(began time.Time) {
 
 // Refused returns the error with which the authority has refused the sign-in, or the API its tokens, and until when there
 // is no use in trying again; nil if nothing speaks against trying. The time grows with each refusal, from 30 seconds to 15
-// minutes, and ends when the certificate's or the federated token's file is replaced.
+// minutes, and ends when the file of the secret, of the certificate or of the federated token is replaced.
 func (s *TokenSource) Refused() (until time.Time, err error) {
 	r := &s.refusals
 	r.mu.Lock()

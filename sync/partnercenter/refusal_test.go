@@ -144,6 +144,31 @@ func TestPassEnded_oneCustomersRefusalIsNotTheSignIns(t *testing.T) {
 	}
 }
 
+func TestRefused_endsWithAnotherSecret(t *testing.T) {
+	t.Parallel()
+	w := newEmulated(t, partnercentertest.Options{})
+	w.cred.ClientSecretFile = writeFile(t, "secret", "expired")
+	s := w.tokens(t)
+	for range 2 {
+		if _, err := s.Token(t.Context()); errorOf(t, err).ErrorCode() != "AADSTS7000215" {
+			t.Errorf("error %v", err)
+		}
+	}
+	if n := w.asked("/token", 0); n != 1 {
+		t.Errorf("%d token requests with a secret that was refused", n)
+	}
+	if err := os.WriteFile(w.cred.ClientSecretFile, []byte(testSecret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	next := time.Now().Add(time.Second)
+	if err := os.Chtimes(w.cred.ClientSecretFile, next, next); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Token(t.Context()); err != nil {
+		t.Errorf("with another secret: %v", err)
+	}
+}
+
 func TestRefused_endsWithAnotherFileOrSignIn(t *testing.T) {
 	t.Parallel()
 	w := newEmulated(t, partnercentertest.Options{})

@@ -272,6 +272,46 @@ func TestSignIn_federatedTokenIsReadEachTime(t *testing.T) {
 	}
 }
 
+func TestSignIn_secretIsReadEachTime(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(*emulated){
+		"application": func(*emulated) {},
+		"user":        func(w *emulated) { w.withUser(true) },
+	}
+	tests := []struct{ content, code, hint string }{
+		{"wrong\n", "AADSTS7000215", "secret"},
+		{" \n", "credential", ""},
+		{"p4rt\nlines", "credential", ""},
+		{testSecret + "\r\n", "", ""},
+	}
+	for way, sign := range ways {
+		w := newEmulated(t, partnercentertest.Options{})
+		w.cred.ClientSecretFile = writeFile(t, "secret", "")
+		sign(w)
+		for _, tt := range tests {
+			if err := os.WriteFile(w.cred.ClientSecretFile, []byte(tt.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := w.tokens(t).Token(t.Context())
+			if tt.code == "" {
+				if err != nil {
+					t.Errorf("%s, %q: %v", way, tt.content, err)
+				}
+				continue
+			}
+			if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.Contains(e.Hint, tt.hint) || strings.Contains(err.Error(), "p4rt") {
+				t.Errorf("%s, %q: %v", way, tt.content, err)
+			}
+		}
+		if err := os.Remove(w.cred.ClientSecretFile); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.tokens(t).Token(t.Context()); errorOf(t, err).ErrorCode() != "credential" || !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s, without its file: %v", way, err)
+		}
+	}
+}
+
 func TestSignIn_refreshTokenIsStoredBeforeTheAccessTokenIsUsed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -381,6 +421,7 @@ func TestNewTokenSource_takesOneWay(t *testing.T) {
 		want string
 	}{
 		{"none", Credentials{}, "needs a client secret"},
+		{"secret's file and token", Credentials{ClientSecretFile: "s", FederatedTokenFile: "t"}, "one way only"},
 		{"secret and certificate", Credentials{ClientSecret: testSecret, CertificateFile: "c"}, "one way only"},
 		{"certificate and token", Credentials{CertificateFile: "c", FederatedTokenFile: "t"}, "one way only"},
 		{"certificate and user", Credentials{CertificateFile: "c", Rotate: keep}, "one way only"},

@@ -71,7 +71,7 @@ func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
 		fetch:   fetch,
 		secrets: a.secrets,
 		url:     a.tokenURL,
-		files:   []string{cred.CertificateFile, cred.FederatedTokenFile},
+		files:   []string{cred.ClientSecretFile, cred.CertificateFile, cred.FederatedTokenFile},
 		courier: newCourier(opts.AttemptTimeout, nil, opts.Logger),
 		turn:    make(chan struct{}, 1),
 	}, nil
