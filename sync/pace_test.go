@@ -2,6 +2,7 @@ package sync
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -29,6 +30,39 @@ func (w *world) value(query string) (v time.Time) {
 	w.t.Helper()
 	w.ok(w.pool.QueryRow(w.t.Context(), query).Scan(&v))
 	return v
+}
+
+func TestRun_authorityThatThrottlesOneReplicaHoldsTheOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(1)
+	w.api.Fail(partnercentertest.Fault{Path: "/token$", Times: 1, Status: 429, RetryAfter: "300"})
+	_, stopFirst := w.start(w.replica(6000))
+	w.eventually(func() (string, bool) {
+		pause, err := w.store.PauseOf(t.Context(), "contoso")
+		w.ok(err)
+		return "no pause in the database", pause > 0
+	})
+	second := w.replica(6000)
+	ctx, stopSecond := second.begin(t.Context())
+	ctx, cancel := context.WithCancel(ctx)
+	var g errgroup.Group
+	g.Go(func() error {
+		_, err := second.Partners[0].Tokens.Token(ctx)
+		return err
+	})
+	w.eventually(func() (string, bool) {
+		return "the second replica has not learned of the pause", second.Partners[0].Gate.PausedUntil().After(time.Now())
+	})
+	cancel()
+	if err := g.Wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	stopFirst()
+	stopSecond()
+	if n := len(w.api.Requests()); n != 1 {
+		t.Errorf("%d requests", n)
+	}
 }
 
 // askedAt returns when the API, and not the sign-in, was asked.
@@ -197,7 +231,7 @@ func TestOnce_endsWithoutTheDatabase(t *testing.T) {
 			w.ok(err)
 		}
 		runs, err := r.Once(t.Context(), Request{Kind: store.Once})
-		if err == nil || !strings.Contains(err.Error(), "reserving requests of partner contoso") || len(runs) != 1 || runs[0].State != store.Abandoned {
+		if err == nil || !strings.Contains(err.Error(), " of partner contoso: ") || len(runs) != 1 || runs[0].State != store.Abandoned {
 			t.Errorf("runs %+v, error %v", runs, err)
 		}
 		mend()

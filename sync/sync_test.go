@@ -57,12 +57,12 @@ func (w *world) newPartner(name, url string) Partner {
 
 func (w *world) pacedPartner(name, url string, requestsPerMinute int) Partner {
 	w.t.Helper()
+	gate := partnercenter.NewGate(requestsPerMinute)
 	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
 		AuthorityURL: url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
 		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{})
+	}, partnercenter.TokenOptions{Gate: gate})
 	w.ok(err)
-	gate := partnercenter.NewGate(requestsPerMinute)
 	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Gate: gate})
 	w.ok(err)
 	schedule, err := ParseSchedule("@every 1h", time.UTC)

@@ -170,12 +170,13 @@ func newPartner(c partnerConfig, users *sync.UserTokens, m *statuspage.Metrics, 
 	}
 	log = log.With("partner", c.Name)
 	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
-	tokens, err := partnercenter.NewTokenSource(c.credentials(users),
-		partnercenter.TokenOptions{AttemptTimeout: timeout, Version: version(), Logger: log, Transport: m.Transport(c.Name)})
+	gate := partnercenter.NewGate(c.RequestsPerMinute)
+	tokens, err := partnercenter.NewTokenSource(c.credentials(users), partnercenter.TokenOptions{
+		Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log, Transport: m.Transport(c.Name),
+	})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
-	gate := partnercenter.NewGate(c.RequestsPerMinute)
 	m.Watch(c.Name, gate, tokens)
 	client, err := partnercenter.New(partnercenter.Options{
 		BaseURL: apiURL, Tokens: tokens, Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log,

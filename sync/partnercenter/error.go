@@ -47,6 +47,7 @@ type Error struct {
 	retry  bool          // another attempt may help
 	atOnce bool          // and needs no wait
 	after  time.Duration // and may be made after this long; 0: the server did not say
+	ended  bool          // by a wait, so that it tells nothing of the server
 }
 
 // Error returns everything in one line.
@@ -129,7 +130,7 @@ func (o *operation) ended(err error) *Error {
 		code = codeCanceled
 	}
 	e := o.fail(code, "")
-	e.Err = err
+	e.Err, e.ended = err, true
 	return e
 }
 

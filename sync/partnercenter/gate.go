@@ -17,8 +17,8 @@ type Gate struct {
 	OnWait func(reason string, waited time.Duration)
 
 	// Reserve, if set before the gate is used, gives this process n places at the partner's rate, an interval apart from
-	// each other, and tells of the pause. With n = 0, where the gate has no limit, it only tells of the pause, and is
-	// asked once a second of use. Calls do not overlap. Its error becomes that of all who wait. nil: the gate has the
+	// each other, and tells of the pause. With n = 0 it only tells of the pause, and is asked at most once a second: where
+	// the gate has no limit, and before a token request, which takes no place. Calls do not overlap. Its error becomes that of all who wait. nil: the gate has the
 	// rate to itself.
 	Reserve func(ctx context.Context, n int, interval time.Duration) (Reservation, error)
 
@@ -63,6 +63,18 @@ func (g *Gate) Wait(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// waitForPauses returns when no pause holds, this process's or another's, and takes no place of the rate. Its error is
+// ctx's or Reserve's.
+func (g *Gate) waitForPauses(ctx context.Context) error {
+	if g == nil {
+		return ctx.Err()
+	}
+	if err := g.learnPause(ctx); err != nil {
+		return err
+	}
+	return g.waitForPause(ctx)
 }
 
 // place returns the next place of the rate once it has come.

@@ -82,14 +82,21 @@ func (a *api) handler(t *testing.T, handlers []http.HandlerFunc) http.Handler {
 func (a *api) serveToken(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	a.signIns++
-	n := a.signIns
+	n, signIn := a.signIns, a.signIn
 	a.mu.Unlock()
-	if a.signIn != nil {
-		a.signIn(w, r)
+	if signIn != nil {
+		signIn(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	fmt.Fprintf(w, `{"token_type":"Bearer","expires_in":3599,"access_token":"token-%d"}`, n)
+}
+
+// signsIn changes the sign-in while a connection of before may still be served.
+func (a *api) signsIn(by http.HandlerFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.signIn = by
 }
 
 func (a *api) tokenRequests() int {

@@ -15,7 +15,7 @@ type Reservation struct {
 }
 
 const (
-	pauseKnown = time.Second            // how long a gate without limit relies on what it was told of the pause
+	pauseKnown = time.Second            // how long a gate relies on what it was told of the pause alone
 	grace      = 250 * time.Millisecond // by which a place may be used late, if that is more than its interval
 )
 
@@ -32,7 +32,7 @@ type pace struct {
 	left    int
 	last    time.Time // from when the last place handed out could be used
 	end     time.Time // of all places reserved by a gate with the rate to itself
-	known   time.Time // until when a gate without limit need not ask for the pause
+	known   time.Time // until when there is no need to ask for the pause alone
 }
 
 // limit spaces places so that a burst, and all that follows it within a minute, are no more than the limit. The interval
@@ -96,16 +96,37 @@ func (p *pace) pop() place {
 
 // unlimited returns a place at once, if there is no pause.
 func (g *Gate) unlimited(ctx context.Context) (place, error) {
-	if !time.Now().Before(g.pace.known) {
-		r, err := g.Reserve(ctx, 0, 0)
-		if err != nil {
-			return place{}, err
-		}
-		now := time.Now()
-		g.Pause(now.Add(r.Pause))
-		g.pace.known = now.Add(pauseKnown)
+	err := g.askForPause(ctx)
+	return g.pace.place(time.Now()), err
+}
+
+// learnPause learns of the pause that other processes know of.
+func (g *Gate) learnPause(ctx context.Context) error {
+	if g.Reserve == nil {
+		return nil
 	}
-	return g.pace.place(time.Now()), nil
+	select {
+	case g.pace.turn <- struct{}{}:
+		defer func() { <-g.pace.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return g.askForPause(ctx)
+}
+
+// askForPause asks for the pause, unless that was done a moment ago. Its caller has the turn.
+func (g *Gate) askForPause(ctx context.Context) error {
+	if time.Now().Before(g.pace.known) {
+		return nil
+	}
+	r, err := g.Reserve(ctx, 0, 0)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	g.Pause(now.Add(r.Pause))
+	g.pace.known = now.Add(pauseKnown)
+	return nil
 }
 
 // reserve reserves a block of as many places as requests wait. It waits until the block before has been used up, so that

@@ -22,9 +22,10 @@ var backoff = [maxAttempts - 1]time.Duration{500 * time.Millisecond, 1500 * time
 
 // courier makes the attempts of operations.
 type courier struct {
-	timeout time.Duration // of one attempt, the body included
-	gate    *Gate         // paused by a 429; may be nil
-	log     *slog.Logger
+	timeout  time.Duration // of one attempt, the body included
+	attempts int           // at most
+	gate     *Gate         // paused by a 429; may be nil
+	log      *slog.Logger
 }
 
 func newCourier(timeout time.Duration, gate *Gate, log *slog.Logger) courier {
@@ -34,10 +35,10 @@ func newCourier(timeout time.Duration, gate *Gate, log *slog.Logger) courier {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return courier{timeout: timeout, gate: gate, log: log}
+	return courier{timeout: timeout, attempts: maxAttempts, gate: gate, log: log}
 }
 
-// deliver calls ready and then try until try succeeds, its error is final or it has been called four times, and counts
+// deliver calls ready and then try until try succeeds, its error is final or there are no attempts left, and counts
 // the calls of try in l. What ready waits for is outside the attempt's timeout, and its error is final.
 func (c *courier) deliver(
 	ctx context.Context, l *Listing, o *operation, ready func() *Error, try func(context.Context) *Error,
@@ -55,7 +56,7 @@ func (c *courier) deliver(
 		if e.Status == http.StatusTooManyRequests {
 			c.gate.throttled(time.Now().Add(wait))
 		}
-		if !e.retry || attempt == maxAttempts {
+		if !e.retry || attempt == c.attempts {
 			return e
 		}
 		c.log.WarnContext(ctx, "retrying request", "method", e.Method, "url", e.URL, "status", e.Status,

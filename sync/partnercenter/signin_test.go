@@ -326,7 +326,7 @@ func TestSignIn_refreshTokenIsStoredBeforeTheAccessTokenIsUsed(t *testing.T) {
 		}
 		// The token that came of the first was lost, as by kill -9: the first is good still.
 		k.fail = nil
-		sleep(t.Context(), time.Second)
+		sleep(t.Context(), failureHold)
 		if _, err := s.Token(t.Context()); err != nil || k.saves != 1 || k.token == first {
 			t.Errorf("%d saves, error %v", k.saves, err)
 		}

@@ -15,6 +15,7 @@ import (
 
 // TokenOptions are what a TokenSource can do without.
 type TokenOptions struct {
+	Gate           *Gate             // the partner's, whose pauses hold for token requests too; nil: none
 	AttemptTimeout time.Duration     // of one attempt; 0: 3 minutes
 	Version        string            // for User-Agent, as in Options
 	Logger         *slog.Logger      // nil: discard; a warning for each retry
@@ -44,14 +45,19 @@ type TokenSource struct {
 
 // failure is the last failed fetch.
 type failure struct {
-	err     *Error
-	at      time.Time
-	refused bool // it also stands for those who come later, as long as refusals do
+	err *Error
+	at  time.Time
+	// It also stands for those who come later: until then or, if it was a refusal, as long as refusals do.
+	until   time.Time
+	refused bool
 }
 
 const (
-	assumedLife = time.Hour       // of a token whose reply does not say
-	maxMargin   = 2 * time.Minute // a token is renewed so long before it expires
+	assumedLife  = time.Hour        // of a token whose reply does not say
+	maxMargin    = 2 * time.Minute  // a token is renewed so long before it expires
+	renewalPause = 15 * time.Second // before another attempt at that
+	renewalTime  = 10 * time.Second // for such an attempt, which all requests wait for
+	failureHold  = 5 * time.Second  // a failure that is no refusal stands so long, so that many customers do not ask each
 )
 
 // NewTokenSource returns a source of tokens for these credentials. It makes no request, and reads no file.
@@ -72,7 +78,7 @@ func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
 		secrets: a.secrets,
 		url:     a.tokenURL,
 		files:   []string{cred.ClientSecretFile, cred.CertificateFile, cred.FederatedTokenFile},
-		courier: newCourier(opts.AttemptTimeout, nil, opts.Logger),
+		courier: newCourier(opts.AttemptTimeout, opts.Gate, opts.Logger),
 		turn:    make(chan struct{}, 1),
 	}, nil
 }
@@ -113,24 +119,11 @@ func (s *TokenSource) token(ctx context.Context, l *Listing) (*token, *Error) {
 	return s.renew(ctx, l)
 }
 
-// renew fetches a token, with retries, and remembers how that went. Its caller has the turn.
+// renew fetches a token and remembers how that went. Its caller has the turn.
 func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
-	o := s.operation()
-	var got *oauth2.Token
-	e := s.courier.deliver(ctx, l, o, func() *Error { return nil }, func(ctx context.Context) *Error {
-		var err error
-		got, err = s.fetch(ctx)
-		return o.denied(err)
-	})
+	got, e := s.request(ctx, l)
 	if e != nil {
-		if ctx.Err() == nil { // otherwise it says nothing to others
-			s.failure = failure{err: e, at: time.Now()}
-			if !e.retry {
-				s.failure.refused = true
-				s.refusals.add(e, false)
-			}
-		}
-		return nil, e
+		return s.failed(ctx, e)
 	}
 	forced := s.current != nil && s.current.rejected.Load()
 	s.current = newToken(got, forced)
@@ -139,25 +132,70 @@ func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
 	return s.current, nil
 }
 
+// request asks for a token, with retries. While the current one is good, it makes one attempt, for a short time.
+func (s *TokenSource) request(ctx context.Context, l *Listing) (got *oauth2.Token, e *Error) {
+	courier := s.courier
+	if s.current.good() {
+		courier.attempts, courier.timeout = 1, min(courier.timeout, renewalTime)
+	}
+	o := s.operation()
+	ready := func() *Error {
+		if err := courier.gate.waitForPauses(ctx); err != nil {
+			return o.ended(err)
+		}
+		return nil
+	}
+	e = courier.deliver(ctx, l, o, ready, func(ctx context.Context) *Error {
+		var err error
+		got, err = s.fetch(ctx)
+		return o.denied(err)
+	})
+	return got, e
+}
+
+// failed remembers a failed request. It returns the current token where that is good still and there may soon be another.
+func (s *TokenSource) failed(ctx context.Context, e *Error) (*token, *Error) {
+	now := time.Now()
+	f := failure{err: e, at: now}
+	switch {
+	case ctx.Err() != nil: // it says nothing to others
+		return nil, e
+	case e.retry && s.current.good():
+		s.courier.log.WarnContext(ctx, "token not renewed yet", "expires", s.current.expires, "err", e)
+		s.current.renew = now.Add(max(renewalPause, e.after))
+		return s.current, nil
+	case e.retry:
+		f.until = now.Add(failureHold)
+	case !e.ended:
+		f.refused = true
+		s.refusals.add(e, false)
+	}
+	s.failure = f
+	return nil, e
+}
+
 func (s *TokenSource) operation() *operation {
 	return &operation{method: http.MethodPost, url: s.url, secrets: s.secrets}
 }
 
 // holds says whether the last failure is also the answer to one who asked at that time: who waited while it happened, or
-// who comes soon after a refusal.
+// who comes soon after it.
 func (s *TokenSource) holds(asked time.Time) bool {
-	if s.failure.err == nil || !asked.After(s.failure.at) {
-		return s.failure.err != nil
+	switch {
+	case s.failure.err == nil:
+		return false
+	case s.failure.refused && asked.After(s.failure.at):
+		_, err := s.Refused()
+		return err != nil
 	}
-	_, err := s.Refused()
-	return s.failure.refused && err != nil
+	return !asked.After(s.failure.at) || asked.Before(s.failure.until)
 }
 
 // token is one access token.
 type token struct {
 	access  Secret
 	got     time.Time
-	renew   time.Time // from then on it is no longer handed out
+	renew   time.Time // from then on another one is asked for first; changed by who has the turn
 	expires time.Time
 	forced  bool // fetched because the API had rejected the one before
 
@@ -175,9 +213,12 @@ func newToken(from *oauth2.Token, forced bool) *token {
 	return &token{access: Secret(from.AccessToken), got: now, renew: now.Add(life - margin), expires: now.Add(life), forced: forced}
 }
 
-func (t *token) usable() bool {
-	return t != nil && !t.rejected.Load() && time.Now().Before(t.renew)
+// good says whether the API can be expected to take the token.
+func (t *token) good() bool {
+	return t != nil && !t.rejected.Load() && time.Now().Before(t.expires)
 }
+
+func (t *token) usable() bool { return t.good() && time.Now().Before(t.renew) }
 
 // reject is told that the API answered 401 to this token, and says whether another one may help. It does not where this
 // one was fetched a moment ago for the same reason and has never worked: then every request of a pass would ask for
