@@ -143,14 +143,18 @@ func (r *Runner) find(ctx context.Context, partners []Partner, id string) (strin
 			return holder, customer, nil
 		}
 	}
+	var failed []error // of partners that cannot be asked now
 	for _, p := range all {
 		list := p.enumerate(ctx)
 		if i := slices.IndexFunc(list.customers, func(c store.Customer) bool { return c.ID == id }); i >= 0 {
 			return p.Name, list.customers[i], nil
 		}
 		if list.err != nil {
-			return "", customer, fmt.Errorf("looking for customer %s: %w", id, list.err)
+			failed = append(failed, list.err)
 		}
+	}
+	if failed != nil {
+		return "", customer, fmt.Errorf("looking for customer %s: %w", id, errors.Join(failed...))
 	}
 	return "", customer, fmt.Errorf("customer %s: %w", id, ErrUnknownCustomer)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -217,6 +218,23 @@ func TestOnce_restrictedPassMarksNobodyRemoved(t *testing.T) {
 		}
 	}
 	w.want("4", "count(*)) FROM partnersync.runs")
+}
+
+func TestOnce_customerIsFoundThoughAnotherPartnerCannotSignIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	ids := w.customers(1)
+	wrong := serve(t, partnercentertest.New(partnercentertest.Options{ClientSecret: "another"}))
+	r := w.runner()
+	r.Partners = []Partner{w.newPartner("adatum", wrong), w.partner, w.newPartner("fabrikam", wrong)}
+	runs, err := r.Once(t.Context(), Request{Kind: store.Once, Customers: ids})
+	if err != nil || len(runs) != 1 || runs[0].Partner != "contoso" || runs[0].State != store.Complete {
+		t.Errorf("runs %+v, error %v", runs, err)
+	}
+	_, err = r.Once(t.Context(), Request{Kind: store.Once, Customers: []string{alpha}})
+	if err == nil || errors.Is(err, ErrUnknownCustomer) || !strings.Contains(err.Error(), "adatum") || !strings.Contains(err.Error(), "fabrikam") {
+		t.Errorf("a customer whom those who cannot be asked may have: %v", err)
+	}
 }
 
 func TestOnce_restrictedPassLeavesExcludedCustomersAlone(t *testing.T) {
