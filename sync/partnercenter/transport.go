@@ -77,8 +77,8 @@ func tokenClient(opts TokenOptions) *http.Client {
 	return c
 }
 
-// wholeReplies carries token requests. It reads each reply to its end, so that one that breaks off is an error of the
-// transport, to be retried, and not a reply that the OAuth library cannot parse.
+// wholeReplies carries requests to the authority. It reads each reply to its end, so that one that breaks off is an error
+// of the transport, to be retried, and not a reply that the OAuth library cannot parse; and is lenient with its times.
 type wholeReplies struct {
 	next      http.RoundTripper
 	userAgent string
@@ -99,7 +99,7 @@ func (t wholeReplies) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the authority's answer: %w", err)
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(trimBOM(body)))
+	resp.Body = io.NopCloser(bytes.NewReader(wholeSeconds(trimBOM(body))))
 	// The authority speaks JSON, whatever a proxy on the way says. The library would take text for a form.
 	resp.Header.Set("Content-Type", "application/json")
 	return resp, nil

@@ -1,0 +1,34 @@
+package partnercenter
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func FuzzWholeSeconds(f *testing.F) {
+	f.Add(`{"access_token":"<&>","expires_in":"3599.5","interval":1}`)
+	f.Add(`{"expires_in":1e999}`)
+	f.Add(`[1]`)
+	f.Fuzz(func(t *testing.T, body string) {
+		var before, after map[string]any
+		if json.Unmarshal([]byte(body), &before) != nil {
+			return
+		}
+		lenient := wholeSeconds([]byte(body))
+		if err := json.Unmarshal(lenient, &after); err != nil {
+			t.Fatalf("%s: %v", lenient, err)
+		}
+		if !cmp.Equal(before["access_token"], after["access_token"]) {
+			t.Errorf("%s became %s", body, lenient)
+		}
+		var times struct {
+			ExpiresIn int32 `json:"expires_in"`
+			Interval  int32 `json:"interval"`
+		}
+		if err := json.Unmarshal(lenient, &times); err != nil {
+			t.Errorf("%s: %v", lenient, err)
+		}
+	})
+}
