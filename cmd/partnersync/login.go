@@ -78,7 +78,10 @@ func (a *app) login(ctx context.Context, f loginFlags) error {
 			return fails(exitUsage, err)
 		}
 		in, err := a.signIn(ctx, pc, f.refreshFile, log)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return fails(exitFailed, errInterrupted)
+		case err != nil:
 			return err
 		}
 		if err := users.SignIn(ctx, in); err != nil {
@@ -167,12 +170,12 @@ func (a *app) signIn(ctx context.Context, pc partnerConfig, refreshFile string, 
 		return in, fails(exitFailed, err)
 	}
 	fmt.Fprintf(a.stdout, "Open %s in a browser, on any machine, and enter the code %s\n", oneLine(waiting.URL), oneLine(waiting.Code))
-	fmt.Fprintf(a.stdout, "as a user of partner %s who is an admin agent or a sales agent. Waiting until %s …\n",
-		pc.Name, waiting.Expires.Local().Format(time.TimeOnly))
-	in, err = waiting.Wait(ctx)
-	if ctx.Err() != nil {
-		err = errInterrupted
+	until := ""
+	if !waiting.Expires.IsZero() {
+		until = " until " + waiting.Expires.Local().Format(time.TimeOnly)
 	}
+	fmt.Fprintf(a.stdout, "as a user of partner %s who is an admin agent or a sales agent. Waiting%s …\n", pc.Name, until)
+	in, err = waiting.Wait(ctx)
 	return in, fails(exitFailed, err)
 }
 

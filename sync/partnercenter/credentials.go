@@ -70,7 +70,8 @@ type authority struct {
 	loginURL string // of its OAuth endpoints
 	tokenURL string
 	client   *http.Client
-	timeout  time.Duration // of redeeming a refresh token
+	timeout  time.Duration // of redeeming a refresh token, and of one attempt at a login's requests
+	courier  courier       // of a login's requests
 	sent     atomic.Pointer[secrets]
 }
 
@@ -89,6 +90,7 @@ func newAuthority(cred Credentials, opts TokenOptions) (*authority, error) {
 	if opts.AttemptTimeout > 0 {
 		a.timeout = min(a.timeout, opts.AttemptTimeout)
 	}
+	a.courier = newCourier(a.timeout, opts.Gate, opts.Logger)
 	return a, nil
 }
 

@@ -20,11 +20,17 @@ type SignedIn struct {
 type Login struct {
 	URL     string    // where the user goes, with any browser
 	Code    string    // what he enters there
-	Expires time.Time // when it is too late
+	Expires time.Time // when it is too late; zero: the authority does not say
 
 	authority *authority
 	device    func() *oauth2.DeviceAuthResponse // a function, so that printing a Login prints no device code
 }
+
+// The seconds between two questions whether the user has signed in: by RFC 8628, section 3.2, and what is taken for a mistake.
+const (
+	defaultInterval = 5
+	maxInterval     = 300
+)
 
 // scopes are what the authority is asked for on behalf of a user: the API, a refresh token, and who he is.
 func (a *authority) scopes() []string {
@@ -39,12 +45,19 @@ func StartLogin(ctx context.Context, cred Credentials, opts TokenOptions) (*Logi
 	}
 	config := a.config("")
 	o := &operation{method: http.MethodPost, url: config.Endpoint.DeviceAuthURL, secrets: a.secrets}
-	device, err := config.DeviceAuth(context.WithValue(ctx, oauth2.HTTPClient, a.impatient()))
-	if err != nil {
-		return nil, o.denied(err)
+	var device *oauth2.DeviceAuthResponse
+	e := a.deliver(ctx, o, func(ctx context.Context) (err error) {
+		device, err = config.DeviceAuth(context.WithValue(ctx, oauth2.HTTPClient, a.during(ctx)))
+		return err
+	})
+	if e != nil {
+		return nil, e
 	}
 	if device.DeviceCode == "" || device.UserCode == "" || device.VerificationURI == "" {
 		return nil, o.fail(codeBadResponse, "the authority's answer holds no code: check authority_url")
+	}
+	if device.Interval < 1 || device.Interval > maxInterval {
+		device.Interval = defaultInterval
 	}
 	return &Login{
 		URL: clean(device.VerificationURI, maxDescription), Code: clean(device.UserCode, maxWord), Expires: device.Expiry,
@@ -62,7 +75,31 @@ func (a *authority) config(secret Secret) *oauth2.Config {
 	}
 }
 
-// impatient returns the authority's client with a timeout of its own: the library asks for a device code without a context.
+// deliver makes a request of a login, with retries. A login is no part of a pass, so that nothing is counted.
+func (a *authority) deliver(ctx context.Context, o *operation, request func(context.Context) error) *Error {
+	ready := func() *Error { return nil }
+	return a.courier.deliver(ctx, new(Listing), o, ready, func(ctx context.Context) *Error { return o.denied(request(ctx)) })
+}
+
+// during returns the authority's client for requests that end with ctx: the library asks for a device code without one.
+func (a *authority) during(ctx context.Context) *http.Client {
+	client := *a.client
+	client.Transport = inContext{ctx, a.client.Transport}
+	return &client
+}
+
+// inContext carries requests that have no context of their own.
+type inContext struct {
+	ctx  context.Context
+	next http.RoundTripper
+}
+
+func (t inContext) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.next.RoundTrip(req.WithContext(t.ctx))
+}
+
+// impatient returns the authority's client with a timeout of its own: the library waits for the user and for an answer in
+// the same context.
 func (a *authority) impatient() *http.Client {
 	client := *a.client
 	client.Timeout = a.timeout
@@ -108,9 +145,13 @@ func Redeem(ctx context.Context, cred Credentials, opts TokenOptions, refresh Se
 		return SignedIn{}, err
 	}
 	o := &operation{method: http.MethodPost, url: a.tokenURL, secrets: a.secrets}
-	got, err := a.redeem(ctx, refresh)
-	if err != nil {
-		return SignedIn{}, o.denied(err)
+	var got *oauth2.Token
+	e := a.deliver(ctx, o, func(ctx context.Context) (err error) {
+		got, err = a.redeem(ctx, refresh)
+		return err
+	})
+	if e != nil {
+		return SignedIn{}, e
 	}
 	return signedIn(o, got)
 }

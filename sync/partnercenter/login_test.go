@@ -84,29 +84,98 @@ func TestLogin_fails(t *testing.T) {
 
 func TestStartLogin_tellsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	w := newEmulated(t, partnercentertest.Options{})
 	tests := []struct {
 		name, code string
 		spoil      func(*Credentials)
 		fault      partnercentertest.Fault
+		requests   int
 	}{
-		{"client", "AADSTS700016", func(c *Credentials) { c.ClientID = "someone" }, partnercentertest.Fault{Path: "never"}},
-		{"nonsense", "bad_response", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Body: "{}"}},
-		{"HTML", "bad_response", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Body: "<html>"}},
-		{"network", "connection", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Reset: true}},
+		{"client", "AADSTS700016", func(c *Credentials) { c.ClientID = "someone" }, partnercentertest.Fault{Path: "never"}, 1},
+		{"nonsense", "bad_response", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Body: "{}"}, 1},
+		{"HTML", "bad_response", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Body: "<html>"}, 1},
+		{"network", "connection", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Reset: true}, 4},
+		{"silence", "timeout", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Hang: true}, 4},
+		{"throttled", "AADSTS90033", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Status: 429}, 4},
 	}
 	for _, tt := range tests {
-		remove := w.Fail(tt.fault)
-		cred := w.cred
-		tt.spoil(&cred)
-		_, err := StartLogin(t.Context(), cred, w.opts)
-		if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.HasSuffix(e.URL, "/oauth2/v2.0/devicecode") {
-			t.Errorf("%s: %v", tt.name, err)
-		}
-		remove()
+		synctest.Test(t, func(t *testing.T) {
+			w := newEmulated(t, partnercentertest.Options{})
+			w.Fail(tt.fault)
+			tt.spoil(&w.cred)
+			_, err := StartLogin(t.Context(), w.cred, w.opts)
+			if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.HasSuffix(e.URL, "/oauth2/v2.0/devicecode") || w.asked("", 0) != tt.requests {
+				t.Errorf("%s: %d requests: %v", tt.name, w.asked("", 0), err)
+			}
+		})
 	}
-	if _, err := StartLogin(t.Context(), Credentials{}, w.opts); err == nil {
+	if _, err := StartLogin(t.Context(), Credentials{}, TokenOptions{}); err == nil {
 		t.Error("no error without credentials")
+	}
+}
+
+func TestLogin_outlastsFaultsOfTheAuthority(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newEmulated(t, partnercentertest.Options{})
+		for _, path := range []string{"/devicecode$", "/token$"} {
+			w.Fail(partnercentertest.Fault{Path: path, Times: 1, Status: http.StatusServiceUnavailable})
+			w.Fail(partnercentertest.Fault{Path: path, Times: 1, Status: http.StatusTooManyRequests})
+			w.Fail(partnercentertest.Fault{Path: path, Times: 1, Reset: true})
+		}
+		if _, err := StartLogin(t.Context(), w.cred, w.opts); err != nil {
+			t.Error(err)
+		}
+		if _, err := Redeem(t.Context(), w.cred, w.opts, Secret(w.RefreshToken("admin@contoso.example", true))); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStartLogin_endsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newEmulated(t, partnercentertest.Options{})
+		w.Fail(partnercentertest.Fault{Path: "/devicecode", Hang: true})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		time.AfterFunc(time.Second, cancel)
+		started := time.Now()
+		_, err := StartLogin(ctx, w.cred, w.opts)
+		if !errors.Is(err, context.Canceled) || time.Since(started) != time.Second {
+			t.Errorf("after %v: %v", time.Since(started), err)
+		}
+	})
+}
+
+func TestStartLogin_takesTimesAsTheyCome(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		said     string
+		interval int64
+		life     time.Duration
+	}{
+		{`"expires_in":"900","interval":"1"`, 1, 15 * time.Minute},
+		{`"expires_in":900.5,"interval":300`, 300, 15 * time.Minute},
+		{`"expires_in":900,"interval":-1`, 5, 15 * time.Minute},
+		{`"expires_in":900,"interval":301`, 5, 15 * time.Minute},
+		{`"interval":0.5`, 5, 0},
+		{`"expires_in":"soon","interval":"now"`, 5, 0},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			w := newEmulated(t, partnercentertest.Options{})
+			w.Fail(partnercentertest.Fault{
+				Path: "/devicecode", Body: `{"device_code":"d","user_code":"u","verification_uri":"https://login.test",` + tt.said + `}`,
+			})
+			l, err := StartLogin(t.Context(), w.cred, w.opts)
+			if err != nil {
+				t.Errorf("%s: %v", tt.said, err)
+				return
+			}
+			if l.device().Interval != tt.interval || tt.life == 0 != l.Expires.IsZero() || tt.life > 0 && time.Until(l.Expires) != tt.life {
+				t.Errorf("%s: every %d s until %v", tt.said, l.device().Interval, l.Expires)
+			}
+		})
 	}
 }
 
