@@ -73,14 +73,13 @@ func (s *signIns) signedIn(ctx context.Context) bool {
 
 // warnOfExpiry logs what the partner signs in with if that ends soon.
 func (r *Runner) warnOfExpiry(ctx context.Context, p Partner) {
-	if p.Expiry == nil {
-		return
-	}
-	e, err := p.Expiry(ctx)
-	switch {
-	case err != nil && ctx.Err() == nil:
-		r.logger().Warn("expiry of the sign-in not known", "partner", p.Name, "err", err)
-	case e.Due(time.Now()):
-		r.logger().Warn("the sign-in ends soon", "partner", p.Name, "what", e.What, "expires", e.At, "fix", e.Fix)
+	for _, read := range p.Expiries {
+		e, err := read(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			r.logger().Warn("expiry of the sign-in not known", "partner", p.Name, "err", err)
+		case e.Due(time.Now()):
+			r.logger().Warn("the sign-in ends soon", "partner", p.Name, "what", e.What, "expires", e.At, "fix", e.Fix)
+		}
 	}
 }

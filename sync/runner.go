@@ -34,8 +34,8 @@ type Partner struct {
 	Tokens *partnercenter.TokenSource
 	// Users keeps the token of the user on whose behalf the partner is read; nil: there is none.
 	Users *UserTokens
-	// Expiry tells when what the partner signs in with ends; nil: never, as far as is known.
-	Expiry func(context.Context) (Expiry, error)
+	// Expiries tell when what the partner signs in with ends, each of one thing; none: never, as far as is known.
+	Expiries []func(context.Context) (Expiry, error)
 	// Customers are the ids (lower case) of the customers to read; nil: the API is asked for all of them.
 	Customers   []string
 	Exclude     []string // ids of customers to leave out

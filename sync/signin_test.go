@@ -405,9 +405,9 @@ func TestRun_refusedPartnerWaitsAndStopsNoOther(t *testing.T) {
 	w.ok(err)
 	for i := range r.Partners {
 		r.Partners[i].Schedule = every
-		r.Partners[i].Expiry = func(context.Context) (Expiry, error) {
+		r.Partners[i].Expiries = []func(context.Context) (Expiry, error){func(context.Context) (Expiry, error) {
 			return CredentialExpiry("client secret", time.Now().Add(24*time.Hour)), nil
-		}
+		}}
 	}
 	var g errgroup.Group
 	g.Go(func() error { return r.Run(ctx) })

@@ -186,7 +186,7 @@ func newPartner(c partnerConfig, users *sync.UserTokens, m *statuspage.Metrics, 
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
 	return sync.Partner{
-		Name: c.Name, Client: client, Gate: gate, Tokens: tokens, Users: users, Expiry: c.expiry(users),
+		Name: c.Name, Client: client, Gate: gate, Tokens: tokens, Users: users, Expiries: c.expiries(users),
 		Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
 		Concurrency: c.Concurrency, Policies: c.Policies, Devices: c.Devices, DevicesRefresh: c.DevicesRefresh,
 	}, nil

@@ -169,9 +169,7 @@ func (k *checkup) partner(ctx context.Context, c *config, pc partnerConfig, s *s
 		failed("token", err)
 		return
 	}
-	if p.Expiry != nil { // before the token, which may be refused for just that
-		k.expiry(ctx, p)
-	}
+	k.expiries(ctx, p) // before the token, which may be refused for just that
 	token, err := p.Tokens.Token(ctx)
 	if err != nil {
 		failed("token", err)
@@ -225,16 +223,18 @@ func tokenStep(pc partnerConfig, token partnercenter.Secret) step {
 	return s
 }
 
-// expiry tells when what the partner signs in with ends, if that is known.
-func (k *checkup) expiry(ctx context.Context, p sync.Partner) {
-	e, err := p.Expiry(ctx)
-	switch {
-	case err != nil:
-		k.add(failedStep("expiry", p.Name, err))
-	case e.Due(time.Now()):
-		k.add(step{Name: "expiry", Partner: p.Name, OK: true, Detail: e.String(), Warnings: []string{e.Fix}})
-	case !e.At.IsZero():
-		k.add(step{Name: "expiry", Partner: p.Name, OK: true, Detail: e.String()})
+// expiries tell when what the partner signs in with ends, if that is known.
+func (k *checkup) expiries(ctx context.Context, p sync.Partner) {
+	for _, read := range p.Expiries {
+		e, err := read(ctx)
+		switch {
+		case err != nil:
+			k.add(failedStep("expiry", p.Name, err))
+		case e.Due(time.Now()):
+			k.add(step{Name: "expiry", Partner: p.Name, OK: true, Detail: e.String(), Warnings: []string{e.Fix}})
+		case !e.At.IsZero():
+			k.add(step{Name: "expiry", Partner: p.Name, OK: true, Detail: e.String()})
+		}
 	}
 }
 

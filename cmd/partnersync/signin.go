@@ -25,25 +25,27 @@ func (c partnerConfig) credentials(users *sync.UserTokens) partnercenter.Credent
 	return cred
 }
 
-// expiry returns what tells when the partner's credential ends; nil where nothing is known of that.
-func (c partnerConfig) expiry(users *sync.UserTokens) func(context.Context) (sync.Expiry, error) {
-	switch {
-	case users != nil:
-		return users.Expiry
-	case c.CertificateFile != "":
-		return func(context.Context) (sync.Expiry, error) {
+// expiries return what tells when the partner's credentials end, as far as that is known. A user's application may have a
+// secret that ends too.
+func (c partnerConfig) expiries(users *sync.UserTokens) (all []func(context.Context) (sync.Expiry, error)) {
+	if users != nil {
+		all = append(all, users.Expiry)
+	}
+	if c.CertificateFile != "" {
+		all = append(all, func(context.Context) (sync.Expiry, error) {
 			certificate, err := partnercenter.ReadCertificate(c.CertificateFile) // it may have been renewed
 			if err != nil {
 				return sync.Expiry{}, err
 			}
 			return sync.CredentialExpiry("client certificate", certificate.NotAfter), nil
-		}
-	case !c.SecretExpires.IsZero():
-		return func(context.Context) (sync.Expiry, error) {
-			return sync.CredentialExpiry("client secret", c.SecretExpires), nil
-		}
+		})
 	}
-	return nil
+	if c.ClientSecret != "" && !c.SecretExpires.IsZero() {
+		all = append(all, func(context.Context) (sync.Expiry, error) {
+			return sync.CredentialExpiry("client secret", c.SecretExpires), nil
+		})
+	}
+	return all
 }
 
 // connect gives the database to the runner, and to what keeps tokens there.

@@ -10,7 +10,7 @@ import (
 
 const (
 	expiryAge     = time.Minute     // for which what was read is good enough: an expiry is days away
-	expiryTimeout = 5 * time.Second // of reading one partner's
+	expiryTimeout = 5 * time.Second // of reading one
 )
 
 // expiry is when something that a partner signs in with ends.
@@ -35,17 +35,16 @@ func (s *Site) Watch(r *sync.Runner) {
 // readExpiries asks each partner. What one cannot tell is left out: its sign-in says why, in the log.
 func (s *Site) readExpiries(ctx context.Context, partners []sync.Partner) (all []expiry) {
 	for _, p := range partners {
-		if p.Expiry == nil {
-			continue
-		}
-		asking, cancel := context.WithTimeout(ctx, expiryTimeout)
-		e, err := p.Expiry(asking)
-		cancel()
-		switch {
-		case err != nil:
-			s.log.Warn("when the sign-in ends cannot be told", "partner", p.Name, "err", err)
-		case !e.At.IsZero():
-			all = append(all, expiry{Expiry: e, Partner: p.Name})
+		for _, read := range p.Expiries {
+			asking, cancel := context.WithTimeout(ctx, expiryTimeout)
+			e, err := read(asking)
+			cancel()
+			switch {
+			case err != nil:
+				s.log.Warn("when the sign-in ends cannot be told", "partner", p.Name, "err", err)
+			case !e.At.IsZero():
+				all = append(all, expiry{Expiry: e, Partner: p.Name})
+			}
 		}
 	}
 	return all

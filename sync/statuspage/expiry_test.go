@@ -15,9 +15,13 @@ import (
 
 // signIn is a partner that signs in with something that ends then.
 func signIn(partner, what string, at time.Time, err error) sync.Partner {
-	return sync.Partner{Name: partner, Expiry: func(context.Context) (sync.Expiry, error) {
+	return sync.Partner{Name: partner, Expiries: expiries(func(context.Context) (sync.Expiry, error) {
 		return sync.CredentialExpiry(what, at), err
-	}}
+	})}
+}
+
+func expiries(all ...func(context.Context) (sync.Expiry, error)) []func(context.Context) (sync.Expiry, error) {
+	return all
 }
 
 func TestExpiry_asMetricsAndOnTheOverviewWhenDue(t *testing.T) {
@@ -68,10 +72,10 @@ func TestExpiry_nothingIsShownWhereNothingEnds(t *testing.T) {
 func TestExpiry_isNotAskedForBeforeTheDatabaseIsThere(t *testing.T) {
 	t.Parallel()
 	site := New(Options{})
-	site.Watch(&sync.Runner{Partners: []sync.Partner{{Name: "contoso", Expiry: func(context.Context) (sync.Expiry, error) {
+	site.Watch(&sync.Runner{Partners: []sync.Partner{{Name: "contoso", Expiries: expiries(func(context.Context) (sync.Expiry, error) {
 		t.Error("asked")
 		return sync.Expiry{}, nil
-	}}}})
+	})}}})
 	if due := site.endingSoon(t.Context(), time.Now()); due != nil {
 		t.Errorf("got %v", due)
 	}
@@ -86,7 +90,7 @@ func TestExpiry_ofADatabaseThatHangsHoldsNobodyUp(t *testing.T) {
 			return sync.Expiry{}, ctx.Err()
 		}
 		site.expiries = newCached(func(ctx context.Context) ([]expiry, error) {
-			return site.readExpiries(ctx, []sync.Partner{{Name: "contoso", Expiry: hangs}}), nil
+			return site.readExpiries(ctx, []sync.Partner{{Name: "contoso", Expiries: expiries(hangs)}}), nil
 		})
 		began := time.Now()
 		if due := site.endingSoon(t.Context(), began); due != nil || time.Since(began) > time.Second {
