@@ -47,10 +47,11 @@ type step struct {
 // checkup is a check under way.
 type checkup struct {
 	*app
-	asJSON bool
-	Steps  []step `json:"steps"`
-	OK     bool   `json:"ok"`
-	Exit   int    `json:"exit_code"`
+	asJSON    bool
+	noSecrets bool   // a file that a partner signs in with is not there, or cannot be used
+	Steps     []step `json:"steps"`
+	OK        bool   `json:"ok"`
+	Exit      int    `json:"exit_code"`
 }
 
 func (a *app) check(ctx context.Context, asJSON bool) error {
@@ -83,6 +84,9 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 	}
 	if ctx.Err() != nil {
 		return fails(exitFailed, errInterrupted)
+	}
+	if k.noSecrets {
+		return k.finish(exitUsage)
 	}
 	return k.finish(exitFailed)
 }
@@ -152,15 +156,18 @@ func (k *checkup) database(ctx context.Context, c *config, db *database) *store.
 
 // partner checks one partner; s is nil if the database cannot be used.
 func (k *checkup) partner(ctx context.Context, c *config, pc partnerConfig, s *store.Store) {
-	k.add(k.files(c, pc))
+	files := k.files(c, pc)
+	k.add(files)
+	k.noSecrets = k.noSecrets || !files.OK
 	failed := func(name string, err error) { k.add(failedStep(name, pc.Name, err)) }
-	if pc.AppUser && s == nil {
-		failed("token", errors.New("the user's refresh token is in the database, which cannot be used yet"))
-		return
-	}
 	users, err := userTokens(c, pc, s)
 	if err != nil {
+		k.noSecrets = true
 		failed("token", err)
+		return
+	}
+	if pc.AppUser && s == nil {
+		failed("token", errors.New("the user's refresh token is in the database, which cannot be used yet"))
 		return
 	}
 	log, _ := k.logger(k.stderr) // it was there before
