@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,59 +22,59 @@ type Claims struct {
 	Expires     time.Time `json:"expires"`
 }
 
-// claimWords are a claim that is a string or a list of strings.
-type claimWords []string
+// object is a JSON object whose members are read one by one, so that one of an unexpected type spoils no other.
+type object map[string]json.RawMessage
 
-func (w *claimWords) UnmarshalJSON(data []byte) error {
-	var one string
-	if json.Unmarshal(data, &one) == nil {
-		*w = claimWords{one}
+// members returns the object that data holds; nil if it holds none.
+func members(data []byte) (o object) {
+	if json.Unmarshal(data, &o) != nil {
 		return nil
 	}
+	return o
+}
+
+// text returns a member that is a string.
+func (o object) text(name string) string {
+	var one string
+	if json.Unmarshal(o[name], &one) != nil {
+		return ""
+	}
+	return one
+}
+
+// texts returns a member that is a string or a list of strings.
+func (o object) texts(name string) []string {
 	var many []string
-	err := json.Unmarshal(data, &many)
-	*w = many
-	return err
+	if one := o.text(name); one != "" {
+		many = []string{one}
+	} else if json.Unmarshal(o[name], &many) != nil {
+		return nil
+	}
+	return many
 }
 
 // ReadClaims reads the claims of a token by "Access tokens in the Microsoft identity platform", versions 1 and 2. It is
-// not ok for a token that is no JWT, as the API's own may be.
+// not ok for a token that is no JWT, as the API's own may be. A claim of an unexpected type is left out.
 func ReadClaims(token Secret) (c Claims, ok bool) {
 	parts := strings.Split(token.Reveal(), ".")
 	if len(parts) != 3 {
 		return Claims{}, false
 	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return Claims{}, false
-	}
-	var said struct {
-		Aud        claimWords `json:"aud"`
-		Tid        string     `json:"tid"`
-		Appid      string     `json:"appid"` // version 1
-		Azp        string     `json:"azp"`   // version 2
-		UPN        string     `json:"upn"`
-		Preferred  string     `json:"preferred_username"`
-		UniqueName string     `json:"unique_name"`
-		Roles      claimWords `json:"roles"`
-		Scp        string     `json:"scp"`
-		Amr        claimWords `json:"amr"`
-		Exp        float64    `json:"exp"`
-	}
-	if json.Unmarshal(payload, &said) != nil {
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	said := members(payload)
+	if err != nil || said == nil {
 		return Claims{}, false
 	}
 	c = Claims{
-		Audience: clean(strings.Join(said.Aud, " "), maxWord), Tenant: clean(said.Tid, maxWord),
-		Application: clean(cmp.Or(said.Appid, said.Azp), maxWord),
-		User:        clean(cmp.Or(said.UPN, said.Preferred, said.UniqueName), maxWord),
-		Scopes:      cleanWords(strings.Fields(said.Scp)), Roles: cleanWords(said.Roles),
+		Audience: clean(strings.Join(said.texts("aud"), " "), maxWord), Tenant: clean(said.text("tid"), maxWord),
+		Application: clean(cmp.Or(said.text("appid"), said.text("azp")), maxWord), // by version
+		User:        clean(cmp.Or(said.text("upn"), said.text("preferred_username"), said.text("unique_name")), maxWord),
+		Scopes:      cleanWords(strings.Fields(said.text("scp"))), Roles: cleanWords(said.texts("roles")),
+		MFA: slices.Contains(said.texts("amr"), "mfa"),
 	}
-	for _, method := range said.Amr {
-		c.MFA = c.MFA || method == "mfa"
-	}
-	if said.Exp > 0 && said.Exp < 1<<40 {
-		c.Expires = time.Unix(int64(said.Exp), 0).UTC()
+	var end float64
+	if json.Unmarshal(said["exp"], &end) == nil && end > 0 && end < 1<<40 {
+		c.Expires = time.Unix(int64(end), 0).UTC()
 	}
 	return c, true
 }
