@@ -26,7 +26,7 @@ func TestOnce_tellsOnceThatTheSignInIsRefused(t *testing.T) {
 	w.partner = w.newPartner("contoso", w.url)
 	w.once()
 	w.want("0", "count(*)) FROM partnersync.notified WHERE type = 'partner.sign_in_failed'")
-	w.want("partner.sign_in_failed|contoso|AADSTS90033", outbox)
+	w.want("partner.sign_in_failed|contoso|AADSTS7000222", outbox)
 }
 
 func TestOnce_firstPassTellsNobody(t *testing.T) {

@@ -39,8 +39,8 @@ type Error struct {
 
 	Code          string // the API's or the authority's own code, else a word of ours; "" if there is only the status
 	Description   string // in the server's words, or ours; at most 1,024 characters
-	RequestID     string // MS-RequestId of the answer, else the one sent: what Microsoft's support asks for
-	CorrelationID string // MS-CorrelationId, likewise
+	RequestID     string // MS-RequestId of the answer, else the one sent: what Microsoft's support asks for; or the authority's
+	CorrelationID string // MS-CorrelationId, likewise; or the authority's
 	Hint          string // what to do about it, where we know
 	Err           error  // the cause, if there was no answer
 

@@ -4,23 +4,26 @@ package partnercenter
 // authorization error codes", where there is something to do about them.
 var denialHints = map[string]string{
 	// The application.
-	"AADSTS7000215":  "wrong client secret: use the secret's value, not its id",
-	"AADSTS7000222":  "the client secret has expired: make a new one",
-	"AADSTS700016":   "unknown client_id in this tenant: check client_id, tenant_id and cloud",
-	"AADSTS7000112":  "the application is disabled in this tenant: enable it under Enterprise applications in Entra",
-	"AADSTS90002":    "unknown tenant: check tenant_id and cloud",
-	"AADSTS900023":   "unknown tenant: check tenant_id and cloud",
-	"AADSTS65001":    hintConsent,
-	"AADSTS90094":    hintConsent,
-	"AADSTS50105":    "the user is not assigned to the application: assign it under Enterprise applications in Entra",
-	"AADSTS500011":   hintResource,
-	"AADSTS650052":   hintResource,
-	"AADSTS70011":    hintResource,
-	"AADSTS1002012":  hintResource,
-	"AADSTS7000218":  "the application is a confidential one: name its secret's file in app_user_secret_file, or allow public client flows in Entra",
-	"AADSTS700025":   "the application is a public one: take app_user_secret_file away",
-	"AADSTS70002":    hintClient,
-	"invalid_client": hintClient,
+	"AADSTS7000215": "wrong client secret: use the secret's value, not its id",
+	"AADSTS7000222": "the client secret has expired: make a new one",
+	"AADSTS700016":  "unknown client_id in this tenant: check client_id, tenant_id and cloud",
+	"AADSTS7000112": "the application is disabled in this tenant: enable it under Enterprise applications in Entra",
+	"AADSTS90002":   "unknown tenant: check tenant_id and cloud",
+	"AADSTS900023":  "unknown tenant: check tenant_id and cloud",
+	"AADSTS65001":   hintConsent,
+	"AADSTS90094":   hintConsent,
+	"AADSTS50105":   "the user is not assigned to the application: assign it under Enterprise applications in Entra",
+	"AADSTS500011":  hintResource,
+	"AADSTS650052":  hintResource,
+	"AADSTS70011":   hintResource,
+	"AADSTS1002012": hintResource,
+	"AADSTS7000218": "the application is a confidential one: name its secret's file in app_user_secret_file, or allow public client flows in Entra",
+	"AADSTS700025":  "the application is a public one: take app_user_secret_file away",
+	"AADSTS7000216": "the application has not shown who it is: name its secret, certificate or federated token in the configuration",
+	"AADSTS7000229": "the application is registered but unknown in this tenant: an administrator of the tenant has to consent to it",
+	"AADSTS65002":   "client_id is an application of Microsoft's own, which may not use this API: register one of yours",
+	"AADSTS65004":   "the user declined to consent: begin again with partnersync login, or have an administrator grant it in Entra",
+	"AADSTS70002":   hintClient,
 
 	// Certificates and federated tokens.
 	"AADSTS700027": "the authority does not know this certificate or key: register the certificate under Certificates & secrets in Entra",
@@ -28,6 +31,8 @@ var denialHints = map[string]string{
 	"AADSTS700024": hintAssertionTime,
 	"AADSTS500133": hintAssertionTime,
 	"AADSTS700023": "the assertion is for another authority: check authority_url and cloud",
+	"AADSTS700021": "the assertion is another application's: check client_id",
+	"AADSTS50027":  "the assertion is no token that the authority can read: check what is in federated_token_file",
 	"AADSTS70021":  hintFederation,
 	"AADSTS700211": hintFederation,
 	"AADSTS700212": hintFederation,
@@ -35,6 +40,8 @@ var denialHints = map[string]string{
 
 	// The user.
 	"AADSTS50173":  hintLoginAgain,
+	"AADSTS50132":  hintLoginAgain,
+	"AADSTS50133":  hintLoginAgain,
 	"AADSTS700082": "the sign-in was not used for 90 days and has ended: sign in again with partnersync login",
 	"AADSTS70000":  hintLoginAgain,
 	"AADSTS70008":  hintLoginAgain,
@@ -42,10 +49,14 @@ var denialHints = map[string]string{
 	"AADSTS50055":  "the user's password has expired: change it, and sign in again with partnersync login",
 	"AADSTS50057":  "the user's account is disabled: enable it, or sign in as another user with partnersync login",
 	"AADSTS50034":  "the user is not of this tenant: check tenant_id, or sign in as another user with partnersync login",
+	"AADSTS50020":  "the user is not of this tenant: check tenant_id, or sign in as another user with partnersync login",
 	"AADSTS90072":  "the user is not of this tenant: check tenant_id, or sign in as another user with partnersync login",
 	"AADSTS50074":  hintMFA,
 	"AADSTS50076":  hintMFA,
 	"AADSTS50079":  hintMFA,
+	"AADSTS50072":  hintMFA,
+	"AADSTS50078":  hintLoginMFA,
+	"AADSTS50158":  hintLoginMFA,
 	"AADSTS53000":  hintConditions,
 	"AADSTS53001":  hintConditions,
 	"AADSTS53003":  hintConditions,
@@ -54,16 +65,25 @@ var denialHints = map[string]string{
 	"AADSTS70020":  "the code has expired before it was entered: begin again with partnersync login",
 
 	"AADSTS50196": "the authority saw too many equal requests: wait, and look for another program that signs in as this application",
+
+	// OAuth's own codes, for numbers that are not here and for answers without one.
+	"invalid_client":       hintClient,
+	"unauthorized_client":  "the application may not sign in this way: check client_id, tenant_id and cloud and, for a user, that public client flows are allowed",
+	"invalid_grant":        "the authority does not take the refresh token or assertion: a user has to sign in again with partnersync login",
+	"interaction_required": "the authority wants to see the user: sign in again with partnersync login",
+	"invalid_scope":        hintResource,
 }
 
 const (
-	hintClient  = "the authority does not accept the client_id or the client secret"
+	hintClient  = "the authority does not accept the client_id, or the client secret, certificate or token that goes with it"
 	hintConsent = "consent is missing: an administrator of the tenant has to grant it under API permissions in Entra"
 	// The resource is the API of the cloud, whatever api_url says.
 	hintResource      = "the tenant knows no such API, or may not use it: check cloud, and the application's permission for Microsoft Partner Center"
 	hintAssertionTime = "the assertion is not valid now: check this machine's clock, and that federated_token_file is renewed"
 	hintFederation    = "no federated credential of the application fits: compare its issuer, subject and audience in Entra with those of the token"
 	hintLoginAgain    = "the sign-in was revoked or has expired: sign in again with partnersync login"
+	hintLoginMFA      = "the tenant wants the user's second factor again: sign in again with partnersync login"
+	hintNoAuthority   = "this is no answer of the authority: check authority_url, tenant_id and any proxy"
 	hintConditions    = "the tenant's conditional access does not let the user in from here: change the policy, or sign in as another user"
 )
 

@@ -251,7 +251,7 @@ func TestSignIn_federatedTokenIsReadEachTime(t *testing.T) {
 	}
 	tests := []struct{ name, content, code, hint string }{
 		{"of another pod", federatedToken(t, "system:serviceaccount:sync:other"), "AADSTS70021", "federated credential"},
-		{"no token", "partnersync", "AADSTS50027", ""},
+		{"no token", "partnersync", "AADSTS50027", "no token that the authority can read"},
 		{"empty", " \n", "credential", ""},
 		{"renewed", string(good), "", ""},
 	}

@@ -185,7 +185,7 @@ func TestToken_errorsTellTheCodeAndNothingElse(t *testing.T) {
 	t.Parallel()
 	const leak = testSecret + " and more"
 	refusal := func(code, description string) http.HandlerFunc {
-		return reply(400, fmt.Sprintf(`{"error":%q,"error_description":%q,"error_codes":[1]}`, code, description), "x-ms-request-id: theirs")
+		return reply(400, fmt.Sprintf(`{"error":%q,"error_description":%q}`, code, description), "x-ms-request-id: theirs")
 	}
 	redirect := reply(307, "", "Location: http://elsewhere.test/token")
 	tests := []struct {
@@ -202,8 +202,14 @@ func TestToken_errorsTellTheCodeAndNothingElse(t *testing.T) {
 		{"revoked", refusal("invalid_grant", "AADSTS50173: "+leak), "AADSTS50173", 400, "sign in again", 1},
 		{"MFA", refusal("invalid_grant", "AADSTS50076: "+leak), "AADSTS50076", 400, "multi-factor", 1},
 		{"no number", refusal("invalid_client", leak), "invalid_client", 400, "client secret", 1},
-		{"no code", refusal(leak, "AADSTS: "+leak), "http_400", 400, "", 1},
+		{"no code", refusal(leak, "AADSTS: "+leak), "http_400", 400, "no answer of the authority", 1},
+		{"no code of ours", refusal("invalid_grant", "AADSTS99: "+leak), "AADSTS99", 400, "sign in again", 1},
+		{"a number beside", reply(400, `{"error":"invalid_client","error_description":"`+leak+`","error_codes":[7000222,1]}`), "AADSTS7000222", 400, "expired", 1},
+		{"no number beside", reply(400, `{"error":"invalid_scope","error_description":7,"error_codes":["`+leak+`"]}`), "invalid_scope", 400, "cloud", 1},
+		{"a portal", reply(403, "<html>"+leak), "http_403", 403, "check authority_url, tenant_id and any proxy", 1},
+		{"for the moment", reply(400, `{"error":"temporarily_unavailable","error_description":"AADSTS90033: `+leak+`"}`), "AADSTS90033", 400, "", 4},
 		{"error with 200", reply(200, `{"error":"invalid_scope","error_description":"`+leak+`"}`), "invalid_scope", 200, "", 1},
+		{"interaction", refusal("interaction_required", leak), "interaction_required", 400, "partnersync login", 1},
 		{"HTML", reply(200, "<html>"+leak, "Content-Type: text/html"), "bad_response", 0, "", 1},
 		{"form", reply(200, "%zz"+leak, "Content-Type: text/plain"), "bad_response", 0, "", 1},
 		{"no token in it", reply(200, `{}`), "bad_response", 0, "", 1},
@@ -232,6 +238,28 @@ func TestToken_errorsTellTheCodeAndNothingElse(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestToken_errorsTellTheAuthoritysIDs(t *testing.T) {
+	t.Parallel()
+	const ids = `"error":"invalid_grant","trace_id":" t-1\n` + testSecret + `","correlation_id":"c-1\u0000"}`
+	tests := []struct {
+		name                 string
+		answer               http.HandlerFunc
+		request, correlation string
+	}{
+		{"header", reply(400, `{`+ids, "x-ms-request-id: theirs"), "theirs", "c-1"},
+		{"body", reply(400, `{`+ids), "t-1 [redacted]", "c-1"},
+		{"wrong types", reply(400, `{"error":"invalid_grant","trace_id":7,"correlation_id":["c"]}`), "", ""},
+	}
+	for _, tt := range tests {
+		a := newAPI(t, hang)
+		a.signIn = tt.answer
+		_, err := a.tokens(t).Token(t.Context())
+		if e := errorOf(t, err); e.RequestID != tt.request || e.CorrelationID != tt.correlation {
+			t.Errorf("%s: request %q, correlation %q", tt.name, e.RequestID, e.CorrelationID)
+		}
 	}
 }
 

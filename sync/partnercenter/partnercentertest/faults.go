@@ -125,6 +125,14 @@ func (e *Emulator) answerUnder(f *fault, r *http.Request) answer {
 	return a
 }
 
+// authorityFault is what the authority says with such a status: to try again, or that it refuses.
+func authorityFault(status int) (code, description string) {
+	if status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500 {
+		return "temporarily_unavailable", "AADSTS90033: A transient error has occurred. Please try again."
+	}
+	return "invalid_client", "AADSTS7000222: The provided client secret keys are expired."
+}
+
 // answer returns the answer that takes the proper one's place.
 func (f *fault) answer(r *http.Request) answer {
 	status := cmp.Or(f.Status, http.StatusOK)
@@ -133,8 +141,8 @@ func (f *fault) answer(r *http.Request) answer {
 	case f.Body != "" || status < 400:
 		return apiAnswer(r, status, []byte(f.Body))
 	case isToken:
-		return entraError(r, status, cmp.Or(f.Code, "temporarily_unavailable"),
-			cmp.Or(f.Description, "AADSTS90033: A transient error has occurred. Please try again."))
+		code, description := authorityFault(status)
+		return entraError(r, status, cmp.Or(f.Code, code), cmp.Or(f.Description, description))
 	case status == http.StatusTooManyRequests && f.Code == "":
 		return gatewayThrottle(f.RetryAfter)
 	default:

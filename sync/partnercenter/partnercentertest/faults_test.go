@@ -92,6 +92,7 @@ func TestFault_tokenEndpointHasItsOwnForm(t *testing.T) {
 	}{
 		{"passing", partnercentertest.Fault{Path: "/token$", Status: 503}, "temporarily_unavailable", "AADSTS90033: ", 1},
 		{"throttled", partnercentertest.Fault{Path: "/token$", Status: 429, RetryAfter: "1"}, "temporarily_unavailable", "AADSTS90033: ", 1},
+		{"refused", partnercentertest.Fault{Path: "/token$", Status: 401}, "invalid_client", "AADSTS7000222: ", 1},
 		{"expired secret", partnercentertest.Fault{Path: "/token$", Status: 401, Code: "invalid_client", Description: "AADSTS7000222: expired"}, "invalid_client", "AADSTS7000222: expired", 1},
 		{"without a number", partnercentertest.Fault{Path: "/token$", Status: 400, Code: "invalid_grant", Description: "no"}, "invalid_grant", "no", 0},
 	} {
