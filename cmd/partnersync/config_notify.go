@@ -109,7 +109,7 @@ func (s *section) webhookURL(key string) partnercenter.Secret {
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
 		v.wrong("is no absolute http or https URL" + fix)
 		return ""
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case inTheClear(u):
 		v.warn("http:// off this machine sends names of customers in the clear; use https://")
 	}
 	return partnercenter.Secret(v.text)

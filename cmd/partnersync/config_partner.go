@@ -79,7 +79,6 @@ func (s *section) partner(c *config, earlier taken) partnerConfig {
 	p := s.signIn()
 	federated := p.FederatedTokenFile != ""
 	p.Name = s.partnerName("name", earlier)
-	p.Cloud = s.cloud("cloud")
 	p.TenantID = s.tenantID("tenant_id", federated)
 	p.ClientID = s.clientID("client_id", federated)
 	p.ExcludeCustomers = s.excludedCustomers("exclude_customers")
@@ -90,7 +89,7 @@ func (s *section) partner(c *config, earlier taken) partnerConfig {
 	p.Concurrency = s.number("concurrency", 8, 1, 64)
 	p.Schedule = s.schedule("schedule", c.Schedule, c.Timezone)
 	p.APIURL = s.baseURL("api_url")
-	p.AuthorityURL = s.authorityURL("authority_url", federated)
+	p.Cloud, p.AuthorityURL = s.authority(federated)
 	p.Customers = s.customers("customers", p, earlier)
 	s.finish()
 	return p

@@ -121,18 +121,28 @@ func (s *section) clientID(key string, federated bool) string {
 	return s.required(key, "write the id that Entra shows for the application")
 }
 
-// authorityURL reads the URL of the authority; "" is the cloud's. A cloud that the file names goes before the environment.
-func (s *section) authorityURL(key string, federated bool) string {
+// authority reads the partner's cloud, and the URL of its authority; "" is the cloud's. What the file says goes before the
+// environment, whose authority tells the cloud where that is one of Microsoft's.
+func (s *section) authority(federated bool) (cloud, authorityURL string) {
 	host := s.environment(azureAuthority)
-	if s.has(key) || s.has("cloud") || !federated || host == "" {
-		return s.baseURL(key)
+	if s.has("authority_url") || s.has("cloud") || !federated || host == "" {
+		return s.cloud("cloud"), s.baseURL("authority_url")
 	}
+	cloud = "global"
+	from := place{key: azureAuthority + " in the environment"}
 	u, err := url.Parse(host)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
-		s.doc.mistake(place{key: azureAuthority + " in the environment"}, "is no URL; write one such as https://login.microsoftonline.com/")
-		return ""
+		s.doc.mistake(from, "is no URL; write one such as https://login.microsoftonline.com/")
+		return cloud, ""
 	}
-	return host
+	if known := partnercenter.CloudAt(u.Hostname()); known != "" && known != cloud {
+		cloud = known
+		s.doc.warn(from, "%s", cloudWarning(cloud))
+	}
+	if inTheClear(u) {
+		s.doc.warn(from, "%s", clearWarning)
+	}
+	return cloud, host
 }
 
 // date reads a day, in UTC; zero if there is none.

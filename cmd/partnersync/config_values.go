@@ -140,11 +140,16 @@ func (s *section) baseURL(key string) string {
 		v.wrong("is no absolute http or https URL; write one such as https://proxy.example.com/partnercenter")
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
 		v.wrong("is more than a base URL; leave out user, password, ?query and #fragment")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		v.warn("http:// off this machine sends secrets and tokens in the clear; use https://")
+	case inTheClear(u):
+		v.warn("%s", clearWarning)
 	}
 	return v.text
 }
+
+const clearWarning = "http:// off this machine sends secrets and tokens in the clear; use https://"
+
+// inTheClear reports whether others can read what is sent there.
+func inTheClear(u *url.URL) bool { return u.Scheme == "http" && !isLoopback(u.Hostname()) }
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)

@@ -1,5 +1,7 @@
 package partnercenter
 
+import "strings"
+
 // Cloud is one of Microsoft's clouds: where its API and its sign-in are. The addresses are those of the API
 // documentation's "Partner Center REST URLs".
 type Cloud struct {
@@ -23,6 +25,22 @@ func CloudNamed(name string) (Cloud, bool) {
 		return cloud(public, "https://login.microsoftonline.de"), true
 	}
 	return Cloud{}, false
+}
+
+// CloudAt returns the name of the cloud whose authority is that host, "" for any other host. That of China has
+// a newer name too, which its documentation uses.
+func CloudAt(host string) (name string) {
+	switch strings.ToLower(host) {
+	case "login.microsoftonline.com":
+		return "global"
+	case "login.microsoftonline.us":
+		return "usgov"
+	case "login.chinacloudapi.cn", "login.partner.microsoftonline.cn":
+		return "china"
+	case "login.microsoftonline.de":
+		return "germany"
+	}
+	return ""
 }
 
 func cloud(api, authority string) Cloud {

@@ -81,6 +81,11 @@ func TestCloudNamed_asksForATokenOfItsOwnAPI(t *testing.T) {
 	for name := range want {
 		got[name], _ = CloudNamed(name)
 	}
+	for name, cloud := range want {
+		if at := CloudAt(strings.TrimPrefix(cloud.AuthorityURL, "https://")); at != name {
+			t.Errorf("the cloud at %s: %q", cloud.AuthorityURL, at)
+		}
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("clouds (-want +got):\n%s", diff)
 	}
