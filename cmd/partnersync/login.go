@@ -46,9 +46,10 @@ token_key_file, which must be there: --new-key makes it, once for all partners a
 func newLogoutCommand(a *app) *cobra.Command {
 	var f loginFlags
 	cmd := &cobra.Command{
-		Use:     "logout",
-		Short:   "Forget the user who has signed in for a partner",
-		Long:    "Logout removes the partner's refresh token from the database. At the authority it stays good until it ends or is revoked there.",
+		Use:   "logout",
+		Short: "Forget the user who has signed in for a partner",
+		Long: `Logout removes the partner's refresh token from the database. At the authority it stays good until it ends or is revoked there.
+A daemon that runs goes on with the access token it has, for up to an hour: restart it to end that at once.`,
 		Example: "  partnersync logout --partner contoso",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context(), f) },
@@ -103,7 +104,7 @@ func (a *app) logout(ctx context.Context, f loginFlags) error {
 			return fails(exitFailed, err)
 		}
 		if was {
-			fmt.Fprintf(a.stdout, "the user of partner %s is signed out\n", pc.Name)
+			fmt.Fprintf(a.stdout, "the user of partner %s is signed out; a daemon that runs may use its access token for up to an hour more\n", pc.Name)
 		} else {
 			fmt.Fprintf(a.stdout, "nothing to do: no user was signed in for partner %s\n", pc.Name)
 		}

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Gate paces the requests of one partner: so many a minute, and none while the API has asked for a pause. All clients
-// of the partner in this process share it; by Reserve and OnPause, the partner's other processes share rate and pause
-// too. [NewGate] makes one. A nil Gate lets everything through.
+// Gate paces the requests of one partner: so many a minute, and none while the API or the authority has asked for a pause.
+// All clients of the partner in this process share it; by Reserve and OnPause, the partner's other processes share rate
+// and pause too. [NewGate] makes one. A nil Gate lets everything through.
 type Gate struct {
 	// OnPause, if set before the gate is used, is called after a 429 has lengthened the pause, so that the caller can
 	// tell other replicas. It runs in the goroutine of the throttled request. Pause does not call it.
