@@ -22,6 +22,9 @@ type rows[R any] struct {
 	replaced   int // texts in which NUL became U+FFFD
 }
 
+// expect makes room for so many rows.
+func (r *rows[R]) expect(n int) { r.all, r.at = make([]R, 0, n), make(map[string]int, n) }
+
 func (r *rows[R]) add(key string, altered bool, row R) {
 	if altered {
 		r.altered++
@@ -153,8 +156,9 @@ func text(s *string, replaced *int) *string {
 		return nil
 	}
 	cleaned := clean(*s)
-	if cleaned != *s {
-		*replaced++
+	if cleaned == *s {
+		return s
 	}
+	*replaced++
 	return &cleaned
 }

@@ -31,7 +31,7 @@ func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (i
 			return into, fmt.Errorf("listing %s: %w", l.what, err)
 		}
 		if into.all == nil {
-			into.all = make([]R, 0, listing.Items) // all pages have come by now
+			into.expect(listing.Items) // all pages have come by now
 		}
 		l.convert(&into, item)
 	}

@@ -21,9 +21,10 @@ func parseTime(s string) (t time.Time, ok bool) {
 	case clock[0] == ' ':
 		clock = "T" + clock[1:]
 	}
+	zone := ""
 	if clock != "" && !strings.ContainsAny(clock, "Z+-") {
-		clock += "Z"
+		zone = "Z"
 	}
-	t, err := time.Parse(layout, day+clock)
+	t, err := time.Parse(layout, day+clock+zone)
 	return t.UTC(), err == nil
 }
