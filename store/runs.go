@@ -100,6 +100,15 @@ const devicesPending = `
 	AND @refresh::interval IS NOT NULL
 	AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)`
 
+// Listed reports whether the batches and policies of all the run's customers have been tried.
+func (s *Store) Listed(ctx context.Context, run Run) (listed bool, err error) {
+	const query = `SELECT NOT EXISTS (SELECT FROM partnersync.customer_state s WHERE ` + pending + `)`
+	if err := s.pool.QueryRow(ctx, query, run.args()).Scan(&listed); err != nil {
+		return false, fmt.Errorf("looking for customers of run %d that are not listed yet: %w", run.ID, err)
+	}
+	return listed, nil
+}
+
 // FinishRun ends the run if none of its customers is left to do, and returns it as it is then: its State is Running if
 // other workers are still at it. late: device lists that nobody is reading now are left to the next run, which is no
 // failure.

@@ -83,7 +83,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 				for j, c := range chosen {
 					ask.Customers[j] = c.ID
 				}
-				runs[i], err = r.pass(ctx, p, ask, chosen, q.restricted())
+				runs[i], _, err = r.pass(ctx, p, ask, chosen, q.restricted())
 				if err == nil {
 					(&signIns{Runner: r, partner: p}).note(ctx, began)
 				}

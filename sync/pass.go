@@ -24,8 +24,9 @@ type pass struct {
 	run     store.Run
 	// restricted: the run was narrowed down on the command line, and so marks no customer removed.
 	restricted bool
-	// until is when device lists that are not read yet are left to the next pass; zero: never.
+	// until is the tick at which device lists that are not read yet are left to the next pass; zero: never.
 	until   time.Time
+	due     time.Time // the newest tick that had come when this process opened or joined the run
 	log     *slog.Logger
 	done    int           // customers of the run that are done
 	listed  int           // customers of the run whose lists but those of devices are done with
@@ -34,19 +35,20 @@ type pass struct {
 }
 
 // pass opens or joins a run and works on it until every customer is done, by this replica or another. given are the
-// customers of a run that was restricted to them. If ctx ends first, the run is left and the error is ctx's.
+// customers of a run that was restricted to them. If ctx ends first, the run is left and the error is ctx's. ended: the
+// next tick has come, and with it the end of the reading of devices.
 func (r *Runner) pass(
 	ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer, restricted bool,
-) (run store.Run, err error) {
+) (run store.Run, ended bool, err error) {
 	var opened store.Opened
 	err = r.whileAlive(ctx, func(ctx context.Context) error {
 		opened, err = r.Store.OpenRun(ctx, ask)
 		return err
 	})
 	if err != nil {
-		return store.Run{}, err
+		return store.Run{}, false, err
 	}
-	w := &pass{Runner: r, partner: p, run: opened.Run, restricted: restricted}
+	w := &pass{Runner: r, partner: p, run: opened.Run, due: ask.Due, restricted: restricted}
 	w.slots = make(chan struct{}, w.concurrency())
 	w.log = r.logger().With("partner", p.Name, "run_id", w.run.ID)
 	w.log.Debug("pass begun", "kind", w.run.Kind, "scheduled_for", w.run.ScheduledFor, "joined", opened.Joined)
@@ -68,7 +70,7 @@ func (r *Runner) pass(
 		}
 	}
 	w.report(run, err)
-	return run, err
+	return run, w.late(), err
 }
 
 func (r *Runner) readRun(ctx context.Context, run store.Run) (now store.Run, err error) {
@@ -92,6 +94,9 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 	w.done = run.CustomersOK + run.CustomersFailed
 	w.listed = w.done
 	w.progress()
+	if err := w.joined(ctx); err != nil {
+		return w.run, err
+	}
 	for {
 		worked, err := w.round(ctx, w.claimCustomers, w.customer)
 		if err != nil {
@@ -115,6 +120,19 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 			}
 		}
 	}
+}
+
+// joined sees to it that who comes at a tick into the run of an earlier one does not keep it going with the device lists
+// that this tick leaves to its own run.
+func (w *pass) joined(ctx context.Context) error {
+	if w.run.Kind != store.Scheduled || !w.run.ScheduledFor.Before(w.due) {
+		return nil
+	}
+	listed, err := w.Store.Listed(ctx, w.run)
+	if listed {
+		w.until = w.due
+	}
+	return err
 }
 
 // late reports whether it is time for the next pass.

@@ -130,31 +130,47 @@ func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) e
 	return err
 }
 
-// follow makes a pass at each tick of the partner's schedule. Ticks that fall while one goes on are skipped.
+// follow makes a pass at each tick of the partner's schedule. Ticks that fall while one goes on are skipped, but for the
+// one that ends its reading of devices.
 func (r *Runner) follow(ctx context.Context, p Partner) {
-	last := time.Now()
+	last, ended := time.Now(), false
 	signIns := &signIns{Runner: r, partner: p}
 	if paused := signIns.paused(ctx); r.RunOnStart && !paused {
 		began := last
-		last = r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
+		last, ended = r.tick(ctx, p, tick{scheduledFor: last, due: newestTick(p.Schedule, last)})
 		signIns.note(ctx, began)
 	}
 	for {
-		now := time.Now()
-		if missed, skipped := p.Schedule.Last(last, now); !missed.IsZero() {
-			r.logger().Warn("ticks skipped while a pass went on", "partner", p.Name, "skipped", skipped+1, "newest", missed)
-		}
-		at := p.Schedule.Next(now)
+		at := r.next(p, last, ended)
 		if wait(ctx, time.Until(at)) != nil {
 			return
 		}
 		if signIns.paused(ctx) {
-			last = at
+			last, ended = at, false
 		} else {
-			last = r.tick(ctx, p, tick{scheduledFor: at, due: at})
-			signIns.note(ctx, at)
+			began := time.Now()
+			last, ended = r.tick(ctx, p, tick{scheduledFor: at, due: at})
+			signIns.note(ctx, began)
 		}
 	}
+}
+
+// next returns the tick to make after a pass that was for last: the newest one that has come if the pass was ended by a
+// tick, else the first one to come. Those in between are skipped.
+func (r *Runner) next(p Partner, last time.Time, ended bool) time.Time {
+	now := time.Now()
+	newest, skipped := p.Schedule.Last(last, now)
+	next := newestTick(p.Schedule, now)
+	if !ended {
+		next = p.Schedule.Next(now)
+		if !newest.IsZero() {
+			skipped++
+		}
+	}
+	if skipped > 0 {
+		r.logger().Warn("ticks skipped while a pass went on", "partner", p.Name, "skipped", skipped, "next", next)
+	}
+	return next
 }
 
 // tick is when a scheduled pass is for, and the newest tick that has come.
@@ -166,15 +182,16 @@ func newestTick(s Schedule, now time.Time) time.Time {
 	return at
 }
 
-// tick makes one scheduled pass, and returns when that was for: while the database cannot be used, it waits, and the
-// ticks that come meanwhile replace this one.
-func (r *Runner) tick(ctx context.Context, p Partner, t tick) time.Time {
+// tick makes one scheduled pass, and returns when that was for, and whether a tick ended it: while the database cannot be
+// used, it waits, and the ticks that come meanwhile replace this one.
+func (r *Runner) tick(ctx context.Context, p Partner, t tick) (last time.Time, ended bool) {
 	replaced := 0
 	err := r.Await(ctx, p.Name, func(ctx context.Context) error {
 		if at, skipped := p.Schedule.Last(t.scheduledFor, time.Now()); !at.IsZero() {
 			t, replaced = tick{scheduledFor: at, due: at}, replaced+skipped+1
 		}
-		_, err := r.pass(ctx, p, store.RunRequest{
+		var err error
+		_, ended, err = r.pass(ctx, p, store.RunRequest{
 			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.due, Devices: p.deviceReading(time.Time{}),
 		}, nil, false)
 		if errors.Is(err, store.ErrTickDone) {
@@ -186,7 +203,7 @@ func (r *Runner) tick(ctx context.Context, p Partner, t tick) time.Time {
 	if err == nil && replaced > 0 {
 		r.logger().Warn("ticks skipped while the database could not be used", "partner", p.Name, "skipped", replaced)
 	}
-	return t.scheduledFor
+	return t.scheduledFor, ended
 }
 
 // deviceReading says which device lists a pass reads; nil: none.

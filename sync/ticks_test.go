@@ -1,0 +1,84 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"partnersync/store"
+	"partnersync/store/storetest"
+	"partnersync/sync/partnercenter/partnercentertest"
+)
+
+// slowDevices gives three customers more device lists than can be read between two ticks: each takes 9 s, one after the
+// other. It returns how often the log has skipped ticks.
+func (w *world) slowDevices() (skipped func() int) {
+	for _, id := range w.customers(3) {
+		for i := range 30 {
+			w.fill(id, fmt.Sprintf("b%02d", i), 1)
+		}
+	}
+	w.partner.Concurrency = 1
+	w.api.Fail(partnercentertest.Fault{Path: "/devices$", Before: func() { time.Sleep(9 * time.Second) }})
+	log := w.logged()
+	return func() int { return strings.Count(log.String(), "ticks skipped") }
+}
+
+func TestRun_tickThatEndsTheReadingOfDevicesIsMade(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newBubbledWorld(t, db, time.Minute).reading()
+		skipped := w.slowDevices()
+		began := time.Now()
+		for i, run := range w.daemon("@every 2m", 4) {
+			if tick := began.Add(time.Duration(i+1) * 2 * time.Minute); !run.ScheduledFor.Equal(tick) || run.State != store.Complete {
+				t.Errorf("run %d, of %v: %+v", i+1, tick, run)
+			}
+		}
+		if n := skipped(); n != 0 {
+			t.Errorf("%d times ticks were skipped", n)
+		}
+	})
+}
+
+func TestRun_tickThatEndsTheReadingOfDevicesIsMadeByWhoJoinedThen(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newBubbledWorld(t, db, time.Minute).reading()
+		skipped := w.slowDevices()
+		began := time.Now()
+		first, second := w.runner(), w.runner()
+		second.Store = store.New(w.pool, store.Options{Version: "test"})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		runs := make(chan store.Run, 100)
+		first.OnRun = func(run store.Run) { runs <- run }
+		var err error
+		first.Partners[0].Schedule, err = ParseSchedule("@every 2m", time.UTC)
+		w.ok(err)
+		second.Partners = []Partner{first.Partners[0]}
+		second.Partners[0].Gate = nil // the first one shares it already
+		var g errgroup.Group
+		g.Go(func() error { return first.Run(ctx) })
+		time.Sleep(3 * time.Minute)
+		g.Go(func() error { return second.Run(ctx) }) // its first tick is the one that ends the first one's reading
+		for i := range 4 {
+			if run := <-runs; !run.ScheduledFor.Equal(began.Add(time.Duration(i+1) * 2 * time.Minute)) {
+				t.Errorf("run %d: %+v", i+1, run)
+			}
+		}
+		stop()
+		w.ok(g.Wait())
+		w.want("4", "count(*)) FROM partnersync.runs WHERE state = 'complete'")
+		if n := skipped(); n != 0 {
+			t.Errorf("%d times ticks were skipped", n)
+		}
+	})
+}
