@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,7 +24,8 @@ func (w *pass) customer(ctx context.Context, c store.Claim) (store.Result, error
 		return on.result, err
 	}
 	on.result.Failure = read.failure
-	if w.partner.Policies && !read.hung() {
+	hung := read.hung()
+	if w.partner.Policies && !hung {
 		policies := w.partner.policyList(c.CustomerID)
 		policies.digest = c.PoliciesDigest
 		policies.merge = func(ctx context.Context, l store.Listing, rows []store.ConfigurationPolicy) (store.Outcome, error) {
@@ -36,9 +38,10 @@ func (w *pass) customer(ctx context.Context, c store.Claim) (store.Result, error
 		if on.result.Failure == nil {
 			on.result.Failure = others.failure
 		}
+		hung = others.hung()
 	}
 	// Else the device lists of the batches that are known are read, though the list of batches did not come.
-	on.result.SkipsDevices = read.hung() || read.refused()
+	on.result.SkipsDevices = hung || read.refused()
 	asBefore := read.same || !read.came
 	on.result.AwaitsDevices = !on.result.SkipsDevices && (read.DevicesDue || asBefore && c.DevicesDue)
 	return on.result, nil
@@ -54,16 +57,28 @@ func (w *pass) devices(ctx context.Context, c store.Claim) (store.Result, error)
 	done := make([]*work, len(due))
 	failures := make([]*store.Failure, len(due))
 	g, reading := errgroup.WithContext(ctx)
+	var hung atomic.Bool
+	first := make(chan struct{})
 	for i, batch := range due {
-		if w.late() || reading.Err() != nil {
+		if i == 1 {
+			<-first // whoever hangs is to take no more than one slot
+		}
+		w.slots <- struct{}{} // of all customers together, as many as the partner's concurrency says
+		if hung.Load() || w.late() || reading.Err() != nil {
+			<-w.slots
 			break
 		}
 		done[i] = &work{pass: w, claim: c}
-		w.slots <- struct{}{} // of all customers together, as many as the partner's concurrency says
 		g.Go(func() error {
 			defer func() { <-w.slots }()
 			read, err := syncList(reading, done[i], w.batchDevices(c, batch))
 			failures[i] = read.failure
+			if read.hung() && w.run.Kind == store.Scheduled {
+				hung.Store(true) // the next pass goes on; any other reads all
+			}
+			if i == 0 {
+				close(first)
+			}
 			return err
 		})
 	}
@@ -81,7 +96,7 @@ func (w *pass) devices(ctx context.Context, c store.Claim) (store.Result, error)
 // batchDevices is the device list of a batch of the claimed customer.
 func (w *pass) batchDevices(c store.Claim, batch store.Batch) list[partnercenter.Device, store.Device] {
 	l := w.partner.deviceList(c.CustomerID, batch)
-	l.digest = batch.Digest
+	l.digest, l.until = batch.Digest, w.until
 	l.merge = func(ctx context.Context, listing store.Listing, rows []store.Device) (store.Outcome, error) {
 		return w.Store.MergeDevices(ctx, c, batch, listing, rows)
 	}

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -19,6 +20,7 @@ type list[I, R any] struct {
 	what    string // for people, such as "device batches of customer 1a2b…"
 	items   func(context.Context, *partnercenter.Listing) iter.Seq2[I, error]
 	convert func(*rows[R], I)
+	until   time.Time          // what has not come by then is left to the next pass; zero: it is waited for
 	known   store.Confirmation // to be confirmed if the list is unchanged: all but the time
 	digest  []byte             // of the list as it is known; nil: it is compared in any case
 	merge   func(context.Context, store.Listing, []R) (store.Outcome, error)
@@ -26,6 +28,11 @@ type list[I, R any] struct {
 
 // read reads the list into rows. Those before an error are kept.
 func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (into rows[R], err error) {
+	if !l.until.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, l.until)
+		defer cancel()
+	}
 	for item, err := range l.items(ctx, listing) {
 		if err != nil {
 			return into, fmt.Errorf("listing %s: %w", l.what, err)
@@ -37,6 +44,9 @@ func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (i
 	}
 	return into, nil
 }
+
+// late reports whether the time has come at which the list is left to the next pass.
+func (l list[I, R]) late() bool { return !l.until.IsZero() && !time.Now().Before(l.until) }
 
 func (p Partner) batchList(customerID string) list[partnercenter.DeviceBatch, store.DeviceBatch] {
 	return list[partnercenter.DeviceBatch, store.DeviceBatch]{
@@ -83,16 +93,17 @@ type work struct {
 type reading struct {
 	store.Outcome
 	came    bool           // at least a page of it did
+	late    bool           // it did not come in time, and is left to the next pass
 	same    bool           // the list is unchanged, nothing was merged
 	listed  error          // why it did not come as a whole
 	failure *store.Failure // what is wrong with the customer
 }
 
-// hung says that nothing of the list came in time. Who does not answer is not asked for more in the same pass: each list
-// that hangs takes all its attempts' time, and several in a row would take longer than is left until the next tick.
+// hung says that an answer did not come within all its attempts' time. Who does not answer is not asked for more in the
+// same pass: several such lists in a row would take longer than is left until the next tick.
 func (r reading) hung() bool {
 	e, ok := errors.AsType[*partnercenter.Error](r.listed)
-	return ok && !r.came && e.ErrorCode() == "timeout"
+	return ok && e.ErrorCode() == "timeout"
 }
 
 // refused says that nothing of the list came because the customer as a whole was refused or is not there, or because no
@@ -124,6 +135,8 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 	switch {
 	case ctx.Err() != nil:
 		return r, ctx.Err()
+	case listed != nil && l.late():
+		return reading{late: true}, nil
 	case ofDatabase(listed):
 		return r, listed
 	case listing.Unchanged:

@@ -1,7 +1,9 @@
 package sync
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -121,16 +123,33 @@ func (w *world) daemon(schedule string, n int) (runs []store.Run) {
 	return runs
 }
 
+// hangingSecondPages lets the last four customers' batches have a second page, which hangs, in so many passes.
+func (w *world) hangingSecondPages(passes int) {
+	more := func(body []byte) []byte {
+		return bytes.Replace(body, []byte(`"items":`), []byte(`"continuationToken":"more","items":`), 1)
+	}
+	for customer := range 4 {
+		path := fmt.Sprintf("00%d/deviceBatches$", customer+5)
+		for range passes {
+			w.api.Fail(partnercentertest.Fault{Path: path, Times: 1, Edit: more})
+			w.api.Fail(partnercentertest.Fault{Path: path, Times: 4, Hang: true})
+		}
+	}
+}
+
 func TestRun_asManyHangingAsAreReadAtOnceMissNoTick(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name     string
-		path     string // which of the first four customers' lists hang
+		path     string // which lists of four of the customers hang
+		paged    bool   // but for the first pages of their batches
 		inserted int64  // rows of the first run
 	}{
-		{"all lists", "00[1-4]/", 4},
-		{"policies only", "00[1-4]/policies", 8},
-		{"devices only", "00[1-4]/deviceBatches/b/devices", 8},
+		{"all lists", "00[5-8]/", false, 24},
+		{"policies only", "00[5-8]/policies", false, 36},
+		{"devices only", "00[1-4]/deviceBatches/b./devices", false, 36},
+		{"policies and devices", "00[5-8]/(policies|deviceBatches/b./devices)", false, 36},
+		{"second pages", "00[5-8]/", true, 36},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,9 +158,14 @@ func TestRun_asManyHangingAsAreReadAtOnceMissNoTick(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newBubbledWorld(t, db, 15*time.Second).reading() // as long as the program gives an attempt at this schedule
 				for _, id := range w.customers(8) {
-					w.put(id, "b", "queued")
+					for i := range 3 {
+						w.fill(id, fmt.Sprint("b", i), 1)
+					}
 				}
 				w.partner.Concurrency = 4
+				if tt.paged {
+					w.hangingSecondPages(3)
+				}
 				w.api.Fail(partnercentertest.Fault{Path: tt.path, Hang: true})
 				began := time.Now()
 				runs := w.daemon("@every 2m", 3)
@@ -158,4 +182,20 @@ func TestRun_asManyHangingAsAreReadAtOnceMissNoTick(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRun_deviceListThatHangsIsTriedAfterTheOthersOfItsCustomer(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newBubbledWorld(t, db, 15*time.Second).reading()
+		id := w.customers(1)[0]
+		for _, batch := range []string{"a", "b", "c"} {
+			w.fill(id, batch, 1)
+		}
+		w.api.Fail(partnercentertest.Fault{Path: "deviceBatches/a/devices", Hang: true})
+		w.daemon("@every 2m", 2)
+		w.want("b\nc", "batch_id) FROM partner_center.devices ORDER BY batch_id")
+		w.want("2|timeout", "consecutive_failures, last_error_code) FROM partner_center.sync_freshness")
+	})
 }
