@@ -23,6 +23,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -44,6 +45,7 @@ type Store struct {
 	host    string
 	version string
 	lease   time.Duration
+	heart   heart
 
 	endpoints     []Endpoint
 	outboxWritten chan struct{}
@@ -70,8 +72,8 @@ func (s *Store) Worker() string { return s.worker }
 // Lease returns how long a worker keeps its claims without a heartbeat.
 func (s *Store) Lease() time.Duration { return s.lease }
 
-// maxConnections is how many connections a process makes at most, unless its URL has pool_max_conns. Nobody holds one
-// while the API is asked, so that a few do for any number of customers at a time; pgx's own default grows with the cores of
+// maxConnections is how many connections a process makes at most, unless its URL has pool_max_conns, apart from the
+// heartbeat's. Nobody holds one while the API is asked, so that a few do for any number of customers at a time; pgx's own default grows with the cores of
 // the machine, which replicas times cores would soon make more than a server takes.
 const maxConnections = 4
 
@@ -118,5 +120,15 @@ func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
 		SET LOCAL idle_in_transaction_session_timeout = %d;
 		SET LOCAL statement_timeout = '5min'`
 	options := pgx.TxOptions{BeginQuery: fmt.Sprintf(begin, (s.lease / 3).Milliseconds())} // one message
-	return pgx.BeginTxFunc(ctx, s.pool, options, do)
+	err := pgx.BeginTxFunc(ctx, s.pool, options, do)
+	leaveReadOnly(s.pool, err)
+	return err
+}
+
+// leaveReadOnly gives the pool's connections up if the error of a write is that the server is read-only. One that has become
+// a standby need not close them: with new ones, target_session_attrs may find the one that is writable now.
+func leaveReadOnly(pool *pgxpool.Pool, err error) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "25006" { // read_only_sql_transaction
+		pool.Reset()
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store/storetest"
 )
@@ -153,25 +154,38 @@ func TestOpenPool_fewConnectionsUnlessAskedFor(t *testing.T) {
 	}
 }
 
-func TestHeartbeat_readOnlyConnectionsAreGivenUp(t *testing.T) {
+func TestStore_readOnlyConnectionsAreGivenUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.ok(w.Heartbeat(t.Context()))
-	conn, err := w.pool.Acquire(t.Context())
-	w.ok(err)
-	process := conn.Conn().PgConn().PID()
-	_, err = conn.Exec(t.Context(), "SET default_transaction_read_only = on")
-	w.ok(err)
-	conn.Release()
-	e, ok := errors.AsType[*pgconn.PgError](w.Heartbeat(t.Context()))
-	if !ok || e.Code != "25006" {
-		t.Fatalf("got %v, want the server to be read-only", e)
-	}
-	w.ok(w.Heartbeat(t.Context()))
-	conn, err = w.pool.Acquire(t.Context())
-	w.ok(err)
-	defer conn.Release()
-	if conn.Conn().PgConn().PID() == process {
-		t.Error("the connection was kept")
+	for name, test := range map[string]struct {
+		over *pgxpool.Pool
+		do   func() error
+	}{
+		"heartbeat": {w.heart.pool, func() error { return w.Heartbeat(t.Context()) }},
+		"write": {w.pool, func() error {
+			return w.write(t.Context(), func(tx pgx.Tx) error {
+				_, err := tx.Exec(t.Context(), "DELETE FROM partnersync.runs")
+				return err
+			})
+		}},
+	} {
+		conn, err := test.over.Acquire(t.Context())
+		w.ok(err)
+		process := conn.Conn().PgConn().PID()
+		_, err = conn.Exec(t.Context(), "SET default_transaction_read_only = on")
+		w.ok(err)
+		conn.Release()
+		e, ok := errors.AsType[*pgconn.PgError](test.do())
+		if !ok || e.Code != "25006" {
+			t.Fatalf("%s: got %v, want the server to be read-only", name, e)
+		}
+		w.ok(test.do())
+		conn, err = test.over.Acquire(t.Context())
+		w.ok(err)
+		if conn.Conn().PgConn().PID() == process {
+			t.Errorf("%s: the connection was kept", name)
+		}
+		conn.Release()
 	}
 }

@@ -2,28 +2,60 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // alive is true of a worker w whose claims hold. It needs the argument lease, an interval.
 const alive = `w.heartbeat_at > clock_timestamp() - @lease::interval`
 
-// Heartbeat says that this worker lives. Call it before the first claim and then several times in a lease.
+// heart keeps what heartbeats go over: a connection of their own, since merges may hold all those of the pool for longer
+// than the lease. The zero value is ready.
+type heart struct {
+	mu   sync.Mutex
+	pool *pgxpool.Pool // of one connection, since a pool makes it anew where it is lost; nil: there is none
+}
+
+// open returns the connection, which is made as those of the pool are.
+func (h *heart) open(ctx context.Context, like *pgxpool.Pool) (*pgxpool.Pool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pool == nil {
+		config := like.Config()
+		config.MaxConns, config.MinConns, config.MinIdleConns = 1, 0, 0
+		var err error
+		if h.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+			return nil, err
+		}
+	}
+	return h.pool, nil
+}
+
+func (h *heart) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pool != nil {
+		h.pool.Close()
+		h.pool = nil
+	}
+}
+
+// Heartbeat says that this worker lives. Call it before the first claim and then several times in a lease, and Leave after
+// the last: it keeps a connection.
 func (s *Store) Heartbeat(ctx context.Context) error {
 	const beat = `
 		INSERT INTO partnersync.workers AS w (worker_id, host, version, started_at, heartbeat_at)
 		VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp())
 		ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = greatest(w.heartbeat_at, excluded.heartbeat_at)`
-	_, err := s.pool.Exec(ctx, beat, pgx.NamedArgs{"worker": s.worker, "host": s.host, "version": s.version})
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "25006" { // read_only_sql_transaction
-		// A server that has become a standby need not close its connections: with new ones, target_session_attrs may find
-		// the one that is writable now.
-		s.pool.Reset()
+	heart, err := s.heart.open(ctx, s.pool)
+	if err != nil {
+		return fmt.Errorf("connecting for the heartbeat: %w", err)
 	}
+	_, err = heart.Exec(ctx, beat, pgx.NamedArgs{"worker": s.worker, "host": s.host, "version": s.version})
+	leaveReadOnly(heart, err)
 	if err != nil {
 		return fmt.Errorf("writing the heartbeat: %w", err)
 	}
@@ -36,6 +68,7 @@ func (s *Store) Leave(ctx context.Context) error {
 	const leave = `
 		DELETE FROM partnersync.workers
 		WHERE worker_id = @worker::uuid OR heartbeat_at < clock_timestamp() - 10 * @lease::interval`
+	defer s.heart.close()
 	if _, err := s.pool.Exec(ctx, leave, pgx.NamedArgs{"worker": s.worker, "lease": s.lease}); err != nil {
 		return fmt.Errorf("taking the worker off the list: %w", err)
 	}
