@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	retryMost    = 30 * time.Second // the longest pause between two tries
-	remindFirst  = time.Minute      // after so long, an outage is logged again, then at twice the interval each time
+	retryMost    = 4 * time.Second // the longest pause between two tries: the sync resumes so soon after any outage
+	remindFirst  = time.Minute     // after so long, an outage is logged again, then at twice the interval each time
 	remindMost   = time.Hour
 	settledAfter = 5 * time.Minute // an outage that begins sooner after another is part of it for the log
 )

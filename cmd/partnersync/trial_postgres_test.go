@@ -30,11 +30,15 @@ func TestTrial_postgresCrashes(t *testing.T) {
 	c.awaitMark("begin")
 	for n := range rounds {
 		c.wait(2 * time.Second)
+		down := time.Duration(c.rand.Int64N(int64(3 * time.Second)))
+		if *soak && n%4 == 0 { // for so long that the daemon tries as rarely as it ever does
+			down += 20 * time.Second
+		}
 		switch n % 3 {
 		case 0:
-			c.crash(syscall.SIGQUIT) // pg_ctl stop -m immediate
+			c.crash(syscall.SIGQUIT, down) // pg_ctl stop -m immediate
 		case 1:
-			c.crash(syscall.SIGKILL)
+			c.crash(syscall.SIGKILL, down)
 		case 2:
 			c.crashSession()
 		}
@@ -103,7 +107,7 @@ func (c *crashing) begin() {
 }
 
 // crash ends the server by a signal, and starts it again after a while.
-func (c *crashing) crash(s syscall.Signal) {
+func (c *crashing) crash(s syscall.Signal, down time.Duration) {
 	c.t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.dir, "data", "postmaster.pid"))
 	if err != nil {
@@ -119,7 +123,7 @@ func (c *crashing) crash(s syscall.Signal) {
 	}
 	c.until("the server to end", func() bool { return syscall.Kill(pid, 0) != nil })
 	c.server.Stop() // an error, since it ended by itself; the directory is free then
-	c.wait(3 * time.Second)
+	<-time.After(down)
 	c.begin()
 }
 
