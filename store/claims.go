@@ -18,7 +18,9 @@ type Claim struct {
 	BatchesDigest, PoliciesDigest []byte
 	// DevicesDue: the run has device lists of the customer to read, as far as known before the batches are listed.
 	DevicesDue bool
-	clock      clock
+	// Pause is how long the partner has still to wait because the API asked for it, as of the claim.
+	Pause time.Duration
+	clock clock
 }
 
 // ObservedAt turns the local time at which a request was sent into the database's time.
@@ -83,8 +85,10 @@ func (s *Store) claim(ctx context.Context, run Run, due string, args pgx.NamedAr
 		              coalesce(@refresh::interval IS NOT NULL
 		                  AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh), false) AS devices_due
 		)
-		SELECT c.customer_id::text, c.lease_epoch, c.devices_due, b.digest, p.digest, clock_timestamp()
+		SELECT c.customer_id::text, c.lease_epoch, c.devices_due, b.digest, p.digest,
+		       greatest(coalesce(q.paused_until - clock_timestamp(), '0'), '0'), clock_timestamp()
 		FROM claimed c
+		LEFT JOIN partnersync.partner_pace q ON q.partner = @partner
 		LEFT JOIN partnersync.list_state b
 		       ON b.customer_id = c.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
 		LEFT JOIN partnersync.list_state p
@@ -94,7 +98,7 @@ func (s *Store) claim(ctx context.Context, run Run, due string, args pgx.NamedAr
 	rows, _ := s.pool.Query(ctx, claim, args) // CollectRows returns its error
 	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Claim, error) {
 		c := Claim{Run: run}
-		err := row.Scan(&c.CustomerID, &c.Epoch, &c.DevicesDue, &c.BatchesDigest, &c.PoliciesDigest, &c.clock.database)
+		err := row.Scan(&c.CustomerID, &c.Epoch, &c.DevicesDue, &c.BatchesDigest, &c.PoliciesDigest, &c.Pause, &c.clock.database)
 		return c, err
 	})
 	if err != nil {

@@ -239,3 +239,20 @@ func TestOnce_endsWithoutTheDatabase(t *testing.T) {
 		w.want("t", "error IS NULL) FROM partner_center.sync_runs")
 	}
 }
+
+func TestRun_claimsTellOfThePause(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(5)
+	r := w.replica(0)
+	// Just after this replica has asked whether there is a pause; for the next second it would not by itself.
+	w.api.Fail(partnercentertest.Fault{Path: "/customers$", Before: func() { w.ok(w.store.Pause(t.Context(), "contoso", 5*time.Minute)) }})
+	_, stop := w.start(r)
+	w.eventually(func() (string, bool) {
+		return "no pause", time.Until(r.Partners[0].Gate.PausedUntil()) > 4*time.Minute || len(w.askedAt()) > 1
+	})
+	stop()
+	if got := len(w.askedAt()); got != 1 {
+		t.Errorf("the API was asked %d times, want once, for the customers", got)
+	}
+}

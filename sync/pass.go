@@ -189,6 +189,9 @@ func (w *pass) claimAll(ctx context.Context, out chan<- store.Claim, claim func(
 		if err != nil || len(claims) == 0 {
 			return claimed, err
 		}
+		if w.partner.Gate != nil {
+			w.partner.Gate.Pause(time.Now().Add(claims[0].Pause)) // of all the partner's customers
+		}
 		for _, c := range claims {
 			select {
 			case out <- c:
