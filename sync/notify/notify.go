@@ -184,10 +184,13 @@ func backOff(attempts int) time.Duration {
 
 // look does at once and then regularly what waits for no event.
 func (s *Sender) look(ctx context.Context) {
+	troubled := false
 	for s.LookEvery > 0 {
-		if err := s.Look(ctx); err != nil && ctx.Err() == nil {
+		err := s.Look(ctx)
+		if err != nil && ctx.Err() == nil && !troubled {
 			s.logger().Warn("stuck batches and old notifications could not be looked at", "err", err)
 		}
+		troubled = err != nil
 		pause := time.NewTimer(s.LookEvery)
 		select {
 		case <-pause.C:

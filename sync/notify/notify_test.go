@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -460,4 +461,21 @@ func TestRefusedError_isFoundByType(t *testing.T) {
 	if e, ok := errors.AsType[*refusedError](err); !ok || e.Error() != "the receiver answered 599" {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestRun_tellsOnceThatItCannotLook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		pool, err := pgxpool.New(t.Context(), w.pool.Config().ConnString())
+		w.ok(err)
+		pool.Close() // no question has an answer any more
+		ctx, stop := context.WithTimeout(t.Context(), 24*time.Hour)
+		defer stop()
+		s := Sender{Store: store.New(pool, store.Options{}), Logger: w.sender.Logger, LookEvery: 10 * time.Minute}
+		s.look(ctx)
+		if n := strings.Count(w.log.String(), "could not be looked at"); n != 1 {
+			t.Errorf("told %d times in a day, want once", n)
+		}
+	})
 }

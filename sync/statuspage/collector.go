@@ -113,7 +113,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			sink.gauge(batchesNow, float64(n), status)
 		}
 	} else {
-		c.site.log.Warn("metrics without the batches", "err", err)
+		c.site.warn("metrics without the batches", err)
 	}
 }
 

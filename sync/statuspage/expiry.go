@@ -41,7 +41,7 @@ func (s *Site) readExpiries(ctx context.Context, partners []sync.Partner) (all [
 			cancel()
 			switch {
 			case err != nil:
-				s.log.Warn("when the sign-in ends cannot be told", "partner", p.Name, "err", err)
+				s.warn("when the sign-in ends cannot be told", err, "partner", p.Name)
 			case !e.At.IsZero():
 				all = append(all, expiry{Expiry: e, Partner: p.Name})
 			}
@@ -60,7 +60,7 @@ func (s *Site) endingSoon(ctx context.Context, now time.Time) (due []expiry) {
 	defer cancel()
 	all, err := s.expiries.get(ctx)
 	if err != nil {
-		s.log.Warn("overview without when sign-ins end", "err", err)
+		s.warn("overview without when sign-ins end", err)
 	}
 	for _, e := range all {
 		if e.Due(now) {

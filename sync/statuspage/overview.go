@@ -66,7 +66,7 @@ func (s *Site) batchesNow(ctx context.Context) *batchesView {
 	defer cancel()
 	b, err := s.batches.get(ctx)
 	if err != nil {
-		s.log.Warn("overview without the batches", "err", err)
+		s.warn("overview without the batches", err)
 		return nil
 	}
 	return newBatchesView(b)

@@ -133,7 +133,7 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Context().Err() != nil:
 		return // nobody waits for it
 	default:
-		s.log.Warn("showing the status page failed", "path", r.URL.Path, "err", err)
+		s.warn("showing the status page failed", err, "page", r.Pattern)
 	}
 	if wait, is := s.waits(); is && status == http.StatusServiceUnavailable {
 		reason = strings.TrimSpace(fmt.Sprintf("partnersync waits for its database since %s: %s. %s",

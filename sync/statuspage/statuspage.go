@@ -56,6 +56,8 @@ type Site struct {
 	reader  atomic.Pointer[store.Reader]
 	batches *cached[store.Batches]
 
+	troubles troubles
+
 	expiries *cached[[]expiry] // nil: nothing is known of any
 	waiting  func() (sync.Wait, bool)
 }
