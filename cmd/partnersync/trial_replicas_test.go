@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"runtime"
 	"strconv"
@@ -30,7 +32,7 @@ func TestTrial_replicasUnderFire(t *testing.T) {
 	if *soak {
 		interval = 10 * time.Second
 	}
-	tr.schedule = "@every " + interval.String()
+	tr.schedule, tr.listen = "@every "+interval.String(), "127.0.0.1:0"
 	tr.batchesStay = *soak // one that vanishes just before its devices are asked for is a failure of its customer
 	stop := tr.mutate(50 * time.Millisecond)
 	url := tr.serve(nil)
@@ -98,7 +100,7 @@ type watch struct {
 }
 
 // measures are what a process takes at a time.
-type measures struct{ memory, threads, connections int }
+type measures struct{ memory, threads, goroutines, connections int }
 
 // look measures, on Linux alone.
 func (w *watch) look() {
@@ -111,16 +113,40 @@ func (w *watch) look() {
 		}
 		return
 	}
-	m := measures{memory: field(string(status), "VmRSS:"), threads: field(string(status), "Threads:")}
+	m := measures{memory: field(string(status), "VmRSS:"), threads: field(string(status), "Threads:"), goroutines: w.goroutines(r)}
 	const query = `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()`
 	if err := w.pool.QueryRow(w.t.Context(), query, r.name).Scan(&m.connections); err != nil {
 		w.t.Error(err)
 	}
-	// What a pool has, and as many that the server has not noticed to be gone.
-	if limit := 2 * max(4, runtime.NumCPU()); m.connections > limit {
+	// What a pool and the heartbeat have, and as many that the server has not noticed to be gone.
+	if limit := 2 * (4 + 1); m.connections > limit {
 		w.t.Errorf("%d connections, want at most %d", m.connections, limit)
 	}
 	w.seen = append(w.seen, m)
+}
+
+// goroutines asks the replica how many it has, at the address of which its log tells.
+func (w *watch) goroutines(r *replica) int {
+	w.t.Helper()
+	const listening = `"msg":"listening","address":"`
+	var address string
+	w.until("the replica to listen", func() bool {
+		_, rest, found := strings.Cut(string(r.said()), listening)
+		address, _, _ = strings.Cut(rest, `"`)
+		return found
+	})
+	resp, err := http.Get("http://" + address + "/metrics")
+	if err != nil {
+		w.t.Error(err)
+		return 0
+	}
+	defer resp.Body.Close()
+	metrics, err := io.ReadAll(resp.Body)
+	n := field(string(metrics), "\ngo_goroutines ")
+	if err != nil || n == 0 {
+		w.t.Errorf("%d goroutines, %v", n, err)
+	}
+	return n
 }
 
 // field returns the number after a name.
@@ -139,19 +165,21 @@ func (w *watch) flat() {
 		return
 	}
 	before, after := most(w.seen[quarter:2*quarter]), most(w.seen[3*quarter:])
-	w.t.Logf("at most, then and at last: %d and %d KiB, %d and %d threads, %d and %d connections",
-		before.memory, after.memory, before.threads, after.threads, before.connections, after.connections)
+	w.t.Logf("at most, then and at last: %d and %d KiB, %d and %d threads, %d and %d goroutines, %d and %d connections",
+		before.memory, after.memory, before.threads, after.threads, before.goroutines, after.goroutines, before.connections, after.connections)
 	if !*soak {
 		return
 	}
-	if 4*after.memory > 5*before.memory+4*4096 || 4*after.threads > 5*before.threads+4*2 || after.connections > before.connections+2 {
+	grown := func(before, after, little int) bool { return 4*after > 5*before+4*little }
+	if grown(before.memory, after.memory, 4096) || grown(before.threads, after.threads, 2) ||
+		grown(before.goroutines, after.goroutines, 10) || after.connections > before.connections+2 {
 		w.t.Errorf("from %+v to %+v is not flat", before, after)
 	}
 }
 
 func most(seen []measures) (m measures) {
 	for _, s := range seen {
-		m = measures{max(m.memory, s.memory), max(m.threads, s.threads), max(m.connections, s.connections)}
+		m = measures{max(m.memory, s.memory), max(m.threads, s.threads), max(m.goroutines, s.goroutines), max(m.connections, s.connections)}
 	}
 	return m
 }

@@ -45,6 +45,7 @@ type trial struct {
 	pool     *pgxpool.Pool
 	program  string
 	schedule string
+	listen   string // where replicas do; "": nowhere
 	replicas []*replica
 	calm     time.Time // when the data changed last, once it does no more
 
@@ -109,7 +110,7 @@ func (tr *trial) replica(apiURL, databaseURL string) *replica {
 	dir := tr.t.TempDir()
 	r.log = filepath.Join(dir, "log")
 	config := filepath.Join(dir, "partnersync.yaml")
-	head := fmt.Sprintf("schedule: %q\nlease: %s\nlisten: \"\"\n", tr.schedule, lease)
+	head := fmt.Sprintf("schedule: %q\nlease: %s\nlisten: %q\n", tr.schedule, lease, tr.listen)
 	if err := os.WriteFile(config, []byte(head+defaultConfig+"    requests_per_minute: 0\n    concurrency: 4\n"), 0o600); err != nil {
 		tr.t.Fatal(err)
 	}
