@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -28,6 +30,7 @@ type app struct {
 	lookupEnv      func(string) (string, bool)
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	transport      http.RoundTripper // of the partners' requests, for tests; nil: the network
 
 	configPath string
 	logLevel   string
@@ -71,6 +74,9 @@ func (a *app) config(log *slog.Logger, load func(string, string, func(string) (s
 	c, err := load(path, chosenBy, a.lookupEnv)
 	if err != nil {
 		return nil, fails(exitUsage, fmt.Errorf("the configuration cannot be used:\n%w", err))
+	}
+	for i := range c.Partners {
+		c.Partners[i].Transport = a.transport
 	}
 	for _, w := range c.Warnings {
 		log.Warn("configuration", "warning", w)
@@ -169,10 +175,11 @@ func newPartner(c partnerConfig, users *sync.UserTokens, m *statuspage.Metrics, 
 		apiURL = c.APIURL
 	}
 	log = log.With("partner", c.Name)
+	transport := cmp.Or(c.Transport, m.Transport(c.Name))
 	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
 	gate := partnercenter.NewGate(c.RequestsPerMinute)
 	tokens, err := partnercenter.NewTokenSource(c.credentials(users), partnercenter.TokenOptions{
-		Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log, Transport: m.Transport(c.Name),
+		Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log, Transport: transport,
 	})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
@@ -180,7 +187,7 @@ func newPartner(c partnerConfig, users *sync.UserTokens, m *statuspage.Metrics, 
 	m.Watch(c.Name, gate, tokens)
 	client, err := partnercenter.New(partnercenter.Options{
 		BaseURL: apiURL, Tokens: tokens, Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log,
-		Transport: m.Transport(c.Name),
+		Transport: transport,
 	})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)

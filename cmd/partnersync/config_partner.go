@@ -2,6 +2,7 @@ package main
 
 import (
 	"iter"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,6 +38,8 @@ type partnerConfig struct {
 	Schedule           sync.Schedule // its own or the configuration's
 	APIURL             string        // "": the cloud's
 	AuthorityURL       string        // "": the cloud's
+
+	Transport http.RoundTripper // of its requests, in tests; nil: the network
 }
 
 // tenant is a GUID or a domain, or may become one. It is a segment of the token URL, which must not be "..".

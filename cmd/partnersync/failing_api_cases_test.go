@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -95,12 +97,50 @@ var brokenAnswers = []apiFailure{
 		rows: without, code: "connection", said: "gzip", requests: 7, retries: 3, waits: backOff},
 }
 
+// untilTimeout is said of the schedule's attempts: an eighth of fifteen minutes each.
+const untilTimeout = "no complete answer within 1m52.5s"
+
+// slowAnswers do not come in time, or never come to an end.
+var slowAnswers = []apiFailure{
+	{name: "no answer", fault: partnercentertest.Fault{Path: ofFirst, Hang: true}, piped: true, exit: 3, rows: without, code: "timeout",
+		said: untilTimeout, requests: 7, retries: 3, waits: backOff},
+	{name: "no answer once", fault: partnercentertest.Fault{Path: ofFirst, Hang: true, Times: 1}, piped: true, rows: both,
+		requests: 5, retries: 1, waits: backOff[:1]},
+	{name: "body that trickles", fault: partnercentertest.Fault{Path: ofFirst, Body: strings.Repeat(" ", 1000), Trickle: time.Second}, piped: true,
+		exit: 3, rows: without, code: "timeout", said: untilTimeout, requests: 7, retries: 3, waits: backOff},
+	{name: "sign-in without an answer", fault: partnercentertest.Fault{Path: "oauth2", Hang: true}, piped: true, exit: 1, rows: none,
+		code: "timeout", said: untilTimeout, enumeration: untilTimeout, requests: 4, retries: 3, waits: backOff},
+	{name: "pages without end", fault: withoutEnd(), piped: true, exit: 3, rows: both, code: "incomplete_listing",
+		said: "there are more than 10000 pages", requests: 3 + 10_000},
+}
+
+// withoutEnd is a list each page of which leads on to one more.
+func withoutEnd() partnercentertest.Fault {
+	pages := 0
+	return partnercentertest.Fault{Path: ofFirst, Edit: func([]byte) []byte {
+		pages++
+		return fmt.Appendf(nil, `%s,"continuationToken":"%d"}`, oneBatch, pages)
+	}}
+}
+
 func strange(contentType, text string) partnercentertest.Fault {
 	f := body(200, text)
 	if contentType != "" {
 		f.Header = http.Header{"Content-Type": {contentType}}
 	}
 	return f
+}
+
+// compressed returns n zero bytes in gzip's form.
+func compressed(n int) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	chunk := make([]byte, 1<<20)
+	for ; n > 0; n -= len(chunk) {
+		w.Write(chunk[:min(n, len(chunk))])
+	}
+	w.Close()
+	return b.String()
 }
 
 const oneBatch = `{"totalCount":1,"items":[{"id":"b","status":"finished","devicesCount":5}]`

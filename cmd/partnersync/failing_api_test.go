@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -29,13 +28,13 @@ type failingAPI struct {
 	pool   *pgxpool.Pool // of the bubble: a connection made in it must be closed in it
 	config string
 	env    map[string]string
+	piped  http.RoundTripper // to the emulator; nil: over TCP
 }
 
-// newFailingAPI has two customers with a batch "b" each, queued.
-func newFailingAPI(t *testing.T, o partnercentertest.Options) *failingAPI {
+// newFailingAPI has two customers with a batch "b" each, queued. more is added to the partner's configuration.
+func newFailingAPI(t *testing.T, more string) *failingAPI {
 	t.Helper()
-	o.ClientSecret = clientSecret
-	f := &failingAPI{Emulator: partnercentertest.New(o), db: storetest.New(t)}
+	f := &failingAPI{Emulator: partnercentertest.New(partnercentertest.Options{ClientSecret: clientSecret}), db: storetest.New(t)}
 	server := httptest.NewUnstartedServer(f.Emulator)
 	// A connection that is kept has somebody read from it, and time would stand for good.
 	server.Config.SetKeepAlivesEnabled(false)
@@ -55,7 +54,7 @@ func newFailingAPI(t *testing.T, o partnercentertest.Options) *failingAPI {
 	}
 	f.putAll("queued")
 	f.config = filepath.Join(t.TempDir(), "partnersync.yaml")
-	config := defaultConfig + "    devices: false\n    policies: false\n    concurrency: 1\n"
+	config := defaultConfig + "    devices: false\n    policies: false\n    concurrency: 1\n" + more
 	if err := os.WriteFile(f.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +91,8 @@ func (f *failingAPI) once(t *testing.T) passed {
 		return value, ok
 	}
 	var p passed
-	p.code = run(t.Context(), []string{"--once", "--json", "--log-level", "debug", "--config", f.config}, lookup, strings.NewReader(""), &out, &log)
+	a := &app{lookupEnv: lookup, stdin: strings.NewReader(""), stdout: &out, stderr: &log, transport: f.piped}
+	p.code = a.run(t.Context(), []string{"--once", "--json", "--log-level", "debug", "--config", f.config})
 	p.raw = log.String()
 	if err := json.Unmarshal(out.Bytes(), &p.summary); err != nil || len(p.Runs) != 1 {
 		t.Fatalf("summary %s: %v; log: %s", &out, err, p.raw)
@@ -156,6 +156,7 @@ type apiFailure struct {
 	fault partnercentertest.Fault
 	date  time.Duration // sets the fault's Retry-After to a date so far from now
 	dead  bool          // in place of the fault nobody listens at all
+	piped bool          // requests go through memory, so that time goes on while one waits for its answer
 
 	exit              int
 	rows              string // of both customers afterwards
@@ -177,10 +178,14 @@ const (
 
 func TestFailingAPI(t *testing.T) {
 	t.Parallel()
-	for _, tt := range slices.Concat(throttling, serverErrors, brokenAnswers, strangeAnswers, refusals, signIns, unreachable, enumerations) {
+	for _, tt := range slices.Concat(throttling, serverErrors, brokenAnswers, slowAnswers, strangeAnswers, refusals, signIns, unreachable, enumerations) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFailingAPI(t, partnercentertest.Options{})
+			more := ""
+			if tt.piped { // time goes on here, and not for the database, which has the places at the rate
+				more = "    requests_per_minute: 0\n"
+			}
+			f := newFailingAPI(t, more)
 			synctest.Test(t, func(t *testing.T) { f.failAndRecover(t, tt) })
 		})
 	}
@@ -193,6 +198,11 @@ func (f *failingAPI) failAndRecover(t *testing.T, tt apiFailure) {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.pool.Close)
+	if tt.piped {
+		var stop func()
+		f.piped, stop = partnercentertest.Pipe(f.Emulator)
+		t.Cleanup(stop)
+	}
 	if first := f.once(t); first.code != exitOK {
 		t.Fatalf("first pass: exit code %d, log %s", first.code, first.raw)
 	}
@@ -277,16 +287,4 @@ func deref(s *string) string {
 		return ""
 	}
 	return *s
-}
-
-// compressed returns n zero bytes in gzip's form.
-func compressed(n int) string {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	chunk := make([]byte, 1<<20)
-	for ; n > 0; n -= len(chunk) {
-		w.Write(chunk[:min(n, len(chunk))])
-	}
-	w.Close()
-	return b.String()
 }

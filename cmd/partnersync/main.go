@@ -34,11 +34,16 @@ func main() {
 // run is the program: it does what args say until that is done or ctx is, and returns the exit code.
 func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{lookupEnv: lookupEnv, stdin: stdin, stdout: stdout, stderr: stderr}
+	return a.run(ctx, args)
+}
+
+// run does what args say, and returns the exit code.
+func (a *app) run(ctx context.Context, args []string) int {
 	root := newCommand(a)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
@@ -48,7 +53,7 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 		e = &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 	if e.err != nil {
-		fmt.Fprintln(stderr, "partnersync:", harmless(explain(e.err)))
+		fmt.Fprintln(a.stderr, "partnersync:", harmless(explain(e.err)))
 	}
 	return e.code
 }
