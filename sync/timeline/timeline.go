@@ -14,7 +14,10 @@
 //     note of changes it came after not_before, and a serving at not_before still held the version before.
 //   - The runs' counts are those of the versions.
 //
-// A serving that nobody wrote is no damage by itself, since whoever asked may have been killed. [Options] says when it is.
+// A serving that nobody wrote is no damage by itself, since whoever asked may have been killed. [Options] says when it is: of
+// batches, when their reader went on to the policies. Of policies and devices that is not told, for nothing in what is asked
+// next says whether the same process asks, which must have written them, or another one after its death: a state of theirs
+// that was served, never written and followed by another goes unnoticed. The last one of a list does not.
 //
 // Listings that the mass removal guard would hold are not provided for, nor emulators that serve Raw or Extra.
 package timeline
