@@ -93,7 +93,6 @@ type work struct {
 type reading struct {
 	store.Outcome
 	came    bool           // at least a page of it did
-	late    bool           // it did not come in time, and is left to the next pass
 	same    bool           // the list is unchanged, nothing was merged
 	listed  error          // why it did not come as a whole
 	failure *store.Failure // what is wrong with the customer
@@ -136,7 +135,9 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 	case ctx.Err() != nil:
 		return r, ctx.Err()
 	case listed != nil && l.late():
-		return reading{late: true}, nil
+		w.log.Info("list broken off by the next tick", "customer_id", w.claim.CustomerID, "resource", l.known.Resource,
+			"batch_id", l.known.Batch.ID, "pages", listing.Pages)
+		return reading{}, nil
 	case ofDatabase(listed):
 		return r, listed
 	case listing.Unchanged:
