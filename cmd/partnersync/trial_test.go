@@ -233,10 +233,16 @@ func (tr *trial) settle(o timeline.Options) {
 	tr.t.Logf("%d damages in %s", len(damages), tr.size())
 }
 
-// quiet says whether a whole pass has been made since the data changed last. What a later one is served, and does not get to
-// write before its daemon ends, is what the database has already.
+// quiet says whether a whole pass has been made since the data changed last, and all device lists have been read, for which a
+// pass need not have the time. What a later one is served, and does not get to write before its daemon ends, is what the
+// database has already.
 func (tr *trial) quiet() bool {
-	const query = `SELECT EXISTS (SELECT FROM partner_center.sync_runs WHERE started_at > $1 AND state = 'complete')`
+	const query = `
+		SELECT EXISTS (SELECT FROM partner_center.sync_runs WHERE started_at > $1 AND state = 'complete')
+		   AND NOT EXISTS (
+		       SELECT FROM partner_center.device_batches b
+		       LEFT JOIN partnersync.list_state l ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
+		       WHERE b.removed_at IS NULL AND coalesce(l.confirmed_at <= $1, true))`
 	var quiet bool
 	return tr.pool.QueryRow(tr.t.Context(), query, tr.calm).Scan(&quiet) == nil && quiet
 }
