@@ -37,10 +37,11 @@ func noteResults(ctx context.Context, s *Store, tx pgx.Tx, run Run, results []Re
 // noteFailing returns the events of a customer that has just failed. One pass is not yet a failing customer where it is the
 // first of all.
 func (s *Store) noteFailing(ctx context.Context, tx pgx.Tx, run Run, f *Failure, v *verdict) (events []event, err error) {
+	// What was told of before is over where the customer has a new partner since.
 	const note = `
-		INSERT INTO partnersync.notified (endpoint, type, subject, since)
+		INSERT INTO partnersync.notified AS n (endpoint, type, subject, since)
 		VALUES (@endpoint, @type, @subject, @since)
-		ON CONFLICT DO NOTHING`
+		ON CONFLICT (endpoint, type, subject) DO UPDATE SET since = excluded.since WHERE n.since < excluded.since`
 	id := uuid.New()
 	for _, e := range s.told(run.Partner, CustomerFailing, CustomerRecovered) {
 		after := e.FailingAfter

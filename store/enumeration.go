@@ -152,7 +152,7 @@ func (t *enumerating) contested(ctx context.Context, e Enumeration, listed []str
 }
 
 // adopt gives each of the partner's customers a state. One that came from another partner starts afresh: whoever still
-// holds it there is fenced off, its lists lose their digests, and that somebody was told of its failing is forgotten.
+// holds it there is fenced off, and its lists lose their digests.
 func (t *enumerating) adopt(ctx context.Context, mine []string) error {
 	const moved = `
 		WITH moved AS (
@@ -161,8 +161,6 @@ func (t *enumerating) adopt(ctx context.Context, mine []string) error {
 		        last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL, devices_refresh = NULL
 		    WHERE customer_id = ANY (@mine::uuid[]) AND partner <> @partner
 		    RETURNING customer_id
-		), forgotten AS (
-		    DELETE FROM partnersync.notified n USING moved WHERE n.type = '` + CustomerFailing + `' AND n.subject = moved.customer_id::text
 		)
 		UPDATE partnersync.list_state l SET digest = NULL, held = NULL, held_run = NULL FROM moved WHERE l.customer_id = moved.customer_id`
 	const adopt = `
