@@ -3,8 +3,9 @@
 -- estimated cost has even a small question compiled for longer than it runs.
 
 -- +goose Up
--- The changes of a week. Both grow at their right end only, where an index is cheap to keep.
-CREATE INDEX device_batches_by_valid_from ON partner_center.device_batches (valid_from);
+-- The changes of a week. Of the current rows the index says what is in which range of pages, which a first load gets nearly for
+-- nothing: a B-tree took a sixth of its log and a tenth of its time, and was faster by little.
+CREATE INDEX device_batches_by_valid_from ON partner_center.device_batches USING brin (valid_from);
 CREATE INDEX device_batch_versions_by_valid_from ON partner_center.device_batch_versions (valid_from);
 
 -- +goose StatementBegin

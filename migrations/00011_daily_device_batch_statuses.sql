@@ -13,8 +13,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 ROWS 10 -- not the truth: with thousands the planner would have the query compiled, which takes seconds
 AS $$
 DECLARE
-    began constant timestamptz := least((SELECT min(valid_from) FROM partner_center.device_batch_versions),
-                                        (SELECT min(valid_from) FROM partner_center.device_batches));
+    began constant timestamptz := (SELECT min(first_seen_at) FROM partner_center.customers); -- no batch before its customer
 BEGIN
     RETURN QUERY
     SELECT d::date FROM generate_series(greatest(first, (began AT TIME ZONE 'UTC')::date)::timestamp, last::timestamp, interval '1 day') d;
@@ -22,7 +21,7 @@ END
 $$;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.known_days(date, date) IS
-    'The days (UTC) from first to last, both included, without those before any batch was known.';
+    'The days (UTC) from first to last, both included, without those before any customer was known.';
 
 -- +goose StatementBegin
 CREATE FUNCTION partner_center.daily_device_batch_statuses_between(first date, last date)
@@ -62,13 +61,23 @@ $$;
 COMMENT ON FUNCTION partner_center.daily_device_batch_statuses_between(date, date) IS
     'What daily_device_batch_statuses shows of the days from first to last, both included, and quickly, however long ago those are: select * from partner_center.daily_device_batch_statuses_between(''2026-01-01'', ''2026-01-31'').';
 
--- Two parts, so that a question about the last five weeks reads no more than what was there since.
+-- In parts, so that a question about some days reads no more than what was there in the parts that those are in: the longer
+-- ago, the fewer ask. Each part counts again what was there when it began.
 CREATE VIEW partner_center.daily_device_batch_statuses AS
 SELECT day, customer_id, status, batches
-FROM partner_center.daily_device_batch_statuses_between((now() AT TIME ZONE 'UTC')::date - 34, (now() AT TIME ZONE 'UTC')::date)
+FROM partner_center.daily_device_batch_statuses_between((now() AT TIME ZONE 'UTC')::date - 34, (now() AT TIME ZONE 'UTC')::date - 0)
 UNION ALL
 SELECT day, customer_id, status, batches
-FROM partner_center.daily_device_batch_statuses_between('1970-01-01', (now() AT TIME ZONE 'UTC')::date - 35);
+FROM partner_center.daily_device_batch_statuses_between((now() AT TIME ZONE 'UTC')::date - 124, (now() AT TIME ZONE 'UTC')::date - 35)
+UNION ALL
+SELECT day, customer_id, status, batches
+FROM partner_center.daily_device_batch_statuses_between((now() AT TIME ZONE 'UTC')::date - 244, (now() AT TIME ZONE 'UTC')::date - 125)
+UNION ALL
+SELECT day, customer_id, status, batches
+FROM partner_center.daily_device_batch_statuses_between((now() AT TIME ZONE 'UTC')::date - 424, (now() AT TIME ZONE 'UTC')::date - 245)
+UNION ALL
+SELECT day, customer_id, status, batches
+FROM partner_center.daily_device_batch_statuses_between('1970-01-01', (now() AT TIME ZONE 'UTC')::date - 425);
 COMMENT ON VIEW partner_center.daily_device_batch_statuses IS
     'How many batches each customer had in each status at the end of each day (UTC), removed ones left out; today as it is now. A status that no batch was in has no row.';
 COMMENT ON COLUMN partner_center.daily_device_batch_statuses.day IS 'The day (UTC); from the first on that any batch was known, to today.';

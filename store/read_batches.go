@@ -139,9 +139,11 @@ func (b *Batches) readOldest(ctx context.Context, tx pgx.Tx, limit int) (err err
 
 // readChanges looks for changes of status among the newest versions, of which there are many more than are shown.
 func (b *Batches) readChanges(ctx context.Context, tx pgx.Tx, limit int) (err error) {
+	// A version that is not the first begins where another ends, and of these ends there is an index.
 	const newest = `
-		SELECT min(valid_from)
-		FROM (SELECT valid_from FROM partner_center.device_batch_history ORDER BY valid_from DESC LIMIT 50 * @limit::bigint) h`
+		SELECT coalesce(
+		    (SELECT min(valid_to) FROM (SELECT valid_to FROM partner_center.device_batch_versions ORDER BY valid_to DESC LIMIT 50 * @limit::bigint) v),
+		    (SELECT min(valid_from) FROM (SELECT valid_from FROM partner_center.device_batches ORDER BY valid_from DESC LIMIT @limit) b))`
 	const sql = `
 		SELECT s.customer_id::text, c.company_name, s.batch_id, s.from_status, s.to_status, s.changed_by, s.time_in_from_status
 		FROM partner_center.device_batch_status_changes s
