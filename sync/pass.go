@@ -162,7 +162,7 @@ func (w *pass) round(
 // claimCustomers hands out the customers whose batches and policies are to be listed, until no more can be had.
 func (w *pass) claimCustomers(ctx context.Context, out chan<- store.Claim) (claimed int, err error) {
 	after := ""
-	return w.claimAll(ctx, out, func() ([]store.Claim, error) {
+	return w.claimAll(ctx, out, claimsAtOnce, func() ([]store.Claim, error) {
 		claims, err := w.Store.ClaimCustomers(ctx, w.run, after, claimsAtOnce)
 		if len(claims) > 0 {
 			after = claims[len(claims)-1].CustomerID
@@ -174,7 +174,7 @@ func (w *pass) claimCustomers(ctx context.Context, out chan<- store.Claim) (clai
 // claimDevices hands out the customers who have device lists to be read, until no more can be had or the next pass is due.
 // There are only as many at a time as are worked on, since one may take long.
 func (w *pass) claimDevices(ctx context.Context, out chan<- store.Claim) (claimed int, err error) {
-	return w.claimAll(ctx, out, func() ([]store.Claim, error) {
+	return w.claimAll(ctx, out, w.concurrency(), func() ([]store.Claim, error) {
 		if w.late() {
 			return nil, nil
 		}
@@ -182,13 +182,16 @@ func (w *pass) claimDevices(ctx context.Context, out chan<- store.Claim) (claime
 	})
 }
 
-// claimAll hands out what claim returns until that is nothing.
-func (w *pass) claimAll(ctx context.Context, out chan<- store.Claim, claim func() ([]store.Claim, error)) (claimed int, err error) {
-	for {
+// claimAll hands out what claim returns, limit at a time, until there are no more.
+func (w *pass) claimAll(
+	ctx context.Context, out chan<- store.Claim, limit int, claim func() ([]store.Claim, error),
+) (claimed int, err error) {
+	for more := true; more; {
 		claims, err := claim()
 		if err != nil || len(claims) == 0 {
 			return claimed, err
 		}
+		more = len(claims) == limit
 		if w.partner.Gate != nil {
 			w.partner.Gate.Pause(time.Now().Add(claims[0].Pause)) // of all the partner's customers
 		}
@@ -201,6 +204,7 @@ func (w *pass) claimAll(ctx context.Context, out chan<- store.Claim, claim func(
 		}
 		claimed += len(claims)
 	}
+	return claimed, nil
 }
 
 func (w *pass) concurrency() int { return max(1, w.partner.Concurrency) }
