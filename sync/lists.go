@@ -105,7 +105,7 @@ func (r reading) hung() bool {
 	return ok && e.ErrorCode() == "timeout"
 }
 
-// refused says that nothing of the list came because the customer as a whole was refused or is not there, or because no
+// refused says that nothing of the list came because nobody answered, the customer as a whole was refused or is not there, or no
 // token was to be had, which alone is asked for with POST.
 func (r reading) refused() bool {
 	e, ok := errors.AsType[*partnercenter.Error](r.listed)
@@ -113,7 +113,7 @@ func (r reading) refused() bool {
 		return false
 	}
 	switch e.Status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	case 0, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound: // 0: no answer at all
 		return true
 	}
 	return e.Method == http.MethodPost
