@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -93,10 +94,24 @@ func (w *pass) devices(ctx context.Context, c store.Claim) (store.Result, error)
 	return result, ctx.Err()
 }
 
+// leastPatience is how long the first page of a device list is waited for at least, past the next tick if need be. A list
+// that has begun to come is read to its end: otherwise one that takes longer than a tick would never be.
+const leastPatience = 10 * time.Second
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // batchDevices is the device list of a batch of the claimed customer.
 func (w *pass) batchDevices(c store.Claim, batch store.Batch) list[partnercenter.Device, store.Device] {
 	l := w.partner.deviceList(c.CustomerID, batch)
-	l.digest, l.until = batch.Digest, w.until
+	l.digest = batch.Digest
+	if !w.until.IsZero() {
+		l.firstBy = later(w.until, time.Now().Add(leastPatience))
+	}
 	l.merge = func(ctx context.Context, listing store.Listing, rows []store.Device) (store.Outcome, error) {
 		return w.Store.MergeDevices(ctx, c, batch, listing, rows)
 	}

@@ -20,7 +20,7 @@ type list[I, R any] struct {
 	what    string // for people, such as "device batches of customer 1a2b…"
 	items   func(context.Context, *partnercenter.Listing) iter.Seq2[I, error]
 	convert func(*rows[R], I)
-	until   time.Time          // what has not come by then is left to the next pass; zero: it is waited for
+	firstBy time.Time          // a list of which nothing has come by then is left to the next pass; zero: it is waited for
 	known   store.Confirmation // to be confirmed if the list is unchanged: all but the time
 	digest  []byte             // of the list as it is known; nil: it is compared in any case
 	merge   func(context.Context, store.Listing, []R) (store.Outcome, error)
@@ -28,11 +28,6 @@ type list[I, R any] struct {
 
 // read reads the list into rows. Those before an error are kept.
 func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (into rows[R], err error) {
-	if !l.until.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, l.until)
-		defer cancel()
-	}
 	for item, err := range l.items(ctx, listing) {
 		if err != nil {
 			return into, fmt.Errorf("listing %s: %w", l.what, err)
@@ -44,9 +39,6 @@ func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (i
 	}
 	return into, nil
 }
-
-// late reports whether the time has come at which the list is left to the next pass.
-func (l list[I, R]) late() bool { return !l.until.IsZero() && !time.Now().Before(l.until) }
 
 func (p Partner) batchList(customerID string) list[partnercenter.DeviceBatch, store.DeviceBatch] {
 	return list[partnercenter.DeviceBatch, store.DeviceBatch]{
@@ -122,7 +114,7 @@ func (r reading) refused() bool {
 // syncList reads and merges a list. The error is for what stops the pass: a database that cannot be used, a lost claim, or
 // the end of ctx.
 func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, err error) {
-	listing := partnercenter.Listing{Known: l.digest, CorrelationID: w.correlation}
+	listing := partnercenter.Listing{Known: l.digest, FirstBy: l.firstBy, CorrelationID: w.correlation}
 	if w.run.Kind == store.Backfill {
 		listing.Known = nil
 	}
@@ -134,9 +126,9 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 	switch {
 	case ctx.Err() != nil:
 		return r, ctx.Err()
-	case listed != nil && l.late():
+	case listed != nil && listing.Pages == 0 && !l.firstBy.IsZero() && !time.Now().Before(l.firstBy):
 		w.log.Info("list broken off by the next tick", "customer_id", w.claim.CustomerID, "resource", l.known.Resource,
-			"batch_id", l.known.Batch.ID, "pages", listing.Pages)
+			"batch_id", l.known.Batch.ID)
 		return reading{}, nil
 	case ofDatabase(listed):
 		return r, listed

@@ -26,6 +26,8 @@ type Listing struct {
 	// Known is the digest of an earlier complete listing of the same list. Where the same bytes come again, nothing is
 	// decoded or yielded, and Unchanged is set.
 	Known []byte
+	// FirstBy is when the first page must have come; zero: whenever it does.
+	FirstBy time.Time
 	// CorrelationID is the MS-CorrelationId of the requests. Where it is "", a new one is made and filled in.
 	CorrelationID string
 
@@ -44,7 +46,7 @@ type Listing struct {
 
 // begin clears the results of an earlier use.
 func (l *Listing) begin() {
-	*l = Listing{Known: l.Known, CorrelationID: l.CorrelationID}
+	*l = Listing{Known: l.Known, FirstBy: l.FirstBy, CorrelationID: l.CorrelationID}
 	if l.CorrelationID == "" {
 		l.CorrelationID = uuid.NewString()
 	}
@@ -95,7 +97,7 @@ func (c *Client) pages(ctx context.Context, l *Listing, path string) (pages [][]
 	b := book{client: c, listing: l, digest: newDigest()}
 	b.repeated(next)
 	for next != nil {
-		a, e := c.get(ctx, l, *next)
+		a, e := c.timely(ctx, l, *next)
 		if e != nil {
 			return b.pages, e
 		}
@@ -108,6 +110,16 @@ func (c *Client) pages(ctx context.Context, l *Listing, path string) (pages [][]
 	}
 	l.Digest = sum(b.digest)
 	return b.pages, nil
+}
+
+// timely reads one page, the first one in the time that there is for it.
+func (c *Client) timely(ctx context.Context, l *Listing, t target) (*answer, *Error) {
+	if l.Pages == 0 && !l.FirstBy.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, l.FirstBy)
+		defer cancel()
+	}
+	return c.get(ctx, l, t)
 }
 
 // first returns what to ask for the first page of the list at path with.
