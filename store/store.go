@@ -73,8 +73,8 @@ func (s *Store) Worker() string { return s.worker }
 func (s *Store) Lease() time.Duration { return s.lease }
 
 // maxConnections is how many connections a process makes at most, unless its URL has pool_max_conns, apart from the
-// heartbeat's. Nobody holds one while the API is asked, so that a few do for any number of customers at a time; pgx's own default grows with the cores of
-// the machine, which replicas times cores would soon make more than a server takes.
+// heartbeat's. Nobody holds one while the API is asked, so that a few do for any number of customers at a time; pgx's own
+// default grows with the cores of the machine, which replicas times cores would soon make more than a server takes.
 const maxConnections = 4
 
 // OpenPool connects to the database that url names, with at most four connections unless it says otherwise
