@@ -109,7 +109,9 @@ func (on *bench) unchanged(b *testing.B) {
 	on.TB = b
 	on.loaded()
 	before := on.written()
-	on.pass() // the connections are warm, as a daemon's are
+	for range on.concurrency { // the connections have prepared their statements, as a daemon's have
+		on.pass()
+	}
 	var iterations []iteration
 	for b.Loop() {
 		fetched := on.fetched()
