@@ -1,6 +1,7 @@
 package partnercenter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,13 +165,17 @@ func (o *operation) refused(resp *http.Response) *Error {
 // answered returns the operation with the ids of the answer, where it has them.
 func (o *operation) answered(resp *http.Response) *operation {
 	known := *o
-	if id := o.said(resp.Header.Get("MS-RequestId"), maxWord); id != "" {
-		known.requestID = id
-	}
-	if id := o.said(resp.Header.Get("MS-CorrelationId"), maxWord); id != "" {
-		known.correlationID = id
-	}
+	known.requestID = o.echoed(resp.Header.Get("MS-RequestId"), o.requestID)
+	known.correlationID = o.echoed(resp.Header.Get("MS-CorrelationId"), o.correlationID)
 	return &known
+}
+
+// echoed returns an id of an answer, which most often is the one that was sent.
+func (o *operation) echoed(id, sent string) string {
+	if id == sent {
+		return sent
+	}
+	return cmp.Or(o.said(id, maxWord), sent)
 }
 
 // answered fills in what the answer's status and Retry-After say.
