@@ -67,6 +67,8 @@ SELECT {scope columns}, {names}, valid_from, not_before, removed_at, @observed_a
 FROM partner_center.{table}
 WHERE {scope} AND {key} = ANY (@keys::text[])`
 
+	// Not COPY, which is faster: a server that waits for the rows of a frozen client heeds no time-out before they come, and
+	// so would keep its locks.
 	insertSQL = `
 INSERT INTO partner_center.{table} ({scope columns}, {names}, valid_from)
 SELECT {scope values}, {names}, @observed_at::timestamptz
