@@ -4,7 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -88,11 +93,42 @@ func (f *freezing) answer(i int, w http.ResponseWriter, r *http.Request) {
 		f.api.ServeHTTP(w, r)
 		return
 	}
-	f.replicas[i].signal(syscall.SIGSTOP)
+	f.replicas[i].freeze()
 	f.mark("frozen with " + *status)
 	f.api.ServeHTTP(w, r)
 	f.mark(*status)
 	f.frozen <- f.replicas[i]
+}
+
+// freeze stops the process, and returns once it has stopped: on a busy machine its threads go on for some milliseconds after
+// the signal, time enough to write an answer.
+func (r *replica) freeze() {
+	r.signal(syscall.SIGSTOP)
+	late := time.After(patience)
+	for ticker := time.NewTicker(time.Millisecond); !stopped(r.cmd.Process.Pid); {
+		select {
+		case <-ticker.C:
+		case <-late:
+			r.t.Errorf("%s does not stop", r.name)
+			return
+		}
+	}
+}
+
+// stopped says whether all threads of a process have stopped; without /proc, whether ps says so of the process.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is good
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if _, rest, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(rest, "T") {
+			return false
+		}
+	}
+	if threads != nil {
+		return true
+	}
+	state, err := exec.Command("ps", "-o", "state=", "-p", strconv.Itoa(pid)).Output()
+	return err == nil && bytes.HasPrefix(bytes.TrimSpace(state), []byte("T"))
 }
 
 // betweenRequestAndAnswer freezes whichever replica asks for the marker next, while it waits for the answer.
@@ -117,7 +153,7 @@ func (f *freezing) atAnyMoment(n int) {
 	f.t.Helper()
 	r := f.replicas[f.rand.IntN(len(f.replicas))]
 	f.wait(time.Second)
-	r.signal(syscall.SIGSTOP)
+	r.freeze()
 	f.mark(fmt.Sprint("round ", n))
 	f.takeOver(n)
 	r.signal(syscall.SIGCONT)
