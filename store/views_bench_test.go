@@ -55,6 +55,8 @@ func BenchmarkViews(b *testing.B) {
 		"SELECT count(*), max(time_in_from_status) FROM partner_center.device_batch_status_changes WHERE changed_by > now() - interval '7 days'", 100*time.Millisecond)
 	benchmarkQuery(b, conn, "daily_device_batch_statuses/of a week",
 		"SELECT count(*), sum(batches) FROM partner_center.daily_device_batch_statuses WHERE day > current_date - 7", time.Second)
+	benchmarkQuery(b, conn, "daily_device_batch_statuses/of a week long ago",
+		"SELECT count(*), sum(batches) FROM partner_center.daily_device_batch_statuses WHERE day BETWEEN current_date - 206 AND current_date - 200", time.Second)
 }
 
 func benchmarkQuery(b *testing.B, conn *pgx.Conn, name, query string, most time.Duration) {
