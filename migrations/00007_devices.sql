@@ -105,3 +105,6 @@ COMMENT ON COLUMN partner_center.device_history.valid_to IS 'When the next versi
 DROP VIEW partner_center.device_history;
 DROP TABLE partner_center.device_versions;
 DROP TABLE partner_center.devices;
+-- What is known of lists whose rows are gone must not pass for unchanged.
+DELETE FROM partnersync.list_state WHERE resource = 'devices';
+UPDATE partnersync.customer_state SET devices_due_at = NULL, devices_refresh = NULL;

@@ -95,3 +95,4 @@ COMMENT ON COLUMN partner_center.configuration_policy_history.valid_to IS 'When 
 DROP VIEW partner_center.configuration_policy_history;
 DROP TABLE partner_center.configuration_policy_versions;
 DROP TABLE partner_center.configuration_policies;
+DELETE FROM partnersync.list_state WHERE resource = 'configuration_policies';

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"partnersync/migrations"
 )
 
 const day = 24 * time.Hour
@@ -363,4 +365,18 @@ func TestStatements(t *testing.T) {
 	golden(t, "testdata/device_batches.sql", deviceBatches.sql.String())
 	golden(t, "testdata/devices.sql", devices.sql.String())
 	golden(t, "testdata/configuration_policies.sql", configurationPolicies.sql.String())
+}
+
+// What is known of lists whose rows are gone must not pass for unchanged.
+func TestMergeDevices_afterTheirTableWasGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.pass(minute(1), complete("1"), batch("a", "finished"))
+	w.exec(`INSERT INTO partnersync.list_state (customer_id, resource, batch_id, digest, rows)
+		VALUES ($1, 'devices', 'a', 'd', 2), ($1, 'configuration_policies', '', 'd', 2)`, alpha)
+	w.exec("UPDATE partnersync.customer_state SET devices_due_at = 'infinity', devices_refresh = '1 day'")
+	w.ok(migrations.Down(t.Context(), w.pool, 6))
+	w.ok(migrations.Up(t.Context(), w.pool))
+	w.want("device_batches", "resource) FROM partnersync.list_state")
+	w.want("", "s.customer_id) FROM partnersync.customer_state s WHERE devices_due_at IS NOT NULL OR devices_refresh IS NOT NULL")
 }
