@@ -42,14 +42,17 @@ type Opened struct {
 // ErrTickDone is returned by OpenRun for a tick whose run is over.
 var ErrTickDone = errors.New("the run of this tick is over")
 
+// ErrUnderway is returned by OpenRun while another run of the partner of the same kind, once or backfill, has live workers.
+var ErrUnderway = errors.New("another run of this kind is under way")
+
 // OpenRun opens a run, or joins the one that is open, by the rules of its kind:
 //
 //   - scheduled: one run of a partner is open at a time. A live one is joined, whatever its tick. One that no worker is
 //     left for is continued, or becomes abandoned if a newer tick is due.
-//   - once: always a new run.
-//   - backfill: the newest one with the same filter goes on if it is unfinished and younger than 24 h.
+//   - once: a new run.
+//   - backfill: the newest one with the same filter goes on if it is unfinished and younger than 24 h; else a new run.
 //
-// Runs of the partner that follow no schedule and have no live worker become abandoned.
+// Of the latter kinds, one run of a partner is open at a time: a new one has to wait, with ErrUnderway. Runs of the partner that follow no schedule and have no live worker become abandoned.
 func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	var o Opened
 	err := s.write(ctx, func(tx pgx.Tx) error {
@@ -66,6 +69,9 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 		o.Joined = id != 0
 		o.Resumed = id != 0 && r.Kind == Backfill
 		if id == 0 {
+			if err := underway(ctx, tx, r); err != nil {
+				return err
+			}
 			if id, err = insertRun(ctx, tx, r); err != nil {
 				return err
 			}
@@ -81,6 +87,20 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 		return Opened{}, fmt.Errorf("opening a %s run of partner %s: %w", r.Kind, r.Partner, err)
 	}
 	return o, nil
+}
+
+// underway returns ErrUnderway if the partner has an open run of the kind. The dead ones have been abandoned.
+func underway(ctx context.Context, tx pgx.Tx, r RunRequest) error {
+	const query = `
+		SELECT EXISTS (SELECT 1 FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running')`
+	var open bool
+	if err := tx.QueryRow(ctx, query, pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind}).Scan(&open); err != nil {
+		return fmt.Errorf("looking for another run: %w", err)
+	}
+	if open {
+		return ErrUnderway
+	}
+	return nil
 }
 
 // enter makes this worker part of the run. Claims that an earlier try of the worker left behind are let go.
@@ -129,20 +149,23 @@ func (s *Store) abandonDead(ctx context.Context, tx pgx.Tx, r RunRequest) error 
 // findRun returns the id of the run to join or resume, 0 if there is none.
 func (s *Store) findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (int64, error) {
 	const scheduled = `
-		SELECT run_id, state = 'running' AS open
+		SELECT run_id, state = 'running' AS open, false AS anew
 		FROM partnersync.runs
 		WHERE partner = @partner AND kind = 'scheduled'
 		  AND (state = 'running' OR state <> 'abandoned' AND scheduled_for >= @scheduled_for::timestamptz)
 		ORDER BY state = 'running' DESC, run_id DESC
 		LIMIT 1`
 	const backfill = `
-		UPDATE partnersync.runs
+		UPDATE partnersync.runs r
 		SET state = 'running', finished_at = NULL
-		WHERE run_id = (
-		    SELECT max(run_id) FROM partnersync.runs
-		    WHERE partner = @partner AND kind = 'backfill' AND filter = @filter)
-		  AND state IN ('running', 'abandoned') AND started_at > clock_timestamp() - @resumable::interval
-		RETURNING run_id, true`
+		FROM (
+		    SELECT run_id, state FROM partnersync.runs
+		    WHERE partner = @partner AND kind = 'backfill' AND filter = @filter
+		    ORDER BY run_id DESC
+		    LIMIT 1
+		) o
+		WHERE r.run_id = o.run_id AND o.state IN ('running', 'abandoned') AND r.started_at > clock_timestamp() - @resumable::interval
+		RETURNING r.run_id, true, o.state = 'abandoned'`
 	var query string
 	switch {
 	case r.Kind == Scheduled:
@@ -153,9 +176,9 @@ func (s *Store) findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (int64, er
 		return 0, nil
 	}
 	var id int64
-	var open bool
+	var open, anew bool
 	args := pgx.NamedArgs{"partner": r.Partner, "scheduled_for": r.ScheduledFor, "filter": r.Filter, "resumable": resumable}
-	err := tx.QueryRow(ctx, query, args).Scan(&id, &open)
+	err := tx.QueryRow(ctx, query, args).Scan(&id, &open, &anew)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return 0, nil
@@ -163,8 +186,33 @@ func (s *Store) findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (int64, er
 		return 0, fmt.Errorf("looking for an open run: %w", err)
 	case !open:
 		return 0, ErrTickDone
+	case anew:
+		return id, recount(ctx, tx, r, id)
 	}
 	return id, nil
+}
+
+// recount counts the customers of a backfill that is resumed anew: those that another backfill has done since are to be done
+// again.
+func recount(ctx context.Context, tx pgx.Tx, r RunRequest, run int64) error {
+	const clear = `
+		UPDATE partnersync.run_counts SET customers_ok = 0, customers_failed = 0 WHERE run_id = @run`
+	const count = `
+		INSERT INTO partnersync.run_counts (run_id, shard, customers_ok, customers_failed)
+		SELECT r.run_id, 0,
+		       (SELECT count(*) FROM partnersync.customer_state
+		        WHERE partner = r.partner AND active AND backfill_run = r.run_id AND backfill_outcome = 'ok'),
+		       (SELECT count(*) FROM partnersync.customer_state
+		        WHERE partner = r.partner AND active AND backfill_run = r.run_id AND backfill_outcome = 'failed')
+		     + (SELECT count(*) FROM partnersync.contested_customers
+		        WHERE partner = r.partner AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers::uuid[])))
+		FROM partnersync.runs r
+		WHERE r.run_id = @run AND r.enumerated_at IS NOT NULL
+		ON CONFLICT (run_id, shard) DO UPDATE SET customers_ok = excluded.customers_ok, customers_failed = excluded.customers_failed`
+	if err := execAll(ctx, tx, pgx.NamedArgs{"run": run, "customers": r.Customers}, clear, count); err != nil {
+		return fmt.Errorf("counting the customers of backfill %d: %w", run, err)
+	}
+	return nil
 }
 
 func insertRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {

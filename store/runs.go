@@ -83,12 +83,14 @@ func (s *Store) ReadRun(ctx context.Context, run Run) (Run, error) {
 }
 
 // pending is true of a customer_state s that the run has still to do. It needs the arguments run, kind, partner,
-// customers and skip; the run's kind picks the mark that tells.
+// customers and skip; the run's kind picks the mark that tells. There is one of each kind, so that only one run of a kind is
+// under way at a time; a backfill that is resumed does anew what another one has done meanwhile.
 const pending = `
 	s.partner = @partner AND s.active
 	AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 	AND (@skip::uuid[] IS NULL OR NOT s.customer_id = ANY (@skip::uuid[]))
-	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_run WHEN 'once' THEN s.once_run ELSE s.backfill_run END < @run::bigint`
+	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_run < @run::bigint WHEN 'once' THEN s.once_run < @run::bigint
+	                     ELSE s.backfill_run <> @run::bigint END`
 
 // devicesPending is true of a customer_state s whose device lists the run has still to go through. It needs refresh beside
 // the arguments of pending; null is a run that reads none.
@@ -96,7 +98,8 @@ const devicesPending = `
 	s.partner = @partner AND s.active
 	AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 	AND (@skip::uuid[] IS NULL OR NOT s.customer_id = ANY (@skip::uuid[]))
-	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_devices_run WHEN 'once' THEN s.once_devices_run ELSE s.backfill_devices_run END < @run::bigint
+	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_devices_run < @run::bigint WHEN 'once' THEN s.once_devices_run < @run::bigint
+	                     ELSE s.backfill_devices_run <> @run::bigint END
 	AND @refresh::interval IS NOT NULL
 	AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)`
 

@@ -117,15 +117,29 @@ func TestOpenRun_partnersAreIndependent(t *testing.T) {
 	w.want("contoso|running\nfabrikam|running", "partner, state) FROM partner_center.sync_runs ORDER BY run_id")
 }
 
-func TestOpenRun_onceIsAlwaysNew(t *testing.T) {
+// Each kind marks the customers that a run has done in one place, which two runs at a time would take from each other.
+func TestOpenRun_oneOfAKindAtATime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	once := RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: minute(1)}
-	first, second := w.open(once), w.another().open(once)
-	if first.Run.ID == second.Run.ID || second.Joined || second.Resumed {
-		t.Errorf("second: %+v, want another run than %d", second, first.Run.ID)
+	restricted := backfill("customer=x")
+	restricted.Customers = []string{alpha}
+	for _, second := range []RunRequest{{Partner: "contoso", Kind: Once, ScheduledFor: minute(1)}, restricted} {
+		first := second
+		first.Filter = ""
+		open := w.open(first)
+		if _, err := w.another().OpenRun(t.Context(), second); !errors.Is(err, ErrUnderway) {
+			t.Errorf("a second %s run: error %v, want ErrUnderway", second.Kind, err)
+		}
+		for _, other := range []RunRequest{{Partner: "fabrikam", Kind: second.Kind, ScheduledFor: minute(1)}, scheduled(1, 1)} {
+			if _, err := w.another().OpenRun(t.Context(), other); err != nil {
+				t.Errorf("a %s run of %s beside a %s one: %v", other.Kind, other.Partner, second.Kind, err)
+			}
+		}
+		w.ok(w.LeaveRun(t.Context(), open.Run))
+		if got, err := w.another().OpenRun(t.Context(), second); err != nil || got.Run.ID == open.Run.ID || got.Joined || got.Resumed {
+			t.Errorf("a %s run after the first one's end: %+v, error %v, want a new one", second.Kind, got, err)
+		}
 	}
-	w.want("1|running|f\n2|running|f", states)
 }
 
 func TestOpenRun_abandonsDeadRunsThatFollowNoSchedule(t *testing.T) {
@@ -135,13 +149,12 @@ func TestOpenRun_abandonsDeadRunsThatFollowNoSchedule(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			dead := w.another()
-			w.open(RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: minute(1)})
 			dead.open(RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: minute(1)})
 			dead.open(backfill("customer=x"))
 			dead.open(RunRequest{Partner: "fabrikam", Kind: Once, ScheduledFor: minute(1)})
 			dead.die()
 			w.open(RunRequest{Partner: "contoso", Kind: kind, ScheduledFor: minute(1), Due: minute(1)})
-			w.want("1|running|f\n2|abandoned|t\n3|abandoned|t\n4|running|f\n5|running|f", states)
+			w.want("1|abandoned|t\n2|abandoned|t\n3|running|f\n4|running|f", states)
 		})
 	}
 }

@@ -14,7 +14,7 @@ import (
 // customer reads and merges one customer's batches and policies. What goes wrong with the customer is in the result; the
 // error is for what stops the pass.
 func (w *pass) customer(ctx context.Context, c store.Claim) (store.Result, error) {
-	on := &work{pass: w, claim: c, result: store.Result{Claim: c}}
+	on := w.on(c)
 	batches := w.partner.batchList(c.CustomerID)
 	batches.digest = c.BatchesDigest
 	batches.merge = func(ctx context.Context, l store.Listing, rows []store.DeviceBatch) (store.Outcome, error) {
@@ -69,7 +69,7 @@ func (w *pass) devices(ctx context.Context, c store.Claim) (store.Result, error)
 			<-w.slots
 			break
 		}
-		done[i] = &work{pass: w, claim: c}
+		done[i] = w.on(c)
 		g.Go(func() error {
 			defer func() { <-w.slots }()
 			read, err := syncList(reading, done[i], w.batchDevices(c, batch))

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"partnersync/store"
@@ -77,8 +78,13 @@ func (p Partner) deviceList(customerID string, batch store.Batch) list[partnerce
 type work struct {
 	*pass
 	claim       store.Claim
-	correlation string // MS-CorrelationId of all requests for the customer
+	correlation string // MS-CorrelationId of all requests for the customer in this pass
 	result      store.Result
+}
+
+// on begins the work on a claim. A customer's requests have one correlation id, those for its device lists too.
+func (w *pass) on(c store.Claim) *work {
+	return &work{pass: w, claim: c, correlation: uuid.NewSHA1(w.id, []byte(c.CustomerID)).String(), result: store.Result{Claim: c}}
 }
 
 // reading is how reading and merging one list went.
@@ -163,7 +169,6 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 
 // account adds the listing's requests to the result.
 func (w *work) account(l *partnercenter.Listing) {
-	w.correlation = l.CorrelationID
 	w.result.Requests += l.Requests
 	w.result.Retries += l.Retries
 }

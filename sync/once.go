@@ -96,6 +96,21 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 	return runs, err
 }
 
+// open opens or joins a run, after another one of the same kind that is under way has ended.
+func (r *Runner) open(ctx context.Context, ask store.RunRequest) (opened store.Opened, err error) {
+	for waiting := false; ; waiting = true {
+		if opened, err = r.Store.OpenRun(ctx, ask); !errors.Is(err, store.ErrUnderway) {
+			return opened, err
+		}
+		if !waiting {
+			r.logger().Info("waiting for another run of this kind to end", "partner", ask.Partner, "kind", ask.Kind)
+		}
+		if err := wait(ctx, pollEvery); err != nil {
+			return opened, err
+		}
+	}
+}
+
 // choose returns the partners that a request is about, and the customers it names under each.
 func (r *Runner) choose(ctx context.Context, q Request) (partners []Partner, given map[string][]store.Customer, err error) {
 	for _, name := range q.Partners {

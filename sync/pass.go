@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
@@ -31,6 +32,7 @@ type pass struct {
 	done    int           // customers of the run that are done
 	listed  int           // customers of the run whose lists but those of devices are done with
 	slots   chan struct{} // one for each device list being read
+	id      uuid.UUID     // of this try, from which the correlation ids are made
 	misfits misfits
 }
 
@@ -42,14 +44,14 @@ func (r *Runner) pass(
 ) (run store.Run, ended bool, err error) {
 	var opened store.Opened
 	err = r.whileAlive(ctx, func(ctx context.Context) error {
-		opened, err = r.Store.OpenRun(ctx, ask)
+		opened, err = r.open(ctx, ask)
 		return err
 	})
 	if err != nil {
 		return store.Run{}, false, err
 	}
 	w := &pass{Runner: r, partner: p, run: opened.Run, due: ask.Due, restricted: restricted}
-	w.slots = make(chan struct{}, w.concurrency())
+	w.slots, w.id = make(chan struct{}, w.concurrency()), uuid.New()
 	w.log = r.logger().With("partner", p.Name, "run_id", w.run.ID)
 	w.log.Debug("pass begun", "kind", w.run.Kind, "scheduled_for", w.run.ScheduledFor, "joined", opened.Joined)
 	if opened.Resumed {

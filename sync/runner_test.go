@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -169,6 +170,97 @@ func TestBackfill_resumesWhereItWasInterrupted(t *testing.T) {
 	w.ok(err)
 	if anew[0].ID == runs[0].ID {
 		t.Error("a finished backfill was resumed")
+	}
+}
+
+// What another backfill has done meanwhile is done again: it may have read fewer devices.
+func TestBackfill_resumedAfterAnotherOneDoesAllThatIsLeft(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	ids := w.customers(4)
+	for i, id := range ids {
+		w.fill(id, fmt.Sprint("b", i), 2)
+	}
+	w.once()
+	w.partner.Concurrency = 1
+	hit := make(chan struct{})
+	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Skip: 2, Hang: true, Before: func() { close(hit) }, Times: 1})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { <-hit; stop() }()
+	runs, err := w.runner().Once(ctx, Request{Kind: store.Backfill})
+	if !errors.Is(err, context.Canceled) || runs[0].State != store.Abandoned {
+		t.Fatalf("interrupted backfill: %+v, %v", runs, err)
+	}
+	remove()
+	others, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill, Since: time.Now().AddDate(1, 0, 0)})
+	w.ok(err)
+	if others[0].ID == runs[0].ID || others[0].State != store.Complete || others[0].CustomersOK != 4 {
+		t.Fatalf("another backfill: %+v", others)
+	}
+	before := len(w.api.Requests())
+	resumed, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill})
+	w.ok(err)
+	if run := resumed[0]; run.ID != runs[0].ID || run.State != store.Complete || run.CustomersTotal != 4 || run.CustomersOK != 4 {
+		t.Errorf("resumed backfill: %+v, want all 4 customers done", run)
+	}
+	if asked := w.devicesAsked(before); len(asked) != 4 {
+		t.Errorf("the resumed backfill read %q, want 4 device lists", asked)
+	}
+}
+
+// Were they to share the customers between them, each would lack those that the other has done.
+func TestOnce_secondOneWaitsForTheFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	ids := w.customers(6)
+	w.partner.Concurrency = 1
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 1, Before: func() { close(begun); <-goOn }})
+	log := make(lines, 100)
+	second := w.runner()
+	second.Store = store.New(w.pool, store.Options{Version: "test"})
+	second.Logger = slog.New(slog.NewTextHandler(log, nil))
+	var g errgroup.Group
+	for _, r := range []*Runner{w.runner(), second} {
+		g.Go(func() error {
+			if r == second {
+				<-begun
+			}
+			runs, err := r.Once(t.Context(), Request{Kind: store.Once})
+			if err == nil && (len(runs) != 1 || runs[0].State != store.Complete || runs[0].CustomersOK != len(ids)) {
+				err = fmt.Errorf("runs %+v, want one of all customers", runs)
+			}
+			return err
+		})
+	}
+	for line := range log {
+		if strings.Contains(line, "waiting for another run of this kind") {
+			break
+		}
+	}
+	close(goOn)
+	w.ok(g.Wait())
+}
+
+func TestOnce_customersRequestsHaveOneCorrelationID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	for _, id := range w.customers(2) {
+		w.fill(id, "a", 2)
+		w.fill(id, "b", 2)
+	}
+	w.once()
+	ids := map[string]map[string]bool{} // of each customer
+	for _, r := range w.api.Requests() {
+		if customer, _, ok := strings.Cut(strings.TrimPrefix(r.Path, "/v1/customers/"), "/"); ok && strings.HasPrefix(r.Path, "/v1/customers/") {
+			if ids[customer] == nil {
+				ids[customer] = map[string]bool{}
+			}
+			ids[customer][r.Header.Get("MS-CorrelationId")] = true
+		}
+	}
+	if len(ids) != 2 || len(ids["00000000-0000-4000-8000-000000000001"]) != 1 || len(ids["00000000-0000-4000-8000-000000000002"]) != 1 {
+		t.Errorf("correlation ids by customer: %v, want one each", ids)
 	}
 }
 
