@@ -133,6 +133,19 @@ type Step struct {
 	Applied bool
 }
 
+// Allowed says whether the database's user may migrate, as far as can be told beforehand: whether it may make things where
+// they belong.
+func Allowed(ctx context.Context, pool *pgxpool.Pool) (allowed bool, err error) {
+	const query = `
+		SELECT CASE WHEN to_regnamespace('partnersync') IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+		            ELSE has_schema_privilege(to_regnamespace('partnersync')::oid, 'CREATE')
+		             AND coalesce(has_schema_privilege(to_regnamespace('partner_center')::oid, 'CREATE'), true) END`
+	if err := pool.QueryRow(ctx, query).Scan(&allowed); err != nil {
+		return false, fmt.Errorf("asking for the right to migrate: %w", err)
+	}
+	return allowed, nil
+}
+
 // Status lists the migrations of this release, the oldest first, without changing anything.
 func Status(ctx context.Context, pool *pgxpool.Pool) ([]Step, error) {
 	state, err := Read(ctx, pool)

@@ -257,6 +257,7 @@ func (r *rolesTest) writerNeitherMakesNorDropsAnything() {
 		"CREATE FUNCTION %s.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'")
 	r.refused(pool, []string{"mine"}, "CREATE SCHEMA %s")
 	r.refused(pool, []string{owner, analyst}, "SET ROLE %s")
+	r.mayMigrate(pool, false)
 	r.refused(pool, []string{"partnersync.goose_db_version", "partnersync.goose_lock"}, "DROP TABLE %s", "DELETE FROM %s", "TRUNCATE %s",
 		"INSERT INTO %s DEFAULT VALUES")
 	r.refused(pool, []string{"partnersync.grant_rights()"}, "CALL %s")
@@ -342,12 +343,22 @@ func (r *rolesTest) ownerMigratesDownAndUp() {
 	r.t.Helper()
 	want := r.lines(rights)
 	pool := r.connect(r.login("IN ROLE " + owner))
+	r.mayMigrate(pool, true)
 	r.ok(migrations.Down(r.t.Context(), pool, 0))
+	r.mayMigrate(pool, true)
+	r.mayMigrate(r.connect(r.login("IN ROLE "+writer)), false)
 	r.ok(migrations.Up(r.t.Context(), pool))
 	if diff := cmp.Diff(want, r.lines(rights)); diff != "" {
 		r.t.Errorf("rights after going down and up: (-before +after)\n%s", diff)
 	}
 	r.refused(pool, []string{"mine"}, "CREATE ROLE %s", "CREATE DATABASE %s")
+}
+
+func (r *rolesTest) mayMigrate(pool *pgxpool.Pool, want bool) {
+	r.t.Helper()
+	if got, err := migrations.Allowed(r.t.Context(), pool); err != nil || got != want {
+		r.t.Errorf("may migrate: %t, error %v, want %t", got, err, want)
+	}
 }
 
 // newThingsOfTheOwnerAreReadable looks at what the owner makes without a migration.

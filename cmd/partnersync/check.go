@@ -144,7 +144,7 @@ func (k *checkup) database(ctx context.Context, c *config, db *database) *store.
 	case state.Ahead():
 		k.add(step{Name: "schema", Detail: aheadError(state).Error()})
 	case state.Behind() && c.MigrateOnStart:
-		k.add(step{Name: "schema", OK: true, Detail: versions + ", and the next start migrates it"})
+		k.add(willMigrate(ctx, db, versions))
 	case state.Behind():
 		k.add(step{Name: "schema", Detail: versions + ": " + errNotMigrated.Error()})
 	default:
@@ -152,6 +152,18 @@ func (k *checkup) database(ctx context.Context, c *config, db *database) *store.
 		return newStore(c, db)
 	}
 	return nil
+}
+
+// willMigrate says whether the next start can migrate the schema.
+func willMigrate(ctx context.Context, db *database, versions string) step {
+	allowed, err := migrations.Allowed(ctx, db.Pool)
+	switch {
+	case err != nil:
+		return step{Name: "schema", Detail: err.Error()}
+	case !allowed:
+		return step{Name: "schema", Detail: versions + ", and the database's user may not migrate it: as one who may, " + errNotMigrated.Error()}
+	}
+	return step{Name: "schema", OK: true, Detail: versions + ", and the next start migrates it"}
 }
 
 // partner checks one partner; s is nil if the database cannot be used.
