@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -195,7 +196,10 @@ func (e *heldError) Error() string {
 
 // failure puts an error in the form in which sync_freshness shows it.
 func failure(err error, l partnercenter.Listing) *store.Failure {
-	f := &store.Failure{Code: "error", Message: clean(err.Error()), RequestID: l.RequestID, CorrelationID: l.CorrelationID}
+	f := &store.Failure{
+		Code: "error", Message: clean(err.Error()),
+		RequestID: l.RequestID, CorrelationID: cmp.Or(l.Answered, l.CorrelationID),
+	}
 	if e, ok := errors.AsType[*partnercenter.Error](err); ok {
 		f.Code, f.RequestID, f.CorrelationID = clean(e.ErrorCode()), clean(e.RequestID), clean(e.CorrelationID)
 	} else if _, ok := errors.AsType[*heldError](err); ok {

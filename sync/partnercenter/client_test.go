@@ -33,10 +33,10 @@ func TestDeviceBatches_readsTheDocumentedResponse(t *testing.T) {
 		t.Error(d)
 	}
 	// With a monotonic reading: a clock on the wall that jumps must not move what is observed.
-	if len(l.Digest) != 16 || !strings.Contains(l.SentAt.String(), " m=") || l.CorrelationID == "" {
+	if len(l.Digest) != 16 || !strings.Contains(l.SentAt.String(), " m=") || l.CorrelationID == "" || l.Answered != l.CorrelationID {
 		t.Errorf("digest %x, sent at %v, correlation %q", l.Digest, l.SentAt, l.CorrelationID)
 	}
-	l.Digest, l.SentAt, l.CorrelationID = nil, time.Time{}, ""
+	l.Digest, l.SentAt, l.CorrelationID, l.Answered = nil, time.Time{}, "", ""
 	if d := cmp.Diff(Listing{Pages: 1, Items: 1, Requests: 2, RequestID: "7b3e2e00"}, l); d != "" {
 		t.Error(d)
 	}

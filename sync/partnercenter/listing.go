@@ -41,7 +41,8 @@ type Listing struct {
 	Replaced  int       // strings in which invalid Unicode became U+FFFD, and members of Extra in which that or NUL did
 	Requests  int       // HTTP attempts, those for a token included
 	Retries   int       // attempts after the first of their operation
-	RequestID string    // of the last request
+	RequestID string    // of the last request, as its answer has it
+	Answered  string    // MS-CorrelationId of the last answer with a body, most often CorrelationID; "": there is none
 }
 
 // begin clears the results of an earlier use.

@@ -298,3 +298,19 @@ func TestListing_canBeLeftEarlyAndUsedAgain(t *testing.T) {
 		t.Errorf("ids %q, error %v, listing %+v", ids, err, l)
 	}
 }
+
+func TestListing_hasTheIDsOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("MS-RequestId", "their request")
+		w.Header().Set("MS-CorrelationId", "their correlation")
+		fmt.Fprint(w, onePage)
+	})
+	l := Listing{CorrelationID: "ours"}
+	if _, err := batchIDs(a.client(t).DeviceBatches(t.Context(), testCustomer, &l)); err != nil {
+		t.Fatal(err)
+	}
+	if l.RequestID != "their request" || l.Answered != "their correlation" || l.CorrelationID != "ours" {
+		t.Errorf("listing %+v", l)
+	}
+}

@@ -134,7 +134,7 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 		return p.op.unanswered(fmt.Errorf("reading the answer: %w", err))
 	}
 	op := p.op.answered(resp)
-	p.listing.RequestID = op.requestID
+	p.listing.RequestID, p.listing.Answered = op.requestID, op.correlationID
 	if len(body) > p.client.maxBody {
 		e := op.fail(codeTooLarge, fmt.Sprintf("the body is over %d MiB", p.client.maxBody>>20))
 		e.Status = resp.StatusCode
