@@ -90,7 +90,7 @@ func (t *enumerating) news(ctx context.Context, customers []Customer, ids []stri
 		          coalesce(i.company_name, k.company_name) IS DISTINCT FROM k.company_name
 		       OR coalesce(i.domain, k.domain) IS DISTINCT FROM k.domain
 		       OR coalesce(i.relationship, k.relationship) IS DISTINCT FROM k.relationship)`
-	args := customerArgs(customers, ids)
+	args := customerArgs(customers)
 	args["partner"] = t.partner
 	rows, _ := t.tx.Query(ctx, news, args) // CollectRows returns its error
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Difference, err error) {

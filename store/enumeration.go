@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func (t *enumerating) merge(ctx context.Context, e Enumeration, heldBefore []str
 	if err != nil {
 		return done, err
 	}
-	if done.Added, err = t.upsert(ctx, e.Customers, listed); err != nil {
+	if done.Added, err = t.upsert(ctx, e.Customers); err != nil {
 		return done, err
 	}
 	if done.Contested, err = t.contested(ctx, e, listed); err != nil {
@@ -64,8 +65,11 @@ func (t *enumerating) merge(ctx context.Context, e Enumeration, heldBefore []str
 	return done, t.remove(ctx, remove)
 }
 
+// customersAtOnce is how many customers are written by a statement: all that it is given is in memory a few times.
+const customersAtOnce = 2000
+
 // upsert writes new customers, returned ones, those that another partner let go, and changed names; nothing for the rest.
-func (t *enumerating) upsert(ctx context.Context, customers []Customer, listed []string) (added int, err error) {
+func (t *enumerating) upsert(ctx context.Context, customers []Customer) (added int, err error) {
 	const upsert = `
 		WITH written AS (
 		    INSERT INTO partner_center.customers AS c (customer_id, partner, company_name, domain, relationship, first_seen_at)
@@ -79,7 +83,7 @@ func (t *enumerating) upsert(ctx context.Context, customers []Customer, listed [
 		               OR  coalesce(i.company_name, k.company_name) IS NOT DISTINCT FROM k.company_name
 		               AND coalesce(i.domain, k.domain) IS NOT DISTINCT FROM k.domain
 		               AND coalesce(i.relationship, k.relationship) IS NOT DISTINCT FROM k.relationship))
-		    ORDER BY i.customer_id -- so that partners with the same customers cannot deadlock
+		    ORDER BY i.customer_id
 		    ON CONFLICT (customer_id) DO UPDATE
 		    SET partner = excluded.partner,
 		        company_name = coalesce(excluded.company_name, c.company_name),
@@ -90,19 +94,26 @@ func (t *enumerating) upsert(ctx context.Context, customers []Customer, listed [
 		    RETURNING first_seen_at
 		)
 		SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM written`
-	args := customerArgs(customers, listed)
-	args["partner"], args["observed"] = t.partner, t.observed
-	if err := t.tx.QueryRow(ctx, upsert, args).Scan(&added); err != nil {
-		return 0, fmt.Errorf("upserting customers: %w", err)
+	// In the order of their ids, so that partners with the same customers cannot deadlock.
+	ordered := slices.SortedFunc(slices.Values(customers), func(a, b Customer) int { return cmp.Compare(a.ID, b.ID) })
+	for some := range slices.Chunk(ordered, customersAtOnce) {
+		args := customerArgs(some)
+		args["partner"], args["observed"] = t.partner, t.observed
+		var n int
+		if err := t.tx.QueryRow(ctx, upsert, args).Scan(&n); err != nil {
+			return 0, fmt.Errorf("upserting customers: %w", err)
+		}
+		added += n
 	}
 	return added, nil
 }
 
-// customerArgs are the customers, whose ids are given too, as arrays.
-func customerArgs(customers []Customer, ids []string) pgx.NamedArgs {
-	names, domains, relationships := make([]*string, len(customers)), make([]*string, len(customers)), make([]*string, len(customers))
+// customerArgs are the customers as arrays.
+func customerArgs(customers []Customer) pgx.NamedArgs {
+	n := len(customers)
+	ids, names, domains, relationships := make([]string, n), make([]*string, n), make([]*string, n), make([]*string, n)
 	for i, c := range customers {
-		names[i], domains[i], relationships[i] = c.CompanyName, c.Domain, c.Relationship
+		ids[i], names[i], domains[i], relationships[i] = c.ID, c.CompanyName, c.Domain, c.Relationship
 	}
 	return pgx.NamedArgs{"ids": ids, "names": names, "domains": domains, "relationships": relationships}
 }

@@ -71,46 +71,56 @@ func list[T any](
 	}
 	return func(yield func(T, error) bool) {
 		l.begin()
-		pages, err := c.pages(ctx, l, path)
 		known := words{}
-		for i, page := range pages {
-			pages[i] = nil // the largest lists should go while they are decoded
+		for page, err := range c.pages(ctx, l, path) {
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
 			for item, e := range decodePage(l, page, known, decode) {
 				if !yield(item, e) || e != nil {
 					return
 				}
 			}
 		}
-		if err != nil {
-			var none T
-			yield(none, err)
-		}
 	}
 }
 
-// pages reads all pages of the list at path and returns the items of each, as a JSON array: also of those before an
-// error. Of an unchanged list it returns none.
-func (c *Client) pages(ctx context.Context, l *Listing, path string) (pages [][]byte, err error) {
-	next, err := c.first(l, path)
-	if err != nil {
-		return nil, err
+// pages reads the list at path and yields the items of each page, as a JSON array: also of those before an error, which
+// comes last. Where an earlier listing is known, none comes before it is certain that the list is another one.
+func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		b := book{client: c, listing: l, digest: newDigest()}
+		var held [][]byte
+		next, err := c.first(l, path)
+		if err == nil {
+			b.repeated(next)
+		}
+		for next != nil && err == nil {
+			var page []byte
+			if page, next, err = b.turn(ctx, next); l.Unchanged {
+				return
+			}
+			if l.Known != nil {
+				held = append(held, page)
+			} else if !yield(page, nil) {
+				return
+			}
+		}
+		if err == nil {
+			l.Digest = sum(b.digest)
+		}
+		for i, page := range held {
+			held[i] = nil // the largest lists should go while they are decoded
+			if !yield(page, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(nil, err)
+		}
 	}
-	b := book{client: c, listing: l, digest: newDigest()}
-	b.repeated(next)
-	for next != nil {
-		a, e := c.timely(ctx, l, *next)
-		if e != nil {
-			return b.pages, e
-		}
-		if b.add(a); l.Unchanged {
-			return nil, nil
-		}
-		if next, e = b.read(a, next); e != nil {
-			return b.pages, e
-		}
-	}
-	l.Digest = sum(b.digest)
-	return b.pages, nil
 }
 
 // timely reads one page, the first one in the time that there is for it.
@@ -152,12 +162,11 @@ func sum(h *xxh3.Hasher) []byte {
 	return sum[:]
 }
 
-// book collects the pages of one listing.
+// book keeps account of the pages of one listing.
 type book struct {
 	client  *Client
 	listing *Listing
 	digest  *xxh3.Hasher
-	pages   [][]byte
 	size    int // bytes of all bodies
 	stated  int // the greatest totalCount
 	seen    map[[sha256.Size]byte]bool
@@ -180,24 +189,29 @@ func (b *book) add(a *answer) {
 	}
 }
 
-// read takes the answer's items, also where the list cannot go on after them, and returns what to ask for the next page
+// turn asks for a page and returns its items, also where the list cannot go on after them, and what to ask for the next page
 // with, nil after the last.
-func (b *book) read(a *answer, asked *target) (*target, *Error) {
+func (b *book) turn(ctx context.Context, asked *target) (items []byte, next *target, err error) {
+	a, failed := b.client.timely(ctx, b.listing, *asked)
+	if failed != nil {
+		return nil, nil, failed
+	}
+	if b.add(a); b.listing.Unchanged {
+		return nil, nil, nil
+	}
 	e, err := readEnvelope(a.body)
 	if err != nil {
-		return nil, a.bad(err.Error())
+		return nil, nil, a.bad(err.Error())
 	}
-	b.pages = append(b.pages, e.items)
 	b.stated = max(b.stated, e.total)
 	b.listing.Items += e.count
-	next, err := b.client.next(asked, e)
-	if err != nil {
-		return nil, a.bad(err.Error())
+	if next, err = b.client.next(asked, e); err != nil {
+		return e.items, nil, a.bad(err.Error())
 	}
 	if reason := b.incomplete(next); reason != "" {
-		return nil, a.op.fail(codeIncomplete, reason)
+		return e.items, nil, a.op.fail(codeIncomplete, reason)
 	}
-	return next, nil
+	return e.items, next, nil
 }
 
 // incomplete says why this is no whole list, given what would come next; "" if nothing speaks against it.
