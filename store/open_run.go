@@ -52,7 +52,8 @@ var ErrUnderway = errors.New("another run of this kind is under way")
 //   - once: a new run.
 //   - backfill: the newest one with the same filter goes on if it is unfinished and younger than 24 h; else a new run.
 //
-// Of the latter kinds, one run of a partner is open at a time: a new one has to wait, with ErrUnderway. Runs of the partner that follow no schedule and have no live worker become abandoned.
+// Of the latter kinds, one run of a partner is open at a time: a new one has to wait, with ErrUnderway. Those that have no
+// live worker become abandoned.
 func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	var o Opened
 	err := s.write(ctx, func(tx pgx.Tx) error {

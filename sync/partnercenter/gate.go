@@ -18,8 +18,8 @@ type Gate struct {
 
 	// Reserve, if set before the gate is used, gives this process n places at the partner's rate, an interval apart from
 	// each other, and tells of the pause. With n = 0 it only tells of the pause, and is asked at most once a second: where
-	// the gate has no limit, and before a token request, which takes no place. Calls do not overlap. Its error becomes that of all who wait. nil: the gate has the
-	// rate to itself.
+	// the gate has no limit, and before a token request, which takes no place. Calls do not overlap. Its error becomes that
+	// of all who wait. nil: the gate has the rate to itself.
 	Reserve func(ctx context.Context, n int, interval time.Duration) (Reservation, error)
 
 	pace pace
