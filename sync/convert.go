@@ -155,10 +155,9 @@ func text(s *string, replaced *int) *string {
 	if s == nil {
 		return nil
 	}
-	cleaned := clean(*s)
-	if cleaned == *s {
-		return s
+	if cleaned := clean(*s); cleaned != *s {
+		*replaced++
+		return new(cleaned)
 	}
-	*replaced++
-	return &cleaned
+	return s
 }

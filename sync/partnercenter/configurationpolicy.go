@@ -32,7 +32,7 @@ func decodeConfigurationPolicy(r *items) (ConfigurationPolicy, bool) {
 		case "name":
 			p.Name = r.string("name")
 		case "category":
-			p.Category = r.word("category")
+			p.Category = r.shared("category")
 		case "description":
 			p.Description = r.string("description")
 		case "devicesAssigned":
@@ -56,7 +56,7 @@ func decodeConfigurationPolicy(r *items) (ConfigurationPolicy, bool) {
 
 func decodeSettings(r *items) []string {
 	settings := array(r, "policySettings", func(r *items) (string, bool) {
-		s := r.word("")
+		s := r.shared("")
 		if s == nil {
 			return "", false
 		}

@@ -18,7 +18,7 @@ func decodeCustomer(r *items) (Customer, bool) {
 		case "companyProfile":
 			c.CompanyName, c.Domain = decodeCompanyProfile(r)
 		case "relationshipToPartner":
-			c.Relationship = r.word("relationshipToPartner")
+			c.Relationship = r.shared("relationshipToPartner")
 		default:
 			r.skip()
 		}

@@ -44,11 +44,11 @@ func decodeDevice(r *items) (Device, bool) {
 		case "hardwareHash":
 			d.HardwareHash = r.string("hardwareHash")
 		case "modelName":
-			d.ModelName = r.word("modelName")
+			d.ModelName = r.shared("modelName")
 		case "oemManufacturerName":
-			d.OEMManufacturerName = r.word("oemManufacturerName")
+			d.OEMManufacturerName = r.shared("oemManufacturerName")
 		case "uploadedBy":
-			d.UploadedBy = r.word("uploadedBy")
+			d.UploadedBy = r.shared("uploadedBy")
 		case "uploadedDate":
 			d.UploadedDate = r.time("uploadedDate")
 		case "policies":
@@ -90,9 +90,9 @@ func decodeAssignment(r *items) (PolicyAssignment, bool) {
 	for name := range r.members() {
 		switch string(name) {
 		case "key":
-			key = r.word("key")
+			key = r.shared("key")
 		case "value":
-			value = r.word("value")
+			value = r.shared("value")
 		default:
 			r.other(name)
 		}

@@ -28,9 +28,9 @@ func decodeDeviceBatch(r *items) (DeviceBatch, bool) {
 		case "id":
 			b.ID = r.id()
 		case "status":
-			b.Status = r.word("status")
+			b.Status = r.shared("status")
 		case "createdBy":
-			b.CreatedBy = r.word("createdBy")
+			b.CreatedBy = r.shared("createdBy")
 		case "creationDate":
 			b.CreationDate = r.time("creationDate")
 		case "devicesCount":

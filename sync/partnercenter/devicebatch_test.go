@@ -99,14 +99,14 @@ func TestDeviceBatch_equalStatusesAreSharedUpToALimit(t *testing.T) {
 	if got[0].Status != got[1].Status || got[0].Status != got[2].CreatedBy {
 		t.Error("equal words are not shared")
 	}
-	l, known := Listing{}, words{}
+	r := newItems(new(Listing))
 	for i := range 2 * maxWords {
 		page := fmt.Sprintf(`[{"id":"a","status":"s%d"}]`, i)
-		for range decodePage(&l, []byte(page), known, decodeDeviceBatch) {
+		for range decodePage(r, []byte(page), decodeDeviceBatch) {
 		}
 	}
-	if len(known) != maxWords {
-		t.Errorf("%d words are kept, want %d", len(known), maxWords)
+	if len(r.words) != maxWords {
+		t.Errorf("%d words are kept, want %d", len(r.words), maxWords)
 	}
 }
 

@@ -36,8 +36,8 @@ var (
 // readEnvelope reads a page's body and checks that it is JSON, but leaves its items for later. They are good also where
 // it cannot be read what comes next.
 func readEnvelope(body []byte) (envelope, error) {
-	r := newReader(body)
-	if r.peek() != '{' {
+	r, err := newReader(body)
+	if err != nil || r.peek() != '{' {
 		return envelope{}, errNoList
 	}
 	var e envelope
@@ -46,9 +46,8 @@ func readEnvelope(body []byte) (envelope, error) {
 			e.lost = err
 		}
 	}
-	r.end()
 	empty := e.stated && e.total == 0
-	if r.err != nil || !e.present && !empty {
+	if !e.present && !empty {
 		return envelope{}, errNoList
 	}
 	return e, nil
@@ -65,7 +64,7 @@ func (e *envelope) readMember(r *reader, name string) (err error) {
 		// A token that cannot be read must not pass for the end of the list.
 		e.token, err = r.textOrNull()
 	case "links":
-		e.link, err = readLinks(newReader(r.value()))
+		e.link, err = readLinks(&reader{body: r.value()})
 	default:
 		r.skip()
 	}
@@ -84,6 +83,9 @@ func readTotal(r *reader) (total int, ok bool) {
 func wholeNumber(raw []byte) (n int64, ok bool) {
 	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
 		return 0, false
+	}
+	if n, err := strconv.Atoi(string(raw)); err == nil && len(raw) < 10 { // as nearly all are
+		return int64(n), true
 	}
 	const exact = 1 << 53 // up to there a float64 holds every whole number
 	f, err := strconv.ParseFloat(string(raw), 64)

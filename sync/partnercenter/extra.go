@@ -20,14 +20,14 @@ func appendMember(dst []byte, name string, value jsontext.Value) (to []byte, rep
 func appendClean(dst []byte, value jsontext.Value) (to []byte, replaced bool) {
 	text, err := jsontext.AppendFormat(nil, value, jsontext.AllowDuplicateNames(true))
 	if err != nil { // for invalid Unicode, since value has been read with the same options otherwise
-		text, _ = jsontext.AppendFormat(nil, value, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+		text, _ = jsontext.AppendFormat(nil, value, tolerant()...)
 		replaced = true
 	}
 	for len(text) > 0 {
 		n := 1
 		switch c := text[0]; {
 		case c == '"':
-			n = stringLen(text)
+			n, _ = stringLen(text)
 			before := len(dst)
 			dst = appendWithoutNUL(dst, text[:n])
 			replaced = replaced || len(dst)-before != n
@@ -40,19 +40,6 @@ func appendClean(dst []byte, value jsontext.Value) (to []byte, replaced bool) {
 		text = text[n:]
 	}
 	return dst, replaced
-}
-
-// stringLen returns the length of the JSON string that text begins with.
-func stringLen(text []byte) int {
-	for i := 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(text)
 }
 
 // appendWithoutNUL appends a JSON string with U+FFFD for each NUL, which formatting has left as \u0000.

@@ -1,27 +1,33 @@
 package partnercenter
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // readFault reads an error's body in the shapes the API documentation shows: {code, description} from the API and
 // {statusCode, message} from the gateway before it, whose statusCode is no code of its own. Any other body is its own
 // description.
 func readFault(body []byte) (code, description string) {
-	r := newReader(body)
 	var message string
-	if r.peek() == '{' {
-		for name := range r.members() {
-			switch string(name) {
+	d := jsontext.NewDecoder(bytes.NewReader(trimBOM(body)), tolerant()...)
+	if d.PeekKind() == '{' {
+		_, err := d.ReadToken()
+		for err == nil && d.PeekKind() == '"' {
+			name, _ := d.ReadToken()
+			member := name.String() // before what comes next
+			var value jsontext.Value
+			value, err = d.ReadValue()
+			switch member {
 			case "code":
-				code = r.wordOrNumber()
+				code = wordOrNumber(value)
 			case "description":
-				description = r.wordOrNumber()
+				description = wordOrNumber(value)
 			case "message":
-				message = r.wordOrNumber()
-			default:
-				r.skip()
+				message = wordOrNumber(value)
 			}
 		}
 	}
@@ -33,6 +39,18 @@ func readFault(body []byte) (code, description string) {
 		return code, message
 	}
 	return "", string(trimBOM(body))
+}
+
+// wordOrNumber returns a string or number as text; anything else is "".
+func wordOrNumber(raw jsontext.Value) string {
+	switch raw.Kind() {
+	case '"':
+		text, _ := (&reader{}).unquoted(raw)
+		return string(text)
+	case '0':
+		return string(raw)
+	}
+	return ""
 }
 
 var hintsByStatus = map[int]string{

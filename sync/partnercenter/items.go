@@ -2,7 +2,6 @@ package partnercenter
 
 import (
 	"bytes"
-	"fmt"
 	"iter"
 	"math"
 	"slices"
@@ -16,10 +15,15 @@ import (
 type items struct {
 	reader
 	listing *Listing
-	words   words
+	*values
+	inner *items // reads arrays
 
 	misfits []misfit // of the current item
 	others  []byte   // its unknown members, for Extra: "name":value with a comma after each
+}
+
+func newItems(l *Listing) *items {
+	return &items{listing: l, values: &values{words: map[string]*string{}}}
 }
 
 // misfit is a value of a wrong type or range.
@@ -28,28 +32,15 @@ type misfit struct {
 	raw  jsontext.Value
 }
 
-// words keeps one copy of each of the few distinct values that most items share.
-type words map[string]*string
-
-const maxWords = 1000 // a list in which each value is another is not kept in memory
-
-// decodePage yields the usable items of a page, which is a JSON array.
-func decodePage[T any](l *Listing, page []byte, known words, decode func(*items) (T, bool)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		if page == nil {
-			return
-		}
-		r := &items{listing: l, words: known}
+// decodePage yields the usable items of a page, which is a valid JSON array or nil.
+func decodePage[T any](r *items, page []byte, decode func(*items) (T, bool)) iter.Seq[T] {
+	return func(yield func(T) bool) {
 		r.reset(page)
 		for kind := range r.elements() {
 			item, ok := decodeItem(r, kind, decode)
-			if ok && !yield(item, nil) {
+			if ok && !yield(item) {
 				return
 			}
-		}
-		if r.err != nil {
-			var none T
-			yield(none, fmt.Errorf("decoding items: %w", r.err))
 		}
 	}
 }
@@ -66,7 +57,7 @@ func decodeItem[T any](r *items, kind jsontext.Kind, decode func(*items) (T, boo
 		return item, false
 	}
 	r.listing.Misfits += len(r.misfits)
-	return item, r.err == nil
+	return item, true
 }
 
 // id reads an id; "" if there is none that can be used.
@@ -75,7 +66,7 @@ func (r *items) id() string {
 	if raw.Kind() != '"' {
 		return ""
 	}
-	return string(r.str(raw))
+	return r.text(r.str(raw))
 }
 
 // string reads a string.
@@ -84,24 +75,16 @@ func (r *items) string(name string) *string {
 	if !ok {
 		return nil
 	}
-	return new(string(r.str(raw)))
+	return r.strings.add(r.text(r.str(raw)))
 }
 
-// word reads a string of which there are few distinct values; items share them.
-func (r *items) word(name string) *string {
+// shared reads a string of which there are few distinct values; items share them.
+func (r *items) shared(name string) *string {
 	raw, ok := r.known(name, '"')
 	if !ok {
 		return nil
 	}
-	text := r.str(raw)
-	if s, ok := r.words[string(text)]; ok {
-		return s
-	}
-	s := new(string(text))
-	if len(r.words) < maxWords {
-		r.words[*s] = s
-	}
-	return s
+	return r.word(r.str(raw))
 }
 
 // time reads a time. The service's stand-in for "none", 0001-01-01, is nil and no misfit.
@@ -118,7 +101,7 @@ func (r *items) time(name string) *time.Time {
 	case t.Year() <= 1:
 		return nil
 	}
-	return &t
+	return r.times.add(t)
 }
 
 // count reads a whole number of 32 bits.
@@ -132,7 +115,7 @@ func (r *items) count(name string) *int32 {
 		r.misfit(name, raw)
 		return nil
 	}
-	return new(int32(n))
+	return r.counts.add(int32(n))
 }
 
 // array reads an array. element reads one element and says whether it fits; where one does not, the array is empty, and
@@ -142,8 +125,12 @@ func array[T any](r *items, name string, element func(*items) (T, bool)) []T {
 	if !ok {
 		return nil
 	}
-	in := &items{listing: r.listing, words: r.words}
+	if r.inner == nil {
+		r.inner = &items{listing: r.listing, values: r.values}
+	}
+	in := r.inner
 	in.reset(raw)
+	in.misfits, in.others = in.misfits[:0], in.others[:0]
 	var all []T
 	for range in.elements() {
 		e, ok := element(in)
@@ -162,11 +149,12 @@ func array[T any](r *items, name string, element func(*items) (T, bool)) []T {
 // known reads the value of a member that must be of this kind. null is none, but no misfit.
 func (r *items) known(name string, kind jsontext.Kind) (raw jsontext.Value, ok bool) {
 	raw = r.value()
-	// Of equal names the last counts.
-	r.misfits = slices.DeleteFunc(r.misfits, func(m misfit) bool { return m.name == name })
+	if len(r.misfits) > 0 { // of equal names the last counts
+		r.misfits = slices.DeleteFunc(r.misfits, func(m misfit) bool { return m.name == name })
+	}
 	switch raw.Kind() {
 	case kind:
-		return raw, r.err == nil
+		return raw, true
 	case 'n':
 	default:
 		r.misfit(name, raw)
@@ -180,7 +168,7 @@ func (r *items) misfit(name string, raw jsontext.Value) {
 
 // str returns what a string says, good until the next call.
 func (r *items) str(raw jsontext.Value) []byte {
-	text, replaced := r.text(raw)
+	text, replaced := r.unquoted(raw)
 	if replaced {
 		r.listing.Replaced++
 	}

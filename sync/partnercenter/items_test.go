@@ -12,10 +12,7 @@ import (
 // decodeAll decodes the items of one page.
 func decodeAll[T any](t testing.TB, items string, decode func(*items) (T, bool)) (all []T, l Listing) {
 	t.Helper()
-	for item, err := range decodePage(&l, []byte(items), words{}, decode) {
-		if err != nil {
-			t.Fatal(err)
-		}
+	for item := range decodePage(newItems(&l), []byte(items), decode) {
 		all = append(all, item)
 	}
 	return all, l
@@ -30,7 +27,7 @@ func TestArray_isReadWholeOrNotAtAll(t *testing.T) {
 				continue
 			}
 			got = array(r, "a", func(r *items) (string, bool) {
-				s := r.word("")
+				s := r.shared("")
 				if s == nil {
 					return "", false
 				}
@@ -163,7 +160,7 @@ func benchmarkDecode[T any](b *testing.B, body string, n int, decode func(*items
 			b.Fatal(err)
 		}
 		got := 0
-		for range decodePage(new(Listing), e.items, words{}, decode) {
+		for range decodePage(newItems(new(Listing)), e.items, decode) {
 			got++
 		}
 		if got != n {

@@ -71,54 +71,61 @@ func list[T any](
 	}
 	return func(yield func(T, error) bool) {
 		l.begin()
-		known := words{}
+		r := newItems(l)
 		for page, err := range c.pages(ctx, l, path) {
 			if err != nil {
 				var none T
 				yield(none, err)
 				return
 			}
-			for item, e := range decodePage(l, page, known, decode) {
-				if !yield(item, e) || e != nil {
+			for item := range decodePage(r, page.items, decode) {
+				if !yield(item, nil) {
 					return
 				}
 			}
+			c.buffers.put(page.body)
 		}
 	}
 }
 
-// pages reads the list at path and yields the items of each page, as a JSON array: also of those before an error, which
+// page is what one answer holds.
+type page struct {
+	items []byte // a JSON array, part of the body; nil if there is none
+	body  []byte
+}
+
+// pages reads the list at path and yields each page: also those before an error, which
 // comes last. Where an earlier listing is known, none comes before it is certain that the list is another one.
-func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
+func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[page, error] {
+	return func(yield func(page, error) bool) {
 		b := book{client: c, listing: l, digest: newDigest()}
-		var held [][]byte
+		var held []page
 		next, err := c.first(l, path)
 		if err == nil {
 			b.repeated(next)
 		}
 		for next != nil && err == nil {
-			var page []byte
-			if page, next, err = b.turn(ctx, next); l.Unchanged {
+			var p page
+			if p, next, err = b.turn(ctx, next); l.Unchanged {
 				return
 			}
 			if l.Known != nil {
-				held = append(held, page)
-			} else if !yield(page, nil) {
+				held = append(held, p)
+			} else if !yield(p, nil) {
 				return
 			}
 		}
 		if err == nil {
 			l.Digest = sum(b.digest)
 		}
-		for i, page := range held {
-			held[i] = nil // the largest lists should go while they are decoded
-			if !yield(page, nil) {
+		for i, p := range held {
+			held[i] = page{} // the largest lists should go while they are decoded
+			if !yield(p, nil) {
 				return
 			}
 		}
 		if err != nil {
-			yield(nil, err)
+			yield(page{}, err)
 		}
 	}
 }
@@ -189,29 +196,30 @@ func (b *book) add(a *answer) {
 	}
 }
 
-// turn asks for a page and returns its items, also where the list cannot go on after them, and what to ask for the next page
-// with, nil after the last.
-func (b *book) turn(ctx context.Context, asked *target) (items []byte, next *target, err error) {
+// turn asks for a page and returns it, also where the list cannot go on after it, and what to ask for the next page with,
+// nil after the last.
+func (b *book) turn(ctx context.Context, asked *target) (p page, next *target, err error) {
 	a, failed := b.client.timely(ctx, b.listing, *asked)
 	if failed != nil {
-		return nil, nil, failed
+		return page{}, nil, failed
 	}
 	if b.add(a); b.listing.Unchanged {
-		return nil, nil, nil
+		return page{}, nil, nil
 	}
 	e, err := readEnvelope(a.body)
 	if err != nil {
-		return nil, nil, a.bad(err.Error())
+		return page{}, nil, a.bad(err.Error())
 	}
+	p = page{items: e.items, body: a.body}
 	b.stated = max(b.stated, e.total)
 	b.listing.Items += e.count
 	if next, err = b.client.next(asked, e); err != nil {
-		return e.items, nil, a.bad(err.Error())
+		return p, nil, a.bad(err.Error())
 	}
 	if reason := b.incomplete(next); reason != "" {
-		return e.items, nil, a.op.fail(codeIncomplete, reason)
+		return p, nil, a.op.fail(codeIncomplete, reason)
 	}
-	return e.items, next, nil
+	return p, next, nil
 }
 
 // incomplete says why this is no whole list, given what would come next; "" if nothing speaks against it.
