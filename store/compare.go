@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Difference is what a merge would do to one row.
@@ -67,7 +66,13 @@ func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, b
 	return all, nil
 }
 
-func (r *resource[R]) keys(rows []R) []string { return r.key.values(rows).(pgtype.FlatArray[string]) }
+func (r *resource[R]) keys(rows []R) []string {
+	keys := make([]string, len(rows))
+	for i, key := range r.key.values(rows).(array[text]).FlatArray {
+		keys[i] = string(*key)
+	}
+	return keys
+}
 
 func (r *resource[R]) differences(ctx context.Context, tx pgx.Tx, at list, l Listing, rows []R) ([]Difference, error) {
 	var state listState

@@ -179,14 +179,6 @@ func giveBack(ctx context.Context, tx pgx.Tx, run Run, results []Result) (map[st
 	return verdicts, nil
 }
 
-// present returns nil for the empty string, which stands for no value.
-func present(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 // confirm moves the confirmation of unchanged lists on, and returns how many rows they have, but for those that the run has
 // counted already.
 func confirm(ctx context.Context, tx pgx.Tx, run Run, results []Result) (rows int, err error) {

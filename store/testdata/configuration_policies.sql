@@ -12,7 +12,19 @@ SELECT i.position, k.policy_id,
            OR (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true))
            OR (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true)) THEN 'changed'
             ELSE 'refreshed' END
-FROM (SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@policy_id::text[], @name::text[], @category::text[], @description::text[], @devices_assigned_count::integer[], @policy_settings::text[], @created_date::timestamptz[], @last_modified_date::timestamptz[], @extra::text[]) WITH ORDINALITY AS i (policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, position)) i
+FROM (
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
+                 unnest(@policy_id::text[]) AS policy_id,
+                 unnest(@name::text[]) AS name,
+                 unnest(@category::text[]) AS category,
+                 unnest(@description::text[]) AS description,
+                 unnest(@devices_assigned_count::integer[]) AS devices_assigned_count,
+                 unnest(@policy_settings::text[]) AS policy_settings,
+                 unnest(@created_date::timestamptz[]) AS created_date,
+                 unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
+                 unnest(@extra::text[]) AS extra) i
+) i
 FULL JOIN (
     SELECT policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, removed_at
     FROM partner_center.configuration_policies
@@ -50,7 +62,19 @@ SET name = i.name,
     not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
-FROM (SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@policy_id::text[], @name::text[], @category::text[], @description::text[], @devices_assigned_count::integer[], @policy_settings::text[], @created_date::timestamptz[], @last_modified_date::timestamptz[], @extra::text[]) WITH ORDINALITY AS i (policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, position)) i
+FROM (
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
+                 unnest(@policy_id::text[]) AS policy_id,
+                 unnest(@name::text[]) AS name,
+                 unnest(@category::text[]) AS category,
+                 unnest(@description::text[]) AS description,
+                 unnest(@devices_assigned_count::integer[]) AS devices_assigned_count,
+                 unnest(@policy_settings::text[]) AS policy_settings,
+                 unnest(@created_date::timestamptz[]) AS created_date,
+                 unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
+                 unnest(@extra::text[]) AS extra) i
+) i
 WHERE customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;
 
 UPDATE partner_center.configuration_policies k
@@ -62,12 +86,36 @@ WHERE customer_id = @customer_id::uuid AND k.policy_id = ANY (@keys::text[]);
 UPDATE partner_center.configuration_policies k
 SET devices_assigned_count = i.devices_assigned_count,
     extra = i.extra
-FROM (SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@policy_id::text[], @name::text[], @category::text[], @description::text[], @devices_assigned_count::integer[], @policy_settings::text[], @created_date::timestamptz[], @last_modified_date::timestamptz[], @extra::text[]) WITH ORDINALITY AS i (policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, position)) i
+FROM (
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
+                 unnest(@policy_id::text[]) AS policy_id,
+                 unnest(@name::text[]) AS name,
+                 unnest(@category::text[]) AS category,
+                 unnest(@description::text[]) AS description,
+                 unnest(@devices_assigned_count::integer[]) AS devices_assigned_count,
+                 unnest(@policy_settings::text[]) AS policy_settings,
+                 unnest(@created_date::timestamptz[]) AS created_date,
+                 unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
+                 unnest(@extra::text[]) AS extra) i
+) i
 WHERE customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;
 
 INSERT INTO partner_center.configuration_policies (customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from)
 SELECT @customer_id::uuid, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, @observed_at::timestamptz
-FROM (SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@policy_id::text[], @name::text[], @category::text[], @description::text[], @devices_assigned_count::integer[], @policy_settings::text[], @created_date::timestamptz[], @last_modified_date::timestamptz[], @extra::text[]) WITH ORDINALITY AS i (policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, position)) i;
+FROM (
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
+                 unnest(@policy_id::text[]) AS policy_id,
+                 unnest(@name::text[]) AS name,
+                 unnest(@category::text[]) AS category,
+                 unnest(@description::text[]) AS description,
+                 unnest(@devices_assigned_count::integer[]) AS devices_assigned_count,
+                 unnest(@policy_settings::text[]) AS policy_settings,
+                 unnest(@created_date::timestamptz[]) AS created_date,
+                 unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
+                 unnest(@extra::text[]) AS extra) i
+) i;
 
 SELECT k.policy_id, array_remove(ARRAY[
     CASE WHEN k.removed_at IS NOT NULL THEN 'it is back' END,
@@ -77,5 +125,17 @@ SELECT k.policy_id, array_remove(ARRAY[
     CASE WHEN i.policy_settings IS DISTINCT FROM k.policy_settings THEN concat('policy_settings: ', coalesce(k.policy_settings::text, 'null'), ' -> ', coalesce(i.policy_settings::text, 'null')) END,
     CASE WHEN (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true)) THEN concat('created_date: ', coalesce(k.created_date::text, 'null'), ' -> ', coalesce(i.created_date::text, 'null')) END,
     CASE WHEN (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true)) THEN concat('last_modified_date: ', coalesce(k.last_modified_date::text, 'null'), ' -> ', coalesce(i.last_modified_date::text, 'null')) END], NULL)
-FROM (SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@policy_id::text[], @name::text[], @category::text[], @description::text[], @devices_assigned_count::integer[], @policy_settings::text[], @created_date::timestamptz[], @last_modified_date::timestamptz[], @extra::text[]) WITH ORDINALITY AS i (policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, position)) i
+FROM (
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
+                 unnest(@policy_id::text[]) AS policy_id,
+                 unnest(@name::text[]) AS name,
+                 unnest(@category::text[]) AS category,
+                 unnest(@description::text[]) AS description,
+                 unnest(@devices_assigned_count::integer[]) AS devices_assigned_count,
+                 unnest(@policy_settings::text[]) AS policy_settings,
+                 unnest(@created_date::timestamptz[]) AS created_date,
+                 unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
+                 unnest(@extra::text[]) AS extra) i
+) i
 JOIN partner_center.configuration_policies k ON customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;

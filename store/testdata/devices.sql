@@ -14,7 +14,20 @@ SELECT i.position, k.device_id,
            OR (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true))
            OR i.policies IS DISTINCT FROM k.policies THEN 'changed'
             ELSE 'refreshed' END
-FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i
+FROM (
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
+                 unnest(@device_id::text[]) AS device_id,
+                 unnest(@serial_number::text[]) AS serial_number,
+                 unnest(@product_key::text[]) AS product_key,
+                 unnest(@hardware_hash::text[]) AS hardware_hash,
+                 unnest(@model_name::text[]) AS model_name,
+                 unnest(@oem_manufacturer_name::text[]) AS oem_manufacturer_name,
+                 unnest(@uploaded_by::text[]) AS uploaded_by,
+                 unnest(@uploaded_date::timestamptz[]) AS uploaded_date,
+                 unnest(@policies::text[]) AS policies,
+                 unnest(@extra::text[]) AS extra) i
+) i
 FULL JOIN (
     SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, removed_at
     FROM partner_center.devices
@@ -54,7 +67,20 @@ SET serial_number = i.serial_number,
     not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
-FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i
+FROM (
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
+                 unnest(@device_id::text[]) AS device_id,
+                 unnest(@serial_number::text[]) AS serial_number,
+                 unnest(@product_key::text[]) AS product_key,
+                 unnest(@hardware_hash::text[]) AS hardware_hash,
+                 unnest(@model_name::text[]) AS model_name,
+                 unnest(@oem_manufacturer_name::text[]) AS oem_manufacturer_name,
+                 unnest(@uploaded_by::text[]) AS uploaded_by,
+                 unnest(@uploaded_date::timestamptz[]) AS uploaded_date,
+                 unnest(@policies::text[]) AS policies,
+                 unnest(@extra::text[]) AS extra) i
+) i
 WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
 
 UPDATE partner_center.devices k
@@ -65,12 +91,38 @@ WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k
 
 UPDATE partner_center.devices k
 SET extra = i.extra
-FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i
+FROM (
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
+                 unnest(@device_id::text[]) AS device_id,
+                 unnest(@serial_number::text[]) AS serial_number,
+                 unnest(@product_key::text[]) AS product_key,
+                 unnest(@hardware_hash::text[]) AS hardware_hash,
+                 unnest(@model_name::text[]) AS model_name,
+                 unnest(@oem_manufacturer_name::text[]) AS oem_manufacturer_name,
+                 unnest(@uploaded_by::text[]) AS uploaded_by,
+                 unnest(@uploaded_date::timestamptz[]) AS uploaded_date,
+                 unnest(@policies::text[]) AS policies,
+                 unnest(@extra::text[]) AS extra) i
+) i
 WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
 
 INSERT INTO partner_center.devices (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from)
 SELECT @customer_id::uuid, @list_batch_id::text, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, @observed_at::timestamptz
-FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i;
+FROM (
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
+                 unnest(@device_id::text[]) AS device_id,
+                 unnest(@serial_number::text[]) AS serial_number,
+                 unnest(@product_key::text[]) AS product_key,
+                 unnest(@hardware_hash::text[]) AS hardware_hash,
+                 unnest(@model_name::text[]) AS model_name,
+                 unnest(@oem_manufacturer_name::text[]) AS oem_manufacturer_name,
+                 unnest(@uploaded_by::text[]) AS uploaded_by,
+                 unnest(@uploaded_date::timestamptz[]) AS uploaded_date,
+                 unnest(@policies::text[]) AS policies,
+                 unnest(@extra::text[]) AS extra) i
+) i;
 
 SELECT k.device_id, array_remove(ARRAY[
     CASE WHEN k.removed_at IS NOT NULL THEN 'it is back' END,
@@ -82,5 +134,18 @@ SELECT k.device_id, array_remove(ARRAY[
     CASE WHEN i.uploaded_by IS DISTINCT FROM k.uploaded_by THEN concat('uploaded_by: ', coalesce(k.uploaded_by::text, 'null'), ' -> ', coalesce(i.uploaded_by::text, 'null')) END,
     CASE WHEN (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true)) THEN concat('uploaded_date: ', coalesce(k.uploaded_date::text, 'null'), ' -> ', coalesce(i.uploaded_date::text, 'null')) END,
     CASE WHEN i.policies IS DISTINCT FROM k.policies THEN concat('policies: ', coalesce(k.policies::text, 'null'), ' -> ', coalesce(i.policies::text, 'null')) END], NULL)
-FROM (SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position FROM unnest(@device_id::text[], @serial_number::text[], @product_key::text[], @hardware_hash::text[], @model_name::text[], @oem_manufacturer_name::text[], @uploaded_by::text[], @uploaded_date::timestamptz[], @policies::text[], @extra::text[]) WITH ORDINALITY AS i (device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, position)) i
+FROM (
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
+    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
+                 unnest(@device_id::text[]) AS device_id,
+                 unnest(@serial_number::text[]) AS serial_number,
+                 unnest(@product_key::text[]) AS product_key,
+                 unnest(@hardware_hash::text[]) AS hardware_hash,
+                 unnest(@model_name::text[]) AS model_name,
+                 unnest(@oem_manufacturer_name::text[]) AS oem_manufacturer_name,
+                 unnest(@uploaded_by::text[]) AS uploaded_by,
+                 unnest(@uploaded_date::timestamptz[]) AS uploaded_date,
+                 unnest(@policies::text[]) AS policies,
+                 unnest(@extra::text[]) AS extra) i
+) i
 JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
