@@ -142,10 +142,10 @@ func key(id string) (key string, altered bool) {
 
 // clean replaces what PostgreSQL's text cannot hold.
 func clean(s string) string {
-	if strings.IndexByte(s, 0) >= 0 {
-		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return s
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 }
 
 // text returns s as PostgreSQL can hold it, and counts it if that is not as it was received.

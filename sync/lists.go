@@ -35,7 +35,7 @@ func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (i
 			return into, fmt.Errorf("listing %s: %w", l.what, err)
 		}
 		if into.all == nil {
-			into.expect(listing.Items) // of the pages that have come by now
+			into.expect(listing.Expected)
 		}
 		l.convert(&into, item)
 	}

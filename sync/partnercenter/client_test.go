@@ -37,7 +37,7 @@ func TestDeviceBatches_readsTheDocumentedResponse(t *testing.T) {
 		t.Errorf("digest %x, sent at %v, correlation %q", l.Digest, l.SentAt, l.CorrelationID)
 	}
 	l.Digest, l.SentAt, l.CorrelationID, l.Answered = nil, time.Time{}, "", ""
-	if d := cmp.Diff(Listing{Pages: 1, Items: 1, Requests: 2, RequestID: "7b3e2e00"}, l); d != "" {
+	if d := cmp.Diff(Listing{Pages: 1, Items: 1, Expected: 1, Requests: 2, RequestID: "7b3e2e00"}, l); d != "" {
 		t.Error(d)
 	}
 }

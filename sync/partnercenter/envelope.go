@@ -12,7 +12,6 @@ import (
 // envelope is what surrounds a page's items: the API documentation's Collection.
 type envelope struct {
 	items []byte // the JSON array of the items, within the body; nil if there is none
-	count int    // of items
 	total int    // totalCount; 0 if it is absent or no count
 	token string // continuationToken
 	link  link   // links.next
@@ -57,7 +56,11 @@ func readEnvelope(body []byte) (envelope, error) {
 func (e *envelope) readMember(r *reader, name string) (err error) {
 	switch name {
 	case "items":
-		e.items, e.count, e.present = r.array()
+		kind := r.peek()
+		e.items, e.present = nil, kind == '[' || kind == 'n'
+		if raw := r.value(); kind == '[' {
+			e.items = raw
+		}
 	case "totalCount":
 		e.total, e.stated = readTotal(r)
 	case "continuationToken":

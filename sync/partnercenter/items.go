@@ -46,6 +46,7 @@ func decodePage[T any](r *items, page []byte, decode func(*items) (T, bool)) ite
 }
 
 func decodeItem[T any](r *items, kind jsontext.Kind, decode func(*items) (T, bool)) (item T, ok bool) {
+	r.listing.Items++
 	if kind == '{' {
 		r.misfits, r.others = r.misfits[:0], r.others[:0]
 		item, ok = decode(r)

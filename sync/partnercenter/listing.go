@@ -35,7 +35,8 @@ type Listing struct {
 	Unchanged bool      // Digest equals Known
 	SentAt    time.Time // when the answered attempt of the first page was sent, with monotonic reading; zero: none was
 	Pages     int       // pages answered
-	Items     int       // items over all pages, those skipped included; 0 if unchanged
+	Items     int       // items that have been decoded, those skipped included
+	Expected  int       // items in all, as far as the API has said by now: it need not be true, but is no more than could have come
 	Skipped   int       // items that are no objects or have no usable id
 	Misfits   int       // values of a wrong type or range, left nil or empty
 	Replaced  int       // strings in which invalid Unicode became U+FFFD, and members of Extra in which that or NUL did
@@ -115,18 +116,20 @@ func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[p
 				return
 			}
 		}
-		if err == nil {
-			l.Digest = sum(b.digest)
-		}
 		for i, p := range held {
 			held[i] = page{} // the largest lists should go while they are decoded
 			if !yield(p, nil) {
 				return
 			}
 		}
+		if err == nil {
+			err = b.short()
+		}
 		if err != nil {
 			yield(page{}, err)
+			return
 		}
+		l.Digest = sum(b.digest)
 	}
 }
 
@@ -174,8 +177,9 @@ type book struct {
 	client  *Client
 	listing *Listing
 	digest  *xxh3.Hasher
-	size    int // bytes of all bodies
-	stated  int // the greatest totalCount
+	size    int        // bytes of all bodies
+	stated  int        // the greatest totalCount
+	last    *operation // the page that was asked for last
 	seen    map[[sha256.Size]byte]bool
 }
 
@@ -191,7 +195,7 @@ func (b *book) add(a *answer) {
 	b.digest.Write(binary.BigEndian.AppendUint64(nil, uint64(len(a.body))))
 	b.digest.Write(a.body)
 	if sum := sum(b.digest); bytes.Equal(sum, l.Known) {
-		l.Digest, l.Unchanged, l.Items = sum, true, 0
+		l.Digest, l.Unchanged = sum, true
 		b.client.buffers.put(a.body) // nobody looks at it any more
 	}
 }
@@ -211,8 +215,9 @@ func (b *book) turn(ctx context.Context, asked *target) (p page, next *target, e
 		return page{}, nil, a.bad(err.Error())
 	}
 	p = page{items: e.items, body: a.body}
-	b.stated = max(b.stated, e.total)
-	b.listing.Items += e.count
+	const least = len(`{"id":""}`)
+	b.stated, b.last = max(b.stated, e.total), a.op
+	b.listing.Expected = min(b.stated, b.size/least)
 	if next, err = b.client.next(asked, e); err != nil {
 		return p, nil, a.bad(err.Error())
 	}
@@ -222,13 +227,11 @@ func (b *book) turn(ctx context.Context, asked *target) (p page, next *target, e
 	return p, next, nil
 }
 
-// incomplete says why this is no whole list, given what would come next; "" if nothing speaks against it.
+// incomplete says why the list cannot go on with what would come next; "" if nothing speaks against it.
 func (b *book) incomplete(next *target) string {
 	switch {
 	case b.size > b.client.maxListing:
 		return fmt.Sprintf("the pages are over %d MiB together", b.client.maxListing>>20)
-	case next == nil && b.listing.Items < b.stated:
-		return fmt.Sprintf("%d items came where %d were stated", b.listing.Items, b.stated)
 	case next == nil:
 		return ""
 	case b.listing.Pages >= b.client.maxPages:
@@ -237,6 +240,14 @@ func (b *book) incomplete(next *target) string {
 		return fmt.Sprintf("page %d leads back to an earlier one", b.listing.Pages)
 	}
 	return ""
+}
+
+// short says that fewer items have come than were stated.
+func (b *book) short() error {
+	if b.listing.Items >= b.stated {
+		return nil
+	}
+	return b.last.fail(codeIncomplete, fmt.Sprintf("%d items came where %d were stated", b.listing.Items, b.stated))
 }
 
 // repeated says whether a page like this has been asked for before. A continuation token is what tells pages apart

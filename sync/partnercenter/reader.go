@@ -101,8 +101,12 @@ func nestedLen(text []byte) int {
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
 		case '"':
-			length, _ := stringLen(text[i:])
-			i += length - 1
+			end := i + 1 + bytes.IndexByte(text[i+1:], '"')
+			if text[end-1] == '\\' { // maybe one that belongs to the string
+				length, _ := stringLen(text[i:])
+				end = i + length - 1
+			}
+			i = end
 		case '{', '[':
 			depth++
 		case '}', ']':
@@ -157,21 +161,6 @@ func (r *reader) elements() iter.Seq[jsontext.Kind] {
 		}
 		r.at++
 	}
-}
-
-// array passes over the value that comes next, counts its elements if it is an array, and returns it. ok says that it is
-// an array or null.
-func (r *reader) array() (raw []byte, count int, ok bool) {
-	kind, start := r.peek(), r.at
-	if kind != '[' {
-		r.skip()
-		return nil, 0, kind == 'n'
-	}
-	for range r.elements() {
-		r.skip()
-		count++
-	}
-	return r.body[start:r.at], count, true
 }
 
 // unquoted returns what a string says that value has just returned, good until the next call, and whether invalid Unicode in
