@@ -100,7 +100,7 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 		return w.run, err
 	}
 	for {
-		worked, err := w.round(ctx, w.claimCustomers, w.customer)
+		worked, err := w.round(ctx, claimsAtOnce, w.claimCustomers, w.customer)
 		if err != nil {
 			return w.run, err
 		}
@@ -109,7 +109,7 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 			// From here on, so that device lists get their turn even if the others take longer than a tick.
 			w.until = w.partner.Schedule.Next(time.Now())
 		}
-		ofDevices, err := w.round(ctx, w.claimDevices, w.devices)
+		ofDevices, err := w.round(ctx, 0, w.claimDevices, w.devices)
 		if err != nil {
 			return w.run, err
 		}
@@ -140,12 +140,13 @@ func (w *pass) joined(ctx context.Context) error {
 // late reports whether it is time for the next pass.
 func (w *pass) late() bool { return !w.until.IsZero() && !time.Now().Before(w.until) }
 
-// round works on all customers that can be claimed now, and returns how many those were.
+// round works on all customers that can be claimed now, and returns how many those were. So many of them are claimed ahead of
+// the work, so that it need not wait for the next ones; nor does it wait until results are recorded.
 func (w *pass) round(
-	ctx context.Context, claim func(context.Context, chan<- store.Claim) (int, error),
+	ctx context.Context, ahead int, claim func(context.Context, chan<- store.Claim) (int, error),
 	work func(context.Context, store.Claim) (store.Result, error),
 ) (worked int, err error) {
-	claims, results := make(chan store.Claim), make(chan store.Result)
+	claims, results := make(chan store.Claim, ahead), make(chan store.Result, claimsAtOnce)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		defer close(claims)
