@@ -35,13 +35,12 @@ var (
 // readEnvelope reads a page's body and checks that it is JSON, but leaves its items for later. They are good also where
 // it cannot be read what comes next.
 func readEnvelope(body []byte) (envelope, error) {
-	r, err := newReader(body)
-	if err != nil || r.peek() != '{' {
-		return envelope{}, errNoList
-	}
 	var e envelope
-	for name := range r.members() {
-		if err := e.readMember(r, string(name)); err != nil {
+	for m, err := range membersOf(body) {
+		if err != nil {
+			return envelope{}, errNoList
+		}
+		if err := e.readMember(m); err != nil {
 			e.lost = err
 		}
 	}
@@ -52,30 +51,28 @@ func readEnvelope(body []byte) (envelope, error) {
 	return e, nil
 }
 
-// readMember reads one member, to its end also where that is an error. Of equal names the last counts.
-func (e *envelope) readMember(r *reader, name string) (err error) {
-	switch name {
+// readMember reads one member. Of equal names the last counts.
+func (e *envelope) readMember(m member) (err error) {
+	switch m.name {
 	case "items":
-		kind := r.peek()
-		e.items, e.present = nil, kind == '[' || kind == 'n'
-		if raw := r.value(); kind == '[' {
-			e.items = raw
+		kind := m.value.Kind()
+		if e.items = nil; kind == '[' {
+			e.items = m.value
 		}
+		e.present = kind == '[' || kind == 'n'
 	case "totalCount":
-		e.total, e.stated = readTotal(r)
+		e.total, e.stated = readTotal(m.value)
 	case "continuationToken":
 		// A token that cannot be read must not pass for the end of the list.
-		e.token, err = r.textOrNull()
+		e.token, err = (&reader{body: m.value}).textOrNull()
 	case "links":
-		e.link, err = readLinks(&reader{body: r.value()})
-	default:
-		r.skip()
+		e.link, err = readLinks(&reader{body: m.value})
 	}
 	return err
 }
 
-func readTotal(r *reader) (total int, ok bool) {
-	n, ok := wholeNumber(r.value())
+func readTotal(raw []byte) (total int, ok bool) {
+	n, ok := wholeNumber(raw)
 	if !ok || n < 0 {
 		return 0, false
 	}

@@ -1,7 +1,6 @@
 package partnercenter
 
 import (
-	"bytes"
 	"net/http"
 	"strings"
 
@@ -13,22 +12,14 @@ import (
 // description.
 func readFault(body []byte) (code, description string) {
 	var message string
-	d := jsontext.NewDecoder(bytes.NewReader(trimBOM(body)), tolerant()...)
-	if d.PeekKind() == '{' {
-		_, err := d.ReadToken()
-		for err == nil && d.PeekKind() == '"' {
-			name, _ := d.ReadToken()
-			member := name.String() // before what comes next
-			var value jsontext.Value
-			value, err = d.ReadValue()
-			switch member {
-			case "code":
-				code = wordOrNumber(value)
-			case "description":
-				description = wordOrNumber(value)
-			case "message":
-				message = wordOrNumber(value)
-			}
+	for m := range membersOf(body) {
+		switch m.name {
+		case "code":
+			code = wordOrNumber(m.value)
+		case "description":
+			description = wordOrNumber(m.value)
+		case "message":
+			message = wordOrNumber(m.value)
 		}
 	}
 	// What was read before an error stands: a long body is cut short.

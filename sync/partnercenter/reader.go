@@ -3,11 +3,59 @@ package partnercenter
 import (
 	"bytes"
 	"errors"
+	"io"
 	"iter"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
+
+// membersOf yields the members of the JSON object that body is, after a byte order mark or not. The values are parts of body, and
+// valid, equal names and invalid Unicode aside. An error comes last: what comes before may still be of use.
+func membersOf(body []byte) iter.Seq2[member, error] {
+	return func(yield func(member, error) bool) {
+		body = trimBOM(body)
+		d := jsontext.NewDecoder(bytes.NewBuffer(body), tolerant()...)
+		if d.PeekKind() != '{' {
+			yield(member{}, errNoObject)
+			return
+		}
+		_, err := d.ReadToken()
+		for err == nil && d.PeekKind() == '"' {
+			var name jsontext.Token
+			if name, err = d.ReadToken(); err != nil {
+				break
+			}
+			m := member{name: name.String()}
+			var value jsontext.Value
+			if value, err = d.ReadValue(); err != nil {
+				break
+			}
+			end := d.InputOffset()
+			m.value = body[end-int64(len(value)) : end]
+			if !yield(m, nil) {
+				return
+			}
+		}
+		if err == nil {
+			_, err = d.ReadToken()
+		}
+		if err == nil {
+			if _, e := d.ReadToken(); e != io.EOF {
+				err = errTrailing
+			}
+		}
+		if err != nil {
+			yield(member{}, err)
+		}
+	}
+}
+
+// member is a member of an object.
+type member struct {
+	name  string
+	value jsontext.Value
+}
 
 // reader walks a JSON text from value to value. The text is known to be valid, equal names and invalid Unicode aside, so
 // that walking it meets no errors, and passing over a value is no more than finding its end: that is several times as fast as
@@ -23,8 +71,9 @@ type reader struct {
 }
 
 var (
-	errNoJSON = errors.New("the answer is no JSON")
-	errNoText = errors.New("a value that must be a string is none")
+	errNoObject = errors.New("it is no JSON object")
+	errTrailing = errors.New("something follows the JSON value")
+	errNoText   = errors.New("a value that must be a string is none")
 )
 
 // tolerant lets equal names and invalid Unicode pass.
@@ -32,16 +81,7 @@ func tolerant() []jsontext.Options {
 	return []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 }
 
-// newReader returns a reader of body, which it does not copy, if that is valid; a byte order mark is passed over.
-func newReader(body []byte) (*reader, error) {
-	text := jsontext.Value(trimBOM(body))
-	if !text.IsValid(tolerant()...) {
-		return nil, errNoJSON
-	}
-	return &reader{body: text}, nil
-}
-
-// reset begins with a value that a reader has returned.
+// reset begins with a valid text.
 func (r *reader) reset(body []byte) { r.body, r.at = body, 0 }
 
 // peek returns the kind of what comes next: of a value, or '}' or ']'; 0 at the end.
