@@ -49,18 +49,15 @@ func (t *enumerating) differences(ctx context.Context, e Enumeration) ([]Differe
 	if _, err := pgx.ForEachRow(rows, []any{&heldBefore}, func() error { return nil }); err != nil {
 		return nil, fmt.Errorf("reading which removals are held: %w", err)
 	}
-	ids := make([]string, len(e.Customers))
-	for i, c := range e.Customers {
-		ids[i] = c.ID
-	}
-	all, err := t.news(ctx, e.Customers, ids)
+	d, err := t.compare(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	remove, hold, err := t.lacked(ctx, e, ids, heldBefore)
+	all, err := t.news(ctx, slices.Concat(d.strange, d.renamed))
 	if err != nil {
 		return nil, err
 	}
+	remove, hold := d.lacked(e, heldBefore)
 	gone, err := t.named(ctx, Removed, remove)
 	if err != nil {
 		return nil, err
@@ -70,7 +67,7 @@ func (t *enumerating) differences(ctx context.Context, e Enumeration) ([]Differe
 }
 
 // news are the listed customers that upsert would write, in its own terms.
-func (t *enumerating) news(ctx context.Context, customers []Customer, ids []string) ([]Difference, error) {
+func (t *enumerating) news(ctx context.Context, customers []Customer) ([]Difference, error) {
 	const news = `
 		SELECT i.customer_id::text, coalesce(i.company_name, k.company_name), k.customer_id IS NULL,
 		       array_remove(ARRAY[
@@ -102,7 +99,7 @@ func (t *enumerating) news(ctx context.Context, customers []Customer, ids []stri
 		return d, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("comparing %d customers: %w", len(ids), err)
+		return nil, fmt.Errorf("comparing %d customers: %w", len(customers), err)
 	}
 	return all, nil
 }

@@ -19,6 +19,19 @@ func (c Counts) add(ctx context.Context, tx pgx.Tx, run int64, shard int) error 
 	if c == (Counts{}) {
 		return nil
 	}
+	batch := &pgx.Batch{}
+	c.queue(batch, run, shard)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("adding to the counts of run %d: %w", run, err)
+	}
+	return nil
+}
+
+// queue is add for a batch of statements.
+func (c Counts) queue(batch *pgx.Batch, run int64, shard int) {
+	if c == (Counts{}) {
+		return
+	}
 	const add = `
 		INSERT INTO partnersync.run_counts AS n (
 		    run_id, shard, customers_ok, customers_failed, inserted, changed, removed, unchanged, requests, retries)
@@ -32,14 +45,10 @@ func (c Counts) add(ctx context.Context, tx pgx.Tx, run int64, shard int) error 
 		    unchanged        = n.unchanged + excluded.unchanged,
 		    requests         = n.requests + excluded.requests,
 		    retries          = n.retries + excluded.retries`
-	_, err := tx.Exec(ctx, add, pgx.NamedArgs{
+	batch.Queue(add, pgx.NamedArgs{
 		"run": run, "shard": shard,
 		"customers_ok": c.CustomersOK, "customers_failed": c.CustomersFailed,
 		"inserted": c.Inserted, "changed": c.Changed, "removed": c.Removed, "unchanged": c.Unchanged,
 		"requests": c.Requests, "retries": c.Retries,
 	})
-	if err != nil {
-		return fmt.Errorf("adding to the counts of run %d: %w", run, err)
-	}
-	return nil
 }

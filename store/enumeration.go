@@ -17,6 +17,7 @@ type enumerating struct {
 	partner  string
 	run      Run
 	observed time.Time
+	last     pgx.Batch // what is written at the end, in one round trip
 }
 
 // fence gives the claim back if it still holds, makes the observed time later than the one before, and returns the
@@ -37,32 +38,92 @@ func (t *enumerating) fence(ctx context.Context, epoch int64) (heldBefore []stri
 
 // merge brings partner_center.customers and the customers' states in line with the enumeration.
 func (t *enumerating) merge(ctx context.Context, e Enumeration, heldBefore []string) (done Enumerated, err error) {
-	listed := make([]string, len(e.Customers))
-	for i, c := range e.Customers {
-		listed[i] = c.ID
-	}
-	// Before new customers are written: the guard counts the known ones.
-	remove, hold, err := t.lacked(ctx, e, listed, heldBefore)
+	d, err := t.compare(ctx, e)
 	if err != nil {
 		return done, err
 	}
-	if done.Added, err = t.upsert(ctx, e.Customers); err != nil {
+	remove, hold := d.lacked(e, heldBefore)
+	if done.Added, err = t.upsert(ctx, slices.Concat(d.strange, d.renamed)); err != nil {
 		return done, err
 	}
-	if done.Contested, err = t.contested(ctx, e, listed); err != nil {
+	if done.Contested, err = t.contested(ctx, d.strange); err != nil {
 		return done, err
 	}
-	mine := slices.DeleteFunc(slices.Clone(listed), func(id string) bool { return done.Contested[id] != "" })
-	if err := t.adopt(ctx, mine); err != nil {
-		return done, err
-	}
+	t.noteContested(e, done.Contested)
+	t.adopt(d.strange, done.Contested)
 	if e.Complete {
-		if err := t.hold(ctx, hold); err != nil {
-			return done, err
+		t.hold(hold)
+	}
+	t.remove(remove)
+	done.Removed, done.Held = len(remove), len(hold)
+	return done, nil
+}
+
+// distance is how an enumeration differs from the partner's known customers.
+type distance struct {
+	known             int
+	strange, renamed  []Customer // listed: those that are not known, and those of whom something else is known
+	excluded, missing []string   // known, but to be left out, or not listed
+}
+
+// compare compares the listed customers, which it sorts, with the known ones. Those are not kept in memory: of nearly all of
+// them nothing is to be written.
+func (t *enumerating) compare(ctx context.Context, e Enumeration) (d distance, err error) {
+	const known = `
+		SELECT customer_id::text, company_name, domain, relationship
+		FROM partner_center.customers
+		WHERE partner = @partner AND removed_at IS NULL AND (@some::uuid[] IS NULL OR customer_id = ANY (@some::uuid[]))
+		ORDER BY customer_id`
+	listed := e.Customers
+	slices.SortFunc(listed, func(a, b Customer) int { return cmp.Compare(a.ID, b.ID) })
+	var some []string // nil: all
+	if !e.Complete {
+		some = append([]string{}, e.Excluded...)
+		for _, c := range listed {
+			some = append(some, c.ID)
 		}
 	}
-	done.Removed, done.Held = len(remove), len(hold)
-	return done, t.remove(ctx, remove)
+	excluded := set(e.Excluded)
+	rows, _ := t.tx.Query(ctx, known, pgx.NamedArgs{"partner": t.partner, "some": some}) // Err returns its error
+	defer rows.Close()
+	for rows.Next() {
+		k := rows.RawValues()
+		d.known++
+		for len(listed) > 0 && listed[0].ID < string(k[0]) {
+			d.strange, listed = append(d.strange, listed[0]), listed[1:]
+		}
+		isListed := len(listed) > 0 && listed[0].ID == string(k[0])
+		switch {
+		case excluded[string(k[0])]:
+			d.excluded = append(d.excluded, string(k[0]))
+		case !isListed && e.Complete:
+			d.missing = append(d.missing, string(k[0]))
+		case isListed && (tells(listed[0].CompanyName, k[1]) || tells(listed[0].Domain, k[2]) || tells(listed[0].Relationship, k[3])):
+			d.renamed = append(d.renamed, listed[0])
+		}
+		if isListed {
+			listed = listed[1:]
+		}
+	}
+	d.strange = append(d.strange, listed...)
+	if rows.Err() != nil {
+		return d, fmt.Errorf("comparing with the known customers: %w", rows.Err())
+	}
+	return d, nil
+}
+
+// tells reports whether a listed value says something that is not known. What is not listed is not forgotten.
+func tells(listed *string, known []byte) bool {
+	return listed != nil && (known == nil || *listed != string(known))
+}
+
+// lacked decides what becomes of the known customers that were not listed.
+func (d distance) lacked(e Enumeration, heldBefore []string) (remove, hold []string) {
+	remove = d.missing
+	if e.Guarded {
+		remove, hold = guard(d.known-len(d.excluded), d.missing, heldBefore, false)
+	}
+	return append(remove, d.excluded...), hold
 }
 
 // customersAtOnce is how many customers are written by a statement: all that it is given is in memory a few times.
@@ -95,8 +156,8 @@ func (t *enumerating) upsert(ctx context.Context, customers []Customer) (added i
 		)
 		SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM written`
 	// In the order of their ids, so that partners with the same customers cannot deadlock.
-	ordered := slices.SortedFunc(slices.Values(customers), func(a, b Customer) int { return cmp.Compare(a.ID, b.ID) })
-	for some := range slices.Chunk(ordered, customersAtOnce) {
+	slices.SortFunc(customers, func(a, b Customer) int { return cmp.Compare(a.ID, b.ID) })
+	for some := range slices.Chunk(customers, customersAtOnce) {
 		args := customerArgs(some)
 		args["partner"], args["observed"] = t.partner, t.observed
 		var n int
@@ -118,16 +179,38 @@ func customerArgs(customers []Customer) pgx.NamedArgs {
 	return pgx.NamedArgs{"ids": ids, "names": names, "domains": domains, "relationships": relationships}
 }
 
-// contested finds the listed customers that belong to another partner, and keeps book of them for sync_freshness.
-func (t *enumerating) contested(ctx context.Context, e Enumeration, listed []string) (map[string]string, error) {
+// contested finds those of the listed customers that belong to another partner, and returns its name by id.
+func (t *enumerating) contested(ctx context.Context, strange []Customer) (map[string]string, error) {
 	const find = `
 		SELECT customer_id::text, partner FROM partner_center.customers
 		WHERE customer_id = ANY (@ids::uuid[]) AND partner <> @partner`
+	contested := map[string]string{}
+	if len(strange) == 0 {
+		return contested, nil
+	}
+	rows, _ := t.tx.Query(ctx, find, pgx.NamedArgs{"ids": ids(strange), "partner": t.partner}) // ForEachRow returns its error
+	var id, holder string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &holder}, func() error { contested[id] = holder; return nil }); err != nil {
+		return nil, fmt.Errorf("looking for customers of other partners: %w", err)
+	}
+	return contested, nil
+}
+
+func ids(customers []Customer) []string {
+	ids := make([]string, len(customers))
+	for i, c := range customers {
+		ids[i] = c.ID
+	}
+	return ids
+}
+
+// noteContested keeps book of the customers of two partners for sync_freshness.
+func (t *enumerating) noteContested(e Enumeration, contested map[string]string) {
 	// What an incomplete enumeration lacks is not over.
 	const forget = `
 		DELETE FROM partnersync.contested_customers
 		WHERE partner = @partner AND NOT customer_id = ANY (@ids::uuid[])
-		  AND (@complete OR customer_id = ANY (@listed::uuid[]))`
+		  AND (@listed::uuid[] IS NULL OR customer_id = ANY (@listed::uuid[]))`
 	const note = `
 		INSERT INTO partnersync.contested_customers AS t
 		    (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
@@ -136,35 +219,28 @@ func (t *enumerating) contested(ctx context.Context, e Enumeration, listed []str
 		ON CONFLICT (customer_id, partner) DO UPDATE
 		SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at, last_error = excluded.last_error,
 		    consecutive_failures = t.consecutive_failures + 1`
-	rows, err := t.tx.Query(ctx, find, pgx.NamedArgs{"ids": listed, "partner": t.partner})
-	if err != nil {
-		return nil, fmt.Errorf("looking for customers of other partners: %w", err)
-	}
-	contested := map[string]string{}
-	var id, holder string
-	if _, err := pgx.ForEachRow(rows, []any{&id, &holder}, func() error { contested[id] = holder; return nil }); err != nil {
-		return nil, fmt.Errorf("looking for customers of other partners: %w", err)
-	}
 	ids, names, errs := []string{}, []*string{}, []string{}
+	var listed []string
 	for _, c := range e.Customers {
+		if !e.Complete {
+			listed = append(listed, c.ID)
+		}
 		if holder, ok := contested[c.ID]; ok {
 			why := TwoPartnersError{CustomerID: c.ID, Partner: t.partner, Holder: holder, Gone: e.Partners != nil && !slices.Contains(e.Partners, holder)}
 			ids, names, errs = append(ids, c.ID), append(names, c.CompanyName), append(errs, why.Error())
 		}
 	}
-	args := pgx.NamedArgs{
-		"partner": t.partner, "observed": t.observed, "complete": e.Complete, "listed": listed,
-		"ids": ids, "names": names, "errors": errs,
+	if e.Complete || listed != nil {
+		t.last.Queue(forget, pgx.NamedArgs{"partner": t.partner, "listed": listed, "ids": ids})
 	}
-	if err := execAll(ctx, t.tx, args, forget, note); err != nil {
-		return nil, fmt.Errorf("noting customers of two partners: %w", err)
+	if len(ids) > 0 {
+		t.last.Queue(note, pgx.NamedArgs{"partner": t.partner, "observed": t.observed, "ids": ids, "names": names, "errors": errs})
 	}
-	return contested, nil
 }
 
-// adopt gives each of the partner's customers a state. One that came from another partner starts afresh: whoever still
-// holds it there is fenced off, and its lists lose their digests.
-func (t *enumerating) adopt(ctx context.Context, mine []string) error {
+// adopt gives each of the customers that are the partner's from now on a state. One that came from another partner starts
+// afresh: whoever still holds it there is fenced off, and its lists lose their digests.
+func (t *enumerating) adopt(strange []Customer, contested map[string]string) {
 	const moved = `
 		WITH moved AS (
 		    UPDATE partnersync.customer_state
@@ -178,44 +254,13 @@ func (t *enumerating) adopt(ctx context.Context, mine []string) error {
 		INSERT INTO partnersync.customer_state (customer_id, partner)
 		SELECT i.customer_id, @partner::text
 		FROM unnest(@mine::uuid[]) AS i (customer_id)
-		WHERE NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE s.customer_id = i.customer_id AND s.active)
 		ON CONFLICT (customer_id) DO UPDATE SET active = true`
-	if err := execAll(ctx, t.tx, pgx.NamedArgs{"partner": t.partner, "mine": mine}, moved, adopt); err != nil {
-		return fmt.Errorf("writing the customers' states: %w", err)
+	mine := slices.DeleteFunc(ids(strange), func(id string) bool { return contested[id] != "" })
+	if len(mine) > 0 {
+		args := pgx.NamedArgs{"partner": t.partner, "mine": mine}
+		t.last.Queue(moved, args)
+		t.last.Queue(adopt, args)
 	}
-	return nil
-}
-
-// lacked decides what becomes of the partner's known customers that were not listed.
-func (t *enumerating) lacked(ctx context.Context, e Enumeration, listed, heldBefore []string) (remove, hold []string, err error) {
-	const known = `
-		SELECT customer_id::text FROM partner_center.customers WHERE partner = @partner AND removed_at IS NULL`
-	if !e.Complete && len(e.Excluded) == 0 {
-		return nil, nil, nil
-	}
-	rows, err := t.tx.Query(ctx, known, pgx.NamedArgs{"partner": t.partner})
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading known customers: %w", err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading known customers: %w", err)
-	}
-	wanted, unwanted := set(listed), set(e.Excluded)
-	var excluded, missing []string
-	for _, id := range ids {
-		switch {
-		case unwanted[id]:
-			excluded = append(excluded, id)
-		case e.Complete && !wanted[id]:
-			missing = append(missing, id)
-		}
-	}
-	remove = missing
-	if e.Guarded {
-		remove, hold = guard(len(ids)-len(excluded), missing, heldBefore, false)
-	}
-	return append(remove, excluded...), hold, nil
 }
 
 func set(keys []string) map[string]bool {
@@ -227,33 +272,28 @@ func set(keys []string) map[string]bool {
 }
 
 // hold keeps the customers that a complete enumeration lacked, for a later run's to confirm.
-func (t *enumerating) hold(ctx context.Context, hold []string) error {
+func (t *enumerating) hold(hold []string) {
 	const keep = `
 		UPDATE partnersync.partner_state
 		SET held_customers = @held::text[], held_run = CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END
 		WHERE partner = @partner`
-	if _, err := t.tx.Exec(ctx, keep, pgx.NamedArgs{"partner": t.partner, "held": hold, "run": t.run.ID}); err != nil {
-		return fmt.Errorf("holding removals back: %w", err)
-	}
-	return nil
+	t.last.Queue(keep, pgx.NamedArgs{"partner": t.partner, "held": hold, "run": t.run.ID})
 }
 
 // remove marks customers as gone; their batches stay as they are.
-func (t *enumerating) remove(ctx context.Context, ids []string) error {
+func (t *enumerating) remove(ids []string) {
 	const gone = `
 		UPDATE partner_center.customers SET removed_at = @observed WHERE customer_id = ANY (@ids::uuid[])`
 	const inactive = `
 		UPDATE partnersync.customer_state SET active = false WHERE customer_id = ANY (@ids::uuid[])`
-	if len(ids) == 0 {
-		return nil
+	if len(ids) > 0 {
+		args := pgx.NamedArgs{"ids": ids, "observed": t.observed}
+		t.last.Queue(gone, args)
+		t.last.Queue(inactive, args)
 	}
-	if err := execAll(ctx, t.tx, pgx.NamedArgs{"ids": ids, "observed": t.observed}, gone, inactive); err != nil {
-		return fmt.Errorf("removing customers: %w", err)
-	}
-	return nil
 }
 
-// settle opens the run's customers to claims.
+// settle opens the run's customers to claims, after all that the enumeration has left to be written.
 func (t *enumerating) settle(ctx context.Context, e Enumeration, done Enumerated) error {
 	const settle = `
 		UPDATE partnersync.runs r
@@ -268,9 +308,10 @@ func (t *enumerating) settle(ctx context.Context, e Enumeration, done Enumerated
 	}
 	args := t.run.args()
 	args["error"], args["contested"] = e.Error, failed
-	if _, err := t.tx.Exec(ctx, settle, args); err != nil {
+	t.last.Queue(settle, args)
+	Counts{CustomersFailed: failed, Requests: e.Requests, Retries: e.Retries}.queue(&t.last, t.run.ID, 0)
+	if err := t.tx.SendBatch(ctx, &t.last).Close(); err != nil {
 		return fmt.Errorf("settling the run: %w", err)
 	}
-	counts := Counts{CustomersFailed: failed, Requests: e.Requests, Retries: e.Retries}
-	return counts.add(ctx, t.tx, t.run.ID, 0)
+	return nil
 }

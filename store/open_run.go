@@ -57,12 +57,6 @@ var ErrUnderway = errors.New("another run of this kind is under way")
 func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	var o Opened
 	err := s.write(ctx, func(tx pgx.Tx) error {
-		if err := s.lockPartner(ctx, tx, r.Partner); err != nil {
-			return err
-		}
-		if err := s.abandonDead(ctx, tx, r); err != nil {
-			return err
-		}
 		id, err := s.findRun(ctx, tx, r)
 		if err != nil {
 			return err
@@ -70,17 +64,11 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 		o.Joined = id != 0
 		o.Resumed = id != 0 && r.Kind == Backfill
 		if id == 0 {
-			if err := underway(ctx, tx, r); err != nil {
-				return err
-			}
 			if id, err = insertRun(ctx, tx, r); err != nil {
 				return err
 			}
 		}
-		if err := s.enter(ctx, tx, r.Partner, id); err != nil {
-			return err
-		}
-		o.Run, err = readRun(ctx, tx, id)
+		o.Run, err = s.enter(ctx, tx, r.Partner, id)
 		o.Run.Customers, o.Run.Skip, o.Run.Devices = r.Customers, r.Skip, r.Devices
 		return err
 	})
@@ -90,46 +78,35 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	return o, nil
 }
 
-// underway returns ErrUnderway if the partner has an open run of the kind. The dead ones have been abandoned.
-func underway(ctx context.Context, tx pgx.Tx, r RunRequest) error {
-	const query = `
-		SELECT EXISTS (SELECT 1 FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running')`
-	var open bool
-	if err := tx.QueryRow(ctx, query, pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind}).Scan(&open); err != nil {
-		return fmt.Errorf("looking for another run: %w", err)
-	}
-	if open {
-		return ErrUnderway
-	}
-	return nil
-}
-
-// enter makes this worker part of the run. Claims that an earlier try of the worker left behind are let go.
-func (s *Store) enter(ctx context.Context, tx pgx.Tx, partner string, run int64) error {
+// enter makes this worker part of the run, and returns that. Claims that an earlier try of the worker left behind are let go.
+func (s *Store) enter(ctx context.Context, tx pgx.Tx, partner string, id int64) (run Run, err error) {
 	const enter = `
 		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
 		ON CONFLICT DO NOTHING`
-	if _, err := tx.Exec(ctx, enter, pgx.NamedArgs{"run": run, "worker": s.worker}); err != nil {
-		return fmt.Errorf("entering the run: %w", err)
+	batch := &pgx.Batch{}
+	batch.Queue(enter, pgx.NamedArgs{"run": id, "worker": s.worker})
+	s.letGo(batch, partner)
+	queueRead(batch, id, &run)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return run, fmt.Errorf("entering run %d: %w", id, err)
 	}
-	return s.letGo(ctx, tx, partner)
+	return run, nil
 }
 
 // lockPartner makes those who open runs of a partner take turns, and creates its state.
-func (s *Store) lockPartner(ctx context.Context, tx pgx.Tx, partner string) error {
+func lockPartner(batch *pgx.Batch, partner string) {
 	const create = `
 		INSERT INTO partnersync.partner_state (partner) VALUES (@partner)
 		ON CONFLICT DO NOTHING`
 	const lock = `
 		SELECT 1 FROM partnersync.partner_state WHERE partner = @partner FOR UPDATE`
-	if err := execAll(ctx, tx, pgx.NamedArgs{"partner": partner}, create, lock); err != nil {
-		return fmt.Errorf("locking the partner's state: %w", err)
-	}
-	return nil
+	args := pgx.NamedArgs{"partner": partner}
+	batch.Queue(create, args)
+	batch.Queue(lock, args)
 }
 
 // abandonDead marks the partner's runs that no live worker is in, but for a scheduled one that is still to be continued.
-func (s *Store) abandonDead(ctx context.Context, tx pgx.Tx, r RunRequest) error {
+func (s *Store) abandonDead(batch *pgx.Batch, r RunRequest) {
 	const abandon = `
 		UPDATE partnersync.runs r
 		SET state = 'abandoned', finished_at = clock_timestamp()
@@ -140,14 +117,10 @@ func (s *Store) abandonDead(ctx context.Context, tx pgx.Tx, r RunRequest) error 
 		      FROM partnersync.run_workers m
 		      JOIN partnersync.workers w ON w.worker_id = m.worker_id
 		      WHERE m.run_id = r.run_id AND ` + alive + `)`
-	args := pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "due": r.Due, "lease": s.lease}
-	if _, err := tx.Exec(ctx, abandon, args); err != nil {
-		return fmt.Errorf("abandoning runs without a worker: %w", err)
-	}
-	return nil
+	batch.Queue(abandon, pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "due": r.Due, "lease": s.lease})
 }
 
-// findRun returns the id of the run to join or resume, 0 if there is none.
+// findRun locks the partner, abandons its dead runs, and returns the id of the run to join or resume, 0 if there is none.
 func (s *Store) findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (int64, error) {
 	const scheduled = `
 		SELECT run_id, state = 'running' AS open, false AS anew
@@ -167,24 +140,37 @@ func (s *Store) findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (int64, er
 		) o
 		WHERE r.run_id = o.run_id AND o.state IN ('running', 'abandoned') AND r.started_at > clock_timestamp() - @resumable::interval
 		RETURNING r.run_id, true, o.state = 'abandoned'`
-	var query string
+	const underway = `
+		SELECT EXISTS (SELECT 1 FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running')`
+	args := pgx.NamedArgs{
+		"partner": r.Partner, "kind": r.Kind, "scheduled_for": r.ScheduledFor, "filter": r.Filter, "resumable": resumable,
+	}
+	batch := &pgx.Batch{}
+	lockPartner(batch, r.Partner)
+	s.abandonDead(batch, r)
+	var id int64
+	var open, anew, another bool
+	find := func(query string) {
+		batch.Queue(query, args).Query(func(rows pgx.Rows) error {
+			_, err := pgx.ForEachRow(rows, []any{&id, &open, &anew}, func() error { return nil })
+			return err
+		})
+	}
 	switch {
 	case r.Kind == Scheduled:
-		query = scheduled
+		find(scheduled)
 	case r.Kind == Backfill && !r.Restart:
-		query = backfill
-	default:
-		return 0, nil
+		find(backfill)
 	}
-	var id int64
-	var open, anew bool
-	args := pgx.NamedArgs{"partner": r.Partner, "scheduled_for": r.ScheduledFor, "filter": r.Filter, "resumable": resumable}
-	err := tx.QueryRow(ctx, query, args).Scan(&id, &open, &anew)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return 0, nil
-	case err != nil:
+	batch.Queue(underway, args).QueryRow(func(row pgx.Row) error { return row.Scan(&another) })
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return 0, fmt.Errorf("looking for an open run: %w", err)
+	}
+	switch {
+	case id == 0 && another:
+		return 0, ErrUnderway
+	case id == 0:
+		return 0, nil
 	case !open:
 		return 0, ErrTickDone
 	case anew:

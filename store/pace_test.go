@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -109,7 +110,9 @@ func TestReserve_waitsForNoTransaction(t *testing.T) {
 	tx, err := w.pool.Begin(t.Context())
 	w.ok(err)
 	defer tx.Rollback(t.Context())
-	w.ok(w.lockPartner(t.Context(), tx, "contoso"))
+	batch := &pgx.Batch{}
+	lockPartner(batch, "contoso")
+	w.ok(tx.SendBatch(t.Context(), batch).Close())
 	w.reserve(1)
 	w.ok(w.Pause(t.Context(), "contoso", time.Minute))
 }

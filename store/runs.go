@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Kinds of runs.
@@ -53,33 +54,35 @@ type Run struct {
 	Devices *DeviceReading `db:"-" json:"-"`
 }
 
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
-func readRun(ctx context.Context, q querier, id int64) (Run, error) {
+// queueRead reads a run into run.
+func queueRead(batch *pgx.Batch, id int64, run *Run) {
 	const read = `
 		SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
 		       customers_total, customers_ok, customers_failed,
 		       inserted, changed, removed, unchanged, requests, retries, error
 		FROM partner_center.sync_runs
 		WHERE run_id = @run`
-	rows, err := q.Query(ctx, read, pgx.NamedArgs{"run": id})
-	if err != nil {
-		return Run{}, fmt.Errorf("reading run %d: %w", id, err)
-	}
-	run, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Run])
-	if err != nil {
-		return Run{}, fmt.Errorf("reading run %d: %w", id, err)
-	}
-	return run, nil
+	batch.Queue(read, pgx.NamedArgs{"run": id}).Query(func(rows pgx.Rows) (err error) {
+		*run, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Run])
+		return err
+	})
 }
 
 // ReadRun returns the run with its state and counts as they are now.
 func (s *Store) ReadRun(ctx context.Context, run Run) (Run, error) {
-	now, err := readRun(ctx, s.pool, run.ID)
-	now.Customers, now.Skip, now.Devices = run.Customers, run.Skip, run.Devices
-	return now, err
+	batch := &pgx.Batch{}
+	var now Run
+	queueRead(batch, run.ID, &now)
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return Run{}, fmt.Errorf("reading run %d: %w", run.ID, err)
+	}
+	return now.asked(run), nil
+}
+
+// asked returns the run with what was asked for.
+func (r Run) asked(as Run) Run {
+	r.Customers, r.Skip, r.Devices = as.Customers, as.Skip, as.Devices
+	return r
 }
 
 // pending is true of a customer_state s that the run has still to do. It needs the arguments run, kind, partner,
@@ -116,14 +119,15 @@ func (s *Store) Listed(ctx context.Context, run Run) (listed bool, err error) {
 // other workers are still at it. late: device lists that nobody is reading now are left to the next run, which is no
 // failure.
 func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) {
-	ended, noted := false, false
+	noted := false
+	var now Run
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
 		if late {
 			if noted, err = s.leaveDevices(ctx, tx, run); err != nil {
 				return err
 			}
 		}
-		ended, err = s.finish(ctx, tx, run, late)
+		now, err = s.finish(ctx, tx, run, late)
 		return err
 	})
 	if err != nil {
@@ -132,9 +136,7 @@ func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) 
 	if noted {
 		s.wakeSender()
 	}
-	run, err = s.ReadRun(ctx, run)
-	run.EndedHere = ended
-	return run, err
+	return now, nil
 }
 
 // leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run. It tells
@@ -159,8 +161,8 @@ func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (noted boo
 	return noted, Counts{CustomersOK: len(left)}.add(ctx, tx, run.ID, 0)
 }
 
-// finish ends the run if nothing is left to do, and tells whether it has.
-func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (ended bool, err error) {
+// finish ends the run if nothing is left to do, and returns it as it is then.
+func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (now Run, err error) {
 	const finish = `
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
@@ -174,8 +176,17 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (ende
 		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + devicesPending + ` AND NOT (@late AND ` + free + `))`
 	args := run.args()
 	args["late"], args["lease"] = late, s.lease
-	tag, err := tx.Exec(ctx, finish, args)
-	return tag.RowsAffected() > 0, err
+	ended := false
+	batch := &pgx.Batch{}
+	batch.Queue(finish, args).Exec(func(tag pgconn.CommandTag) error {
+		ended = tag.RowsAffected() > 0
+		return nil
+	})
+	queueRead(batch, run.ID, &now)
+	err = tx.SendBatch(ctx, batch).Close()
+	now = now.asked(run)
+	now.EndedHere = ended
+	return now, err
 }
 
 // args are the arguments that pending and devicesPending need.
@@ -202,13 +213,12 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 		    WHERE m.run_id = @run AND ` + alive + `)`
 	args := pgx.NamedArgs{"run": run.ID, "partner": run.Partner, "worker": s.worker, "lease": s.lease}
 	err := s.write(ctx, func(tx pgx.Tx) error {
-		if err := s.lockPartner(ctx, tx, run.Partner); err != nil {
-			return err
-		}
-		if err := execAll(ctx, tx, args, leave, abandon); err != nil {
-			return err
-		}
-		return s.letGo(ctx, tx, run.Partner)
+		batch := &pgx.Batch{}
+		lockPartner(batch, run.Partner)
+		batch.Queue(leave, args)
+		batch.Queue(abandon, args)
+		s.letGo(batch, run.Partner)
+		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err != nil {
 		return fmt.Errorf("leaving run %d of partner %s: %w", run.ID, run.Partner, err)
@@ -217,13 +227,12 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 }
 
 // letGo gives this worker's claims on the partner and its customers back.
-func (s *Store) letGo(ctx context.Context, tx pgx.Tx, partner string) error {
+func (s *Store) letGo(batch *pgx.Batch, partner string) {
 	const customers = `
 		UPDATE partnersync.customer_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	const enumeration = `
 		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
-	if err := execAll(ctx, tx, pgx.NamedArgs{"partner": partner, "worker": s.worker}, customers, enumeration); err != nil {
-		return fmt.Errorf("letting claims go: %w", err)
-	}
-	return nil
+	args := pgx.NamedArgs{"partner": partner, "worker": s.worker}
+	batch.Queue(customers, args)
+	batch.Queue(enumeration, args)
 }
