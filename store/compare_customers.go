@@ -49,9 +49,11 @@ func (t *enumerating) differences(ctx context.Context, e Enumeration) ([]Differe
 	if _, err := pgx.ForEachRow(rows, []any{&heldBefore}, func() error { return nil }); err != nil {
 		return nil, fmt.Errorf("reading which removals are held: %w", err)
 	}
-	d, err := t.compare(ctx, e)
-	if err != nil {
-		return nil, err
+	var d distance
+	batch := &pgx.Batch{}
+	t.compare(batch, e, &d)
+	if err := t.tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("comparing with the known customers: %w", err)
 	}
 	all, err := t.news(ctx, slices.Concat(d.strange, d.renamed))
 	if err != nil {

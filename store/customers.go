@@ -65,7 +65,7 @@ func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim Enumeratio
 
 // Enumeration is what was learned of a partner's customers.
 type Enumeration struct {
-	Customers  []Customer
+	Customers  []Customer // SettleCustomers sorts them
 	ObservedAt time.Time
 	// Complete: customers that are not listed are removed.
 	Complete bool
@@ -84,6 +84,7 @@ type Enumeration struct {
 
 // Enumerated says what an enumeration changed.
 type Enumerated struct {
+	Run                  Run // with its state and counts as they are now
 	Added, Removed, Held int
 	// Contested are the customers that belong to another partner, by id, with that partner's name.
 	Contested map[string]string
@@ -98,11 +99,11 @@ func (s *Store) SettleCustomers(ctx context.Context, c EnumerationClaim, e Enume
 	var done Enumerated
 	err := s.write(ctx, func(tx pgx.Tx) error {
 		t := enumerating{tx: tx, partner: c.Run.Partner, run: c.Run, observed: e.ObservedAt.UTC().Truncate(time.Microsecond)}
-		heldBefore, err := t.fence(ctx, c.Epoch)
+		d, heldBefore, err := t.enter(ctx, c.Epoch, e)
 		if err != nil {
 			return err
 		}
-		if done, err = t.merge(ctx, e, heldBefore); err != nil {
+		if done, err = t.merge(ctx, e, d, heldBefore); err != nil {
 			return err
 		}
 		switch {
@@ -112,7 +113,8 @@ func (s *Store) SettleCustomers(ctx context.Context, c EnumerationClaim, e Enume
 		case e.Complete && len(e.Customers) == 0:
 			e.Error = NoCustomers
 		}
-		return t.settle(ctx, e, done)
+		done.Run, err = t.settle(ctx, e, done)
+		return err
 	})
 	if err != nil {
 		return Enumerated{}, fmt.Errorf("writing the customers of partner %s: %w", c.Run.Partner, err)

@@ -20,28 +20,29 @@ type enumerating struct {
 	last     pgx.Batch // what is written at the end, in one round trip
 }
 
-// fence gives the claim back if it still holds, makes the observed time later than the one before, and returns the
-// customers that an earlier run held back.
-func (t *enumerating) fence(ctx context.Context, epoch int64) (heldBefore []string, err error) {
+// enter gives the claim back if it still holds, makes the observed time later than the one before, and compares the
+// enumeration with what is known. It returns the customers that an earlier run held back, too.
+func (t *enumerating) enter(ctx context.Context, epoch int64, e Enumeration) (d distance, heldBefore []string, err error) {
 	const fence = `
 		UPDATE partnersync.partner_state
 		SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
 		WHERE partner = @partner AND lease_epoch = @epoch AND owner IS NOT NULL
 		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END`
 	args := pgx.NamedArgs{"partner": t.partner, "epoch": epoch, "observed": t.observed, "run": t.run.ID}
-	err = t.tx.QueryRow(ctx, fence, args).Scan(&t.observed, &heldBefore)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, ErrClaimLost
-	}
-	return heldBefore, err
+	batch := &pgx.Batch{}
+	batch.Queue(fence, args).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&t.observed, &heldBefore)
+		if errors.Is(err, pgx.ErrNoRows) {
+			err = ErrClaimLost
+		}
+		return err
+	})
+	t.compare(batch, e, &d)
+	return d, heldBefore, t.tx.SendBatch(ctx, batch).Close()
 }
 
 // merge brings partner_center.customers and the customers' states in line with the enumeration.
-func (t *enumerating) merge(ctx context.Context, e Enumeration, heldBefore []string) (done Enumerated, err error) {
-	d, err := t.compare(ctx, e)
-	if err != nil {
-		return done, err
-	}
+func (t *enumerating) merge(ctx context.Context, e Enumeration, d distance, heldBefore []string) (done Enumerated, err error) {
 	remove, hold := d.lacked(e, heldBefore)
 	if done.Added, err = t.upsert(ctx, slices.Concat(d.strange, d.renamed)); err != nil {
 		return done, err
@@ -68,26 +69,31 @@ type distance struct {
 
 // compare compares the listed customers, which it sorts, with the known ones. Those are not kept in memory: of nearly all of
 // them nothing is to be written.
-func (t *enumerating) compare(ctx context.Context, e Enumeration) (d distance, err error) {
+func (t *enumerating) compare(batch *pgx.Batch, e Enumeration, d *distance) {
 	const known = `
 		SELECT customer_id::text, company_name, domain, relationship
 		FROM partner_center.customers
 		WHERE partner = @partner AND removed_at IS NULL AND (@some::uuid[] IS NULL OR customer_id = ANY (@some::uuid[]))
 		ORDER BY customer_id`
-	listed := e.Customers
-	slices.SortFunc(listed, func(a, b Customer) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(e.Customers, func(a, b Customer) int { return cmp.Compare(a.ID, b.ID) })
 	var some []string // nil: all
 	if !e.Complete {
 		some = append([]string{}, e.Excluded...)
-		for _, c := range listed {
+		for _, c := range e.Customers {
 			some = append(some, c.ID)
 		}
 	}
-	excluded := set(e.Excluded)
-	rows, _ := t.tx.Query(ctx, known, pgx.NamedArgs{"partner": t.partner, "some": some}) // Err returns its error
-	defer rows.Close()
-	for rows.Next() {
-		k := rows.RawValues()
+	batch.Queue(known, pgx.NamedArgs{"partner": t.partner, "some": some}).Query(func(rows pgx.Rows) error {
+		d.walk(e, rows)
+		return rows.Err()
+	})
+}
+
+// walk goes over the known customers and the listed ones, both in the order of their ids.
+func (d *distance) walk(e Enumeration, known pgx.Rows) {
+	listed, excluded := e.Customers, set(e.Excluded)
+	for known.Next() {
+		k := known.RawValues()
 		d.known++
 		for len(listed) > 0 && listed[0].ID < string(k[0]) {
 			d.strange, listed = append(d.strange, listed[0]), listed[1:]
@@ -106,10 +112,6 @@ func (t *enumerating) compare(ctx context.Context, e Enumeration) (d distance, e
 		}
 	}
 	d.strange = append(d.strange, listed...)
-	if rows.Err() != nil {
-		return d, fmt.Errorf("comparing with the known customers: %w", rows.Err())
-	}
-	return d, nil
 }
 
 // tells reports whether a listed value says something that is not known. What is not listed is not forgotten.
@@ -293,8 +295,8 @@ func (t *enumerating) remove(ids []string) {
 	}
 }
 
-// settle opens the run's customers to claims, after all that the enumeration has left to be written.
-func (t *enumerating) settle(ctx context.Context, e Enumeration, done Enumerated) error {
+// settle opens the run's customers to claims, after all that the enumeration has left to be written, and returns the run.
+func (t *enumerating) settle(ctx context.Context, e Enumeration, done Enumerated) (now Run, err error) {
 	const settle = `
 		UPDATE partnersync.runs r
 		SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
@@ -310,8 +312,9 @@ func (t *enumerating) settle(ctx context.Context, e Enumeration, done Enumerated
 	args["error"], args["contested"] = e.Error, failed
 	t.last.Queue(settle, args)
 	Counts{CustomersFailed: failed, Requests: e.Requests, Retries: e.Retries}.queue(&t.last, t.run.ID, 0)
+	queueRead(&t.last, t.run.ID, &now)
 	if err := t.tx.SendBatch(ctx, &t.last).Close(); err != nil {
-		return fmt.Errorf("settling the run: %w", err)
+		return now, fmt.Errorf("settling the run: %w", err)
 	}
-	return nil
+	return now.asked(t.run), nil
 }

@@ -29,6 +29,7 @@ func (w *world) enumerate(partner string, at time.Time, e Enumeration) (Run, Enu
 
 func (w *world) wantEnumerated(want, got Enumerated) {
 	w.t.Helper()
+	got.Run = Run{}
 	if want.Contested == nil {
 		want.Contested = map[string]string{}
 	}

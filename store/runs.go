@@ -119,23 +119,31 @@ func (s *Store) Listed(ctx context.Context, run Run) (listed bool, err error) {
 // other workers are still at it. late: device lists that nobody is reading now are left to the next run, which is no
 // failure.
 func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) {
-	noted := false
+	noted, ended := false, false
 	var now Run
-	err := s.write(ctx, func(tx pgx.Tx) (err error) {
-		if late {
+	batch := &pgx.Batch{} // one message, and so one transaction
+	s.finish(batch, run, late, &ended)
+	queueRead(batch, run.ID, &now)
+	var err error
+	if late {
+		err = s.write(ctx, func(tx pgx.Tx) (err error) {
 			if noted, err = s.leaveDevices(ctx, tx, run); err != nil {
 				return err
 			}
-		}
-		now, err = s.finish(ctx, tx, run, late)
-		return err
-	})
+			return tx.SendBatch(ctx, batch).Close()
+		})
+	} else {
+		err = s.pool.SendBatch(ctx, batch).Close()
+		leaveReadOnly(s.pool, err)
+	}
 	if err != nil {
 		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
 	}
 	if noted {
 		s.wakeSender()
 	}
+	now = now.asked(run)
+	now.EndedHere = ended
 	return now, nil
 }
 
@@ -161,8 +169,8 @@ func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (noted boo
 	return noted, Counts{CustomersOK: len(left)}.add(ctx, tx, run.ID, 0)
 }
 
-// finish ends the run if nothing is left to do, and returns it as it is then.
-func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (now Run, err error) {
+// finish ends the run if nothing is left to do, and tells whether it has.
+func (s *Store) finish(batch *pgx.Batch, run Run, late bool, ended *bool) {
 	const finish = `
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
@@ -176,17 +184,10 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (now 
 		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + devicesPending + ` AND NOT (@late AND ` + free + `))`
 	args := run.args()
 	args["late"], args["lease"] = late, s.lease
-	ended := false
-	batch := &pgx.Batch{}
 	batch.Queue(finish, args).Exec(func(tag pgconn.CommandTag) error {
-		ended = tag.RowsAffected() > 0
+		*ended = tag.RowsAffected() > 0
 		return nil
 	})
-	queueRead(batch, run.ID, &now)
-	err = tx.SendBatch(ctx, batch).Close()
-	now = now.asked(run)
-	now.EndedHere = ended
-	return now, err
 }
 
 // args are the arguments that pending and devicesPending need.

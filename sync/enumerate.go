@@ -15,7 +15,7 @@ import (
 )
 
 // settle makes sure that the run's customers are known: enumerated by this process, or by another replica. given are the
-// customers of a restricted run.
+// customers of a restricted run. The run is as it is then.
 func (w *pass) settle(ctx context.Context, given []store.Customer) error {
 	for {
 		claim, mine, err := w.Store.ClaimEnumeration(ctx, w.run)
@@ -27,7 +27,11 @@ func (w *pass) settle(ctx context.Context, given []store.Customer) error {
 		case err != nil:
 			return err
 		case !mine:
-			return nil
+			run, err := w.Store.ReadRun(ctx, w.run)
+			if err == nil {
+				w.run = run
+			}
+			return err
 		default:
 			err := w.enumerate(ctx, claim, given)
 			if !errors.Is(err, store.ErrClaimLost) {
@@ -74,6 +78,7 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 	if err != nil {
 		return err
 	}
+	w.run = done.Run
 	if done.Added+done.Removed+done.Held+len(done.Contested) > 0 {
 		w.log.Info("customers enumerated", "customers", len(e.Customers),
 			"added", done.Added, "removed", done.Removed, "held", done.Held, "of_two_partners", len(done.Contested))

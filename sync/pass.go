@@ -88,12 +88,7 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 	if err := w.settle(ctx, given); err != nil {
 		return w.run, err
 	}
-	run, err := w.Store.ReadRun(ctx, w.run)
-	if err != nil {
-		return w.run, err
-	}
-	w.run = run
-	w.done = run.CustomersOK + run.CustomersFailed
+	w.done = w.run.CustomersOK + w.run.CustomersFailed
 	w.listed = w.done
 	w.progress()
 	if err := w.joined(ctx); err != nil {

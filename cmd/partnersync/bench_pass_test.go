@@ -97,8 +97,8 @@ func (b *bench) written() int64 {
 	return b.db.written(b)
 }
 
-// runner returns a worker over the pool.
-func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
+// runner returns a worker over the pool whose ticks are so far apart.
+func (b *bench) runner(pool *pgxpool.Pool, apart time.Duration) *sync.Runner {
 	b.Helper()
 	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
 		AuthorityURL: b.api.url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
@@ -112,7 +112,7 @@ func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
 	if err != nil {
 		b.Fatal(err)
 	}
-	schedule, err := sync.ParseSchedule("@every 24h", time.UTC)
+	schedule, err := sync.ParseSchedule("@every "+apart.String(), time.UTC)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -128,10 +128,10 @@ func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
 // cost is what a pass took.
 type cost struct {
 	store.Run
-	took                        time.Duration
-	statements                  int64
-	logged                      int64 // bytes of write-ahead log
-	allocations, allocatedBytes uint64
+	took        time.Duration
+	statements  int64
+	logged      int64 // bytes of write-ahead log
+	allocations uint64
 }
 
 // pass makes a pass and measures it.
@@ -139,21 +139,29 @@ func (b *bench) pass() (c cost) {
 	b.Helper()
 	runners := make([]*sync.Runner, len(b.pools))
 	for i, pool := range b.pools {
-		runners[i] = b.runner(pool)
+		runners[i] = b.runner(pool, 24*time.Hour)
 	}
+	return b.measured(func() (store.Run, time.Duration) {
+		if b.replicas > 0 {
+			return b.daemons(runners)
+		}
+		began := time.Now()
+		run := b.once(runners[0])
+		return run, time.Since(began)
+	})
+}
+
+// measured measures what a pass takes beside time.
+func (b *bench) measured(pass func() (store.Run, time.Duration)) (c cost) {
+	b.Helper()
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	statements, logged, began := b.counted.count(), b.server.logged(b), time.Now()
-	if b.replicas == 0 {
-		c.Run = b.once(runners[0])
-		c.took = time.Since(began)
-	} else {
-		c.Run, c.took = b.daemons(runners)
-	}
+	statements, logged := b.counted.count(), b.server.logged(b)
+	c.Run, c.took = pass()
 	runtime.ReadMemStats(&after)
 	c.statements, c.logged = b.counted.count()-statements, b.server.logged(b)-logged
-	c.allocations, c.allocatedBytes = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
+	c.allocations = after.Mallocs - before.Mallocs
 	if c.State != store.Complete || c.CustomersOK != b.Customers {
 		b.Fatalf("the pass did not do all customers: %+v", c.Run)
 	}
@@ -167,6 +175,41 @@ func (b *bench) once(r *sync.Runner) store.Run {
 		b.Fatalf("%d runs, %v", len(runs), err)
 	}
 	return runs[0]
+}
+
+// ticking starts a daemon, as it is between two ticks of its schedule: connected, and with a token. pass measures the pass of
+// the next tick, from the moment that it is for.
+func (b *bench) ticking() (pass func() cost, stop func()) {
+	b.Helper()
+	apart := time.Second
+	if b.Customers > 5000 {
+		apart = 20 * time.Second
+	}
+	r := b.runner(b.pools[0], apart)
+	r.RunOnStart = false
+	type end struct {
+		store.Run
+		at time.Time
+	}
+	ended, stopped := make(chan end, 1000), make(chan error, 1)
+	r.OnRun = func(run store.Run) { ended <- end{run, time.Now()} }
+	ctx, cancel := context.WithCancel(b.Context())
+	go func() { stopped <- r.Run(ctx) }()
+	<-ended // it has signed in
+	pass = func() cost {
+		// What goes on in between is no part of the pass, such as autovacuum's log.
+		<-time.After(time.Until(r.Partners[0].Schedule.Next(time.Now())) - 50*time.Millisecond)
+		return b.measured(func() (store.Run, time.Duration) {
+			e := <-ended
+			return e.Run, e.at.Sub(e.ScheduledFor)
+		})
+	}
+	return pass, func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			b.Error(err)
+		}
+	}
 }
 
 // daemons starts the replicas together, and returns their common run and when it was over.
