@@ -15,13 +15,7 @@ type difference struct {
 
 // difference compares the listed rows with the known ones, if there are any.
 func (m *merging[R]) difference(ctx context.Context) (d difference, err error) {
-	known := m.state.observedAt != nil
-	if !known { // as far as the state of the list says
-		if err := m.tx.QueryRow(ctx, m.resource.sql.anyKnown, m.list.args()).Scan(&known); err != nil {
-			return d, fmt.Errorf("looking for known rows: %w", err)
-		}
-	}
-	if known {
+	if m.known {
 		return m.resource.difference(ctx, m.tx, m.list, m.rows)
 	}
 	d.inserted = make([]int, len(m.rows))

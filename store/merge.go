@@ -126,6 +126,7 @@ type merging[R any] struct {
 	listing  Listing
 	rows     []R
 	state    listState
+	known    bool // there are known rows
 	diff     difference
 	removed  []string // keys
 }
@@ -161,7 +162,7 @@ func (m *merging[R]) run(ctx context.Context, then func(context.Context, *mergin
 }
 
 // enter locks the customer's state, so that nobody can take the claim over before the transaction ends, and then reads the
-// state of the list.
+// state of the list, and whether anything is known of it.
 func (m *merging[R]) enter(ctx context.Context) error {
 	const fence = `
 		UPDATE partnersync.customer_state
@@ -173,6 +174,7 @@ func (m *merging[R]) enter(ctx context.Context) error {
 		return nil
 	})
 	batch.Queue(listStateSQL, m.list.stateArgs(m.claim.Run.ID)).QueryRow(m.state.scan)
+	batch.Queue(m.resource.sql.anyKnown, m.list.args()).QueryRow(func(row pgx.Row) error { return row.Scan(&m.known) })
 	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("checking the claim and reading the state of the list: %w", err)
 	}

@@ -278,7 +278,7 @@ func TestWrite_limitsItsTransactionOnly(t *testing.T) {
 // enter begins a merge of the customer's batches, and so locks its state.
 func (w *world) enter(tx pgx.Tx, c Claim) {
 	w.t.Helper()
-	m := merging[DeviceBatch]{tx: tx, claim: c, list: list{customerID: c.CustomerID, resource: DeviceBatches}}
+	m := merging[DeviceBatch]{tx: tx, resource: deviceBatches, claim: c, list: list{customerID: c.CustomerID, resource: DeviceBatches}}
 	w.ok(m.enter(w.t.Context()))
 }
 
