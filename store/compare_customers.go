@@ -55,7 +55,7 @@ func (t *enumerating) differences(ctx context.Context, e Enumeration) ([]Differe
 	if err := t.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("comparing with the known customers: %w", err)
 	}
-	all, err := t.news(ctx, slices.Concat(d.strange, d.renamed))
+	all, err := t.news(ctx, d.written())
 	if err != nil {
 		return nil, err
 	}

@@ -44,14 +44,25 @@ func (t *enumerating) enter(ctx context.Context, epoch int64, e Enumeration) (d 
 // merge brings partner_center.customers and the customers' states in line with the enumeration.
 func (t *enumerating) merge(ctx context.Context, e Enumeration, d distance, heldBefore []string) (done Enumerated, err error) {
 	remove, hold := d.lacked(e, heldBefore)
-	if done.Added, err = t.upsert(ctx, slices.Concat(d.strange, d.renamed)); err != nil {
-		return done, err
+	// In the order of their ids, so that partners with the same customers cannot deadlock.
+	for some := range slices.Chunk(d.written(), customersAtOnce) {
+		added, err := t.upsert(ctx, some)
+		if err != nil {
+			return done, err
+		}
+		done.Added += added
 	}
-	if done.Contested, err = t.contested(ctx, d.strange); err != nil {
-		return done, err
+	done.Contested = map[string]string{}
+	for some := range slices.Chunk(d.strange, customersAtOnce) {
+		mine, err := t.divide(ctx, some, done.Contested)
+		if err != nil {
+			return done, err
+		}
+		if err := t.adopt(ctx, mine); err != nil {
+			return done, err
+		}
 	}
 	t.noteContested(e, done.Contested)
-	t.adopt(d.strange, done.Contested)
 	if e.Complete {
 		t.hold(hold)
 	}
@@ -114,6 +125,14 @@ func (d *distance) walk(e Enumeration, known pgx.Rows) {
 	d.strange = append(d.strange, listed...)
 }
 
+// written are the listed customers that are to be written, in the order of their ids.
+func (d distance) written() []Customer {
+	if len(d.renamed) == 0 {
+		return d.strange
+	}
+	return slices.SortedFunc(slices.Values(slices.Concat(d.strange, d.renamed)), func(a, b Customer) int { return cmp.Compare(a.ID, b.ID) })
+}
+
 // tells reports whether a listed value says something that is not known. What is not listed is not forgotten.
 func tells(listed *string, known []byte) bool {
 	return listed != nil && (known == nil || *listed != string(known))
@@ -157,16 +176,10 @@ func (t *enumerating) upsert(ctx context.Context, customers []Customer) (added i
 		    RETURNING first_seen_at
 		)
 		SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM written`
-	// In the order of their ids, so that partners with the same customers cannot deadlock.
-	slices.SortFunc(customers, func(a, b Customer) int { return cmp.Compare(a.ID, b.ID) })
-	for some := range slices.Chunk(customers, customersAtOnce) {
-		args := customerArgs(some)
-		args["partner"], args["observed"] = t.partner, t.observed
-		var n int
-		if err := t.tx.QueryRow(ctx, upsert, args).Scan(&n); err != nil {
-			return 0, fmt.Errorf("upserting customers: %w", err)
-		}
-		added += n
+	args := customerArgs(customers)
+	args["partner"], args["observed"] = t.partner, t.observed
+	if err := t.tx.QueryRow(ctx, upsert, args).Scan(&added); err != nil {
+		return 0, fmt.Errorf("upserting customers: %w", err)
 	}
 	return added, nil
 }
@@ -181,21 +194,19 @@ func customerArgs(customers []Customer) pgx.NamedArgs {
 	return pgx.NamedArgs{"ids": ids, "names": names, "domains": domains, "relationships": relationships}
 }
 
-// contested finds those of the listed customers that belong to another partner, and returns its name by id.
-func (t *enumerating) contested(ctx context.Context, strange []Customer) (map[string]string, error) {
+// divide returns the ids of those customers that are the partner's now, and adds the others to contested, with the name of the
+// partner that they belong to.
+func (t *enumerating) divide(ctx context.Context, strange []Customer, contested map[string]string) (mine []string, err error) {
 	const find = `
 		SELECT customer_id::text, partner FROM partner_center.customers
 		WHERE customer_id = ANY (@ids::uuid[]) AND partner <> @partner`
-	contested := map[string]string{}
-	if len(strange) == 0 {
-		return contested, nil
-	}
-	rows, _ := t.tx.Query(ctx, find, pgx.NamedArgs{"ids": ids(strange), "partner": t.partner}) // ForEachRow returns its error
+	mine = ids(strange)
+	rows, _ := t.tx.Query(ctx, find, pgx.NamedArgs{"ids": mine, "partner": t.partner}) // ForEachRow returns its error
 	var id, holder string
 	if _, err := pgx.ForEachRow(rows, []any{&id, &holder}, func() error { contested[id] = holder; return nil }); err != nil {
 		return nil, fmt.Errorf("looking for customers of other partners: %w", err)
 	}
-	return contested, nil
+	return slices.DeleteFunc(mine, func(id string) bool { return contested[id] != "" }), nil
 }
 
 func ids(customers []Customer) []string {
@@ -242,7 +253,7 @@ func (t *enumerating) noteContested(e Enumeration, contested map[string]string) 
 
 // adopt gives each of the customers that are the partner's from now on a state. One that came from another partner starts
 // afresh: whoever still holds it there is fenced off, and its lists lose their digests.
-func (t *enumerating) adopt(strange []Customer, contested map[string]string) {
+func (t *enumerating) adopt(ctx context.Context, mine []string) error {
 	const moved = `
 		WITH moved AS (
 		    UPDATE partnersync.customer_state
@@ -257,12 +268,10 @@ func (t *enumerating) adopt(strange []Customer, contested map[string]string) {
 		SELECT i.customer_id, @partner::text
 		FROM unnest(@mine::uuid[]) AS i (customer_id)
 		ON CONFLICT (customer_id) DO UPDATE SET active = true`
-	mine := slices.DeleteFunc(ids(strange), func(id string) bool { return contested[id] != "" })
-	if len(mine) > 0 {
-		args := pgx.NamedArgs{"partner": t.partner, "mine": mine}
-		t.last.Queue(moved, args)
-		t.last.Queue(adopt, args)
+	if err := execAll(ctx, t.tx, pgx.NamedArgs{"partner": t.partner, "mine": mine}, moved, adopt); err != nil {
+		return fmt.Errorf("writing the customers' states: %w", err)
 	}
+	return nil
 }
 
 func set(keys []string) map[string]bool {
