@@ -72,12 +72,15 @@ func list[T any](
 	}
 	return func(yield func(T, error) bool) {
 		l.begin()
-		r := newItems(l)
+		var r *items
 		for page, err := range c.pages(ctx, l, path) {
 			if err != nil {
 				var none T
 				yield(none, err)
 				return
+			}
+			if r == nil { // there is none of most lists
+				r = newItems(l)
 			}
 			for item := range decodePage(r, page.items, decode) {
 				if !yield(item, nil) {
@@ -99,7 +102,8 @@ type page struct {
 // comes last. Where an earlier listing is known, none comes before it is certain that the list is another one.
 func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[page, error] {
 	return func(yield func(page, error) bool) {
-		b := book{client: c, listing: l, digest: newDigest()}
+		b := book{client: c, listing: l}
+		b.begin()
 		var held []page
 		next, err := c.first(l, path)
 		if err == nil {
@@ -129,7 +133,7 @@ func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[p
 			yield(page{}, err)
 			return
 		}
-		l.Digest = sum(b.digest)
+		l.Digest = b.sum()
 	}
 }
 
@@ -159,28 +163,26 @@ func (c *Client) first(l *Listing, path string) (*target, error) {
 	return &target{url: u}, nil
 }
 
-// newDigest begins a digest. It tells lists apart that one server gave at different times, which nobody gains by forging;
-// a cryptographic hash would take longer over an unchanged list than reading it does.
-func newDigest() *xxh3.Hasher {
-	h := xxh3.New()
-	h.WriteString(digestFormat)
-	return h
-}
-
-func sum(h *xxh3.Hasher) []byte {
-	sum := h.Sum128().Bytes()
-	return sum[:]
-}
 
 // book keeps account of the pages of one listing.
 type book struct {
 	client  *Client
 	listing *Listing
-	digest  *xxh3.Hasher
+	digest  xxh3.Hasher
 	size    int        // bytes of all bodies
 	stated  int        // the greatest totalCount
 	last    *operation // the page that was asked for last
 	seen    map[[sha256.Size]byte]bool
+}
+
+// begin begins the digest. It tells lists apart that one server gave at different times, which nobody gains by forging; a
+// cryptographic hash would take longer over an unchanged list than reading it does.
+func (b *book) begin() { b.digest.WriteString(digestFormat) }
+
+// sum is the digest of the pages so far.
+func (b *book) sum() []byte {
+	sum := b.digest.Sum128().Bytes()
+	return sum[:]
 }
 
 // add takes an answer into the digest, before anything of it is parsed.
@@ -194,7 +196,7 @@ func (b *book) add(a *answer) {
 	// The length before each body keeps pages apart.
 	b.digest.Write(binary.BigEndian.AppendUint64(nil, uint64(len(a.body))))
 	b.digest.Write(a.body)
-	if sum := sum(b.digest); bytes.Equal(sum, l.Known) {
+	if sum := b.sum(); bytes.Equal(sum, l.Known) {
 		l.Digest, l.Unchanged = sum, true
 		b.client.buffers.put(a.body) // nobody looks at it any more
 	}

@@ -196,9 +196,10 @@ func TestListing_sameBytesAreUnchanged(t *testing.T) {
 func TestListing_unchangedBytesAreNotParsed(t *testing.T) {
 	t.Parallel()
 	const nonsense = "<html>"
-	b := book{listing: new(Listing), digest: newDigest()}
+	b := book{listing: new(Listing)}
+	b.begin()
 	b.add(&answer{body: []byte(nonsense)})
-	l := Listing{Known: sum(b.digest)}
+	l := Listing{Known: b.sum()}
 	a := newAPI(t, reply(200, nonsense))
 	if _, err := batchIDs(a.client(t).DeviceBatches(t.Context(), testCustomer, &l)); err != nil || !l.Unchanged {
 		t.Errorf("error %v, listing %+v", err, l)
@@ -208,7 +209,8 @@ func TestListing_unchangedBytesAreNotParsed(t *testing.T) {
 func TestListing_digestKeepsPagesApart(t *testing.T) {
 	t.Parallel()
 	sum := func(bodies ...string) string {
-		b := book{listing: new(Listing), digest: newDigest()}
+		b := book{listing: new(Listing)}
+		b.begin()
 		for _, body := range bodies {
 			b.add(&answer{body: []byte(body)})
 		}
