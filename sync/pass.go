@@ -95,7 +95,7 @@ func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, err
 		return w.run, err
 	}
 	for {
-		worked, err := w.round(ctx, claimsAtOnce, w.claimCustomers, w.customer)
+		worked, err := w.round(ctx, 2*w.concurrency(), w.claimCustomers, w.customer)
 		if err != nil {
 			return w.run, err
 		}
@@ -135,8 +135,9 @@ func (w *pass) joined(ctx context.Context) error {
 // late reports whether it is time for the next pass.
 func (w *pass) late() bool { return !w.until.IsZero() && !time.Now().Before(w.until) }
 
-// round works on all customers that can be claimed now, and returns how many those were. So many of them are claimed ahead of
-// the work, so that it need not wait for the next ones; nor does it wait until results are recorded.
+// round works on all customers that can be claimed now, and returns how many those were. While so many of them wait to be
+// worked on, the next ones are claimed: no earlier, since other replicas want some too. Nor does the work wait until results are
+// recorded.
 func (w *pass) round(
 	ctx context.Context, ahead int, claim func(context.Context, chan<- store.Claim) (int, error),
 	work func(context.Context, store.Claim) (store.Result, error),

@@ -98,8 +98,8 @@ type page struct {
 	body  []byte
 }
 
-// pages reads the list at path and yields each page: also those before an error, which
-// comes last. Where an earlier listing is known, none comes before it is certain that the list is another one.
+// pages reads the list at path and yields each page: also those before an error, which comes last. Where an earlier listing is
+// known, none comes before it is certain that the list is another one.
 func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[page, error] {
 	return func(yield func(page, error) bool) {
 		b := book{client: c, listing: l}
@@ -162,7 +162,6 @@ func (c *Client) first(l *Listing, path string) (*target, error) {
 	}
 	return &target{url: u}, nil
 }
-
 
 // book keeps account of the pages of one listing.
 type book struct {
