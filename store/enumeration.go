@@ -122,6 +122,10 @@ func (d *distance) walk(e Enumeration, known pgx.Rows) {
 			listed = listed[1:]
 		}
 	}
+	if d.strange == nil {
+		d.strange = listed // all of them at first: not in memory twice
+		return
+	}
 	d.strange = append(d.strange, listed...)
 }
 
