@@ -3,8 +3,9 @@
 -- estimated cost has even a small question compiled for longer than it runs.
 
 -- +goose Up
--- The changes of a week. There is none on the current rows, which are fewer and read as a whole in a moment: any index on a
--- column that each version changes makes each change write its row's key anew.
+-- The changes of a week. Of the current rows the index says what is in which range of pages, which a first load gets nearly for
+-- nothing: a B-tree took a sixth of its log and a tenth of its time, and was faster by little.
+CREATE INDEX device_batches_by_valid_from ON partner_center.device_batches USING brin (valid_from);
 CREATE INDEX device_batch_versions_by_valid_from ON partner_center.device_batch_versions (valid_from);
 
 -- +goose StatementBegin
@@ -70,4 +71,5 @@ LEFT JOIN partner_center.device_batch_versions p
        ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
 WHERE p.customer_id IS NULL OR p.status IS DISTINCT FROM h.status;
 DROP FUNCTION partner_center.device_batch_status_since(uuid, text, text, timestamptz);
+DROP INDEX partner_center.device_batches_by_valid_from;
 DROP INDEX partner_center.device_batch_versions_by_valid_from;
