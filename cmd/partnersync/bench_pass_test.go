@@ -20,25 +20,34 @@ type bench struct {
 	testing.TB            // the benchmark that runs
 	parent     testing.TB // which fails where a target is missed: of one that fails itself Go shows no figures
 	size
-	devices     bool // device lists are read, when they are due
-	generated   bool // the database was filled otherwise: there is no first load
-	uploaders   bool // what changes in a batch is who uploaded it
-	concurrency int  // of requests, and of connections to the database
-	replicas    int  // 0: one, which makes a pass with --once; else so many daemons
-	api         *emulator
-	fetch       *fetcher
-	server      *benchServer
-	db          *benchDatabase
-	counted     *statements
-	pools       []*pgxpool.Pool // one of each replica
-	loads       []time.Duration // how long each first load took
+	workers
+	devices   bool // device lists are read, when they are due
+	generated bool // the database was filled otherwise: there is no first load
+	uploaders bool // what changes in a batch is who uploaded it
+	api       *emulator
+	fetch     *fetcher
+	server    *benchServer
+	db        *benchDatabase
+	counted   *statements
+	pools     []*pgxpool.Pool // one of each replica
+	loads     []time.Duration // how long each first load took
 }
 
-func newBench(tb testing.TB, s size, concurrency, replicas int) *bench {
+// workers are what makes the passes.
+type workers struct {
+	concurrency int // of requests
+	connections int // to the database, of each replica
+	replicas    int // 0: one, which makes a pass with --once; else so many daemons
+}
+
+// defaultWorkers is one worker as it is where its configuration says nothing.
+var defaultWorkers = workers{concurrency: 8, connections: 4}
+
+func newBench(tb testing.TB, s size, w workers) *bench {
 	tb.Helper()
-	b := &bench{TB: tb, parent: tb, size: s, devices: s.Devices > 0, concurrency: concurrency, replicas: replicas, counted: new(statements)}
+	b := &bench{TB: tb, parent: tb, size: s, workers: w, devices: s.Devices > 0, counted: new(statements)}
 	b.api = startEmulator(tb, s)
-	b.fetch = newFetcher(tb, b.api.url, concurrency)
+	b.fetch = newFetcher(tb, b.api.url, w.concurrency)
 	b.server = startServer(tb)
 	tb.Cleanup(b.close)
 	b.fresh()
@@ -78,7 +87,7 @@ func (b *bench) loaded() {
 func (b *bench) open() {
 	b.Helper()
 	for range max(1, b.replicas) {
-		b.pools = append(b.pools, b.db.pool(b, b.concurrency, b.counted))
+		b.pools = append(b.pools, b.db.pool(b, b.connections, b.counted))
 	}
 }
 

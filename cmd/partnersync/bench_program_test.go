@@ -18,7 +18,7 @@ func BenchmarkProgram(b *testing.B) {
 	peaks := map[int]map[string]float64{} // MiB, by customers and pass
 	for _, s := range []size{wholeSize, {1, 50_000, 0}, {1000, 20, 0}, {20_000, 20, 0}} {
 		b.Run(s.String(), func(b *testing.B) {
-			on := newBench(b, shortened(s), benchConcurrency, 0)
+			on := newBench(b, shortened(s), defaultWorkers)
 			p := &programBench{bench: on, program: program, config: on.configuration(), peaks: map[string]float64{}}
 			b.Run("first", p.first)
 			b.Run("unchanged", p.unchanged)
@@ -80,7 +80,7 @@ func (p *programBench) first(b *testing.B) {
 	p.passes(b, "first", func() (took, limit time.Duration, peak float64) {
 		limit = p.fetched()
 		p.fresh()
-		limit += p.db.copied(b, p.size, p.concurrency)
+		limit += p.db.copied(b, p.size, p.connections)
 		took, peak = p.run(fmt.Sprintf("%d inserted", p.rows()))
 		return took, limit, peak
 	})
@@ -134,7 +134,7 @@ func BenchmarkIdle(b *testing.B) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		b.Skip("allowed: processor time is read from /proc")
 	}
-	on := newBench(b, size{Customers: 20, Batches: 20}, benchConcurrency, 0)
+	on := newBench(b, size{Customers: 20, Batches: 20}, defaultWorkers)
 	p := &programBench{bench: on, program: build(b, b.TempDir()), config: on.configuration()}
 	cmd := exec.CommandContext(b.Context(), p.program, "--config", p.config)
 	cmd.Env = p.environment()

@@ -22,7 +22,7 @@ var fiveYears string
 // BenchmarkScale reports what five years of a large partner take: space, passes, views and vacuum.
 func BenchmarkScale(b *testing.B) {
 	s := size{Customers: max(1, int(*scale*5000)), Batches: 200}
-	on := newBench(b, s, benchConcurrency, 0)
+	on := newBench(b, s, defaultWorkers)
 	on.generated, on.devices, on.uploaders = true, true, true
 	on.api.order(b, order{Seed: &s, Uploaders: true})
 	on.fetch = newFetcher(b, on.api.url, on.concurrency) // the emulator has begun anew, and knows no token

@@ -19,9 +19,6 @@ import (
 // wholeSize are the lists that the targets are about.
 var wholeSize = size{Customers: 50, Batches: 2000}
 
-// benchConcurrency is what the configuration has where it says nothing.
-const benchConcurrency = 8
-
 // shortened returns the size to take.
 func shortened(s size) size {
 	if testing.Short() {
@@ -34,7 +31,7 @@ func shortened(s size) size {
 func BenchmarkPass(b *testing.B) {
 	for _, s := range []size{{1000, 20, 0}, {500, 200, 0}, wholeSize, {1, 50_000, 0}, {50, 20, 100}} {
 		b.Run(s.String(), func(b *testing.B) {
-			on := newBench(b, shortened(s), benchConcurrency, 0)
+			on := newBench(b, shortened(s), defaultWorkers)
 			b.Run("first", on.first)
 			b.Run("unchanged", on.unchanged)
 			b.Run("1 percent", func(b *testing.B) { on.changed(b, 0.01) })
@@ -47,7 +44,7 @@ func BenchmarkPass(b *testing.B) {
 func BenchmarkConcurrency(b *testing.B) {
 	for _, n := range []int{1, 4, 8, 16} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			on := newBench(b, shortened(wholeSize), n, 0)
+			on := newBench(b, shortened(wholeSize), workers{concurrency: n, connections: n})
 			b.Run("first", on.first)
 			b.Run("unchanged", on.unchanged)
 		})
@@ -58,7 +55,7 @@ func BenchmarkConcurrency(b *testing.B) {
 func BenchmarkCustomers(b *testing.B) {
 	for _, n := range []int{1000, 20_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			on := newBench(b, shortened(size{Customers: n, Batches: 20}), benchConcurrency, 0)
+			on := newBench(b, shortened(size{Customers: n, Batches: 20}), defaultWorkers)
 			b.Run("unchanged", on.unchanged)
 		})
 	}
@@ -68,7 +65,9 @@ func BenchmarkCustomers(b *testing.B) {
 func BenchmarkReplicas(b *testing.B) {
 	for _, n := range []int{1, 3} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			on := newBench(b, shortened(size{Customers: 1000, Batches: 20}), benchConcurrency, n)
+			w := defaultWorkers
+			w.replicas = n
+			on := newBench(b, shortened(size{Customers: 1000, Batches: 20}), w)
 			b.Run("first", on.first)
 			b.Run("unchanged", on.unchanged)
 		})
@@ -92,12 +91,12 @@ func (on *bench) first(b *testing.B) {
 		var t iteration
 		t.fetched = on.fetched()
 		on.fresh()
-		t.copied = on.db.copied(b, on.size, on.concurrency)
+		t.copied = on.db.copied(b, on.size, on.connections)
 		t.cost = on.load()
 		iterations = append(iterations, t)
 	}
 	on.report(b, iterations, on.rows())
-	if testing.Short() || on.size != wholeSize || on.concurrency != benchConcurrency {
+	if testing.Short() || on.size != wholeSize || on.workers != defaultWorkers {
 		return
 	}
 	on.atMost("times fetch and copy", middle(iterations, iteration.times), 1.5)
@@ -109,7 +108,7 @@ func (on *bench) unchanged(b *testing.B) {
 	on.TB = b
 	on.loaded()
 	before := on.written()
-	for range on.concurrency { // the connections have prepared their statements
+	for range on.connections { // the connections have prepared their statements
 		on.pass()
 	}
 	pass, stop := on.pass, func() {}
@@ -138,7 +137,7 @@ func (on *bench) unchanged(b *testing.B) {
 	}
 	on.atMost("bytes of log a customer", middle(iterations, on.loggedOfCustomer), 400+4000/float64(on.Customers)) // the latter are the run's own
 	switch {
-	case on.size == wholeSize && on.concurrency == benchConcurrency:
+	case on.size == wholeSize && on.workers == defaultWorkers:
 		on.atMost("times fetch", middle(iterations, iteration.times), 1.5)
 	case on.Customers >= 20_000:
 		on.atLeast("customers/s beyond fetch", middle(iterations, on.customersBeyondFetch), 10_000)
