@@ -1,8 +1,10 @@
 package store
 
 import (
+	"encoding/binary"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -46,22 +48,43 @@ func (n *number) Int64Value() (pgtype.Int8, error) {
 	return pgtype.Int8{Int64: int64(*n), Valid: true}, nil
 }
 
-// texts, instants and numbers return an array of what get returns for each row.
-func texts[R any](get func(*R) *string) func([]R) any {
-	return func(rows []R) any {
-		return arrayOf(rows, pgtype.TextArrayOID, func(r *R) *text { return (*text)(get(r)) })
-	}
+// field is how a value of rows goes to PostgreSQL, and is known again there.
+type field[R any] struct {
+	values func([]R) any // as an array
+	// stored reports whether raw, in this format, is the row's value; nil is none.
+	stored func(row *R, raw []byte, format int16) bool
 }
 
-func instants[R any](get func(*R) *time.Time) func([]R) any {
-	return func(rows []R) any {
-		return arrayOf(rows, pgtype.TimestamptzArrayOID, func(r *R) *instant { return (*instant)(get(r)) })
-	}
+func texts[R any](get func(*R) *string) field[R] {
+	return fieldOf(pgtype.TextArrayOID, func(r *R) *text { return (*text)(get(r)) }, func(t text, raw []byte, _ int16) bool {
+		return string(t) == string(raw)
+	})
 }
 
-func numbers[R any](get func(*R) *int32) func([]R) any {
-	return func(rows []R) any {
-		return arrayOf(rows, pgtype.Int4ArrayOID, func(r *R) *number { return (*number)(get(r)) })
+func instants[R any](get func(*R) *time.Time) field[R] {
+	// PostgreSQL counts from 2000 on.
+	epoch := time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+	return fieldOf(pgtype.TimestamptzArrayOID, func(r *R) *instant { return (*instant)(get(r)) }, func(t instant, raw []byte, format int16) bool {
+		return format == pgx.BinaryFormatCode && time.Time(t).UnixMicro() == epoch+int64(binary.BigEndian.Uint64(raw))
+	})
+}
+
+func numbers[R any](get func(*R) *int32) field[R] {
+	return fieldOf(pgtype.Int4ArrayOID, func(r *R) *number { return (*number)(get(r)) }, func(n number, raw []byte, format int16) bool {
+		return format == pgx.BinaryFormatCode && int32(n) == int32(binary.BigEndian.Uint32(raw))
+	})
+}
+
+func fieldOf[R, V any](oid uint32, get func(*R) *V, same func(value V, raw []byte, format int16) bool) field[R] {
+	return field[R]{
+		values: func(rows []R) any { return arrayOf(rows, oid, get) },
+		stored: func(row *R, raw []byte, format int16) bool {
+			if value := get(row); value != nil && raw != nil {
+				return same(*value, raw, format)
+			} else {
+				return value == nil && raw == nil
+			}
+		},
 	}
 }
 

@@ -37,7 +37,7 @@ SELECT k.{key}, array_remove(ARRAY[
     CASE WHEN k.removed_at IS NOT NULL THEN 'it is back' END,
     {changes}], NULL)
 FROM {incoming}
-JOIN partner_center.{table} k ON {scope} AND k.{key} = i.{key}`
+JOIN partner_center.{table} k ON {known rows}`
 
 // compare says what merge would do, in a read-only transaction. Where the schema is missing, nothing is known.
 func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, batchID string, l Listing, rows []R) (all []Difference, err error) {
@@ -76,17 +76,17 @@ func (r *resource[R]) keys(rows []R) []string {
 
 func (r *resource[R]) differences(ctx context.Context, tx pgx.Tx, at list, l Listing, rows []R) ([]Difference, error) {
 	var state listState
-	if err := state.scan(tx.QueryRow(ctx, listStateSQL, at.stateArgs(math.MaxInt64))); err != nil {
-		return nil, fmt.Errorf("reading the state of the list: %w", err)
+	compared, batch := comparison[R]{resource: r, rows: rows}, &pgx.Batch{}
+	batch.Queue(listStateSQL, at.stateArgs(math.MaxInt64)).QueryRow(state.scan)
+	compared.queue(batch, at)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("reading the list as it is known: %w", err)
 	}
-	d, err := r.difference(ctx, tx, at, rows)
+	d, err := compared.difference(ctx, tx, at)
 	if err != nil {
 		return nil, err
 	}
-	remove, hold, err := r.gone(ctx, tx, at, l, d, state)
-	if err != nil {
-		return nil, err
-	}
+	remove, hold := r.gone(l, d, state)
 	all, err := r.describe(ctx, tx, at, pick(rows, d.changed))
 	if err != nil {
 		return nil, err

@@ -26,13 +26,13 @@ var deviceBatches = newResource(resource[DeviceBatch]{
 	table:     DeviceBatches,
 	versions:  "device_batch_versions",
 	allCounts: true,
-	key:       column[DeviceBatch]{name: "batch_id", typ: "text", values: texts(func(b *DeviceBatch) *string { return &b.BatchID })},
+	key:       column[DeviceBatch]{name: "batch_id", typ: "text", field: texts(func(b *DeviceBatch) *string { return &b.BatchID })},
 	columns: []column[DeviceBatch]{
-		{name: "status", typ: "text", values: texts(func(b *DeviceBatch) *string { return b.Status })},
-		{name: "created_by", typ: "text", values: texts(func(b *DeviceBatch) *string { return b.CreatedBy })},
-		{name: "creation_date", typ: "timestamptz", values: instants(func(b *DeviceBatch) *time.Time { return b.CreationDate })},
-		{name: "devices_count", typ: "integer", values: numbers(func(b *DeviceBatch) *int32 { return b.DevicesCount })},
-		{name: "extra", typ: "jsonb", via: "text", null: "{}", quiet: true, values: texts(func(b *DeviceBatch) *string { return notEmpty(&b.Extra) })},
+		{name: "status", typ: "text", field: texts(func(b *DeviceBatch) *string { return b.Status })},
+		{name: "created_by", typ: "text", field: texts(func(b *DeviceBatch) *string { return b.CreatedBy })},
+		{name: "creation_date", typ: "timestamptz", field: instants(func(b *DeviceBatch) *time.Time { return b.CreationDate })},
+		{name: "devices_count", typ: "integer", field: numbers(func(b *DeviceBatch) *int32 { return b.DevicesCount })},
+		{name: "extra", typ: "jsonb", via: "text", null: "{}", quiet: true, field: texts(func(b *DeviceBatch) *string { return notEmpty(&b.Extra) })},
 	},
 })
 

@@ -10,63 +10,93 @@ import (
 // difference is what sets a listing apart from the known rows: positions among the listed rows, keys of the absent ones.
 type difference struct {
 	inserted, changed, refreshed []int
-	changedKeys, absent          []string
+	absent                       []string
+	known                        int // rows that are known and not removed
 }
 
-// difference compares the listed rows with the known ones, if there are any.
-func (m *merging[R]) difference(ctx context.Context) (d difference, err error) {
-	if m.known {
-		return m.resource.difference(ctx, m.tx, m.list, m.rows)
-	}
-	d.inserted = make([]int, len(m.rows))
-	for i := range d.inserted {
-		d.inserted[i] = i
-	}
-	return d, nil
+// comparison sets listed rows against the known ones as those come from PostgreSQL. Nearly all are stored just as they
+// are listed, and that is seen here; of the others, PostgreSQL says whether they differ.
+type comparison[R any] struct {
+	*resource[R]
+	rows      []R
+	positions map[string]int // of the listed rows, by key; nil if nothing is known
+	met       []bool         // of each listed row, whether it is known
+	otherwise []int          // listed rows that are stored otherwise
+	absent    []string
+	known     int
 }
 
-// difference compares rows with what is known of the list.
-func (r *resource[R]) difference(ctx context.Context, tx pgx.Tx, at list, rows []R) (d difference, err error) {
+// queue asks for the known rows.
+func (c *comparison[R]) queue(batch *pgx.Batch, at list) {
+	batch.Queue(c.sql.known, at.args()).Query(c.read)
+}
+
+func (c *comparison[R]) read(known pgx.Rows) error {
+	fields := known.FieldDescriptions()
+	for known.Next() {
+		if c.positions == nil {
+			c.begin()
+		}
+		values := known.RawValues()
+		key, removed, values := values[0], values[1] != nil, values[2:]
+		if !removed {
+			c.known++
+		}
+		i, listed := c.positions[string(key)]
+		switch {
+		case listed:
+			c.met[i] = true
+			if removed || !c.justSo(&c.rows[i], values, fields[2:]) {
+				c.otherwise = append(c.otherwise, i)
+			}
+		case !removed:
+			c.absent = append(c.absent, string(key))
+		}
+	}
+	return known.Err()
+}
+
+func (c *comparison[R]) begin() {
+	c.positions, c.met = make(map[string]int, len(c.rows)), make([]bool, len(c.rows))
+	for i, key := range c.keys(c.rows) {
+		c.positions[key] = i
+	}
+}
+
+// difference returns what the comparison found, once the known rows have been read.
+func (c *comparison[R]) difference(ctx context.Context, tx pgx.Tx, at list) (difference, error) {
+	d := difference{absent: c.absent, known: c.known}
+	for i := range c.rows {
+		if c.positions == nil || !c.met[i] {
+			d.inserted = append(d.inserted, i)
+		}
+	}
+	if len(c.otherwise) == 0 {
+		return d, nil
+	}
 	args := at.args()
-	r.args(rows, args)
-	result, err := tx.Query(ctx, r.sql.compare, args)
-	if err != nil {
-		return d, fmt.Errorf("comparing %d rows: %w", len(rows), err)
-	}
-	var position *int
-	var key *string
-	var kind string
-	_, err = pgx.ForEachRow(result, []any{&position, &key, &kind}, func() error {
-		switch kind {
-		case "new":
-			d.inserted = append(d.inserted, *position-1)
-		case "changed":
-			d.changed = append(d.changed, *position-1)
-			d.changedKeys = append(d.changedKeys, *key)
-		case "refreshed":
-			d.refreshed = append(d.refreshed, *position-1)
-		case "absent":
-			d.absent = append(d.absent, *key)
+	c.args(pick(c.rows, c.otherwise), args)
+	result, _ := tx.Query(ctx, c.sql.compare, args) // ForEachRow returns its error
+	var position int
+	var opens bool
+	_, err := pgx.ForEachRow(result, []any{&position, &opens}, func() error {
+		if i := c.otherwise[position-1]; opens {
+			d.changed = append(d.changed, i)
+		} else {
+			d.refreshed = append(d.refreshed, i)
 		}
 		return nil
 	})
 	if err != nil {
-		return d, fmt.Errorf("comparing %d rows: %w", len(rows), err)
+		return d, fmt.Errorf("comparing %d rows: %w", len(c.otherwise), err)
 	}
 	return d, nil
 }
 
 // gone decides which of the absent rows are removed and which are held back.
-func (r *resource[R]) gone(
-	ctx context.Context, tx pgx.Tx, at list, l Listing, d difference, state listState,
-) (remove, hold []string, err error) {
-	if !l.Complete || len(d.absent) == 0 {
-		return nil, nil, nil
+func (r *resource[R]) gone(l Listing, d difference, state listState) (remove, hold []string) {
+	if !l.Complete {
+		return nil, nil
 	}
-	var known int
-	if err := tx.QueryRow(ctx, r.sql.countKnown, at.args()).Scan(&known); err != nil {
-		return nil, nil, fmt.Errorf("counting known rows: %w", err)
-	}
-	remove, hold = guard(known, d.absent, state.heldBefore, r.allCounts)
-	return remove, hold, nil
+	return guard(d.known, d.absent, state.heldBefore, r.allCounts)
 }

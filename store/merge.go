@@ -35,30 +35,20 @@ type Outcome struct {
 // The statements of a merge, for a resource's {table} and {versions}. First compare, so that an unchanged row costs no
 // write and no lock; then write what differs. i is the listed row, k the known one.
 const (
+	knownSQL = `
+SELECT {key}, removed_at, {sent}
+FROM partner_center.{table}
+WHERE {scope}`
+
+	// Whether each listed row that differs from the known one opens a version.
 	compareSQL = `
-SELECT i.position, k.{key},
-       CASE WHEN k.{key} IS NULL THEN 'new'
-            WHEN i.{key} IS NULL THEN 'absent'
-            WHEN k.removed_at IS NOT NULL
-           OR {opens a version} THEN 'changed'
-            ELSE 'refreshed' END
+SELECT i.position,
+       k.removed_at IS NOT NULL
+       OR {opens a version}
 FROM {incoming}
-FULL JOIN (
-    SELECT {names}, removed_at
-    FROM partner_center.{table}
-    WHERE {scope}
-) k ON k.{key} = i.{key}
-WHERE k.{key} IS NULL
-   OR i.{key} IS NULL AND k.removed_at IS NULL
-   OR i.{key} IS NOT NULL AND (
-          k.removed_at IS NOT NULL
-       OR {differs})`
-
-	anyKnownSQL = `
-SELECT EXISTS (SELECT FROM partner_center.{table} WHERE {scope})`
-
-	countKnownSQL = `
-SELECT count(*) FROM partner_center.{table} WHERE {scope} AND removed_at IS NULL`
+JOIN partner_center.{table} k ON {known rows}
+WHERE k.removed_at IS NOT NULL
+   OR {differs}`
 
 	// A version ends where its successor begins.
 	supersedeSQL = `
@@ -81,14 +71,14 @@ SET {assignments},
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
 FROM {incoming}
-WHERE {scope} AND k.{key} = i.{key}`
+WHERE {known rows}`
 
 	// What opens no version is updated in place.
 	refreshSQL = `
 UPDATE partner_center.{table} k
 SET {quiet assignments}
 FROM {incoming}
-WHERE {scope} AND k.{key} = i.{key}`
+WHERE {known rows}`
 
 	removeSQL = `
 UPDATE partner_center.{table} k
@@ -126,7 +116,7 @@ type merging[R any] struct {
 	listing  Listing
 	rows     []R
 	state    listState
-	known    bool // there are known rows
+	compared *comparison[R]
 	diff     difference
 	removed  []string // keys
 }
@@ -135,13 +125,11 @@ func (m *merging[R]) run(ctx context.Context, then func(context.Context, *mergin
 	if err := m.enter(ctx); err != nil {
 		return done, err
 	}
-	if m.diff, err = m.difference(ctx); err != nil {
+	if m.diff, err = m.compared.difference(ctx, m.tx, m.list); err != nil {
 		return done, err
 	}
 	var hold []string
-	if m.removed, hold, err = m.resource.gone(ctx, m.tx, m.list, m.listing, m.diff, m.state); err != nil {
-		return done, err
-	}
+	m.removed, hold = m.resource.gone(m.listing, m.diff, m.state)
 	done = Outcome{
 		Inserted: len(m.diff.inserted), Changed: len(m.diff.changed), Removed: len(m.removed),
 		Unchanged: len(m.rows) - len(m.diff.inserted) - len(m.diff.changed), Held: len(hold),
@@ -162,7 +150,7 @@ func (m *merging[R]) run(ctx context.Context, then func(context.Context, *mergin
 }
 
 // enter locks the customer's state, so that nobody can take the claim over before the transaction ends, and then reads the
-// state of the list, and whether anything is known of it.
+// state of the list and compares what is known of it.
 func (m *merging[R]) enter(ctx context.Context) error {
 	const fence = `
 		UPDATE partnersync.customer_state
@@ -174,9 +162,10 @@ func (m *merging[R]) enter(ctx context.Context) error {
 		return nil
 	})
 	batch.Queue(listStateSQL, m.list.stateArgs(m.claim.Run.ID)).QueryRow(m.state.scan)
-	batch.Queue(m.resource.sql.anyKnown, m.list.args()).QueryRow(func(row pgx.Row) error { return row.Scan(&m.known) })
+	m.compared = &comparison[R]{resource: m.resource, rows: m.rows}
+	m.compared.queue(batch, m.list)
 	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("checking the claim and reading the state of the list: %w", err)
+		return fmt.Errorf("checking the claim and reading the list as it is known: %w", err)
 	}
 	if !held {
 		return ErrClaimLost
@@ -200,7 +189,7 @@ func (m *merging[R]) write(ctx context.Context, hold []string) (err error) {
 			batch.Queue(sql, m.args(rows, keys))
 		}
 	}
-	queue(sql.supersede, nil, slices.Concat(m.diff.changedKeys, m.removed))
+	queue(sql.supersede, nil, m.superseded())
 	queue(sql.change, m.diff.changed, nil)
 	queue(sql.remove, nil, m.removed)
 	queue(sql.refresh, m.diff.refreshed, nil)
@@ -220,6 +209,11 @@ func (m *merging[R]) write(ctx context.Context, hold []string) (err error) {
 			len(m.diff.inserted), len(m.diff.changed), len(m.removed), err)
 	}
 	return nil
+}
+
+// superseded returns the keys of the rows whose versions end.
+func (m *merging[R]) superseded() []string {
+	return slices.Concat(m.resource.keys(pick(m.rows, m.diff.changed)), m.removed)
 }
 
 // args are those of a statement that writes the rows at these positions, or with these keys.

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // resource is one kind of versioned row: its tables, its key, and its columns. The merge is the same for all of them; what
@@ -21,12 +24,42 @@ type resource[R any] struct {
 
 // column is a column of a resource, and how it goes to PostgreSQL: as an array, one element a row.
 type column[R any] struct {
-	name   string
-	typ    string        // PostgreSQL's name of the type
-	via    string        // type of the array's elements, where they are no typ but are cast to it; "": typ
-	null   string        // what a null element stands for, where the column has no nulls; it costs the least to send and to read
-	quiet  bool          // a change here alone opens no version: the current row is updated in place
-	values func([]R) any // see texts, instants and numbers
+	name  string
+	typ   string // PostgreSQL's name of the type
+	via   string // type of the array's elements, where they are no typ but are cast to it; "": typ
+	null  string // what a null element stands for, where the column has no nulls; it costs the least to send and to read
+	quiet bool   // a change here alone opens no version: the current row is updated in place
+	field[R]
+}
+
+// sent is in SQL what PostgreSQL sends of the column: what the field is compared with.
+func (c column[R]) sent() string {
+	if c.typ == "text[]" {
+		return c.name + "::text"
+	}
+	return c.name
+}
+
+// holds reports whether raw, in this format, is what the row has in the column.
+func (c column[R]) holds(row *R, raw []byte, format int16) bool {
+	if c.typ == "jsonb" && format == pgx.BinaryFormatCode {
+		raw = raw[1:] // of its version
+	}
+	if c.null != "" && string(raw) == c.null {
+		raw = nil
+	}
+	return c.stored(row, raw, format)
+}
+
+// justSo reports whether the row is stored as it is, to the letter: of values that can be written in several ways it may say no
+// though they are equal.
+func (r *resource[R]) justSo(row *R, values [][]byte, fields []pgconn.FieldDescription) bool {
+	for i, c := range r.columns {
+		if !c.holds(row, values[i], fields[i].Format) {
+			return false
+		}
+	}
+	return true
 }
 
 // differs says in SQL when the incoming row i and the known row k differ in the column. The API's sub-seconds wander, so
@@ -55,22 +88,24 @@ func (c column[R]) change() string {
 
 // statements are the SQL of a merge. Each concerns one list, and so one customer.
 type statements struct {
-	anyKnown, compare, countKnown, supersede, insert, change, refresh, remove, describe string
+	known, compare, supersede, insert, change, refresh, remove, describe string
 }
 
 // String is what runs, in the order of a merge.
 func (s statements) String() string {
-	return strings.Join([]string{s.anyKnown, s.compare, s.countKnown, s.supersede, s.change, s.remove, s.refresh, s.insert, s.describe}, ";\n") + ";\n"
+	return strings.Join([]string{s.known, s.compare, s.supersede, s.change, s.remove, s.refresh, s.insert, s.describe}, ";\n") + ";\n"
 }
 
 // newResource writes out the resource's statements from the templates in merge.go: {names} are all columns that come
-// from the API, the key first; {incoming} is the table i of the listed rows.
+// from the API, the key first; {incoming} is the table i of the listed rows, and {known rows} joins the rows k that they are
+// known as.
 func newResource[R any](r resource[R]) *resource[R] {
-	var names, differs, loud, assignments, quiet, changes []string
+	var names, sent, differs, loud, assignments, quiet, changes []string
 	for _, c := range append([]column[R]{r.key}, r.columns...) {
 		names = append(names, c.name)
 	}
 	for _, c := range r.columns {
+		sent = append(sent, c.sent())
 		differs = append(differs, c.differs())
 		assignments = append(assignments, c.assignment())
 		if c.quiet {
@@ -86,21 +121,24 @@ func newResource[R any](r resource[R]) *resource[R] {
 	}
 	expand := strings.NewReplacer(
 		"{scope}", scope,
+		// ANY adds nothing but how few they are: without it the planner would have all of the list's rows read.
+		"{known rows}", fmt.Sprintf("%s AND k.%[2]s = ANY (@%[2]s::text[]) AND k.%[2]s = i.%[2]s", scope, r.key.name),
 		"{scope columns}", scopeColumns,
 		"{scope values}", scopeValues,
 		"{table}", r.table,
 		"{versions}", r.versions,
 		"{key}", r.key.name,
 		"{names}", strings.Join(names, ", "),
+		"{sent}", strings.Join(sent, ", "),
 		"{incoming}", r.incoming(),
-		"{differs}", strings.Join(differs, "\n       OR "),
-		"{opens a version}", strings.Join(loud, "\n           OR "),
+		"{differs}", strings.Join(differs, "\n   OR "),
+		"{opens a version}", strings.Join(loud, "\n       OR "),
 		"{assignments}", strings.Join(assignments, ",\n    "),
 		"{quiet assignments}", strings.Join(quiet, ",\n    "),
 		"{changes}", strings.Join(changes, ",\n    "),
 	).Replace
 	r.sql = statements{
-		anyKnown: expand(anyKnownSQL), compare: expand(compareSQL), countKnown: expand(countKnownSQL), supersede: expand(supersedeSQL), insert: expand(insertSQL),
+		known: expand(knownSQL), compare: expand(compareSQL), supersede: expand(supersedeSQL), insert: expand(insertSQL),
 		change: expand(changeSQL), refresh: expand(refreshSQL), remove: expand(removeSQL), describe: expand(describeSQL),
 	}
 	return &r

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"partnersync/store"
 	"partnersync/sync/partnercenter"
@@ -55,7 +57,7 @@ func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
 		CreatedBy:    r.text(b.CreatedBy),
 		CreationDate: b.CreationDate,
 		DevicesCount: b.DevicesCount,
-		Extra:        string(b.Extra), // the client has seen to it that jsonb takes it
+		Extra:        jsonb(b.Extra), // the client has seen to it that PostgreSQL takes it
 	})
 }
 
@@ -72,12 +74,12 @@ func addDevice(r *rows[store.Device], d partnercenter.Device) {
 		UploadedBy:          r.text(d.UploadedBy),
 		UploadedDate:        d.UploadedDate,
 		Policies:            assignments(d.Policies, &r.replaced),
-		Extra:               string(d.Extra),
+		Extra:               jsonb(d.Extra),
 	})
 }
 
-// assignments returns a device's policies as a JSON array, ordered by key and then by value; "" for none. It counts what
-// is replaced.
+// assignments returns a device's policies as a JSON array, ordered by key and then by value, and written as jsonb does; ""
+// for none. It counts what is replaced.
 func assignments(policies []partnercenter.PolicyAssignment, replaced *int) string {
 	type assignment struct {
 		Key   string  `json:"key"`
@@ -92,7 +94,7 @@ func assignments(policies []partnercenter.PolicyAssignment, replaced *int) strin
 	}
 	// They came in order, but for what was replaced.
 	slices.SortStableFunc(all, func(a, b assignment) int { return cmp.Compare(a.Key, b.Key) })
-	array, err := json.Marshal(all)
+	array, err := json.Marshal(all, jsontext.SpaceAfterColon(true), jsontext.SpaceAfterComma(true))
 	if err != nil {
 		panic(err) // strings can be marshaled
 	}
@@ -116,7 +118,7 @@ func addPolicy(r *rows[store.ConfigurationPolicy], p partnercenter.Configuration
 		PolicySettings:       settings,
 		CreatedDate:          p.CreatedDate,
 		LastModifiedDate:     p.LastModifiedDate,
-		Extra:                string(p.Extra),
+		Extra:                jsonb(p.Extra),
 	})
 }
 

@@ -1,17 +1,16 @@
 
-SELECT EXISTS (SELECT FROM partner_center.configuration_policies WHERE customer_id = @customer_id::uuid);
+SELECT policy_id, removed_at, name, category, description, devices_assigned_count, policy_settings::text, created_date, last_modified_date, extra
+FROM partner_center.configuration_policies
+WHERE customer_id = @customer_id::uuid;
 
-SELECT i.position, k.policy_id,
-       CASE WHEN k.policy_id IS NULL THEN 'new'
-            WHEN i.policy_id IS NULL THEN 'absent'
-            WHEN k.removed_at IS NOT NULL
-           OR i.name IS DISTINCT FROM k.name
-           OR i.category IS DISTINCT FROM k.category
-           OR i.description IS DISTINCT FROM k.description
-           OR i.policy_settings IS DISTINCT FROM k.policy_settings
-           OR (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true))
-           OR (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true)) THEN 'changed'
-            ELSE 'refreshed' END
+SELECT i.position,
+       k.removed_at IS NOT NULL
+       OR i.name IS DISTINCT FROM k.name
+       OR i.category IS DISTINCT FROM k.category
+       OR i.description IS DISTINCT FROM k.description
+       OR i.policy_settings IS DISTINCT FROM k.policy_settings
+       OR (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true))
+       OR (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true))
 FROM (
     SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
     FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
@@ -25,25 +24,16 @@ FROM (
                  unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
                  unnest(@extra::text[]) AS extra) i
 ) i
-FULL JOIN (
-    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, removed_at
-    FROM partner_center.configuration_policies
-    WHERE customer_id = @customer_id::uuid
-) k ON k.policy_id = i.policy_id
-WHERE k.policy_id IS NULL
-   OR i.policy_id IS NULL AND k.removed_at IS NULL
-   OR i.policy_id IS NOT NULL AND (
-          k.removed_at IS NOT NULL
-       OR i.name IS DISTINCT FROM k.name
-       OR i.category IS DISTINCT FROM k.category
-       OR i.description IS DISTINCT FROM k.description
-       OR i.devices_assigned_count IS DISTINCT FROM k.devices_assigned_count
-       OR i.policy_settings IS DISTINCT FROM k.policy_settings
-       OR (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true))
-       OR (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true))
-       OR i.extra IS DISTINCT FROM k.extra);
-
-SELECT count(*) FROM partner_center.configuration_policies WHERE customer_id = @customer_id::uuid AND removed_at IS NULL;
+JOIN partner_center.configuration_policies k ON customer_id = @customer_id::uuid AND k.policy_id = ANY (@policy_id::text[]) AND k.policy_id = i.policy_id
+WHERE k.removed_at IS NOT NULL
+   OR i.name IS DISTINCT FROM k.name
+   OR i.category IS DISTINCT FROM k.category
+   OR i.description IS DISTINCT FROM k.description
+   OR i.devices_assigned_count IS DISTINCT FROM k.devices_assigned_count
+   OR i.policy_settings IS DISTINCT FROM k.policy_settings
+   OR (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true))
+   OR (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true))
+   OR i.extra IS DISTINCT FROM k.extra;
 
 INSERT INTO partner_center.configuration_policy_versions (customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from, not_before, removed_at, @observed_at::timestamptz
@@ -75,7 +65,7 @@ FROM (
                  unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;
+WHERE customer_id = @customer_id::uuid AND k.policy_id = ANY (@policy_id::text[]) AND k.policy_id = i.policy_id;
 
 UPDATE partner_center.configuration_policies k
 SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
@@ -99,7 +89,7 @@ FROM (
                  unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;
+WHERE customer_id = @customer_id::uuid AND k.policy_id = ANY (@policy_id::text[]) AND k.policy_id = i.policy_id;
 
 INSERT INTO partner_center.configuration_policies (customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from)
 SELECT @customer_id::uuid, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, @observed_at::timestamptz
@@ -138,4 +128,4 @@ FROM (
                  unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
                  unnest(@extra::text[]) AS extra) i
 ) i
-JOIN partner_center.configuration_policies k ON customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;
+JOIN partner_center.configuration_policies k ON customer_id = @customer_id::uuid AND k.policy_id = ANY (@policy_id::text[]) AND k.policy_id = i.policy_id;

@@ -1,15 +1,14 @@
 
-SELECT EXISTS (SELECT FROM partner_center.device_batches WHERE customer_id = @customer_id::uuid);
+SELECT batch_id, removed_at, status, created_by, creation_date, devices_count, extra
+FROM partner_center.device_batches
+WHERE customer_id = @customer_id::uuid;
 
-SELECT i.position, k.batch_id,
-       CASE WHEN k.batch_id IS NULL THEN 'new'
-            WHEN i.batch_id IS NULL THEN 'absent'
-            WHEN k.removed_at IS NOT NULL
-           OR i.status IS DISTINCT FROM k.status
-           OR i.created_by IS DISTINCT FROM k.created_by
-           OR (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true))
-           OR i.devices_count IS DISTINCT FROM k.devices_count THEN 'changed'
-            ELSE 'refreshed' END
+SELECT i.position,
+       k.removed_at IS NOT NULL
+       OR i.status IS DISTINCT FROM k.status
+       OR i.created_by IS DISTINCT FROM k.created_by
+       OR (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true))
+       OR i.devices_count IS DISTINCT FROM k.devices_count
 FROM (
     SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra, position
     FROM (SELECT generate_subscripts(@batch_id::text[], 1) AS position,
@@ -20,22 +19,13 @@ FROM (
                  unnest(@devices_count::integer[]) AS devices_count,
                  unnest(@extra::text[]) AS extra) i
 ) i
-FULL JOIN (
-    SELECT batch_id, status, created_by, creation_date, devices_count, extra, removed_at
-    FROM partner_center.device_batches
-    WHERE customer_id = @customer_id::uuid
-) k ON k.batch_id = i.batch_id
-WHERE k.batch_id IS NULL
-   OR i.batch_id IS NULL AND k.removed_at IS NULL
-   OR i.batch_id IS NOT NULL AND (
-          k.removed_at IS NOT NULL
-       OR i.status IS DISTINCT FROM k.status
-       OR i.created_by IS DISTINCT FROM k.created_by
-       OR (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true))
-       OR i.devices_count IS DISTINCT FROM k.devices_count
-       OR i.extra IS DISTINCT FROM k.extra);
-
-SELECT count(*) FROM partner_center.device_batches WHERE customer_id = @customer_id::uuid AND removed_at IS NULL;
+JOIN partner_center.device_batches k ON customer_id = @customer_id::uuid AND k.batch_id = ANY (@batch_id::text[]) AND k.batch_id = i.batch_id
+WHERE k.removed_at IS NOT NULL
+   OR i.status IS DISTINCT FROM k.status
+   OR i.created_by IS DISTINCT FROM k.created_by
+   OR (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true))
+   OR i.devices_count IS DISTINCT FROM k.devices_count
+   OR i.extra IS DISTINCT FROM k.extra;
 
 INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, @observed_at::timestamptz
@@ -61,7 +51,7 @@ FROM (
                  unnest(@devices_count::integer[]) AS devices_count,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
+WHERE customer_id = @customer_id::uuid AND k.batch_id = ANY (@batch_id::text[]) AND k.batch_id = i.batch_id;
 
 UPDATE partner_center.device_batches k
 SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
@@ -81,7 +71,7 @@ FROM (
                  unnest(@devices_count::integer[]) AS devices_count,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
+WHERE customer_id = @customer_id::uuid AND k.batch_id = ANY (@batch_id::text[]) AND k.batch_id = i.batch_id;
 
 INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
 SELECT @customer_id::uuid, batch_id, status, created_by, creation_date, devices_count, extra, @observed_at::timestamptz
@@ -112,4 +102,4 @@ FROM (
                  unnest(@devices_count::integer[]) AS devices_count,
                  unnest(@extra::text[]) AS extra) i
 ) i
-JOIN partner_center.device_batches k ON customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
+JOIN partner_center.device_batches k ON customer_id = @customer_id::uuid AND k.batch_id = ANY (@batch_id::text[]) AND k.batch_id = i.batch_id;

@@ -1,19 +1,18 @@
 
-SELECT EXISTS (SELECT FROM partner_center.devices WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text);
+SELECT device_id, removed_at, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra
+FROM partner_center.devices
+WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text;
 
-SELECT i.position, k.device_id,
-       CASE WHEN k.device_id IS NULL THEN 'new'
-            WHEN i.device_id IS NULL THEN 'absent'
-            WHEN k.removed_at IS NOT NULL
-           OR i.serial_number IS DISTINCT FROM k.serial_number
-           OR i.product_key IS DISTINCT FROM k.product_key
-           OR i.hardware_hash IS DISTINCT FROM k.hardware_hash
-           OR i.model_name IS DISTINCT FROM k.model_name
-           OR i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name
-           OR i.uploaded_by IS DISTINCT FROM k.uploaded_by
-           OR (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true))
-           OR i.policies IS DISTINCT FROM k.policies THEN 'changed'
-            ELSE 'refreshed' END
+SELECT i.position,
+       k.removed_at IS NOT NULL
+       OR i.serial_number IS DISTINCT FROM k.serial_number
+       OR i.product_key IS DISTINCT FROM k.product_key
+       OR i.hardware_hash IS DISTINCT FROM k.hardware_hash
+       OR i.model_name IS DISTINCT FROM k.model_name
+       OR i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name
+       OR i.uploaded_by IS DISTINCT FROM k.uploaded_by
+       OR (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true))
+       OR i.policies IS DISTINCT FROM k.policies
 FROM (
     SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
     FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
@@ -28,26 +27,17 @@ FROM (
                  unnest(@policies::text[]) AS policies,
                  unnest(@extra::text[]) AS extra) i
 ) i
-FULL JOIN (
-    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, removed_at
-    FROM partner_center.devices
-    WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text
-) k ON k.device_id = i.device_id
-WHERE k.device_id IS NULL
-   OR i.device_id IS NULL AND k.removed_at IS NULL
-   OR i.device_id IS NOT NULL AND (
-          k.removed_at IS NOT NULL
-       OR i.serial_number IS DISTINCT FROM k.serial_number
-       OR i.product_key IS DISTINCT FROM k.product_key
-       OR i.hardware_hash IS DISTINCT FROM k.hardware_hash
-       OR i.model_name IS DISTINCT FROM k.model_name
-       OR i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name
-       OR i.uploaded_by IS DISTINCT FROM k.uploaded_by
-       OR (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true))
-       OR i.policies IS DISTINCT FROM k.policies
-       OR i.extra IS DISTINCT FROM k.extra);
-
-SELECT count(*) FROM partner_center.devices WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND removed_at IS NULL;
+JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = ANY (@device_id::text[]) AND k.device_id = i.device_id
+WHERE k.removed_at IS NOT NULL
+   OR i.serial_number IS DISTINCT FROM k.serial_number
+   OR i.product_key IS DISTINCT FROM k.product_key
+   OR i.hardware_hash IS DISTINCT FROM k.hardware_hash
+   OR i.model_name IS DISTINCT FROM k.model_name
+   OR i.oem_manufacturer_name IS DISTINCT FROM k.oem_manufacturer_name
+   OR i.uploaded_by IS DISTINCT FROM k.uploaded_by
+   OR (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true))
+   OR i.policies IS DISTINCT FROM k.policies
+   OR i.extra IS DISTINCT FROM k.extra;
 
 INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, @observed_at::timestamptz
@@ -81,7 +71,7 @@ FROM (
                  unnest(@policies::text[]) AS policies,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
+WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = ANY (@device_id::text[]) AND k.device_id = i.device_id;
 
 UPDATE partner_center.devices k
 SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
@@ -105,7 +95,7 @@ FROM (
                  unnest(@policies::text[]) AS policies,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
+WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = ANY (@device_id::text[]) AND k.device_id = i.device_id;
 
 INSERT INTO partner_center.devices (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from)
 SELECT @customer_id::uuid, @list_batch_id::text, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, @observed_at::timestamptz
@@ -148,4 +138,4 @@ FROM (
                  unnest(@policies::text[]) AS policies,
                  unnest(@extra::text[]) AS extra) i
 ) i
-JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
+JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = ANY (@device_id::text[]) AND k.device_id = i.device_id;
