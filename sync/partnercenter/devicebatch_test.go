@@ -127,7 +127,7 @@ func BenchmarkDeviceBatches_decode(b *testing.B) {
 
 func parsed(t *testing.T, s string) time.Time {
 	t.Helper()
-	at, ok := parseTime(s)
+	at, ok := parseTime([]byte(s))
 	if !ok {
 		t.Fatalf("reading %q", s)
 	}

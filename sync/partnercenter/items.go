@@ -94,7 +94,7 @@ func (r *items) time(name string) *time.Time {
 	if !ok {
 		return nil
 	}
-	t, ok := parseTime(string(r.str(raw)))
+	t, ok := parseTime(r.str(raw))
 	switch {
 	case !ok || t.Year() > 9999:
 		r.misfit(name, raw)

@@ -31,7 +31,7 @@ func TestParseTime_readsWhatTheAPIWrites(t *testing.T) {
 		{" 2020-09-02", ""},
 	}
 	for _, tt := range tests {
-		got, ok := parseTime(tt.in)
+		got, ok := parseTime([]byte(tt.in))
 		if ok != (tt.want != "") || ok && got.Format(time.RFC3339Nano) != tt.want {
 			t.Errorf("%q: %v, %v; want %q", tt.in, got, ok, tt.want)
 		}
@@ -43,7 +43,7 @@ func FuzzParseTime(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, ok := parseTime(s)
+		got, ok := parseTime([]byte(s))
 		if !ok {
 			return
 		}
@@ -53,7 +53,7 @@ func FuzzParseTime(f *testing.F) {
 		if y := got.Year(); y < 1 || y > 9999 {
 			return // cannot be written as RFC 3339 again
 		}
-		if again, ok := parseTime(got.Format(time.RFC3339Nano)); !ok || !again.Equal(got) {
+		if again, ok := parseTime([]byte(got.Format(time.RFC3339Nano))); !ok || !again.Equal(got) {
 			t.Errorf("%q: %v, read again as %v", s, got, again)
 		}
 	})
