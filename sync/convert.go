@@ -1,10 +1,8 @@
 package sync
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -21,7 +19,6 @@ type rows[R any] struct {
 	at         map[string]int // position of each key
 	duplicates int
 	altered    int // ids that are stored otherwise than they were received
-	replaced   int // texts in which NUL became U+FFFD
 }
 
 // expect makes room for so many rows.
@@ -53,8 +50,8 @@ func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
 	r.add(key, altered, store.DeviceBatch{
 		BatchID:      key,
 		ReceivedID:   receivedID,
-		Status:       r.text(b.Status),
-		CreatedBy:    r.text(b.CreatedBy),
+		Status:       b.Status,
+		CreatedBy:    b.CreatedBy,
 		CreationDate: b.CreationDate,
 		DevicesCount: b.DevicesCount,
 		Extra:        jsonb(b.Extra), // the client has seen to it that PostgreSQL takes it
@@ -66,21 +63,21 @@ func addDevice(r *rows[store.Device], d partnercenter.Device) {
 	key, altered := key(d.ID)
 	r.add(key, altered, store.Device{
 		DeviceID:            key,
-		SerialNumber:        r.text(d.SerialNumber),
-		ProductKey:          r.text(d.ProductKey),
-		HardwareHash:        r.text(d.HardwareHash),
-		ModelName:           r.text(d.ModelName),
-		OEMManufacturerName: r.text(d.OEMManufacturerName),
-		UploadedBy:          r.text(d.UploadedBy),
+		SerialNumber:        d.SerialNumber,
+		ProductKey:          d.ProductKey,
+		HardwareHash:        d.HardwareHash,
+		ModelName:           d.ModelName,
+		OEMManufacturerName: d.OEMManufacturerName,
+		UploadedBy:          d.UploadedBy,
 		UploadedDate:        d.UploadedDate,
-		Policies:            assignments(d.Policies, &r.replaced),
+		Policies:            assignments(d.Policies),
 		Extra:               jsonb(d.Extra),
 	})
 }
 
 // assignments returns a device's policies as a JSON array, ordered by key and then by value, and written as jsonb does; ""
-// for none. It counts what is replaced.
-func assignments(policies []partnercenter.PolicyAssignment, replaced *int) string {
+// for none.
+func assignments(policies []partnercenter.PolicyAssignment) string {
 	type assignment struct {
 		Key   string  `json:"key"`
 		Value *string `json:"value"`
@@ -90,11 +87,9 @@ func assignments(policies []partnercenter.PolicyAssignment, replaced *int) strin
 	}
 	all := make([]assignment, len(policies))
 	for i, p := range policies {
-		all[i] = assignment{Key: *text(&p.Key, replaced), Value: text(p.Value, replaced)}
+		all[i] = assignment(p)
 	}
-	// They came in order, but for what was replaced.
-	slices.SortStableFunc(all, func(a, b assignment) int { return cmp.Compare(a.Key, b.Key) })
-	array, err := json.Marshal(all, jsontext.SpaceAfterColon(true), jsontext.SpaceAfterComma(true))
+	array, err := json.Marshal(all, jsontext.SpaceAfterColon(true), jsontext.SpaceAfterComma(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		panic(err) // strings can be marshaled
 	}
@@ -104,18 +99,13 @@ func assignments(policies []partnercenter.PolicyAssignment, replaced *int) strin
 // addPolicy converts a configuration policy.
 func addPolicy(r *rows[store.ConfigurationPolicy], p partnercenter.ConfigurationPolicy) {
 	key, altered := key(p.ID)
-	settings := make([]string, len(p.PolicySettings))
-	for i := range settings {
-		settings[i] = *r.text(&p.PolicySettings[i])
-	}
-	slices.Sort(settings) // they came so, but for what was replaced
 	r.add(key, altered, store.ConfigurationPolicy{
 		PolicyID:             key,
-		Name:                 r.text(p.Name),
-		Category:             r.text(p.Category),
-		Description:          r.text(p.Description),
+		Name:                 p.Name,
+		Category:             p.Category,
+		Description:          p.Description,
 		DevicesAssignedCount: p.DevicesAssignedCount,
-		PolicySettings:       settings,
+		PolicySettings:       p.PolicySettings,
 		CreatedDate:          p.CreatedDate,
 		LastModifiedDate:     p.LastModifiedDate,
 		Extra:                jsonb(p.Extra),
@@ -148,18 +138,4 @@ func clean(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
-}
-
-// text returns s as PostgreSQL can hold it, and counts it if that is not as it was received.
-func (r *rows[R]) text(s *string) *string { return text(s, &r.replaced) }
-
-func text(s *string, replaced *int) *string {
-	if s == nil {
-		return nil
-	}
-	if cleaned := clean(*s); cleaned != *s {
-		*replaced++
-		return new(cleaned)
-	}
-	return s
 }

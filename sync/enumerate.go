@@ -143,10 +143,7 @@ func (p Partner) enumerate(ctx context.Context) *enumeration {
 			e.Skipped++ // no tenant id: no request could be made for it
 			continue
 		}
-		add(store.Customer{
-			ID: id.String(), Relationship: c.Relationship,
-			CompanyName: text(c.CompanyName, &e.Replaced), Domain: text(c.Domain, &e.Replaced),
-		})
+		add(store.Customer{ID: id.String(), CompanyName: c.CompanyName, Domain: c.Domain, Relationship: c.Relationship})
 	}
 	return e
 }

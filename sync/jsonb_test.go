@@ -27,7 +27,7 @@ func TestJSONB_isAsPostgreSQLPrintsIt(t *testing.T) {
 		}
 	}
 	policies := []partnercenter.PolicyAssignment{{Key: "a<b>", Value: new("x & \u2028 \"y\"")}, {Key: "b"}}
-	if got := assignments(policies, new(int)); got != printed(got) {
+	if got := assignments(policies); got != printed(got) {
 		t.Errorf("policies are written %s; PostgreSQL prints %s", got, printed(got))
 	}
 }

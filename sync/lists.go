@@ -128,7 +128,6 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 	rows, listed := l.read(ctx, &listing)
 	r.listed = listed
 	w.account(&listing)
-	listing.Replaced += rows.replaced
 	w.misfits.add(&listing, rows.altered, rows.duplicates)
 	switch {
 	case ctx.Err() != nil:

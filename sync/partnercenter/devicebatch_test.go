@@ -81,15 +81,18 @@ func TestDeviceBatch_idsAreKeptAsReceived(t *testing.T) {
 	}
 }
 
-func TestDeviceBatch_invalidUnicodeIsReplacedAndCounted(t *testing.T) {
+func TestDeviceBatch_whatDatabasesDoNotTakeIsReplacedAndCounted(t *testing.T) {
 	t.Parallel()
-	got, l := decodeAll(t, "[{\"id\":\"a\xffb\",\"status\":\"\\ud800\",\"createdBy\":\"\ufffd\"}]", decodeDeviceBatch)
-	want := []DeviceBatch{{ID: "a\ufffdb", Status: new("\ufffd"), CreatedBy: new("\ufffd")}}
+	got, l := decodeAll(t, "[{\"id\":\"a\xffb\",\"status\":\"\\ud800\\u0000\",\"createdBy\":\"\ufffd\"},{\"id\":\"c\",\"status\":\"é\\u0000\"}]", decodeDeviceBatch)
+	want := []DeviceBatch{
+		{ID: "a\ufffdb", Status: new("\ufffd\ufffd"), CreatedBy: new("\ufffd")},
+		{ID: "c", Status: new("é\ufffd")},
+	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if l.Replaced != 2 {
-		t.Errorf("%d strings replaced, want 2", l.Replaced)
+	if l.Replaced != 3 {
+		t.Errorf("%d strings replaced, want 3", l.Replaced)
 	}
 }
 

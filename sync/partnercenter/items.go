@@ -61,13 +61,17 @@ func decodeItem[T any](r *items, kind jsontext.Kind, decode func(*items) (T, boo
 	return item, true
 }
 
-// id reads an id; "" if there is none that can be used.
+// id reads an id, as received but for invalid Unicode; "" if there is none that can be used.
 func (r *items) id() string {
 	raw := r.value()
 	if raw.Kind() != '"' {
 		return ""
 	}
-	return r.text(r.str(raw))
+	text, replaced := r.unquoted(raw)
+	if replaced {
+		r.listing.Replaced++
+	}
+	return r.text(text)
 }
 
 // string reads a string.
@@ -167,9 +171,12 @@ func (r *items) misfit(name string, raw jsontext.Value) {
 	r.misfits = append(r.misfits, misfit{name, raw.Clone()})
 }
 
-// str returns what a string says, good until the next call.
+// str returns what a string says, good until the next call, without what databases do not take.
 func (r *items) str(raw jsontext.Value) []byte {
 	text, replaced := r.unquoted(raw)
+	if !r.plain && bytes.IndexByte(text, 0) >= 0 {
+		text, replaced = bytes.ReplaceAll(text, []byte{0}, []byte("\ufffd")), true
+	}
 	if replaced {
 		r.listing.Replaced++
 	}

@@ -39,7 +39,7 @@ type Listing struct {
 	Expected  int       // items in all, as far as the API has said by now: it need not be true, but is no more than could have come
 	Skipped   int       // items that are no objects or have no usable id
 	Misfits   int       // values of a wrong type or range, left nil or empty
-	Replaced  int       // strings in which invalid Unicode became U+FFFD, and members of Extra in which that or NUL did
+	Replaced  int       // strings, and members of Extra, in which NUL or invalid Unicode became U+FFFD; in ids NUL stays
 	Requests  int       // HTTP attempts, those for a token included
 	Retries   int       // attempts after the first of their operation
 	RequestID string    // of the last request, as its answer has it
