@@ -2,51 +2,12 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 )
-
-// array is a column of many rows on its way to PostgreSQL, nil where there is no value. It is of the types below, which pgx
-// encodes as they are; pointers to others it follows by reflection, with an allocation each.
-type array[V any] struct {
-	pgtype.FlatArray[*V]
-	oid uint32 // of PostgreSQL's type
-}
-
-// TextValue is for connections that prepare no statements, and so do not know what type PostgreSQL expects.
-func (a array[V]) TextValue() (pgtype.Text, error) {
-	literal, err := pgtype.NewMap().Encode(a.oid, pgtype.TextFormatCode, a.FlatArray, nil)
-	return pgtype.Text{String: string(literal), Valid: true}, err
-}
-
-type (
-	text    string
-	instant time.Time
-	number  int32
-)
-
-func (t *text) TextValue() (pgtype.Text, error) {
-	if t == nil {
-		return pgtype.Text{}, nil
-	}
-	return pgtype.Text{String: string(*t), Valid: true}, nil
-}
-
-func (t *instant) TimestamptzValue() (pgtype.Timestamptz, error) {
-	if t == nil {
-		return pgtype.Timestamptz{}, nil
-	}
-	return pgtype.Timestamptz{Time: time.Time(*t), Valid: true}, nil
-}
-
-func (n *number) Int64Value() (pgtype.Int8, error) {
-	if n == nil {
-		return pgtype.Int8{}, nil
-	}
-	return pgtype.Int8{Int64: int64(*n), Valid: true}, nil
-}
 
 // field is how a value of rows goes to PostgreSQL, and is known again there.
 type field[R any] struct {
@@ -55,50 +16,146 @@ type field[R any] struct {
 	stored func(row *R, raw []byte, format int16) bool
 }
 
-func texts[R any](get func(*R) *string) field[R] {
-	return fieldOf(pgtype.TextArrayOID, func(r *R) *text { return (*text)(get(r)) }, func(t text, raw []byte, _ int16) bool {
-		return string(t) == string(raw)
-	})
-}
+func texts[R any](get func(*R) *string) field[R] { return fieldOf(get, text{}) }
 
-func instants[R any](get func(*R) *time.Time) field[R] {
-	// PostgreSQL counts from 2000 on.
-	epoch := time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
-	return fieldOf(pgtype.TimestamptzArrayOID, func(r *R) *instant { return (*instant)(get(r)) }, func(t instant, raw []byte, format int16) bool {
-		return format == pgx.BinaryFormatCode && time.Time(t).UnixMicro() == epoch+int64(binary.BigEndian.Uint64(raw))
-	})
-}
+func instants[R any](get func(*R) *time.Time) field[R] { return fieldOf(get, timestamptz{}) }
 
-func numbers[R any](get func(*R) *int32) field[R] {
-	return fieldOf(pgtype.Int4ArrayOID, func(r *R) *number { return (*number)(get(r)) }, func(n number, raw []byte, format int16) bool {
-		return format == pgx.BinaryFormatCode && int32(n) == int32(binary.BigEndian.Uint32(raw))
-	})
-}
+func numbers[R any](get func(*R) *int32) field[R] { return fieldOf(get, integer{}) }
 
-func fieldOf[R, V any](oid uint32, get func(*R) *V, same func(value V, raw []byte, format int16) bool) field[R] {
+func fieldOf[R, V any, T element[V]](get func(*R) *V, t T) field[R] {
 	return field[R]{
-		values: func(rows []R) any { return arrayOf(rows, oid, get) },
+		values: func(rows []R) any {
+			values, end := make([]*V, len(rows)), 0
+			for i := range rows {
+				if values[i] = get(&rows[i]); values[i] != nil {
+					end = i + 1
+				}
+			}
+			return array[V, T]{values[:end]} // {incoming} has nulls for the rest
+		},
 		stored: func(row *R, raw []byte, format int16) bool {
-			if value := get(row); value != nil && raw != nil {
-				return same(*value, raw, format)
-			} else {
+			value := get(row)
+			if value == nil || raw == nil {
 				return value == nil && raw == nil
 			}
+			return t.is(*value, raw, format)
 		},
 	}
 }
 
-// arrayOf ends with the last value: {incoming} has nulls for the rest.
-func arrayOf[R, V any](rows []R, oid uint32, get func(*R) *V) array[V] {
-	a := array[V]{make(pgtype.FlatArray[*V], len(rows)), oid}
-	end := 0
-	for i := range rows {
-		if a.FlatArray[i] = get(&rows[i]); a.FlatArray[i] != nil {
-			end = i + 1
+// element is a type of PostgreSQL, in its binary format.
+type element[V any] interface {
+	oids() (element, array uint32)
+	size(V) int
+	append([]byte, V) []byte
+	is(value V, raw []byte, format int16) bool
+}
+
+type text struct{}
+
+func (text) oids() (element, array uint32)              { return pgtype.TextOID, pgtype.TextArrayOID }
+func (text) size(s string) int                          { return len(s) }
+func (text) append(buf []byte, s string) []byte         { return append(buf, s...) }
+func (text) is(s string, raw []byte, format int16) bool { return s == string(raw) }
+
+type integer struct{}
+
+func (integer) oids() (element, array uint32) { return pgtype.Int4OID, pgtype.Int4ArrayOID }
+func (integer) size(int32) int                { return 4 }
+func (integer) append(buf []byte, n int32) []byte {
+	return binary.BigEndian.AppendUint32(buf, uint32(n))
+}
+func (integer) is(n int32, raw []byte, format int16) bool {
+	return format == pgx.BinaryFormatCode && uint32(n) == binary.BigEndian.Uint32(raw)
+}
+
+type timestamptz struct{}
+
+func (timestamptz) oids() (element, array uint32) {
+	return pgtype.TimestamptzOID, pgtype.TimestamptzArrayOID
+}
+func (timestamptz) size(time.Time) int { return 8 }
+func (timestamptz) append(buf []byte, t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(buf, microseconds(t))
+}
+func (timestamptz) is(t time.Time, raw []byte, format int16) bool {
+	return format == pgx.BinaryFormatCode && microseconds(t) == binary.BigEndian.Uint64(raw)
+}
+
+// microseconds is a time as PostgreSQL counts it.
+func microseconds(t time.Time) uint64 { return uint64(t.UnixMicro() - epoch) }
+
+var epoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
+// array is a column of many rows on its way to PostgreSQL, nil where there is no value.
+type array[V any, T element[V]] struct{ values []*V }
+
+// TextValue is for connections that prepare no statements, and so do not know what type PostgreSQL expects.
+func (a array[V, T]) TextValue() (pgtype.Text, error) {
+	var t T
+	_, oid := t.oids()
+	literal, err := pgtype.NewMap().Encode(oid, pgtype.TextFormatCode, pgtype.FlatArray[*V](a.values), nil)
+	return pgtype.Text{String: string(literal), Valid: true}, err
+}
+
+// appendArray appends the array in PostgreSQL's binary format.
+func (a array[V, T]) appendArray(buf []byte) []byte {
+	var t T
+	size := 0
+	for _, v := range a.values {
+		size += 4
+		if v != nil {
+			size += t.size(*v)
 		}
 	}
-	a.FlatArray = a.FlatArray[:end]
-	return a
+	element, _ := t.oids()
+	dimensions := min(1, len(a.values))
+	buf = slices.Grow(buf, size+20)
+	buf = binary.BigEndian.AppendUint32(buf, uint32(dimensions))
+	buf = binary.BigEndian.AppendUint32(buf, 1) // there may be nulls
+	buf = binary.BigEndian.AppendUint32(buf, element)
+	if dimensions > 0 {
+		buf = binary.BigEndian.AppendUint32(buf, uint32(len(a.values)))
+		buf = binary.BigEndian.AppendUint32(buf, 1) // the first subscript
+	}
+	for _, v := range a.values {
+		if v == nil {
+			buf = append(buf, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		buf = binary.BigEndian.AppendUint32(buf, uint32(t.size(*v)))
+		buf = t.append(buf, *v)
+	}
+	return buf
+}
+
+// arrayCodec has arrays written in one go. pgx's own codec looks at the type of each element.
+type arrayCodec struct{ *pgtype.ArrayCodec }
+
+// PlanEncode returns how a value is encoded.
+func (c arrayCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
+	if _, ok := value.(interface{ appendArray([]byte) []byte }); ok && format == pgtype.BinaryFormatCode {
+		return arrayPlan{}
+	}
+	return c.ArrayCodec.PlanEncode(m, oid, format, value)
+}
+
+type arrayPlan struct{}
+
+// Encode appends the array.
+func (arrayPlan) Encode(value any, buf []byte) ([]byte, error) {
+	return value.(interface{ appendArray([]byte) []byte }).appendArray(buf), nil
+}
+
+// teach makes a connection write arrays by arrayCodec.
+func teach(conn *pgx.Conn) {
+	m := conn.TypeMap()
+	for _, oid := range []uint32{pgtype.TextArrayOID, pgtype.TimestamptzArrayOID, pgtype.Int4ArrayOID} {
+		t, _ := m.TypeForOID(oid)
+		if codec, ok := t.Codec.(*pgtype.ArrayCodec); ok {
+			m.RegisterType(&pgtype.Type{Name: t.Name, OID: t.OID, Codec: arrayCodec{codec}})
+		}
+	}
 }
 
 // present returns nil for the empty string, which stands for no value.

@@ -43,6 +43,7 @@ JOIN partner_center.{table} k ON {known rows}`
 func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, batchID string, l Listing, rows []R) (all []Difference, err error) {
 	at := list{customerID: customerID, resource: r.table, batchID: batchID}
 	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		teach(tx.Conn())
 		const known = `SELECT to_regclass('partner_center.' || @table::text) IS NOT NULL`
 		var exists bool
 		if err := tx.QueryRow(ctx, known, pgx.NamedArgs{"table": r.table}).Scan(&exists); err != nil {
@@ -68,8 +69,8 @@ func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, b
 
 func (r *resource[R]) keys(rows []R) []string {
 	keys := make([]string, len(rows))
-	for i, key := range r.key.values(rows).(array[text]).FlatArray {
-		keys[i] = string(*key)
+	for i, key := range r.key.values(rows).(array[string, text]).values {
+		keys[i] = *key
 	}
 	return keys
 }

@@ -120,7 +120,10 @@ func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
 		SET LOCAL idle_in_transaction_session_timeout = %d;
 		SET LOCAL statement_timeout = '5min'`
 	options := pgx.TxOptions{BeginQuery: fmt.Sprintf(begin, (s.lease / 3).Milliseconds())} // one message
-	err := pgx.BeginTxFunc(ctx, s.pool, options, do)
+	err := pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
+		teach(tx.Conn())
+		return do(tx)
+	})
 	leaveReadOnly(s.pool, err)
 	return err
 }
