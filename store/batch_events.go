@@ -55,6 +55,9 @@ func noteBatches(ctx context.Context, s *Store, m *merging[DeviceBatch]) (noted 
 	if len(keys) == 0 || len(told) == 0 {
 		return false, nil
 	}
+	if err := m.send(ctx); err != nil {
+		return false, err
+	}
 	changes, err := batchChanges(ctx, m.tx, m.claim.CustomerID, keys)
 	if err != nil {
 		return false, err

@@ -54,6 +54,13 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 		if noted, err = noteBatches(ctx, s, m); err != nil {
 			return err
 		}
+		if c.Run.Devices == nil {
+			forgetDevices(&m.last, c)
+			return nil
+		}
+		if err := m.send(ctx); err != nil {
+			return err
+		}
 		done.DevicesDue, err = scheduleDevices(ctx, m.tx, c)
 		return err
 	})

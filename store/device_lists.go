@@ -70,14 +70,6 @@ func scheduleDevices(ctx context.Context, tx pgx.Tx, c Claim) (due bool, err err
 		SET devices_due_at = @due_at, devices_refresh = @refresh
 		WHERE customer_id = @customer_id::uuid
 		RETURNING coalesce(devices_due_at <= clock_timestamp(), false)`
-	// A run that reads no devices leaves it to the next one that does to find out.
-	const forget = `
-		UPDATE partnersync.customer_state SET devices_refresh = NULL
-		WHERE customer_id = @customer_id::uuid AND devices_refresh IS NOT NULL`
-	if c.Run.Devices == nil {
-		_, err := tx.Exec(ctx, forget, pgx.NamedArgs{"customer_id": c.CustomerID})
-		return false, err
-	}
 	args := pgx.NamedArgs{"customer_id": c.CustomerID, "refresh": c.Run.Devices.Refresh}
 	var dueAt *time.Time
 	if err := tx.QueryRow(ctx, first, args).Scan(&dueAt); err != nil {
@@ -88,6 +80,14 @@ func scheduleDevices(ctx context.Context, tx pgx.Tx, c Claim) (due bool, err err
 		return false, fmt.Errorf("noting when device lists are due: %w", err)
 	}
 	return due || c.Run.Kind == Backfill && dueAt != nil, nil
+}
+
+// forgetDevices is for a run that reads no devices: it leaves it to the next one that does to find out when they are due.
+func forgetDevices(batch *pgx.Batch, c Claim) {
+	const forget = `
+		UPDATE partnersync.customer_state SET devices_refresh = NULL
+		WHERE customer_id = @customer_id::uuid AND devices_refresh IS NOT NULL`
+	batch.Queue(forget, pgx.NamedArgs{"customer_id": c.CustomerID})
 }
 
 // keepReceivedIDs keeps the ids that could not be stored unchanged, for the requests for their devices.

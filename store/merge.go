@@ -118,7 +118,8 @@ type merging[R any] struct {
 	state    listState
 	compared *comparison[R]
 	diff     difference
-	removed  []string // keys
+	removed  []string  // keys
+	last     pgx.Batch // what is still to be sent: in the end, or when something needs it done
 }
 
 func (m *merging[R]) run(ctx context.Context, then func(context.Context, *merging[R], *Outcome) error) (done Outcome, err error) {
@@ -146,7 +147,8 @@ func (m *merging[R]) run(ctx context.Context, then func(context.Context, *mergin
 	if m.state.counted {
 		counts.Unchanged = 0 // this is a second try, whose first one came to the commit
 	}
-	return done, counts.add(ctx, m.tx, m.claim.Run.ID, shard(m.claim.CustomerID))
+	counts.queue(&m.last, m.claim.Run.ID, shard(m.claim.CustomerID))
+	return done, m.send(ctx)
 }
 
 // enter locks the customer's state, so that nobody can take the claim over before the transaction ends, and then reads the
@@ -180,13 +182,13 @@ func shard(customerID string) int {
 	return int(h.Sum32() % 16)
 }
 
-// write appends what is superseded to the versions, brings the current rows up to date, and leaves the state of the list.
-func (m *merging[R]) write(ctx context.Context, hold []string) (err error) {
+// write appends what is superseded to the versions, brings the current rows up to date, and leaves the state of the list. The
+// last of it is left for the end.
+func (m *merging[R]) write(ctx context.Context, hold []string) error {
 	sql := m.resource.sql
-	batch := &pgx.Batch{}
 	queue := func(sql string, rows []int, keys []string) {
 		if len(rows) > 0 || len(keys) > 0 {
-			batch.Queue(sql, m.args(rows, keys))
+			m.last.Queue(sql, m.args(rows, keys))
 		}
 	}
 	queue(sql.supersede, nil, m.superseded())
@@ -194,17 +196,22 @@ func (m *merging[R]) write(ctx context.Context, hold []string) (err error) {
 	queue(sql.remove, nil, m.removed)
 	queue(sql.refresh, m.diff.refreshed, nil)
 	for some := range slices.Chunk(m.diff.inserted, rowsAtOnce) {
-		if err == nil && batch.Len() > 0 {
-			err = m.tx.SendBatch(ctx, batch).Close()
-			batch = &pgx.Batch{}
+		if err := m.send(ctx); err != nil {
+			return err
 		}
 		queue(sql.insert, some, nil)
 	}
-	if err == nil {
-		batch.Queue(leaveListSQL, m.leaveListArgs(hold))
-		err = m.tx.SendBatch(ctx, batch).Close()
+	m.last.Queue(leaveListSQL, m.leaveListArgs(hold))
+	return nil
+}
+
+// send sends what has been queued.
+func (m *merging[R]) send(ctx context.Context) error {
+	batch := m.last
+	if m.last = (pgx.Batch{}); batch.Len() == 0 {
+		return nil
 	}
-	if err != nil {
+	if err := m.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("writing %d new, %d changed and %d removed rows and the state of the list: %w",
 			len(m.diff.inserted), len(m.diff.changed), len(m.removed), err)
 	}
