@@ -77,10 +77,10 @@ func (c *comparison[R]) difference(ctx context.Context, tx pgx.Tx, at list) (dif
 	args := at.args()
 	c.args(pick(c.rows, c.otherwise), args)
 	result, _ := tx.Query(ctx, c.sql.compare, args) // ForEachRow returns its error
-	var position int
+	var key string
 	var opens bool
-	_, err := pgx.ForEachRow(result, []any{&position, &opens}, func() error {
-		if i := c.otherwise[position-1]; opens {
+	_, err := pgx.ForEachRow(result, []any{&key, &opens}, func() error {
+		if i := c.positions[key]; opens {
 			d.changed = append(d.changed, i)
 		} else {
 			d.refreshed = append(d.refreshed, i)

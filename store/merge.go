@@ -42,7 +42,7 @@ WHERE {scope}`
 
 	// Whether each listed row that differs from the known one opens a version.
 	compareSQL = `
-SELECT i.position,
+SELECT i.{key},
        k.removed_at IS NOT NULL
        OR {opens a version}
 FROM {incoming}

@@ -161,10 +161,9 @@ func (r *resource[R]) incoming() string {
 		columns = append(columns, column)
 	}
 	return fmt.Sprintf(`(
-    SELECT %s, position
-    FROM (SELECT generate_subscripts(@%s::text[], 1) AS position,
-                 %s) i
-) i`, strings.Join(columns, ", "), r.key.name, strings.Join(arrays, ",\n                 "))
+    SELECT %s
+    FROM (SELECT %s) i
+) i`, strings.Join(columns, ", "), strings.Join(arrays, ",\n                 "))
 }
 
 // args are the rows as the arrays that {incoming} unnests.

@@ -3,7 +3,7 @@ SELECT policy_id, removed_at, name, category, description, devices_assigned_coun
 FROM partner_center.configuration_policies
 WHERE customer_id = @customer_id::uuid;
 
-SELECT i.position,
+SELECT i.policy_id,
        k.removed_at IS NOT NULL
        OR i.name IS DISTINCT FROM k.name
        OR i.category IS DISTINCT FROM k.category
@@ -12,9 +12,8 @@ SELECT i.position,
        OR (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true))
        OR (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true))
 FROM (
-    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
-                 unnest(@policy_id::text[]) AS policy_id,
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@policy_id::text[]) AS policy_id,
                  unnest(@name::text[]) AS name,
                  unnest(@category::text[]) AS category,
                  unnest(@description::text[]) AS description,
@@ -53,9 +52,8 @@ SET name = i.name,
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
 FROM (
-    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
-                 unnest(@policy_id::text[]) AS policy_id,
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@policy_id::text[]) AS policy_id,
                  unnest(@name::text[]) AS name,
                  unnest(@category::text[]) AS category,
                  unnest(@description::text[]) AS description,
@@ -77,9 +75,8 @@ UPDATE partner_center.configuration_policies k
 SET devices_assigned_count = i.devices_assigned_count,
     extra = i.extra
 FROM (
-    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
-                 unnest(@policy_id::text[]) AS policy_id,
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@policy_id::text[]) AS policy_id,
                  unnest(@name::text[]) AS name,
                  unnest(@category::text[]) AS category,
                  unnest(@description::text[]) AS description,
@@ -94,9 +91,8 @@ WHERE customer_id = @customer_id::uuid AND k.policy_id = ANY (@policy_id::text[]
 INSERT INTO partner_center.configuration_policies (customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from)
 SELECT @customer_id::uuid, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, @observed_at::timestamptz
 FROM (
-    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
-                 unnest(@policy_id::text[]) AS policy_id,
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@policy_id::text[]) AS policy_id,
                  unnest(@name::text[]) AS name,
                  unnest(@category::text[]) AS category,
                  unnest(@description::text[]) AS description,
@@ -116,9 +112,8 @@ SELECT k.policy_id, array_remove(ARRAY[
     CASE WHEN (i.created_date IS DISTINCT FROM k.created_date AND coalesce(abs(extract(epoch FROM i.created_date - k.created_date)) >= 1, true)) THEN concat('created_date: ', coalesce(k.created_date::text, 'null'), ' -> ', coalesce(i.created_date::text, 'null')) END,
     CASE WHEN (i.last_modified_date IS DISTINCT FROM k.last_modified_date AND coalesce(abs(extract(epoch FROM i.last_modified_date - k.last_modified_date)) >= 1, true)) THEN concat('last_modified_date: ', coalesce(k.last_modified_date::text, 'null'), ' -> ', coalesce(i.last_modified_date::text, 'null')) END], NULL)
 FROM (
-    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@policy_id::text[], 1) AS position,
-                 unnest(@policy_id::text[]) AS policy_id,
+    SELECT policy_id, name, category, description, devices_assigned_count, policy_settings::text[] AS policy_settings, created_date, last_modified_date, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@policy_id::text[]) AS policy_id,
                  unnest(@name::text[]) AS name,
                  unnest(@category::text[]) AS category,
                  unnest(@description::text[]) AS description,

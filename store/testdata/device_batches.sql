@@ -3,16 +3,15 @@ SELECT batch_id, removed_at, status, created_by, creation_date, devices_count, e
 FROM partner_center.device_batches
 WHERE customer_id = @customer_id::uuid;
 
-SELECT i.position,
+SELECT i.batch_id,
        k.removed_at IS NOT NULL
        OR i.status IS DISTINCT FROM k.status
        OR i.created_by IS DISTINCT FROM k.created_by
        OR (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true))
        OR i.devices_count IS DISTINCT FROM k.devices_count
 FROM (
-    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@batch_id::text[], 1) AS position,
-                 unnest(@batch_id::text[]) AS batch_id,
+    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@batch_id::text[]) AS batch_id,
                  unnest(@status::text[]) AS status,
                  unnest(@created_by::text[]) AS created_by,
                  unnest(@creation_date::timestamptz[]) AS creation_date,
@@ -42,9 +41,8 @@ SET status = i.status,
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
 FROM (
-    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@batch_id::text[], 1) AS position,
-                 unnest(@batch_id::text[]) AS batch_id,
+    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@batch_id::text[]) AS batch_id,
                  unnest(@status::text[]) AS status,
                  unnest(@created_by::text[]) AS created_by,
                  unnest(@creation_date::timestamptz[]) AS creation_date,
@@ -62,9 +60,8 @@ WHERE customer_id = @customer_id::uuid AND k.batch_id = ANY (@keys::text[]);
 UPDATE partner_center.device_batches k
 SET extra = i.extra
 FROM (
-    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@batch_id::text[], 1) AS position,
-                 unnest(@batch_id::text[]) AS batch_id,
+    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@batch_id::text[]) AS batch_id,
                  unnest(@status::text[]) AS status,
                  unnest(@created_by::text[]) AS created_by,
                  unnest(@creation_date::timestamptz[]) AS creation_date,
@@ -76,9 +73,8 @@ WHERE customer_id = @customer_id::uuid AND k.batch_id = ANY (@batch_id::text[]) 
 INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
 SELECT @customer_id::uuid, batch_id, status, created_by, creation_date, devices_count, extra, @observed_at::timestamptz
 FROM (
-    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@batch_id::text[], 1) AS position,
-                 unnest(@batch_id::text[]) AS batch_id,
+    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@batch_id::text[]) AS batch_id,
                  unnest(@status::text[]) AS status,
                  unnest(@created_by::text[]) AS created_by,
                  unnest(@creation_date::timestamptz[]) AS creation_date,
@@ -93,9 +89,8 @@ SELECT k.batch_id, array_remove(ARRAY[
     CASE WHEN (i.creation_date IS DISTINCT FROM k.creation_date AND coalesce(abs(extract(epoch FROM i.creation_date - k.creation_date)) >= 1, true)) THEN concat('creation_date: ', coalesce(k.creation_date::text, 'null'), ' -> ', coalesce(i.creation_date::text, 'null')) END,
     CASE WHEN i.devices_count IS DISTINCT FROM k.devices_count THEN concat('devices_count: ', coalesce(k.devices_count::text, 'null'), ' -> ', coalesce(i.devices_count::text, 'null')) END], NULL)
 FROM (
-    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@batch_id::text[], 1) AS position,
-                 unnest(@batch_id::text[]) AS batch_id,
+    SELECT batch_id, status, created_by, creation_date, devices_count, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@batch_id::text[]) AS batch_id,
                  unnest(@status::text[]) AS status,
                  unnest(@created_by::text[]) AS created_by,
                  unnest(@creation_date::timestamptz[]) AS creation_date,

@@ -3,7 +3,7 @@ SELECT device_id, removed_at, serial_number, product_key, hardware_hash, model_n
 FROM partner_center.devices
 WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text;
 
-SELECT i.position,
+SELECT i.device_id,
        k.removed_at IS NOT NULL
        OR i.serial_number IS DISTINCT FROM k.serial_number
        OR i.product_key IS DISTINCT FROM k.product_key
@@ -14,9 +14,8 @@ SELECT i.position,
        OR (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true))
        OR i.policies IS DISTINCT FROM k.policies
 FROM (
-    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
-                 unnest(@device_id::text[]) AS device_id,
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@device_id::text[]) AS device_id,
                  unnest(@serial_number::text[]) AS serial_number,
                  unnest(@product_key::text[]) AS product_key,
                  unnest(@hardware_hash::text[]) AS hardware_hash,
@@ -58,9 +57,8 @@ SET serial_number = i.serial_number,
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
 FROM (
-    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
-                 unnest(@device_id::text[]) AS device_id,
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@device_id::text[]) AS device_id,
                  unnest(@serial_number::text[]) AS serial_number,
                  unnest(@product_key::text[]) AS product_key,
                  unnest(@hardware_hash::text[]) AS hardware_hash,
@@ -82,9 +80,8 @@ WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k
 UPDATE partner_center.devices k
 SET extra = i.extra
 FROM (
-    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
-                 unnest(@device_id::text[]) AS device_id,
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@device_id::text[]) AS device_id,
                  unnest(@serial_number::text[]) AS serial_number,
                  unnest(@product_key::text[]) AS product_key,
                  unnest(@hardware_hash::text[]) AS hardware_hash,
@@ -100,9 +97,8 @@ WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k
 INSERT INTO partner_center.devices (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from)
 SELECT @customer_id::uuid, @list_batch_id::text, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, @observed_at::timestamptz
 FROM (
-    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
-                 unnest(@device_id::text[]) AS device_id,
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@device_id::text[]) AS device_id,
                  unnest(@serial_number::text[]) AS serial_number,
                  unnest(@product_key::text[]) AS product_key,
                  unnest(@hardware_hash::text[]) AS hardware_hash,
@@ -125,9 +121,8 @@ SELECT k.device_id, array_remove(ARRAY[
     CASE WHEN (i.uploaded_date IS DISTINCT FROM k.uploaded_date AND coalesce(abs(extract(epoch FROM i.uploaded_date - k.uploaded_date)) >= 1, true)) THEN concat('uploaded_date: ', coalesce(k.uploaded_date::text, 'null'), ' -> ', coalesce(i.uploaded_date::text, 'null')) END,
     CASE WHEN i.policies IS DISTINCT FROM k.policies THEN concat('policies: ', coalesce(k.policies::text, 'null'), ' -> ', coalesce(i.policies::text, 'null')) END], NULL)
 FROM (
-    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra, position
-    FROM (SELECT generate_subscripts(@device_id::text[], 1) AS position,
-                 unnest(@device_id::text[]) AS device_id,
+    SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, coalesce(policies::jsonb, '[]') AS policies, coalesce(extra::jsonb, '{}') AS extra
+    FROM (SELECT unnest(@device_id::text[]) AS device_id,
                  unnest(@serial_number::text[]) AS serial_number,
                  unnest(@product_key::text[]) AS product_key,
                  unnest(@hardware_hash::text[]) AS hardware_hash,
