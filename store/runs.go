@@ -171,17 +171,22 @@ func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (noted boo
 
 // finish ends the run if nothing is left to do, and tells whether it has.
 func (s *Store) finish(batch *pgx.Batch, run Run, late bool, ended *bool) {
-	const finish = `
+	finish := `
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
-		    customers_total = greatest(r.customers_total, n.customers_ok + n.customers_failed), -- others may have come meanwhile
-		    state = CASE WHEN n.customers_ok = 0 THEN 'failed'
-		                 WHEN n.customers_ok < r.customers_total OR n.customers_failed > 0 OR r.error IS NOT NULL THEN 'partial'
+		    customers_total = greatest(r.customers_total, n.ok + n.failed), -- others may have come meanwhile
+		    state = CASE WHEN n.ok = 0 THEN 'failed'
+		                 WHEN n.ok < r.customers_total OR n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
 		                 ELSE 'complete' END
-		FROM partner_center.sync_runs n
-		WHERE r.run_id = @run AND n.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
-		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + pending + `)
+		FROM (SELECT coalesce(sum(customers_ok), 0) AS ok, coalesce(sum(customers_failed), 0) AS failed
+		      FROM partnersync.run_counts
+		      WHERE run_id = @run) n
+		WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
+		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + pending + `)`
+	if run.Devices != nil {
+		finish += `
 		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + devicesPending + ` AND NOT (@late AND ` + free + `))`
+	}
 	args := run.args()
 	args["late"], args["lease"] = late, s.lease
 	batch.Queue(finish, args).Exec(func(tag pgconn.CommandTag) error {
