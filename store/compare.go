@@ -37,7 +37,7 @@ SELECT k.{key}, array_remove(ARRAY[
     CASE WHEN k.removed_at IS NOT NULL THEN 'it is back' END,
     {changes}], NULL)
 FROM {incoming}
-JOIN partner_center.{table} k ON {known rows}`
+JOIN partner_center.{table} k ON {scope} AND k.{key} = i.{key}`
 
 // compare says what merge would do, in a read-only transaction. Where the schema is missing, nothing is known.
 func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, batchID string, l Listing, rows []R) (all []Difference, err error) {

@@ -46,7 +46,7 @@ SELECT i.{key},
        k.removed_at IS NOT NULL
        OR {opens a version}
 FROM {incoming}
-JOIN partner_center.{table} k ON {known rows}
+JOIN partner_center.{table} k ON {scope} AND k.{key} = i.{key}
 WHERE k.removed_at IS NOT NULL
    OR {differs}`
 
@@ -71,14 +71,14 @@ SET {assignments},
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
 FROM {incoming}
-WHERE {known rows}`
+WHERE {scope} AND k.{key} = i.{key}`
 
 	// What opens no version is updated in place.
 	refreshSQL = `
 UPDATE partner_center.{table} k
 SET {quiet assignments}
 FROM {incoming}
-WHERE {known rows}`
+WHERE {scope} AND k.{key} = i.{key}`
 
 	removeSQL = `
 UPDATE partner_center.{table} k

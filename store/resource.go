@@ -97,8 +97,7 @@ func (s statements) String() string {
 }
 
 // newResource writes out the resource's statements from the templates in merge.go: {names} are all columns that come
-// from the API, the key first; {incoming} is the table i of the listed rows, and {known rows} joins the rows k that they are
-// known as.
+// from the API, the key first; {incoming} is the table i of the listed rows.
 func newResource[R any](r resource[R]) *resource[R] {
 	var names, sent, differs, loud, assignments, quiet, changes []string
 	for _, c := range append([]column[R]{r.key}, r.columns...) {
@@ -121,8 +120,6 @@ func newResource[R any](r resource[R]) *resource[R] {
 	}
 	expand := strings.NewReplacer(
 		"{scope}", scope,
-		// ANY adds nothing but how few they are: without it the planner would have all of the list's rows read.
-		"{known rows}", fmt.Sprintf("%s AND k.%[2]s = ANY (@%[2]s::text[]) AND k.%[2]s = i.%[2]s", scope, r.key.name),
 		"{scope columns}", scopeColumns,
 		"{scope values}", scopeValues,
 		"{table}", r.table,

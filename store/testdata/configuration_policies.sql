@@ -23,7 +23,7 @@ FROM (
                  unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
                  unnest(@extra::text[]) AS extra) i
 ) i
-JOIN partner_center.configuration_policies k ON customer_id = @customer_id::uuid AND k.policy_id = ANY (@policy_id::text[]) AND k.policy_id = i.policy_id
+JOIN partner_center.configuration_policies k ON customer_id = @customer_id::uuid AND k.policy_id = i.policy_id
 WHERE k.removed_at IS NOT NULL
    OR i.name IS DISTINCT FROM k.name
    OR i.category IS DISTINCT FROM k.category
@@ -63,7 +63,7 @@ FROM (
                  unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND k.policy_id = ANY (@policy_id::text[]) AND k.policy_id = i.policy_id;
+WHERE customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;
 
 UPDATE partner_center.configuration_policies k
 SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
@@ -86,7 +86,7 @@ FROM (
                  unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND k.policy_id = ANY (@policy_id::text[]) AND k.policy_id = i.policy_id;
+WHERE customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;
 
 INSERT INTO partner_center.configuration_policies (customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from)
 SELECT @customer_id::uuid, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, @observed_at::timestamptz
@@ -123,4 +123,4 @@ FROM (
                  unnest(@last_modified_date::timestamptz[]) AS last_modified_date,
                  unnest(@extra::text[]) AS extra) i
 ) i
-JOIN partner_center.configuration_policies k ON customer_id = @customer_id::uuid AND k.policy_id = ANY (@policy_id::text[]) AND k.policy_id = i.policy_id;
+JOIN partner_center.configuration_policies k ON customer_id = @customer_id::uuid AND k.policy_id = i.policy_id;

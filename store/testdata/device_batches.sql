@@ -18,7 +18,7 @@ FROM (
                  unnest(@devices_count::integer[]) AS devices_count,
                  unnest(@extra::text[]) AS extra) i
 ) i
-JOIN partner_center.device_batches k ON customer_id = @customer_id::uuid AND k.batch_id = ANY (@batch_id::text[]) AND k.batch_id = i.batch_id
+JOIN partner_center.device_batches k ON customer_id = @customer_id::uuid AND k.batch_id = i.batch_id
 WHERE k.removed_at IS NOT NULL
    OR i.status IS DISTINCT FROM k.status
    OR i.created_by IS DISTINCT FROM k.created_by
@@ -49,7 +49,7 @@ FROM (
                  unnest(@devices_count::integer[]) AS devices_count,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND k.batch_id = ANY (@batch_id::text[]) AND k.batch_id = i.batch_id;
+WHERE customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
 
 UPDATE partner_center.device_batches k
 SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
@@ -68,7 +68,7 @@ FROM (
                  unnest(@devices_count::integer[]) AS devices_count,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND k.batch_id = ANY (@batch_id::text[]) AND k.batch_id = i.batch_id;
+WHERE customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;
 
 INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
 SELECT @customer_id::uuid, batch_id, status, created_by, creation_date, devices_count, extra, @observed_at::timestamptz
@@ -97,4 +97,4 @@ FROM (
                  unnest(@devices_count::integer[]) AS devices_count,
                  unnest(@extra::text[]) AS extra) i
 ) i
-JOIN partner_center.device_batches k ON customer_id = @customer_id::uuid AND k.batch_id = ANY (@batch_id::text[]) AND k.batch_id = i.batch_id;
+JOIN partner_center.device_batches k ON customer_id = @customer_id::uuid AND k.batch_id = i.batch_id;

@@ -26,7 +26,7 @@ FROM (
                  unnest(@policies::text[]) AS policies,
                  unnest(@extra::text[]) AS extra) i
 ) i
-JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = ANY (@device_id::text[]) AND k.device_id = i.device_id
+JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id
 WHERE k.removed_at IS NOT NULL
    OR i.serial_number IS DISTINCT FROM k.serial_number
    OR i.product_key IS DISTINCT FROM k.product_key
@@ -69,7 +69,7 @@ FROM (
                  unnest(@policies::text[]) AS policies,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = ANY (@device_id::text[]) AND k.device_id = i.device_id;
+WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
 
 UPDATE partner_center.devices k
 SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
@@ -92,7 +92,7 @@ FROM (
                  unnest(@policies::text[]) AS policies,
                  unnest(@extra::text[]) AS extra) i
 ) i
-WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = ANY (@device_id::text[]) AND k.device_id = i.device_id;
+WHERE customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
 
 INSERT INTO partner_center.devices (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from)
 SELECT @customer_id::uuid, @list_batch_id::text, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, @observed_at::timestamptz
@@ -133,4 +133,4 @@ FROM (
                  unnest(@policies::text[]) AS policies,
                  unnest(@extra::text[]) AS extra) i
 ) i
-JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = ANY (@device_id::text[]) AND k.device_id = i.device_id;
+JOIN partner_center.devices k ON customer_id = @customer_id::uuid AND batch_id = @list_batch_id::text AND k.device_id = i.device_id;
