@@ -294,3 +294,30 @@ func TestClaimEnumeration_oneAtATimeAndOnceARun(t *testing.T) {
 		t.Errorf("claim after the run's customers were settled: %t, %v, want none needed", mine, err)
 	}
 }
+
+func TestOpenRun_claimsTheEnumerationIfItIsFree(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.another()
+	ask := scheduled(1, 1)
+	ask.Enumerate = true
+	first := w.open(ask)
+	if first.Enumeration == nil || first.Enumeration.Epoch != 1 || first.Enumeration.Run.ID != first.Run.ID {
+		t.Fatalf("opened %+v with %+v, want a claim of epoch 1", first, first.Enumeration)
+	}
+	if joined := other.open(ask); !joined.Joined || joined.Enumeration != nil {
+		t.Errorf("joined %+v, want no claim while another worker is at it", joined)
+	}
+	again := w.open(ask).Enumeration
+	if again == nil || again.Epoch != 2 {
+		t.Fatalf("opened by the same worker again: %+v, want epoch 2", again)
+	}
+	if _, err := w.SettleCustomers(t.Context(), *first.Enumeration, Enumeration{Complete: true}); !errors.Is(err, ErrClaimLost) {
+		t.Errorf("settled by the first claim: %v, want ErrClaimLost", err)
+	}
+	_, err := w.SettleCustomers(t.Context(), *again, Enumeration{ObservedAt: again.ObservedAt(time.Now()), Complete: true})
+	w.ok(err)
+	if joined := other.open(ask); joined.Enumeration != nil {
+		t.Errorf("claimed after the run's customers were settled: %+v", joined.Enumeration)
+	}
+}

@@ -35,6 +35,28 @@ var ErrClaimLost = errors.New("the claim was lost to another worker")
 // ClaimEnumeration claims the enumeration of the run's customers. It returns ok = false if that is done already, and
 // ErrClaimHeld while another worker is at it.
 func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim EnumerationClaim, ok bool, err error) {
+	const done = `SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = @run`
+	var claimed *EnumerationClaim
+	var enumerated bool
+	batch := &pgx.Batch{}
+	s.claimEnumeration(batch, run.Partner, run.ID, &claimed)
+	batch.Queue(done, pgx.NamedArgs{"run": run.ID}).QueryRow(func(row pgx.Row) error { return row.Scan(&enumerated) })
+	err = s.pool.SendBatch(ctx, batch).Close()
+	if err == nil && claimed == nil && !enumerated {
+		err = ErrClaimHeld
+	}
+	switch {
+	case err != nil:
+		return claim, false, fmt.Errorf("claiming the enumeration of partner %s: %w", run.Partner, err)
+	case claimed == nil:
+		return claim, false, nil
+	}
+	claimed.Run = run
+	return *claimed, true, nil
+}
+
+// claimEnumeration claims the enumeration unless it is done, or another live worker is at it.
+func (s *Store) claimEnumeration(batch *pgx.Batch, partner string, run int64, claimed **EnumerationClaim) {
 	const claimPartner = `
 		UPDATE partnersync.partner_state s
 		SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
@@ -43,24 +65,17 @@ func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim Enumeratio
 		  AND (s.owner IS NULL OR s.owner = @worker::uuid OR NOT EXISTS (
 		      SELECT 1 FROM partnersync.workers w WHERE w.worker_id = s.owner AND ` + alive + `))
 		RETURNING s.lease_epoch, clock_timestamp()`
-	const done = `SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = @run`
-	args := pgx.NamedArgs{"worker": s.worker, "partner": run.Partner, "run": run.ID, "lease": s.lease}
-	claim.Run = run
-	err = s.pool.QueryRow(ctx, claimPartner, args).Scan(&claim.Epoch, &claim.clock.database)
-	claim.clock.local = time.Now()
-	if err == nil {
-		return claim, true, nil
-	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		var enumerated bool
-		if err = s.pool.QueryRow(ctx, done, args).Scan(&enumerated); err == nil && !enumerated {
-			err = ErrClaimHeld
+	args := pgx.NamedArgs{"worker": s.worker, "partner": partner, "run": run, "lease": s.lease}
+	batch.Queue(claimPartner, args).QueryRow(func(row pgx.Row) error {
+		var claim EnumerationClaim
+		err := row.Scan(&claim.Epoch, &claim.clock.database)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
 		}
-		if err == nil {
-			return claim, false, nil
-		}
-	}
-	return claim, false, fmt.Errorf("claiming the enumeration of partner %s: %w", run.Partner, err)
+		claim.clock.local = time.Now()
+		*claimed = &claim
+		return err
+	})
 }
 
 // Enumeration is what was learned of a partner's customers.

@@ -30,6 +30,8 @@ type RunRequest struct {
 	Devices *DeviceReading
 	// Restart begins a backfill anew even if one could be resumed.
 	Restart bool
+	// Enumerate claims the enumeration, too.
+	Enumerate bool
 }
 
 // Opened is the answer to a RunRequest.
@@ -37,6 +39,8 @@ type Opened struct {
 	Run     Run
 	Joined  bool // other workers are in the run already, or were
 	Resumed bool // an unfinished backfill goes on
+	// Enumeration is the claim that was asked for; nil: there is no need for it, or another worker holds it.
+	Enumeration *EnumerationClaim
 }
 
 // ErrTickDone is returned by OpenRun for a tick whose run is over.
@@ -68,9 +72,7 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 				return err
 			}
 		}
-		o.Run, err = s.enter(ctx, tx, r.Partner, id)
-		o.Run.Customers, o.Run.Skip, o.Run.Devices = r.Customers, r.Skip, r.Devices
-		return err
+		return s.enter(ctx, tx, r, id, &o)
 	})
 	if err != nil {
 		return Opened{}, fmt.Errorf("opening a %s run of partner %s: %w", r.Kind, r.Partner, err)
@@ -78,19 +80,26 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	return o, nil
 }
 
-// enter makes this worker part of the run, and returns that. Claims that an earlier try of the worker left behind are let go.
-func (s *Store) enter(ctx context.Context, tx pgx.Tx, partner string, id int64) (run Run, err error) {
+// enter makes this worker part of the run. Claims that an earlier try of the worker left behind are let go.
+func (s *Store) enter(ctx context.Context, tx pgx.Tx, r RunRequest, id int64, o *Opened) error {
 	const enter = `
 		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
 		ON CONFLICT DO NOTHING`
 	batch := &pgx.Batch{}
 	batch.Queue(enter, pgx.NamedArgs{"run": id, "worker": s.worker})
-	s.letGo(batch, partner)
-	queueRead(batch, id, &run)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return run, fmt.Errorf("entering run %d: %w", id, err)
+	s.letGo(batch, r.Partner)
+	queueRead(batch, id, &o.Run)
+	if r.Enumerate {
+		s.claimEnumeration(batch, r.Partner, id, &o.Enumeration)
 	}
-	return run, nil
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("entering run %d: %w", id, err)
+	}
+	o.Run.Customers, o.Run.Skip, o.Run.Devices = r.Customers, r.Skip, r.Devices
+	if o.Enumeration != nil {
+		o.Enumeration.Run = o.Run
+	}
+	return nil
 }
 
 // lockPartner makes those who open runs of a partner take turns, and creates its state.

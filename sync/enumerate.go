@@ -14,9 +14,15 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-// settle makes sure that the run's customers are known: enumerated by this process, or by another replica. given are the
-// customers of a restricted run. The run is as it is then.
-func (w *pass) settle(ctx context.Context, given []store.Customer) error {
+// settle makes sure that the run's customers are known: enumerated by this process, which may have claimed that, or by another
+// replica. given are the customers of a restricted run. The run is as it is then.
+func (w *pass) settle(ctx context.Context, claimed *store.EnumerationClaim, given []store.Customer) error {
+	if claimed != nil {
+		if err := w.enumerate(ctx, *claimed, given); !errors.Is(err, store.ErrClaimLost) {
+			return err
+		}
+		w.enumerationLost()
+	}
 	for {
 		claim, mine, err := w.Store.ClaimEnumeration(ctx, w.run)
 		switch {
@@ -37,10 +43,14 @@ func (w *pass) settle(ctx context.Context, given []store.Customer) error {
 			if !errors.Is(err, store.ErrClaimLost) {
 				return err
 			}
-			w.log.Warn("enumeration was taken over by another worker")
-			w.lost(1)
+			w.enumerationLost()
 		}
 	}
+}
+
+func (w *pass) enumerationLost() {
+	w.log.Warn("enumeration was taken over by another worker")
+	w.lost(1)
 }
 
 // enumerate finds out who the partner's customers are, and writes it.

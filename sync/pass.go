@@ -43,6 +43,7 @@ func (r *Runner) pass(
 	ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer, restricted bool,
 ) (run store.Run, ended bool, err error) {
 	var opened store.Opened
+	ask.Enumerate = true
 	err = r.whileAlive(ctx, func(ctx context.Context) error {
 		opened, err = r.open(ctx, ask)
 		return err
@@ -58,7 +59,7 @@ func (r *Runner) pass(
 		w.log.Info("backfill resumed", "started_at", w.run.StartedAt, "customers_done", w.run.CustomersOK+w.run.CustomersFailed)
 	}
 	err = r.whileAlive(ctx, func(ctx context.Context) error {
-		run, err = w.work(ctx, given)
+		run, err = w.work(ctx, opened.Enumeration, given)
 		return err
 	})
 	// A scheduled run that the database interrupted stays open: the next try goes on with it.
@@ -84,8 +85,8 @@ func (r *Runner) readRun(ctx context.Context, run store.Run) (now store.Run, err
 }
 
 // work settles the customers and then goes over them until none is left.
-func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, error) {
-	if err := w.settle(ctx, given); err != nil {
+func (w *pass) work(ctx context.Context, claimed *store.EnumerationClaim, given []store.Customer) (store.Run, error) {
+	if err := w.settle(ctx, claimed, given); err != nil {
 		return w.run, err
 	}
 	w.done = w.run.CustomersOK + w.run.CustomersFailed
