@@ -129,12 +129,15 @@ func (a array[V, T]) appendArray(buf []byte) []byte {
 	return buf
 }
 
+// binaryArray is any array.
+type binaryArray interface{ appendArray([]byte) []byte }
+
 // arrayCodec has arrays written in one go. pgx's own codec looks at the type of each element.
 type arrayCodec struct{ *pgtype.ArrayCodec }
 
 // PlanEncode returns how a value is encoded.
 func (c arrayCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
-	if _, ok := value.(interface{ appendArray([]byte) []byte }); ok && format == pgtype.BinaryFormatCode {
+	if _, ok := value.(binaryArray); ok && format == pgtype.BinaryFormatCode {
 		return arrayPlan{}
 	}
 	return c.ArrayCodec.PlanEncode(m, oid, format, value)
@@ -144,7 +147,7 @@ type arrayPlan struct{}
 
 // Encode appends the array.
 func (arrayPlan) Encode(value any, buf []byte) ([]byte, error) {
-	return value.(interface{ appendArray([]byte) []byte }).appendArray(buf), nil
+	return value.(binaryArray).appendArray(buf), nil
 }
 
 // teach makes a connection write arrays by arrayCodec.

@@ -50,9 +50,12 @@ func normalized(status *string) string {
 // noteBatches puts what a merge has changed into the outbox, and tells whether there was anything. First versions are no
 // events: what was there before partnersync looked is no news. It costs nothing where nothing changed or nobody is told.
 func noteBatches(ctx context.Context, s *Store, m *merging[DeviceBatch]) (noted bool, err error) {
-	keys := m.superseded()
 	told := s.told(m.claim.Run.Partner, BatchFinished, BatchFinishedWithErrors, BatchRemoved)
-	if len(keys) == 0 || len(told) == 0 {
+	if len(told) == 0 {
+		return false, nil
+	}
+	keys := m.superseded()
+	if len(keys) == 0 {
 		return false, nil
 	}
 	if err := m.send(ctx); err != nil {

@@ -22,8 +22,7 @@ type comparison[R any] struct {
 	positions map[string]int // of the listed rows, by key; nil if nothing is known
 	met       []bool         // of each listed row, whether it is known
 	otherwise []int          // listed rows that are stored otherwise
-	absent    []string
-	known     int
+	found     difference     // so far
 }
 
 // queue asks for the known rows.
@@ -40,7 +39,7 @@ func (c *comparison[R]) read(known pgx.Rows) error {
 		values := known.RawValues()
 		key, removed, values := values[0], values[1] != nil, values[2:]
 		if !removed {
-			c.known++
+			c.found.known++
 		}
 		i, listed := c.positions[string(key)]
 		switch {
@@ -50,7 +49,7 @@ func (c *comparison[R]) read(known pgx.Rows) error {
 				c.otherwise = append(c.otherwise, i)
 			}
 		case !removed:
-			c.absent = append(c.absent, string(key))
+			c.found.absent = append(c.found.absent, string(key))
 		}
 	}
 	return known.Err()
@@ -65,7 +64,7 @@ func (c *comparison[R]) begin() {
 
 // difference returns what the comparison found, once the known rows have been read.
 func (c *comparison[R]) difference(ctx context.Context, tx pgx.Tx, at list) (difference, error) {
-	d := difference{absent: c.absent, known: c.known}
+	d := c.found
 	for i := range c.rows {
 		if c.positions == nil || !c.met[i] {
 			d.inserted = append(d.inserted, i)

@@ -15,8 +15,8 @@ func wantOtherwise[R any](w *world, r *resource[R], batchID, what string, rows [
 	c, batch := comparison[R]{resource: r, rows: rows}, &pgx.Batch{}
 	c.queue(batch, list{customerID: alpha, resource: r.table, batchID: batchID})
 	w.ok(w.pool.SendBatch(w.t.Context(), batch).Close())
-	if !cmp.Equal(c.otherwise, want) || c.known != len(rows) || len(c.absent) > 0 {
-		w.t.Errorf("%s: %v are stored otherwise, %d known, %v absent; want %v of %d", what, c.otherwise, c.known, c.absent, want, len(rows))
+	if !cmp.Equal(c.otherwise, want) || c.found.known != len(rows) || len(c.found.absent) > 0 {
+		w.t.Errorf("%s: %v are stored otherwise, %d known, %v absent; want %v of %d", what, c.otherwise, c.found.known, c.found.absent, want, len(rows))
 	}
 }
 

@@ -17,14 +17,15 @@ import (
 // settle makes sure that the run's customers are known: enumerated by this process, which may have claimed that, or by another
 // replica. given are the customers of a restricted run. The run is as it is then.
 func (w *pass) settle(ctx context.Context, claimed *store.EnumerationClaim, given []store.Customer) error {
-	if claimed != nil {
-		if err := w.enumerate(ctx, *claimed, given); !errors.Is(err, store.ErrClaimLost) {
-			return err
+	for ; ; claimed = nil {
+		var claim store.EnumerationClaim
+		var err error
+		mine := claimed != nil
+		if mine {
+			claim = *claimed
+		} else {
+			claim, mine, err = w.Store.ClaimEnumeration(ctx, w.run)
 		}
-		w.enumerationLost()
-	}
-	for {
-		claim, mine, err := w.Store.ClaimEnumeration(ctx, w.run)
 		switch {
 		case errors.Is(err, store.ErrClaimHeld):
 			if err := wait(ctx, pollEvery); err != nil {
@@ -43,14 +44,10 @@ func (w *pass) settle(ctx context.Context, claimed *store.EnumerationClaim, give
 			if !errors.Is(err, store.ErrClaimLost) {
 				return err
 			}
-			w.enumerationLost()
+			w.log.Warn("enumeration was taken over by another worker")
+			w.lost(1)
 		}
 	}
-}
-
-func (w *pass) enumerationLost() {
-	w.log.Warn("enumeration was taken over by another worker")
-	w.lost(1)
 }
 
 // enumerate finds out who the partner's customers are, and writes it.
