@@ -193,7 +193,7 @@ func (w *pass) claimAll(
 		}
 		more = len(claims) == limit
 		if w.partner.Gate != nil {
-			w.partner.Gate.Pause(time.Now().Add(claims[0].Pause)) // of all the partner's customers
+			w.partner.Gate.Learn(claims[0].Pause) // of all the partner's customers
 		}
 		for _, c := range claims {
 			select {

@@ -26,6 +26,7 @@ type Gate struct {
 
 	mu     sync.Mutex
 	paused time.Time // until then nothing goes
+	known  time.Time // until then there is no need to ask for the pause alone
 }
 
 // Reasons of waits.
@@ -102,6 +103,22 @@ func (g *Gate) pausing() bool { return time.Now().Before(g.PausedUntil()) }
 
 // Pause holds every request until then. It never shortens a pause.
 func (g *Gate) Pause(until time.Time) { g.lengthen(until) }
+
+// Learn tells the gate of the pause that all of the partner's processes keep, as of now. For the next second there is no need to
+// ask Reserve for that alone.
+func (g *Gate) Learn(pause time.Duration) {
+	now := time.Now()
+	g.lengthen(now.Add(pause))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.known = now.Add(pauseKnown)
+}
+
+func (g *Gate) knowsPause() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Before(g.known)
+}
 
 // PausedUntil returns the end of the latest pause, which may be past; zero if there never was one.
 func (g *Gate) PausedUntil() time.Time {

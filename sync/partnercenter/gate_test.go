@@ -176,6 +176,33 @@ func TestGate_pauseOfAnotherReplicaHolds(t *testing.T) {
 	}
 }
 
+func TestGate_doesNotAskForWhatItHasJustLearned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := &database{}
+		g := NewGate(0)
+		g.Reserve = db.reserve
+		for range 10 {
+			g.Learn(0)
+			passages(t, 3, g)
+			sleep(t.Context(), pauseKnown-1)
+			passages(t, 3, g)
+		}
+		if db.asked != 0 {
+			t.Errorf("asked %d times for the pause, want never", db.asked)
+		}
+		sleep(t.Context(), pauseKnown)
+		passages(t, 3, g)
+		if db.asked != 1 {
+			t.Errorf("a second later: asked %d times for the pause, want once", db.asked)
+		}
+		g.Learn(time.Hour)
+		if got := passages(t, 1, g); got[0] != time.Hour {
+			t.Errorf("passed after %v, want the pause of an hour", got[0])
+		}
+	})
+}
+
 // What waits for a place when the pause comes must not go with all others at its end.
 func TestGate_afterAPauseTheRateHolds(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,6 @@ type pace struct {
 	left    int
 	last    time.Time // from when the last place handed out could be used
 	end     time.Time // of all places reserved by a gate with the rate to itself
-	known   time.Time // until when there is no need to ask for the pause alone
 }
 
 // limit spaces places so that a burst, and all that follows it within a minute, are no more than the limit. The interval
@@ -116,16 +115,14 @@ func (g *Gate) learnPause(ctx context.Context) error {
 
 // askForPause asks for the pause, unless that was done a moment ago. Its caller has the turn.
 func (g *Gate) askForPause(ctx context.Context) error {
-	if time.Now().Before(g.pace.known) {
+	if g.knowsPause() {
 		return nil
 	}
 	r, err := g.Reserve(ctx, 0, 0)
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	g.Pause(now.Add(r.Pause))
-	g.pace.known = now.Add(pauseKnown)
+	g.Learn(r.Pause)
 	return nil
 }
 
