@@ -58,7 +58,7 @@ func noteBatches(ctx context.Context, s *Store, m *merging[DeviceBatch]) (noted 
 	if len(keys) == 0 {
 		return false, nil
 	}
-	if err := m.send(ctx); err != nil {
+	if err := m.flush(ctx, m.tx.send); err != nil {
 		return false, err
 	}
 	changes, err := batchChanges(ctx, m.tx, m.claim.CustomerID, keys)
@@ -82,7 +82,7 @@ func noteBatches(ctx context.Context, s *Store, m *merging[DeviceBatch]) (noted 
 }
 
 // batchChanges returns the customer's batches with the keys, each with the status of the version before.
-func batchChanges(ctx context.Context, tx pgx.Tx, customerID string, keys []string) ([]batchChange, error) {
+func batchChanges(ctx context.Context, tx *transaction, customerID string, keys []string) ([]batchChange, error) {
 	const query = `
 		SELECT b.batch_id, c.company_name, b.status, v.status AS from_status, b.created_by, b.creation_date, b.devices_count,
 		       b.not_before, b.valid_from, b.removed_at IS NOT NULL AS removed

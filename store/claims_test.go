@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -148,7 +147,7 @@ func TestClaimCustomers_takesOverFromAFrozenTransaction(t *testing.T) {
 	other := w.another()
 	frozen := New(w.pool, Options{Lease: 300 * time.Millisecond})
 	var taken []Claim
-	err := frozen.write(t.Context(), func(tx pgx.Tx) error {
+	err := frozen.write(t.Context(), func(tx *transaction) error {
 		w.enter(tx, stale)
 		for len(taken) == 0 {
 			taken = other.claims(run)

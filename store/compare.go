@@ -42,8 +42,7 @@ JOIN partner_center.{table} k ON {scope} AND k.{key} = i.{key}`
 // compare says what merge would do, in a read-only transaction. Where the schema is missing, nothing is known.
 func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, batchID string, l Listing, rows []R) (all []Difference, err error) {
 	at := list{customerID: customerID, resource: r.table, batchID: batchID}
-	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		teach(tx.Conn())
+	err = s.readOnly(ctx, func(tx *transaction) error {
 		const known = `SELECT to_regclass('partner_center.' || @table::text) IS NOT NULL`
 		var exists bool
 		if err := tx.QueryRow(ctx, known, pgx.NamedArgs{"table": r.table}).Scan(&exists); err != nil {
@@ -75,12 +74,12 @@ func (r *resource[R]) keys(rows []R) []string {
 	return keys
 }
 
-func (r *resource[R]) differences(ctx context.Context, tx pgx.Tx, at list, l Listing, rows []R) ([]Difference, error) {
+func (r *resource[R]) differences(ctx context.Context, tx *transaction, at list, l Listing, rows []R) ([]Difference, error) {
 	var state listState
 	compared, batch := comparison[R]{resource: r, rows: rows}, &pgx.Batch{}
 	batch.Queue(listStateSQL, at.stateArgs(math.MaxInt64)).QueryRow(state.scan)
 	compared.queue(batch, at)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := tx.send(ctx, batch); err != nil {
 		return nil, fmt.Errorf("reading the list as it is known: %w", err)
 	}
 	d, err := compared.difference(ctx, tx, at)
@@ -105,7 +104,7 @@ func (r *resource[R]) differences(ctx context.Context, tx pgx.Tx, at list, l Lis
 	return all, nil
 }
 
-func (r *resource[R]) describe(ctx context.Context, tx pgx.Tx, at list, changed []R) ([]Difference, error) {
+func (r *resource[R]) describe(ctx context.Context, tx *transaction, at list, changed []R) ([]Difference, error) {
 	args := at.args()
 	r.args(changed, args)
 	result, err := tx.Query(ctx, r.sql.describe, args)

@@ -15,7 +15,7 @@ const Customers = "customers"
 // CompareCustomers says what SettleCustomers would do to the partner's customers in a run of now, and writes nothing. Those
 // that belong to another partner are left out. Where the schema is missing, nobody is known.
 func (s *Store) CompareCustomers(ctx context.Context, partner string, e Enumeration) (all []Difference, err error) {
-	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err = s.readOnly(ctx, func(tx *transaction) error {
 		const known = `SELECT to_regclass('partner_center.customers') IS NOT NULL`
 		var exists bool
 		if err := tx.QueryRow(ctx, known).Scan(&exists); err != nil {
@@ -52,7 +52,7 @@ func (t *enumerating) differences(ctx context.Context, e Enumeration) ([]Differe
 	var d distance
 	batch := &pgx.Batch{}
 	t.compare(batch, e, &d)
-	if err := t.tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := t.tx.send(ctx, batch); err != nil {
 		return nil, fmt.Errorf("comparing with the known customers: %w", err)
 	}
 	all, err := t.news(ctx, d.written())

@@ -15,13 +15,13 @@ type Counts struct {
 }
 
 // add writes the counts to one of the run's shards. Call it last: whoever writes to the same shard waits for the commit.
-func (c Counts) add(ctx context.Context, tx pgx.Tx, run int64, shard int) error {
+func (c Counts) add(ctx context.Context, tx *transaction, run int64, shard int) error {
 	if c == (Counts{}) {
 		return nil
 	}
 	batch := &pgx.Batch{}
 	c.queue(batch, run, shard)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := tx.send(ctx, batch); err != nil {
 		return fmt.Errorf("adding to the counts of run %d: %w", run, err)
 	}
 	return nil

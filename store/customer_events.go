@@ -11,7 +11,7 @@ import (
 
 // noteResults puts customers that have failed for long enough, and those of them that have recovered, into the outbox, and
 // tells whether there were any. It costs nothing where no customer fails or did before.
-func noteResults(ctx context.Context, s *Store, tx pgx.Tx, run Run, results []Result, verdicts map[string]*verdict) (noted bool, err error) {
+func noteResults(ctx context.Context, s *Store, tx *transaction, run Run, results []Result, verdicts map[string]*verdict) (noted bool, err error) {
 	var ok []string
 	var events []event
 	for _, r := range results {
@@ -36,7 +36,7 @@ func noteResults(ctx context.Context, s *Store, tx pgx.Tx, run Run, results []Re
 
 // noteFailing returns the events of a customer that has just failed. One pass is not yet a failing customer where it is the
 // first of all.
-func (s *Store) noteFailing(ctx context.Context, tx pgx.Tx, run Run, f *Failure, v *verdict) (events []event, err error) {
+func (s *Store) noteFailing(ctx context.Context, tx *transaction, run Run, f *Failure, v *verdict) (events []event, err error) {
 	// What was told of before is over where the customer has a new partner since.
 	const note = `
 		INSERT INTO partnersync.notified AS n (endpoint, type, subject, since)
@@ -81,7 +81,7 @@ func (v *verdict) data(run Run, f *Failure) *EventData {
 
 // noteRecovered puts those of the customers into the outbox of whose failing somebody was told, and tells whether there
 // were any. The transaction holds their states.
-func (s *Store) noteRecovered(ctx context.Context, tx pgx.Tx, run Run, customers []string) (noted bool, err error) {
+func (s *Store) noteRecovered(ctx context.Context, tx *transaction, run Run, customers []string) (noted bool, err error) {
 	const forget = `
 		DELETE FROM partnersync.notified
 		WHERE endpoint = @endpoint AND type = @type AND subject = ANY (@customers::text[])
@@ -123,7 +123,7 @@ type lastedSince struct {
 }
 
 // companyName returns the customer's name; nil if none is known.
-func companyName(ctx context.Context, tx pgx.Tx, customerID string) (name *string, err error) {
+func companyName(ctx context.Context, tx *transaction, customerID string) (name *string, err error) {
 	const query = `
 		SELECT max(company_name) FROM partner_center.customers WHERE customer_id = @customer_id::uuid`
 	if err := tx.QueryRow(ctx, query, pgx.NamedArgs{"customer_id": customerID}).Scan(&name); err != nil {
@@ -146,7 +146,7 @@ func (s *Store) NoteSignInFailed(ctx context.Context, partner string, f Failure)
 		return nil
 	}
 	noted := false
-	err := s.write(ctx, func(tx pgx.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		id := uuid.New()
 		data := &EventData{Partner: partner, ErrorCode: f.Code, Error: f.Message, RequestID: f.RequestID, CorrelationID: f.CorrelationID}
 		var events []event

@@ -112,7 +112,7 @@ const NoCustomers = "no_customers: the partner has no customers to read: check c
 // belongs to another partner is left alone and counted as failed. The error wraps ErrClaimLost if the claim was lost.
 func (s *Store) SettleCustomers(ctx context.Context, c EnumerationClaim, e Enumeration) (Enumerated, error) {
 	var done Enumerated
-	err := s.write(ctx, func(tx pgx.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		t := enumerating{tx: tx, partner: c.Run.Partner, run: c.Run, observed: e.ObservedAt.UTC().Truncate(time.Microsecond)}
 		d, heldBefore, err := t.enter(ctx, c.Epoch, e)
 		if err != nil {

@@ -56,13 +56,10 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 		}
 		if c.Run.Devices == nil {
 			forgetDevices(&m.last, c)
-			return nil
+		} else {
+			scheduleDevices(&m.last, c, &done.DevicesDue)
 		}
-		if err := m.send(ctx); err != nil {
-			return err
-		}
-		done.DevicesDue, err = scheduleDevices(ctx, m.tx, c)
-		return err
+		return nil
 	})
 	if err == nil && noted {
 		s.wakeSender()

@@ -62,24 +62,16 @@ func ofCustomer(batches string) string {
 	       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id`
 }
 
-// scheduleDevices notes when the first of the customer's device lists is due, and reports whether that is now.
-func scheduleDevices(ctx context.Context, tx pgx.Tx, c Claim) (due bool, err error) {
-	first := `SELECT min(` + dueAt + `)` + ofCustomer(listedBatches)
-	const note = `
-		UPDATE partnersync.customer_state
-		SET devices_due_at = @due_at, devices_refresh = @refresh
-		WHERE customer_id = @customer_id::uuid
-		RETURNING coalesce(devices_due_at <= clock_timestamp(), false)`
-	args := pgx.NamedArgs{"customer_id": c.CustomerID, "refresh": c.Run.Devices.Refresh}
-	var dueAt *time.Time
-	if err := tx.QueryRow(ctx, first, args).Scan(&dueAt); err != nil {
-		return false, fmt.Errorf("finding the device list that is due first: %w", err)
-	}
-	args["due_at"] = dueAt
-	if err := tx.QueryRow(ctx, note, args).Scan(&due); err != nil {
-		return false, fmt.Errorf("noting when device lists are due: %w", err)
-	}
-	return due || c.Run.Kind == Backfill && dueAt != nil, nil
+// scheduleDevices notes when the first of the customer's device lists is due, and tells whether the run is to read any now.
+func scheduleDevices(batch *pgx.Batch, c Claim, now *bool) {
+	note := `
+		UPDATE partnersync.customer_state s
+		SET devices_due_at = f.due_at, devices_refresh = @refresh
+		FROM (SELECT min(` + dueAt + `) AS due_at` + ofCustomer(listedBatches) + `) f
+		WHERE s.customer_id = @customer_id::uuid
+		RETURNING f.due_at IS NOT NULL AND (f.due_at <= clock_timestamp() OR @backfill)`
+	args := pgx.NamedArgs{"customer_id": c.CustomerID, "refresh": c.Run.Devices.Refresh, "backfill": c.Run.Kind == Backfill}
+	batch.Queue(note, args).QueryRow(func(row pgx.Row) error { return row.Scan(now) })
 }
 
 // forgetDevices is for a run that reads no devices: it leaves it to the next one that does to find out when they are due.
@@ -91,7 +83,7 @@ func forgetDevices(batch *pgx.Batch, c Claim) {
 }
 
 // keepReceivedIDs keeps the ids that could not be stored unchanged, for the requests for their devices.
-func keepReceivedIDs(ctx context.Context, tx pgx.Tx, customerID string, rows []DeviceBatch) error {
+func keepReceivedIDs(ctx context.Context, tx *transaction, customerID string, rows []DeviceBatch) error {
 	const keep = `
 		INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, received_id)
 		SELECT @customer_id::uuid, 'devices', i.batch_id, i.received_id

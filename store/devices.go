@@ -56,7 +56,7 @@ func (s *Store) CompareDevices(ctx context.Context, customerID, batchID string, 
 
 // removeDevices removes the devices of batches that are removed at the time given, and returns how many those were. The
 // lists are read anew if the batches return.
-func removeDevices(ctx context.Context, tx pgx.Tx, customerID string, batchIDs []string, at time.Time) (int, error) {
+func removeDevices(ctx context.Context, tx *transaction, customerID string, batchIDs []string, at time.Time) (int, error) {
 	// A list's observed time only grows, even against that of the batch list: its devices go at the list's new one.
 	const clear = `
 		UPDATE partnersync.list_state

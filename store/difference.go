@@ -63,7 +63,7 @@ func (c *comparison[R]) begin() {
 }
 
 // difference returns what the comparison found, once the known rows have been read.
-func (c *comparison[R]) difference(ctx context.Context, tx pgx.Tx, at list) (difference, error) {
+func (c *comparison[R]) difference(ctx context.Context, tx *transaction, at list) (difference, error) {
 	d := c.found
 	for i := range c.rows {
 		if c.positions == nil || !c.met[i] {

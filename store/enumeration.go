@@ -13,7 +13,7 @@ import (
 
 // enumerating is the transaction of SettleCustomers.
 type enumerating struct {
-	tx       pgx.Tx
+	tx       *transaction
 	partner  string
 	run      Run
 	observed time.Time
@@ -38,7 +38,7 @@ func (t *enumerating) enter(ctx context.Context, epoch int64, e Enumeration) (d 
 		return err
 	})
 	t.compare(batch, e, &d)
-	return d, heldBefore, t.tx.SendBatch(ctx, batch).Close()
+	return d, heldBefore, t.tx.send(ctx, batch)
 }
 
 // merge brings partner_center.customers and the customers' states in line with the enumeration.
@@ -326,7 +326,7 @@ func (t *enumerating) settle(ctx context.Context, e Enumeration, done Enumerated
 	t.last.Queue(settle, args)
 	Counts{CustomersFailed: failed, Requests: e.Requests, Retries: e.Retries}.queue(&t.last, t.run.ID, 0)
 	queueRead(&t.last, t.run.ID, &now)
-	if err := t.tx.SendBatch(ctx, &t.last).Close(); err != nil {
+	if err := t.tx.end(ctx, &t.last); err != nil {
 		return now, fmt.Errorf("settling the run: %w", err)
 	}
 	return now.asked(t.run), nil

@@ -95,7 +95,7 @@ func merge[R any](
 	then func(context.Context, *merging[R], *Outcome) error,
 ) (done Outcome, err error) {
 	at := list{customerID: c.CustomerID, resource: r.table, batchID: batch.ID}
-	err = s.write(ctx, func(tx pgx.Tx) error {
+	err = s.write(ctx, func(tx *transaction) error {
 		m := merging[R]{tx: tx, resource: r, claim: c, list: at, batch: batch, listing: l, rows: rows}
 		done, err = m.run(ctx, then)
 		return err
@@ -108,7 +108,7 @@ func merge[R any](
 
 // merging is the transaction of a merge.
 type merging[R any] struct {
-	tx       pgx.Tx
+	tx       *transaction
 	resource *resource[R]
 	claim    Claim
 	list     list
@@ -148,7 +148,8 @@ func (m *merging[R]) run(ctx context.Context, then func(context.Context, *mergin
 		counts.Unchanged = 0 // this is a second try, whose first one came to the commit
 	}
 	counts.queue(&m.last, m.claim.Run.ID, shard(m.claim.CustomerID))
-	return done, m.send(ctx)
+	err = m.flush(ctx, m.tx.end) // which adds to done
+	return done, err
 }
 
 // enter locks the customer's state, so that nobody can take the claim over before the transaction ends, and then reads the
@@ -166,7 +167,7 @@ func (m *merging[R]) enter(ctx context.Context) error {
 	batch.Queue(listStateSQL, m.list.stateArgs(m.claim.Run.ID)).QueryRow(m.state.scan)
 	m.compared = &comparison[R]{resource: m.resource, rows: m.rows}
 	m.compared.queue(batch, m.list)
-	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := m.tx.send(ctx, batch); err != nil {
 		return fmt.Errorf("checking the claim and reading the list as it is known: %w", err)
 	}
 	if !held {
@@ -196,7 +197,7 @@ func (m *merging[R]) write(ctx context.Context, hold []string) error {
 	queue(sql.remove, nil, m.removed)
 	queue(sql.refresh, m.diff.refreshed, nil)
 	for some := range slices.Chunk(m.diff.inserted, rowsAtOnce) {
-		if err := m.send(ctx); err != nil {
+		if err := m.flush(ctx, m.tx.send); err != nil {
 			return err
 		}
 		queue(sql.insert, some, nil)
@@ -205,13 +206,13 @@ func (m *merging[R]) write(ctx context.Context, hold []string) error {
 	return nil
 }
 
-// send sends what has been queued.
-func (m *merging[R]) send(ctx context.Context) error {
+// flush sends what has been queued.
+func (m *merging[R]) flush(ctx context.Context, send func(context.Context, *pgx.Batch) error) error {
 	batch := m.last
 	if m.last = (pgx.Batch{}); batch.Len() == 0 {
 		return nil
 	}
-	if err := m.tx.SendBatch(ctx, &batch).Close(); err != nil {
+	if err := send(ctx, &batch); err != nil {
 		return fmt.Errorf("writing %d new, %d changed and %d removed rows and the state of the list: %w",
 			len(m.diff.inserted), len(m.diff.changed), len(m.removed), err)
 	}

@@ -60,7 +60,7 @@ var ErrUnderway = errors.New("another run of this kind is under way")
 // live worker become abandoned.
 func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	var o Opened
-	err := s.write(ctx, func(tx pgx.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		id, err := s.findRun(ctx, tx, r)
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 }
 
 // enter makes this worker part of the run. Claims that an earlier try of the worker left behind are let go.
-func (s *Store) enter(ctx context.Context, tx pgx.Tx, r RunRequest, id int64, o *Opened) error {
+func (s *Store) enter(ctx context.Context, tx *transaction, r RunRequest, id int64, o *Opened) error {
 	const enter = `
 		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
 		ON CONFLICT DO NOTHING`
@@ -92,7 +92,7 @@ func (s *Store) enter(ctx context.Context, tx pgx.Tx, r RunRequest, id int64, o 
 	if r.Enumerate {
 		s.claimEnumeration(batch, r.Partner, id, &o.Enumeration)
 	}
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := tx.end(ctx, batch); err != nil {
 		return fmt.Errorf("entering run %d: %w", id, err)
 	}
 	o.Run.Customers, o.Run.Skip, o.Run.Devices = r.Customers, r.Skip, r.Devices
@@ -130,7 +130,7 @@ func (s *Store) abandonDead(batch *pgx.Batch, r RunRequest) {
 }
 
 // findRun locks the partner, abandons its dead runs, and returns the id of the run to join or resume, 0 if there is none.
-func (s *Store) findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (int64, error) {
+func (s *Store) findRun(ctx context.Context, tx *transaction, r RunRequest) (int64, error) {
 	const scheduled = `
 		SELECT run_id, state = 'running' AS open, false AS anew
 		FROM partnersync.runs
@@ -172,7 +172,7 @@ func (s *Store) findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (int64, er
 		find(backfill)
 	}
 	batch.Queue(underway, args).QueryRow(func(row pgx.Row) error { return row.Scan(&another) })
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := tx.send(ctx, batch); err != nil {
 		return 0, fmt.Errorf("looking for an open run: %w", err)
 	}
 	switch {
@@ -190,7 +190,7 @@ func (s *Store) findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (int64, er
 
 // recount counts the customers of a backfill that is resumed anew: those that another backfill has done since are to be done
 // again.
-func recount(ctx context.Context, tx pgx.Tx, r RunRequest, run int64) error {
+func recount(ctx context.Context, tx *transaction, r RunRequest, run int64) error {
 	const clear = `
 		UPDATE partnersync.run_counts SET customers_ok = 0, customers_failed = 0 WHERE run_id = @run`
 	const count = `
@@ -211,7 +211,7 @@ func recount(ctx context.Context, tx pgx.Tx, r RunRequest, run int64) error {
 	return nil
 }
 
-func insertRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {
+func insertRun(ctx context.Context, tx *transaction, r RunRequest) (id int64, err error) {
 	const insert = `
 		INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, started_at)
 		VALUES (@partner, @kind, @filter, @customers::uuid[], @scheduled_for, clock_timestamp())

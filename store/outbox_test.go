@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 )
 
 // hook is told of everything, a batch that is unfinished for a day and a customer that fails three times.
@@ -316,7 +315,7 @@ func (w *world) put(endpoint string, batches ...string) {
 	for i, id := range batches {
 		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i), data: &EventData{Partner: "contoso", CustomerID: alpha, BatchID: id}}
 	}
-	w.ok(w.write(w.t.Context(), func(tx pgx.Tx) error { return queue(w.t.Context(), tx, events) }))
+	w.ok(w.write(w.t.Context(), func(tx *transaction) error { return queue(w.t.Context(), tx, events) }))
 }
 
 // due claims what is due and returns it as batch and number.

@@ -116,7 +116,7 @@ func (s *Store) pruneCustomer(ctx context.Context, h versionTable, p Pruning, cu
 	after, afterValidTo := make([]string, len(h.key)), time.Time{}
 	for {
 		var found, deleted int64
-		err := s.write(ctx, func(tx pgx.Tx) error {
+		err := s.write(ctx, func(tx *transaction) error {
 			args["after"], args["after_valid_to"] = after, afterValidTo
 			err := tx.QueryRow(ctx, prune, args).Scan(&found, &deleted, &after, &afterValidTo)
 			if errors.Is(err, pgx.ErrNoRows) { // none was left

@@ -180,12 +180,11 @@ func TestPruneRuns(t *testing.T) {
 	w.exec(`INSERT INTO partnersync.run_counts (run_id, shard, inserted) SELECT run_id, 0, 1 FROM partnersync.runs`)
 	w.exec(`INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, $1::uuid FROM partnersync.runs`, w.Worker())
 
-	tx, err := w.pool.Begin(t.Context())
-	w.ok(err)
-	_, err = pruneRuns(t.Context(), tx, 1000*day) // another worker is at it
-	w.ok(err)
-	w.wantRunsPruned(10*day, 0)
-	w.ok(tx.Rollback(t.Context()))
+	w.ok(w.write(t.Context(), func(tx *transaction) error {
+		_, err := pruneRuns(t.Context(), tx, 1000*day) // another worker is at it
+		w.wantRunsPruned(10*day, 0)
+		return err
+	}))
 
 	w.wantRunsPruned(10*day, 3)
 	for _, table := range []string{"runs", "run_counts", "run_workers"} {

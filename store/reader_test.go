@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store/storetest"
@@ -85,7 +84,7 @@ func TestReader_needsNoMoreRightsThanTheWriters(t *testing.T) {
 func TestReader_cannotWrite(t *testing.T) {
 	t.Parallel()
 	r := newWorld(t).reader()
-	err := r.read(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+	err := r.read(t.Context(), func(ctx context.Context, tx *transaction) error {
 		_, err := tx.Exec(ctx, "DELETE FROM partnersync.workers")
 		return err
 	})
@@ -101,7 +100,7 @@ func TestReader_closingEndsAQuestion(t *testing.T) {
 	w.ok(err)
 	asked, answered := make(chan struct{}), make(chan error)
 	go func() {
-		answered <- r.read(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+		answered <- r.read(t.Context(), func(ctx context.Context, tx *transaction) error {
 			close(asked)
 			_, err := tx.Exec(ctx, "SELECT pg_sleep(600)")
 			return err

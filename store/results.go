@@ -48,29 +48,28 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		return 0, nil
 	}
 	noted := false
-	err = s.write(ctx, func(tx pgx.Tx) error {
+	err = s.write(ctx, func(tx *transaction) error {
 		verdicts, err := giveBack(ctx, tx, run, results)
 		if err != nil {
 			return err
 		}
 		lost = len(results) - len(verdicts)
 		results = slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return verdicts[r.Claim.CustomerID] == nil })
-		counts := Counts{}
+		if noted, err = noteResults(ctx, s, tx, run, results, verdicts); err != nil {
+			return err
+		}
+		counts, last := Counts{}, &pgx.Batch{}
 		for _, r := range results {
 			counts.Requests += r.Requests
 			counts.Retries += r.Retries
 			verdicts[r.Claim.CustomerID].count(&counts)
+			rescheduleDevices(last, r)
 		}
-		if counts.Unchanged, err = confirm(ctx, tx, run, results); err != nil {
-			return err
+		counts.queue(last, run.ID, 0)
+		if err := tx.end(ctx, last); err != nil {
+			return fmt.Errorf("adding to the counts of run %d, and noting when device lists are due: %w", run.ID, err)
 		}
-		if err := rescheduleDevices(ctx, tx, results); err != nil {
-			return err
-		}
-		if noted, err = noteResults(ctx, s, tx, run, results, verdicts); err != nil {
-			return err
-		}
-		return counts.add(ctx, tx, run.ID, 0)
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("recording the results of %d customers of partner %s: %w", len(results), run.Partner, err)
@@ -91,9 +90,13 @@ type verdict struct {
 	FailuresBefore int        `db:"failures_before"` // and as they were
 	FailingSince   *time.Time `db:"failing_since"`
 	Synced         bool       `db:"synced"` // it has been read as a whole before
+
+	// Unchanged is how many rows all that is confirmed with it has, but for those that the run has counted already.
+	Unchanged int `db:"unchanged"`
 }
 
 func (v *verdict) count(c *Counts) {
+	c.Unchanged = v.Unchanged
 	switch v.Verdict {
 	case "ok":
 		c.CustomersOK++
@@ -105,52 +108,67 @@ func (v *verdict) count(c *Counts) {
 	}
 }
 
-// recordSQL writes outcomes under claims that still hold. A customer that failed by its other lists keeps that failure,
-// whatever its device lists do.
+// recordSQL writes outcomes under claims that still hold, and moves the confirmation of these customers' unchanged lists on. A
+// customer that failed by its other lists keeps that failure, whatever its device lists do.
 const recordSQL = `
-	UPDATE partnersync.customer_state s
-	SET owner = NULL,
-	    scheduled_run        = CASE WHEN @kind::text = 'scheduled' AND NOT r.of_devices THEN @run::bigint ELSE s.scheduled_run END,
-	    once_run             = CASE WHEN @kind::text = 'once'      AND NOT r.of_devices THEN @run::bigint ELSE s.once_run END,
-	    backfill_run         = CASE WHEN @kind::text = 'backfill'  AND NOT r.of_devices THEN @run::bigint ELSE s.backfill_run END,
-	    scheduled_devices_run = CASE WHEN @kind::text = 'scheduled' AND r.devices_done THEN @run::bigint ELSE s.scheduled_devices_run END,
-	    once_devices_run      = CASE WHEN @kind::text = 'once'      AND r.devices_done THEN @run::bigint ELSE s.once_devices_run END,
-	    backfill_devices_run  = CASE WHEN @kind::text = 'backfill'  AND r.devices_done THEN @run::bigint ELSE s.backfill_devices_run END,
-	    scheduled_outcome     = CASE WHEN @kind::text = 'scheduled' AND v.verdict <> 'stays' THEN v.verdict ELSE s.scheduled_outcome END,
-	    once_outcome          = CASE WHEN @kind::text = 'once'      AND v.verdict <> 'stays' THEN v.verdict ELSE s.once_outcome END,
-	    backfill_outcome      = CASE WHEN @kind::text = 'backfill'  AND v.verdict <> 'stays' THEN v.verdict ELSE s.backfill_outcome END,
-	    last_attempt_at      = CASE v.verdict WHEN 'ok' THEN s.last_attempt_at ELSE w.now END, -- a success says enough
-	    last_success_at      = CASE v.verdict WHEN 'ok' THEN w.now ELSE s.last_success_at END,
-	    consecutive_failures = CASE v.verdict WHEN 'ok' THEN 0 WHEN 'failed' THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
-	    failing_since        = CASE v.verdict WHEN 'ok' THEN NULL WHEN 'failed' THEN coalesce(s.failing_since, w.now) ELSE s.failing_since END,
-	    last_error_code      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.code ELSE s.last_error_code END,
-	    last_error           = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.message ELSE s.last_error END,
-	    last_request_id      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.request_id ELSE s.last_request_id END,
-	    last_correlation_id  = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.correlation_id ELSE s.last_correlation_id END
-	FROM unnest(@ids::uuid[], @epochs::bigint[], @of_devices::boolean[], @waits::boolean[], @devices_done::boolean[],
-	            @failed::boolean[], @codes::text[], @messages::text[], @request_ids::text[], @correlation_ids::text[])
-	     AS r (customer_id, epoch, of_devices, waits, devices_done, failed, code, message, request_id, correlation_id)
-	JOIN partnersync.customer_state o ON o.customer_id = r.customer_id
-	CROSS JOIN LATERAL (
-	    -- How the run has counted the customer so far; null if it has not.
-	    SELECT CASE @kind::text WHEN 'scheduled' THEN CASE WHEN o.scheduled_run = @run::bigint THEN o.scheduled_outcome END
-	                            WHEN 'once'      THEN CASE WHEN o.once_run = @run::bigint THEN o.once_outcome END
-	                            ELSE                  CASE WHEN o.backfill_run = @run::bigint THEN o.backfill_outcome END END AS outcome,
-	           clock_timestamp() AS now
-	) w
-	CROSS JOIN LATERAL (
-	    SELECT CASE WHEN r.waits THEN 'waits'
-	                WHEN NOT r.of_devices OR w.outcome = 'waits' THEN CASE WHEN r.failed THEN 'failed' ELSE 'ok' END
-	                WHEN r.failed AND w.outcome = 'ok' THEN 'failed'
-	                ELSE 'stays' END AS verdict
-	) v
-	WHERE s.customer_id = r.customer_id AND s.lease_epoch = r.epoch AND s.owner IS NOT NULL
-	RETURNING s.customer_id::text, v.verdict, r.of_devices AND w.outcome IS NOT DISTINCT FROM 'ok' AS was_ok,
-	          s.consecutive_failures AS failures, o.consecutive_failures AS failures_before, s.failing_since,
-	          o.last_success_at IS NOT NULL AS synced`
+	WITH given_back AS (
+	    UPDATE partnersync.customer_state s
+	    SET owner = NULL,
+	        scheduled_run        = CASE WHEN @kind::text = 'scheduled' AND NOT r.of_devices THEN @run::bigint ELSE s.scheduled_run END,
+	        once_run             = CASE WHEN @kind::text = 'once'      AND NOT r.of_devices THEN @run::bigint ELSE s.once_run END,
+	        backfill_run         = CASE WHEN @kind::text = 'backfill'  AND NOT r.of_devices THEN @run::bigint ELSE s.backfill_run END,
+	        scheduled_devices_run = CASE WHEN @kind::text = 'scheduled' AND r.devices_done THEN @run::bigint ELSE s.scheduled_devices_run END,
+	        once_devices_run      = CASE WHEN @kind::text = 'once'      AND r.devices_done THEN @run::bigint ELSE s.once_devices_run END,
+	        backfill_devices_run  = CASE WHEN @kind::text = 'backfill'  AND r.devices_done THEN @run::bigint ELSE s.backfill_devices_run END,
+	        scheduled_outcome     = CASE WHEN @kind::text = 'scheduled' AND v.verdict <> 'stays' THEN v.verdict ELSE s.scheduled_outcome END,
+	        once_outcome          = CASE WHEN @kind::text = 'once'      AND v.verdict <> 'stays' THEN v.verdict ELSE s.once_outcome END,
+	        backfill_outcome      = CASE WHEN @kind::text = 'backfill'  AND v.verdict <> 'stays' THEN v.verdict ELSE s.backfill_outcome END,
+	        last_attempt_at      = CASE v.verdict WHEN 'ok' THEN s.last_attempt_at ELSE w.now END, -- a success says enough
+	        last_success_at      = CASE v.verdict WHEN 'ok' THEN w.now ELSE s.last_success_at END,
+	        consecutive_failures = CASE v.verdict WHEN 'ok' THEN 0 WHEN 'failed' THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
+	        failing_since        = CASE v.verdict WHEN 'ok' THEN NULL WHEN 'failed' THEN coalesce(s.failing_since, w.now) ELSE s.failing_since END,
+	        last_error_code      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.code ELSE s.last_error_code END,
+	        last_error           = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.message ELSE s.last_error END,
+	        last_request_id      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.request_id ELSE s.last_request_id END,
+	        last_correlation_id  = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.correlation_id ELSE s.last_correlation_id END
+	    FROM unnest(@ids::uuid[], @epochs::bigint[], @of_devices::boolean[], @waits::boolean[], @devices_done::boolean[],
+	                @failed::boolean[], @codes::text[], @messages::text[], @request_ids::text[], @correlation_ids::text[])
+	         AS r (customer_id, epoch, of_devices, waits, devices_done, failed, code, message, request_id, correlation_id)
+	    JOIN partnersync.customer_state o ON o.customer_id = r.customer_id
+	    CROSS JOIN LATERAL (
+	        -- How the run has counted the customer so far; null if it has not.
+	        SELECT CASE @kind::text WHEN 'scheduled' THEN CASE WHEN o.scheduled_run = @run::bigint THEN o.scheduled_outcome END
+	                                WHEN 'once'      THEN CASE WHEN o.once_run = @run::bigint THEN o.once_outcome END
+	                                ELSE                  CASE WHEN o.backfill_run = @run::bigint THEN o.backfill_outcome END END AS outcome,
+	               clock_timestamp() AS now
+	    ) w
+	    CROSS JOIN LATERAL (
+	        SELECT CASE WHEN r.waits THEN 'waits'
+	                    WHEN NOT r.of_devices OR w.outcome = 'waits' THEN CASE WHEN r.failed THEN 'failed' ELSE 'ok' END
+	                    WHEN r.failed AND w.outcome = 'ok' THEN 'failed'
+	                    ELSE 'stays' END AS verdict
+	    ) v
+	    WHERE s.customer_id = r.customer_id AND s.lease_epoch = r.epoch AND s.owner IS NOT NULL
+	    RETURNING s.customer_id, v.verdict, r.of_devices AND w.outcome IS NOT DISTINCT FROM 'ok' AS was_ok,
+	              s.consecutive_failures AS failures, o.consecutive_failures AS failures_before, s.failing_since,
+	              o.last_success_at IS NOT NULL AS synced
+	), confirmed AS (
+	    UPDATE partnersync.list_state l
+	    SET observed_at  = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
+	        confirmed_at = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
+	        batch_status = c.batch_status, batch_devices_count = c.batch_devices_count, stale_at = NULL
+	    FROM unnest(@of::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[], @statuses::text[], @devices_counts::integer[])
+	         AS c (customer_id, resource, batch_id, observed_at, batch_status, batch_devices_count)
+	    WHERE l.customer_id = c.customer_id AND l.resource = c.resource AND l.batch_id = c.batch_id
+	      AND c.customer_id = ANY (ARRAY (SELECT customer_id FROM given_back))
+	    RETURNING CASE WHEN l.counted_run = @run::bigint THEN 0 ELSE l.rows END AS rows
+	)
+	SELECT customer_id::text, verdict, was_ok, failures, failures_before, failing_since, synced,
+	       (SELECT coalesce(sum(rows), 0) FROM confirmed) AS unchanged
+	FROM given_back`
 
-// giveBack writes outcomes under claims that still hold, and returns the verdicts by customer.
-func giveBack(ctx context.Context, tx pgx.Tx, run Run, results []Result) (map[string]*verdict, error) {
+// giveBack writes outcomes and confirmations under claims that still hold, and returns the verdicts by customer.
+func giveBack(ctx context.Context, tx *transaction, run Run, results []Result) (map[string]*verdict, error) {
 	n := len(results)
 	ids, epochs, failed := make([]string, n), make([]int64, n), make([]bool, n)
 	ofDevices, waits, devicesDone := make([]bool, n), make([]bool, n), make([]bool, n)
@@ -163,80 +181,55 @@ func giveBack(ctx context.Context, tx pgx.Tx, run Run, results []Result) (map[st
 			codes[i], messages[i], requestIDs[i], correlationIDs[i] = present(f.Code), present(f.Message), present(f.RequestID), present(f.CorrelationID)
 		}
 	}
-	rows, _ := tx.Query(ctx, recordSQL, pgx.NamedArgs{ // CollectRows returns its error
+	args := pgx.NamedArgs{
 		"run": run.ID, "kind": run.Kind, "ids": ids, "epochs": epochs, "failed": failed,
 		"of_devices": ofDevices, "waits": waits, "devices_done": devicesDone,
 		"codes": codes, "messages": messages, "request_ids": requestIDs, "correlation_ids": correlationIDs,
-	})
-	all, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[verdict])
-	if err != nil {
-		return nil, fmt.Errorf("giving claims back: %w", err)
 	}
-	verdicts := make(map[string]*verdict, len(all))
-	for _, v := range all {
-		verdicts[v.CustomerID] = v
+	confirmations(results, args)
+	verdicts := make(map[string]*verdict, n)
+	batch := &pgx.Batch{}
+	batch.Queue(recordSQL, args).Query(func(rows pgx.Rows) error {
+		all, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[verdict])
+		for _, v := range all {
+			verdicts[v.CustomerID] = v
+		}
+		return err
+	})
+	if err := tx.send(ctx, batch); err != nil {
+		return nil, fmt.Errorf("giving claims back and confirming unchanged lists: %w", err)
 	}
 	return verdicts, nil
 }
 
-// confirm moves the confirmation of unchanged lists on, and returns how many rows they have, but for those that the run has
-// counted already.
-func confirm(ctx context.Context, tx pgx.Tx, run Run, results []Result) (rows int, err error) {
-	const confirm = `
-		WITH confirmed AS (
-		    UPDATE partnersync.list_state l
-		    SET observed_at  = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
-		        confirmed_at = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
-		        batch_status = c.batch_status, batch_devices_count = c.batch_devices_count, stale_at = NULL
-		    FROM unnest(@ids::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[], @statuses::text[], @devices_counts::integer[])
-		         AS c (customer_id, resource, batch_id, observed_at, batch_status, batch_devices_count)
-		    WHERE l.customer_id = c.customer_id AND l.resource = c.resource AND l.batch_id = c.batch_id
-		    RETURNING CASE WHEN l.counted_run = @run::bigint THEN 0 ELSE l.rows END AS rows
-		)
-		SELECT coalesce(sum(rows), 0) FROM confirmed`
-	var ids, resources, batchIDs []string
+// confirmations adds those of the results to the arguments.
+func confirmations(results []Result, args pgx.NamedArgs) {
+	var of, resources, batchIDs []string
 	var observed []time.Time
 	var statuses []*string
 	var counts []*int32
 	for _, r := range results {
 		for _, c := range r.Confirmed {
-			ids, resources, observed = append(ids, r.Claim.CustomerID), append(resources, c.Resource), append(observed, c.ObservedAt)
+			of, resources, observed = append(of, r.Claim.CustomerID), append(resources, c.Resource), append(observed, c.ObservedAt)
 			batchIDs, statuses, counts = append(batchIDs, c.Batch.ID), append(statuses, c.Batch.Status), append(counts, c.Batch.DevicesCount)
 		}
 	}
-	if len(ids) == 0 {
-		return 0, nil
-	}
-	args := pgx.NamedArgs{
-		"run": run.ID,
-		"ids": ids, "resources": resources, "batch_ids": batchIDs, "observed": observed, "statuses": statuses, "devices_counts": counts,
-	}
-	if err := tx.QueryRow(ctx, confirm, args).Scan(&rows); err != nil {
-		return 0, fmt.Errorf("confirming unchanged lists: %w", err)
-	}
-	return rows, nil
+	args["of"], args["resources"], args["observed"] = of, resources, observed
+	args["batch_ids"], args["statuses"], args["devices_counts"] = batchIDs, statuses, counts
 }
 
-// rescheduleDevices notes which device lists failed, and when the customers' next ones are due.
-func rescheduleDevices(ctx context.Context, tx pgx.Tx, results []Result) error {
+// rescheduleDevices notes which device lists failed, and when the customer's next ones are due.
+func rescheduleDevices(batch *pgx.Batch, r Result) {
 	const stale = `
 		INSERT INTO partnersync.list_state (customer_id, resource, batch_id, stale_at)
 		SELECT @customer_id::uuid, 'devices', i.batch_id, clock_timestamp()
 		FROM unnest(@batch_ids::text[]) AS i (batch_id)
 		ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET stale_at = excluded.stale_at`
-	for _, r := range results {
-		if !r.OfDevices {
-			continue
-		}
-		if len(r.FailedBatches) > 0 {
-			args := pgx.NamedArgs{"customer_id": r.Claim.CustomerID, "batch_ids": r.FailedBatches}
-			if _, err := tx.Exec(ctx, stale, args); err != nil {
-				return fmt.Errorf("noting failed device lists: %w", err)
-			}
-		}
-		if _, err := scheduleDevices(ctx, tx, r.Claim); err != nil {
-			return err
-		}
+	if !r.OfDevices {
+		return
 	}
-	return nil
+	if len(r.FailedBatches) > 0 {
+		batch.Queue(stale, pgx.NamedArgs{"customer_id": r.Claim.CustomerID, "batch_ids": r.FailedBatches})
+	}
+	scheduleDevices(batch, r.Claim, new(bool))
 }

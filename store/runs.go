@@ -126,11 +126,11 @@ func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) 
 	queueRead(batch, run.ID, &now)
 	var err error
 	if late {
-		err = s.write(ctx, func(tx pgx.Tx) (err error) {
+		err = s.write(ctx, func(tx *transaction) (err error) {
 			if noted, err = s.leaveDevices(ctx, tx, run); err != nil {
 				return err
 			}
-			return tx.SendBatch(ctx, batch).Close()
+			return tx.end(ctx, batch)
 		})
 	} else {
 		err = s.pool.SendBatch(ctx, batch).Close()
@@ -149,7 +149,7 @@ func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) 
 
 // leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run. It tells
 // whether somebody is to be told of it.
-func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (noted bool, err error) {
+func (s *Store) leaveDevices(ctx context.Context, tx *transaction, run Run) (noted bool, err error) {
 	const leave = `
 		UPDATE partnersync.customer_state s
 		SET scheduled_outcome = 'ok', last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
@@ -219,13 +219,13 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 		    JOIN partnersync.workers w ON w.worker_id = m.worker_id
 		    WHERE m.run_id = @run AND ` + alive + `)`
 	args := pgx.NamedArgs{"run": run.ID, "partner": run.Partner, "worker": s.worker, "lease": s.lease}
-	err := s.write(ctx, func(tx pgx.Tx) error {
+	err := s.write(ctx, func(tx *transaction) error {
 		batch := &pgx.Batch{}
 		lockPartner(batch, run.Partner)
 		batch.Queue(leave, args)
 		batch.Queue(abandon, args)
 		s.letGo(batch, run.Partner)
-		return tx.SendBatch(ctx, batch).Close()
+		return tx.end(ctx, batch)
 	})
 	if err != nil {
 		return fmt.Errorf("leaving run %d of partner %s: %w", run.ID, run.Partner, err)

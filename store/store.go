@@ -104,28 +104,32 @@ func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 }
 
 // execAll runs statements with the same arguments in one round trip.
-func execAll(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs, statements ...string) error {
+func execAll(ctx context.Context, tx *transaction, args pgx.NamedArgs, statements ...string) error {
 	batch := &pgx.Batch{}
 	for _, sql := range statements {
 		batch.Queue(sql, args)
 	}
-	return tx.SendBatch(ctx, batch).Close()
+	return tx.send(ctx, batch)
 }
 
 // write runs a transaction that a frozen process lets go of: PostgreSQL ends it when it has been idle for a third of the
 // lease, before anybody else may take over its claims.
-func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
-	const begin = `
-		BEGIN;
-		SET LOCAL idle_in_transaction_session_timeout = %d;
-		SET LOCAL statement_timeout = '5min'`
-	options := pgx.TxOptions{BeginQuery: fmt.Sprintf(begin, (s.lease / 3).Milliseconds())} // one message
-	err := pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
-		teach(tx.Conn())
-		return do(tx)
-	})
+func (s *Store) write(ctx context.Context, do func(*transaction) error) error {
+	const limits = `
+		SELECT set_config('idle_in_transaction_session_timeout', @idle, true), set_config('statement_timeout', '5min', true)`
+	begin := &pgx.Batch{}
+	begin.Queue("BEGIN")
+	begin.Queue(limits, pgx.NamedArgs{"idle": fmt.Sprint((s.lease / 3).Milliseconds())})
+	err := transact(ctx, s.pool, begin, do)
 	leaveReadOnly(s.pool, err)
 	return err
+}
+
+// readOnly runs a transaction that writes nothing.
+func (s *Store) readOnly(ctx context.Context, do func(*transaction) error) error {
+	begin := &pgx.Batch{}
+	begin.Queue("BEGIN READ ONLY")
+	return transact(ctx, s.pool, begin, do)
 }
 
 // leaveReadOnly gives the pool's connections up if the error of a write is that the server is read-only. One that has become

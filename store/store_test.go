@@ -268,7 +268,7 @@ func TestWrite_limitsItsTransactionOnly(t *testing.T) {
 	outside := w.lines("x) FROM (" + limits + ") AS l (x)")
 	var inside string
 	s := New(w.pool, Options{Lease: 2 * time.Second})
-	w.ok(s.write(t.Context(), func(tx pgx.Tx) error { return tx.QueryRow(t.Context(), limits).Scan(&inside) }))
+	w.ok(s.write(t.Context(), func(tx *transaction) error { return tx.QueryRow(t.Context(), limits).Scan(&inside) }))
 	if inside != "666ms 5min" {
 		t.Errorf("limits of a writing transaction: %s, want a third of the lease and 5min", inside)
 	}
@@ -276,7 +276,7 @@ func TestWrite_limitsItsTransactionOnly(t *testing.T) {
 }
 
 // enter begins a merge of the customer's batches, and so locks its state.
-func (w *world) enter(tx pgx.Tx, c Claim) {
+func (w *world) enter(tx *transaction, c Claim) {
 	w.t.Helper()
 	m := merging[DeviceBatch]{tx: tx, resource: deviceBatches, claim: c, list: list{customerID: c.CustomerID, resource: DeviceBatches}}
 	w.ok(m.enter(w.t.Context()))
@@ -289,7 +289,7 @@ func TestWrite_frozenHolderLetsGo(t *testing.T) {
 	run := w.begin(Scheduled, alpha)
 	stale := w.claim(run)
 	frozen := New(w.pool, Options{Lease: 30 * time.Millisecond})
-	err := frozen.write(t.Context(), func(tx pgx.Tx) error {
+	err := frozen.write(t.Context(), func(tx *transaction) error {
 		w.enter(tx, stale)
 		w.die()
 		// Waits for the frozen transaction's end.

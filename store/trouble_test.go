@@ -164,7 +164,7 @@ func TestStore_readOnlyConnectionsAreGivenUp(t *testing.T) {
 	}{
 		"heartbeat": {w.heart.pool, func() error { return w.Heartbeat(t.Context()) }},
 		"write": {w.pool, func() error {
-			return w.write(t.Context(), func(tx pgx.Tx) error {
+			return w.write(t.Context(), func(tx *transaction) error {
 				_, err := tx.Exec(t.Context(), "DELETE FROM partnersync.runs")
 				return err
 			})

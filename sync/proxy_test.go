@@ -69,21 +69,17 @@ func (p *proxy) serve(client net.Conn) error {
 		return nil // for the client, the connection just ends
 	}
 	defer server.Close()
-	var lost atomic.Bool // the next answer is
 	var g errgroup.Group
 	g.Go(func() error {
 		defer server.Close()
-		return p.copy(server, client, func(asked []byte) bool {
-			// The message Query of a commit, which pgx sends by itself.
-			if bytes.Contains(asked, []byte("Q\x00\x00\x00\x0bcommit\x00")) && p.commits.Add(1) == p.cut.Load() {
-				lost.Store(true)
-			}
-			return true
-		})
+		return p.copy(server, client, func([]byte) bool { return true })
 	})
 	g.Go(func() error {
 		defer client.Close()
-		return p.copy(client, server, func([]byte) bool { return !lost.Load() })
+		return p.copy(client, server, func(answer []byte) bool {
+			committed := bytes.Contains(answer, []byte("C\x00\x00\x00\x0bCOMMIT\x00")) // the message CommandComplete
+			return !committed || p.commits.Add(1) != p.cut.Load()
+		})
 	})
 	return g.Wait()
 }
