@@ -42,6 +42,17 @@ const free = `
 // worker holds, in the order of their ids from after on ("" is the beginning). Fewer than limit means that the end was
 // reached.
 func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit int) ([]Claim, error) {
+	batch := &pgx.Batch{}
+	var claims []Claim
+	s.queueClaim(batch, run, after, limit, &claims)
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("claiming customers of partner %s: %w", run.Partner, err)
+	}
+	return claims, nil
+}
+
+// queueClaim is ClaimCustomers for a batch of statements.
+func (s *Store) queueClaim(batch *pgx.Batch, run Run, after string, limit int, claims *[]Claim) {
 	const due = `
 		    SELECT s.customer_id
 		    FROM partnersync.customer_state s
@@ -51,7 +62,7 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit
 		    ORDER BY s.customer_id`
 	args := run.args()
 	args["after"] = present(after)
-	return s.claim(ctx, run, due, args, limit)
+	s.claim(batch, run, due, args, limit, claims)
 }
 
 // ClaimDevices claims up to limit customers that have device lists for the run to read, the longest due first: none
@@ -67,11 +78,17 @@ func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, 
 	if run.Devices == nil {
 		return nil, nil
 	}
-	return s.claim(ctx, run, due, run.args(), limit)
+	batch := &pgx.Batch{}
+	var claims []Claim
+	s.claim(batch, run, due, run.args(), limit, &claims)
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("claiming customers of partner %s for their devices: %w", run.Partner, err)
+	}
+	return claims, nil
 }
 
 // claim claims the customers that the query due selects.
-func (s *Store) claim(ctx context.Context, run Run, due string, args pgx.NamedArgs, limit int) ([]Claim, error) {
+func (s *Store) claim(batch *pgx.Batch, run Run, due string, args pgx.NamedArgs, limit int, claims *[]Claim) {
 	claim := `
 		WITH due AS (` + due + `
 		    LIMIT @limit
@@ -95,18 +112,16 @@ func (s *Store) claim(ctx context.Context, run Run, due string, args pgx.NamedAr
 		       ON p.customer_id = c.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
 		ORDER BY c.devices_due_at NULLS FIRST, c.customer_id`
 	args["worker"], args["lease"], args["limit"] = s.worker, s.lease, limit
-	rows, _ := s.pool.Query(ctx, claim, args) // CollectRows returns its error
-	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Claim, error) {
-		c := Claim{Run: run}
-		err := row.Scan(&c.CustomerID, &c.Epoch, &c.DevicesDue, &c.BatchesDigest, &c.PoliciesDigest, &c.Pause, &c.clock.database)
-		return c, err
+	batch.Queue(claim, args).Query(func(rows pgx.Rows) (err error) {
+		*claims, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (Claim, error) {
+			c := Claim{Run: run}
+			err := row.Scan(&c.CustomerID, &c.Epoch, &c.DevicesDue, &c.BatchesDigest, &c.PoliciesDigest, &c.Pause, &c.clock.database)
+			return c, err
+		})
+		local := time.Now()
+		for i := range *claims {
+			(*claims)[i].clock.local = local
+		}
+		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("claiming customers of partner %s: %w", run.Partner, err)
-	}
-	local := time.Now()
-	for i := range claims {
-		claims[i].clock.local = local
-	}
-	return claims, nil
 }

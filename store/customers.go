@@ -95,6 +95,8 @@ type Enumeration struct {
 	Requests, Retries int
 	// Error is why the enumeration failed, if it did.
 	Error string
+	// Claim is how many of the run's customers to claim, as ClaimCustomers does from the beginning; 0: none.
+	Claim int
 }
 
 // Enumerated says what an enumeration changed.
@@ -103,6 +105,7 @@ type Enumerated struct {
 	Added, Removed, Held int
 	// Contested are the customers that belong to another partner, by id, with that partner's name.
 	Contested map[string]string
+	Claims    []Claim // as asked for
 }
 
 // NoCustomers is the error of a run whose complete enumeration has nobody.
@@ -128,8 +131,7 @@ func (s *Store) SettleCustomers(ctx context.Context, c EnumerationClaim, e Enume
 		case e.Complete && len(e.Customers) == 0:
 			e.Error = NoCustomers
 		}
-		done.Run, err = t.settle(ctx, e, done)
-		return err
+		return t.settle(ctx, s, e, &done)
 	})
 	if err != nil {
 		return Enumerated{}, fmt.Errorf("writing the customers of partner %s: %w", c.Run.Partner, err)

@@ -308,8 +308,8 @@ func (t *enumerating) remove(ids []string) {
 	}
 }
 
-// settle opens the run's customers to claims, after all that the enumeration has left to be written, and returns the run.
-func (t *enumerating) settle(ctx context.Context, e Enumeration, done Enumerated) (now Run, err error) {
+// settle opens the run's customers to claims, after all that the enumeration has left to be written, and claims the first.
+func (t *enumerating) settle(ctx context.Context, s *Store, e Enumeration, done *Enumerated) error {
 	const settle = `
 		UPDATE partnersync.runs r
 		SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
@@ -325,9 +325,13 @@ func (t *enumerating) settle(ctx context.Context, e Enumeration, done Enumerated
 	args["error"], args["contested"] = e.Error, failed
 	t.last.Queue(settle, args)
 	Counts{CustomersFailed: failed, Requests: e.Requests, Retries: e.Retries}.queue(&t.last, t.run.ID, 0)
-	queueRead(&t.last, t.run.ID, &now)
-	if err := t.tx.end(ctx, &t.last); err != nil {
-		return now, fmt.Errorf("settling the run: %w", err)
+	queueRead(&t.last, t.run.ID, &done.Run)
+	if e.Claim > 0 {
+		s.queueClaim(&t.last, t.run, "", e.Claim, &done.Claims)
 	}
-	return now.asked(t.run), nil
+	if err := t.tx.end(ctx, &t.last); err != nil {
+		return fmt.Errorf("settling the run: %w", err)
+	}
+	done.Run = done.Run.asked(t.run)
+	return nil
 }

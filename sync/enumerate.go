@@ -52,7 +52,7 @@ func (w *pass) settle(ctx context.Context, claimed *store.EnumerationClaim, give
 
 // enumerate finds out who the partner's customers are, and writes it.
 func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, given []store.Customer) error {
-	e := store.Enumeration{ObservedAt: claim.ObservedAt(time.Now()), Partners: w.partnerNames()}
+	e := store.Enumeration{ObservedAt: claim.ObservedAt(time.Now()), Partners: w.partnerNames(), Claim: claimsAtOnce}
 	if given != nil {
 		e.Customers = given // of a restricted run, which removes nobody
 	} else {
@@ -85,7 +85,7 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 	if err != nil {
 		return err
 	}
-	w.run = done.Run
+	w.run, w.claims = done.Run, done.Claims
 	if done.Added+done.Removed+done.Held+len(done.Contested) > 0 {
 		w.log.Info("customers enumerated", "customers", len(e.Customers),
 			"added", done.Added, "removed", done.Removed, "held", done.Held, "of_two_partners", len(done.Contested))

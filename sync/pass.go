@@ -34,6 +34,7 @@ type pass struct {
 	slots   chan struct{} // one for each device list being read
 	id      uuid.UUID     // of this try, from which the correlation ids are made
 	misfits misfits
+	claims  []store.Claim // those made with the enumeration
 }
 
 // pass opens or joins a run and works on it until every customer is done, by this replica or another. given are the
@@ -162,8 +163,10 @@ func (w *pass) round(
 // claimCustomers hands out the customers whose batches and policies are to be listed, until no more can be had.
 func (w *pass) claimCustomers(ctx context.Context, out chan<- store.Claim) (claimed int, err error) {
 	after := ""
-	return w.claimAll(ctx, out, claimsAtOnce, func() ([]store.Claim, error) {
-		claims, err := w.Store.ClaimCustomers(ctx, w.run, after, claimsAtOnce)
+	return w.claimAll(ctx, out, claimsAtOnce, func() (claims []store.Claim, err error) {
+		if claims, w.claims = w.claims, nil; claims == nil {
+			claims, err = w.Store.ClaimCustomers(ctx, w.run, after, claimsAtOnce)
+		}
 		if len(claims) > 0 {
 			after = claims[len(claims)-1].CustomerID
 		}
