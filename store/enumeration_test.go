@@ -64,6 +64,25 @@ func TestSettleCustomers_firstEnumeration(t *testing.T) {
 		FROM partner_center.sync_freshness ORDER BY customer_id`)
 }
 
+func TestSettleCustomers_claimsTheFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enumerate("contoso", minute(1), listed(alpha))
+	e := listed(gamma, beta)
+	e.Excluded, e.Claim = []string{alpha}, 1
+	run, done := w.enumerate("contoso", minute(2), e)
+	if len(done.Claims) != 1 || done.Claims[0].CustomerID != beta {
+		t.Fatalf("claimed %v, want the first customer", claimed(done.Claims))
+	}
+	if diff := cmp.Diff([]string{gamma}, claimed(w.claims(run))); diff != "" {
+		t.Errorf("left to be claimed: (-want +got)\n%s", diff)
+	}
+	c := done.Claims[0]
+	if _, err := w.MergeDeviceBatches(t.Context(), c, Listing{ObservedAt: c.ObservedAt(time.Now())}, []DeviceBatch{batch("b", "queued")}); err != nil {
+		t.Errorf("the claim does not hold: %v", err)
+	}
+}
+
 func TestSettleCustomers_namesFollowTheAPI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

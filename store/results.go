@@ -44,6 +44,28 @@ type Failure struct {
 // RecordResults writes the results of claimed customers, gives their claims back, and adds to the run's counts, in one
 // fenced transaction. It returns how many of the claims had been lost: nothing is written for those.
 func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (lost int, err error) {
+	return s.record(ctx, run, results, &pgx.Batch{})
+}
+
+// RecordLastResults is RecordResults for those that may be the run's last, and FinishRun with them. It returns the run as it is
+// then.
+func (s *Store) RecordLastResults(ctx context.Context, run Run, results []Result) (now Run, lost int, err error) {
+	if len(results) == 0 {
+		return run, 0, nil
+	}
+	ended, finish := false, &pgx.Batch{}
+	s.finish(finish, run, false, &ended)
+	queueRead(finish, run.ID, &now)
+	if lost, err = s.record(ctx, run, results, finish); err != nil {
+		return run, 0, err
+	}
+	now = now.asked(run)
+	now.EndedHere = ended
+	return now, lost, nil
+}
+
+// record writes results and then executes more statements.
+func (s *Store) record(ctx context.Context, run Run, results []Result, then *pgx.Batch) (lost int, err error) {
 	if len(results) == 0 {
 		return 0, nil
 	}
@@ -66,8 +88,9 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 			rescheduleDevices(last, r)
 		}
 		counts.queue(last, run.ID, 0)
+		last.QueuedQueries = append(last.QueuedQueries, then.QueuedQueries...)
 		if err := tx.end(ctx, last); err != nil {
-			return fmt.Errorf("adding to the counts of run %d, and noting when device lists are due: %w", run.ID, err)
+			return fmt.Errorf("adding to run %d, and noting when device lists are due: %w", run.ID, err)
 		}
 		return nil
 	})
