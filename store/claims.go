@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,27 +54,30 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit
 
 // queueClaim is ClaimCustomers for a batch of statements.
 func (s *Store) queueClaim(batch *pgx.Batch, run Run, after string, limit int, claims *[]Claim) {
-	const due = `
+	left := run.pending()
+	if after != "" {
+		left += ` AND s.customer_id > @after::uuid`
+	}
+	due := `
 		    SELECT s.customer_id
 		    FROM partnersync.customer_state s
-		    WHERE ` + pending + `
-		      AND (@after::uuid IS NULL OR s.customer_id > @after::uuid)
+		    WHERE ` + left + `
 		      AND ` + free + `
 		    ORDER BY s.customer_id`
 	args := run.args()
-	args["after"] = present(after)
+	args["after"] = after
 	s.claim(batch, run, due, args, limit, claims)
 }
 
 // ClaimDevices claims up to limit customers that have device lists for the run to read, the longest due first: none
 // before all the run's customers have had their other lists tried.
 func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, error) {
-	const due = `
+	due := `
 		    SELECT s.customer_id
 		    FROM partnersync.customer_state s
-		    WHERE ` + devicesPending + `
+		    WHERE ` + run.devicesPending() + `
 		      AND ` + free + `
-		      AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + pending + `)
+		      AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + run.pending() + `)
 		    ORDER BY s.devices_due_at NULLS FIRST, s.customer_id`
 	if run.Devices == nil {
 		return nil, nil
@@ -91,7 +95,7 @@ func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, 
 func (s *Store) claim(batch *pgx.Batch, run Run, due string, args pgx.NamedArgs, limit int, claims *[]Claim) {
 	claim := `
 		WITH due AS (` + due + `
-		    LIMIT @limit
+		    LIMIT ` + strconv.Itoa(limit) + `
 		    FOR UPDATE OF s SKIP LOCKED
 		), claimed AS (
 		    UPDATE partnersync.customer_state s
@@ -111,7 +115,7 @@ func (s *Store) claim(batch *pgx.Batch, run Run, due string, args pgx.NamedArgs,
 		LEFT JOIN partnersync.list_state p
 		       ON p.customer_id = c.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
 		ORDER BY c.devices_due_at NULLS FIRST, c.customer_id`
-	args["worker"], args["lease"], args["limit"] = s.worker, s.lease, limit
+	args["worker"], args["lease"] = s.worker, s.lease
 	batch.Queue(claim, args).Query(func(rows pgx.Rows) (err error) {
 		*claims, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (Claim, error) {
 			c := Claim{Run: run}

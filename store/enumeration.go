@@ -310,10 +310,10 @@ func (t *enumerating) remove(ids []string) {
 
 // settle opens the run's customers to claims, after all that the enumeration has left to be written, and claims the first.
 func (t *enumerating) settle(ctx context.Context, s *Store, e Enumeration, done *Enumerated) error {
-	const settle = `
+	settle := `
 		UPDATE partnersync.runs r
 		SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
-		    customers_total = @contested::integer + (SELECT count(*) FROM partnersync.customer_state s WHERE ` + pending + `)
+		    customers_total = @contested::integer + (SELECT count(*) FROM partnersync.customer_state s WHERE ` + t.run.pending() + `)
 		WHERE r.run_id = @run`
 	failed := 0
 	for id := range done.Contested {

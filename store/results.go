@@ -132,20 +132,14 @@ func (v *verdict) count(c *Counts) {
 }
 
 // recordSQL writes outcomes under claims that still hold, and moves the confirmation of these customers' unchanged lists on. A
-// customer that failed by its other lists keeps that failure, whatever its device lists do.
+// customer that failed by its other lists keeps that failure, whatever its device lists do. {kind} is the run's.
 const recordSQL = `
 	WITH given_back AS (
 	    UPDATE partnersync.customer_state s
 	    SET owner = NULL,
-	        scheduled_run        = CASE WHEN @kind::text = 'scheduled' AND NOT r.of_devices THEN @run::bigint ELSE s.scheduled_run END,
-	        once_run             = CASE WHEN @kind::text = 'once'      AND NOT r.of_devices THEN @run::bigint ELSE s.once_run END,
-	        backfill_run         = CASE WHEN @kind::text = 'backfill'  AND NOT r.of_devices THEN @run::bigint ELSE s.backfill_run END,
-	        scheduled_devices_run = CASE WHEN @kind::text = 'scheduled' AND r.devices_done THEN @run::bigint ELSE s.scheduled_devices_run END,
-	        once_devices_run      = CASE WHEN @kind::text = 'once'      AND r.devices_done THEN @run::bigint ELSE s.once_devices_run END,
-	        backfill_devices_run  = CASE WHEN @kind::text = 'backfill'  AND r.devices_done THEN @run::bigint ELSE s.backfill_devices_run END,
-	        scheduled_outcome     = CASE WHEN @kind::text = 'scheduled' AND v.verdict <> 'stays' THEN v.verdict ELSE s.scheduled_outcome END,
-	        once_outcome          = CASE WHEN @kind::text = 'once'      AND v.verdict <> 'stays' THEN v.verdict ELSE s.once_outcome END,
-	        backfill_outcome      = CASE WHEN @kind::text = 'backfill'  AND v.verdict <> 'stays' THEN v.verdict ELSE s.backfill_outcome END,
+	        {kind}_run           = CASE WHEN r.of_devices THEN s.{kind}_run ELSE @run::bigint END,
+	        {kind}_devices_run   = CASE WHEN r.devices_done THEN @run::bigint ELSE s.{kind}_devices_run END,
+	        {kind}_outcome       = CASE v.verdict WHEN 'stays' THEN s.{kind}_outcome ELSE v.verdict END,
 	        last_attempt_at      = CASE v.verdict WHEN 'ok' THEN s.last_attempt_at ELSE w.now END, -- a success says enough
 	        last_success_at      = CASE v.verdict WHEN 'ok' THEN w.now ELSE s.last_success_at END,
 	        consecutive_failures = CASE v.verdict WHEN 'ok' THEN 0 WHEN 'failed' THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
@@ -160,9 +154,7 @@ const recordSQL = `
 	    JOIN partnersync.customer_state o ON o.customer_id = r.customer_id
 	    CROSS JOIN LATERAL (
 	        -- How the run has counted the customer so far; null if it has not.
-	        SELECT CASE @kind::text WHEN 'scheduled' THEN CASE WHEN o.scheduled_run = @run::bigint THEN o.scheduled_outcome END
-	                                WHEN 'once'      THEN CASE WHEN o.once_run = @run::bigint THEN o.once_outcome END
-	                                ELSE                  CASE WHEN o.backfill_run = @run::bigint THEN o.backfill_outcome END END AS outcome,
+	        SELECT CASE WHEN o.{kind}_run = @run::bigint THEN o.{kind}_outcome END AS outcome,
 	               clock_timestamp() AS now
 	    ) w
 	    CROSS JOIN LATERAL (
@@ -205,14 +197,14 @@ func giveBack(ctx context.Context, tx *transaction, run Run, results []Result) (
 		}
 	}
 	args := pgx.NamedArgs{
-		"run": run.ID, "kind": run.Kind, "ids": ids, "epochs": epochs, "failed": failed,
+		"run": run.ID, "ids": ids, "epochs": epochs, "failed": failed,
 		"of_devices": ofDevices, "waits": waits, "devices_done": devicesDone,
 		"codes": codes, "messages": messages, "request_ids": requestIDs, "correlation_ids": correlationIDs,
 	}
 	confirmations(results, args)
 	verdicts := make(map[string]*verdict, n)
 	batch := &pgx.Batch{}
-	batch.Queue(recordSQL, args).Query(func(rows pgx.Rows) error {
+	batch.Queue(run.ofKind(recordSQL), args).Query(func(rows pgx.Rows) error {
 		all, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[verdict])
 		for _, v := range all {
 			verdicts[v.CustomerID] = v

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -85,30 +86,44 @@ func (r Run) asked(as Run) Run {
 	return r
 }
 
-// pending is true of a customer_state s that the run has still to do. It needs the arguments run, kind, partner,
-// customers and skip; the run's kind picks the mark that tells. There is one of each kind, so that only one run of a kind is
-// under way at a time; a backfill that is resumed does anew what another one has done meanwhile.
-const pending = `
-	s.partner = @partner AND s.active
-	AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-	AND (@skip::uuid[] IS NULL OR NOT s.customer_id = ANY (@skip::uuid[]))
-	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_run < @run::bigint WHEN 'once' THEN s.once_run < @run::bigint
-	                     ELSE s.backfill_run <> @run::bigint END`
+// pending is true of a customer_state s that the run has still to do. The mark that tells is the kind's: there is one of each, so
+// that only one run of a kind is under way at a time; a backfill that is resumed does anew what another one has done meanwhile.
+func (r Run) pending() string { return r.among("{kind}_run") }
 
-// devicesPending is true of a customer_state s whose device lists the run has still to go through. It needs refresh beside
-// the arguments of pending; null is a run that reads none.
-const devicesPending = `
-	s.partner = @partner AND s.active
-	AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-	AND (@skip::uuid[] IS NULL OR NOT s.customer_id = ANY (@skip::uuid[]))
-	AND CASE @kind::text WHEN 'scheduled' THEN s.scheduled_devices_run < @run::bigint WHEN 'once' THEN s.once_devices_run < @run::bigint
-	                     ELSE s.backfill_devices_run <> @run::bigint END
-	AND @refresh::interval IS NOT NULL
-	AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)`
+// devicesPending is true of a customer_state s whose device lists the run has still to go through.
+func (r Run) devicesPending() string {
+	switch {
+	case r.Devices == nil:
+		return "false"
+	case r.Kind == Backfill:
+		return r.among("{kind}_devices_run")
+	}
+	return r.among("{kind}_devices_run") + `
+	AND (s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)`
+}
+
+// among is true of the run's customers whose mark says that they are left. Its statements need the run's args.
+func (r Run) among(mark string) string {
+	sql := `
+	s.partner = @partner AND s.active`
+	if r.Customers != nil {
+		sql += ` AND s.customer_id = ANY (@customers::uuid[])`
+	}
+	if r.Skip != nil {
+		sql += ` AND NOT s.customer_id = ANY (@skip::uuid[])`
+	}
+	if r.Kind == Backfill {
+		return sql + r.ofKind(` AND s.`+mark+` <> @run::bigint`)
+	}
+	return sql + r.ofKind(` AND s.`+mark+` < @run::bigint`)
+}
+
+// ofKind puts the run's kind into the names of columns.
+func (r Run) ofKind(sql string) string { return strings.ReplaceAll(sql, "{kind}", r.Kind) }
 
 // Listed reports whether the batches and policies of all the run's customers have been tried.
 func (s *Store) Listed(ctx context.Context, run Run) (listed bool, err error) {
-	const query = `SELECT NOT EXISTS (SELECT FROM partnersync.customer_state s WHERE ` + pending + `)`
+	query := `SELECT NOT EXISTS (SELECT FROM partnersync.customer_state s WHERE ` + run.pending() + `)`
 	if err := s.pool.QueryRow(ctx, query, run.args()).Scan(&listed); err != nil {
 		return false, fmt.Errorf("looking for customers of run %d that are not listed yet: %w", run.ID, err)
 	}
@@ -150,11 +165,11 @@ func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) 
 // leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run. It tells
 // whether somebody is to be told of it.
 func (s *Store) leaveDevices(ctx context.Context, tx *transaction, run Run) (noted bool, err error) {
-	const leave = `
+	leave := `
 		UPDATE partnersync.customer_state s
 		SET scheduled_outcome = 'ok', last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
 		    last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
-		WHERE s.scheduled_run = @run::bigint AND s.scheduled_outcome = 'waits' AND ` + devicesPending + ` AND ` + free + `
+		WHERE s.scheduled_run = @run::bigint AND s.scheduled_outcome = 'waits' AND ` + run.devicesPending() + ` AND ` + free + `
 		RETURNING s.customer_id::text`
 	args := run.args()
 	args["lease"] = s.lease
@@ -183,11 +198,8 @@ func (s *Store) finish(batch *pgx.Batch, run Run, late bool, ended *bool) {
 		      FROM partnersync.run_counts
 		      WHERE run_id = @run) n
 		WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
-		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + pending + `)`
-	if run.Devices != nil {
-		finish += `
-		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + devicesPending + ` AND NOT (@late AND ` + free + `))`
-	}
+		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + run.pending() + `)
+		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + run.devicesPending() + ` AND NOT (@late AND ` + free + `))`
 	args := run.args()
 	args["late"], args["lease"] = late, s.lease
 	batch.Queue(finish, args).Exec(func(tag pgconn.CommandTag) error {

@@ -14,6 +14,7 @@ import (
 
 const (
 	claimsAtOnce = 100         // customers claimed, and results recorded, together
+	claimsAhead  = 50          // customers that are claimed and wait at least to be worked on
 	pollEvery    = time.Second // for customers that another replica holds
 )
 
@@ -96,7 +97,7 @@ func (w *pass) work(ctx context.Context, claimed *store.EnumerationClaim, given 
 		return w.run, err
 	}
 	for {
-		worked, err := w.round(ctx, 2*w.concurrency(), w.claimCustomers, w.customer)
+		worked, err := w.round(ctx, claimsAhead, w.claimCustomers, w.customer)
 		if err != nil || w.run.State != store.Running {
 			return w.run, err
 		}
