@@ -153,3 +153,26 @@ func TestPause_isKeptForAllReplicasAndNeverShortened(t *testing.T) {
 		t.Errorf("paused for %s after the pause, want 0", d)
 	}
 }
+
+func TestPause_comesWithClaims(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, paused := range []bool{false, true} {
+		if paused {
+			w.ok(w.Pause(t.Context(), "contoso", time.Hour))
+		}
+		opened := w.open(RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: w.tick, Enumerate: true})
+		enumerated, err := w.SettleCustomers(t.Context(), *opened.Enumeration, Enumeration{
+			Customers: named([]string{alpha}), ObservedAt: minute(1), Complete: true, Claim: 1,
+		})
+		w.ok(err)
+		claim := enumerated.Claims[0]
+		for what, pause := range map[string]time.Duration{"enumeration": opened.Enumeration.Pause, "customer": claim.Pause} {
+			if pause > time.Hour || paused != (pause > 59*time.Minute) || pause < 0 {
+				t.Errorf("paused %v: the claim on the %s says %s", paused, what, pause)
+			}
+		}
+		w.record(enumerated.Run, Result{Claim: claim})
+		w.finish(enumerated.Run)
+	}
+}

@@ -40,6 +40,7 @@ func (w *pass) settle(ctx context.Context, claimed *store.EnumerationClaim, give
 			}
 			return err
 		default:
+			w.learnPause(claim.Pause)
 			err := w.enumerate(ctx, claim, given)
 			if !errors.Is(err, store.ErrClaimLost) {
 				return err

@@ -187,18 +187,21 @@ func (s signalling) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// breaks makes reservations impossible at the given request for batches, until mend is called.
+// breaks makes reservations impossible at the given request for batches, or at once if it is 0, until mend is called.
 func (w *world) breaks(request int) (mend func()) {
-	rename := func(from, to string) {
-		_, err := w.pool.Exec(w.t.Context(), "ALTER TABLE partnersync."+from+" RENAME TO "+to)
-		if err != nil {
+	exec := func(sql string) {
+		if _, err := w.pool.Exec(w.t.Context(), sql); err != nil {
 			w.t.Error(err)
 		}
 	}
-	w.api.Fail(partnercentertest.Fault{
-		Path: "deviceBatches", Skip: request - 1, Times: 1, Before: func() { rename("partner_pace", "broken") },
-	})
-	return func() { rename("broken", "partner_pace") }
+	exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$`)
+	breaking := func() { exec("CREATE TRIGGER fail BEFORE INSERT ON partnersync.partner_pace EXECUTE FUNCTION fail()") }
+	if request == 0 {
+		breaking()
+	} else {
+		w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Skip: request - 1, Times: 1, Before: breaking})
+	}
+	return func() { exec("DROP TRIGGER fail ON partnersync.partner_pace") }
 }
 
 func TestRun_waitsForTheDatabaseToReserveRequests(t *testing.T) {
@@ -223,13 +226,9 @@ func TestOnce_endsWithoutTheDatabase(t *testing.T) {
 	for _, request := range []int{0, 2} {
 		w := newWorld(t, partnercentertest.Options{})
 		w.customers(4)
-		mend := w.breaks(max(1, request))
+		mend := w.breaks(request) // at 0, not even the customers can be asked for
 		r := w.replica(6000)
 		r.Partners[0].Concurrency = 1
-		if request == 0 { // not even the customers can be asked for
-			_, err := w.pool.Exec(t.Context(), "ALTER TABLE partnersync.partner_pace RENAME TO broken")
-			w.ok(err)
-		}
 		runs, err := r.Once(t.Context(), Request{Kind: store.Once})
 		if err == nil || !strings.Contains(err.Error(), " of partner contoso: ") || len(runs) != 1 || runs[0].State != store.Abandoned {
 			t.Errorf("runs %+v, error %v", runs, err)

@@ -195,9 +195,7 @@ func (w *pass) claimAll(
 			return claimed, err
 		}
 		more = len(claims) == limit
-		if w.partner.Gate != nil {
-			w.partner.Gate.Learn(claims[0].Pause) // of all the partner's customers
-		}
+		w.learnPause(claims[0].Pause) // of all the partner's customers
 		for _, c := range claims {
 			select {
 			case out <- c:
@@ -208,6 +206,13 @@ func (w *pass) claimAll(
 		claimed += len(claims)
 	}
 	return claimed, nil
+}
+
+// learnPause passes on what a claim has brought along, which need not be asked for again.
+func (w *pass) learnPause(pause time.Duration) {
+	if w.partner.Gate != nil {
+		w.partner.Gate.Learn(pause)
+	}
 }
 
 func (w *pass) concurrency() int { return max(1, w.partner.Concurrency) }
