@@ -47,7 +47,9 @@ func (t *transaction) send(ctx context.Context, batch *pgx.Batch) error {
 		batch = &pgx.Batch{QueuedQueries: append(t.begin.QueuedQueries, batch.QueuedQueries...)}
 		t.begin = nil
 	}
-	return t.conn.SendBatch(ctx, batch).Close()
+	err := t.conn.SendBatch(ctx, batch).Close()
+	t.over = err != nil && t.conn.PgConn().TxStatus() == 'I' // it has not even begun
+	return err
 }
 
 // end sends the last statements, and commits with them: whatever their results tell comes too late to keep it from that.
@@ -59,7 +61,7 @@ func (t *transaction) end(ctx context.Context, batch *pgx.Batch) error {
 		return nil
 	})
 	err := t.send(ctx, batch)
-	t.over = err == nil
+	t.over = t.over || err == nil
 	return err
 }
 
