@@ -158,6 +158,7 @@ func TestStore_readOnlyConnectionsAreGivenUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.ok(w.Heartbeat(t.Context()))
+	w.ok(w.Heartbeat(t.Context())) // from the second on, over a connection of its own
 	for name, test := range map[string]struct {
 		over *pgxpool.Pool
 		do   func() error

@@ -15,14 +15,20 @@ const alive = `w.heartbeat_at > clock_timestamp() - @lease::interval`
 // heart keeps what heartbeats go over: a connection of their own, since merges may hold all those of the pool for longer
 // than the lease. The zero value is ready.
 type heart struct {
-	mu   sync.Mutex
-	pool *pgxpool.Pool // of one connection, since a pool makes it anew where it is lost; nil: there is none
+	mu    sync.Mutex
+	beats bool          // there has been a heartbeat
+	pool  *pgxpool.Pool // of one connection, since a pool makes it anew where it is lost; nil: there is none
 }
 
-// open returns the connection, which is made as those of the pool are.
+// open returns the connection, which is made as those of the pool are. The first heartbeat goes over the pool itself, which
+// nobody needs before it: a short pass has none after it.
 func (h *heart) open(ctx context.Context, like *pgxpool.Pool) (*pgxpool.Pool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !h.beats {
+		h.beats = true
+		return like, nil
+	}
 	if h.pool == nil {
 		config := like.Config()
 		config.MaxConns, config.MinConns, config.MinIdleConns = 1, 0, 0
@@ -37,6 +43,7 @@ func (h *heart) open(ctx context.Context, like *pgxpool.Pool) (*pgxpool.Pool, er
 func (h *heart) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.beats = false
 	if h.pool != nil {
 		h.pool.Close()
 		h.pool = nil
@@ -44,7 +51,7 @@ func (h *heart) close() {
 }
 
 // Heartbeat says that this worker lives. Call it before the first claim and then several times in a lease, and Leave after
-// the last: it keeps a connection.
+// the last: it keeps a connection from the second on.
 func (s *Store) Heartbeat(ctx context.Context) error {
 	const beat = `
 		INSERT INTO partnersync.workers AS w (worker_id, host, version, started_at, heartbeat_at)
