@@ -43,35 +43,33 @@ const free = `
 // worker holds, in the order of their ids from after on ("" is the beginning). Fewer than limit means that the end was
 // reached.
 func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit int) ([]Claim, error) {
-	batch := &pgx.Batch{}
-	var claims []Claim
-	s.queueClaim(batch, run, after, limit, &claims)
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, fmt.Errorf("claiming customers of partner %s: %w", run.Partner, err)
-	}
-	return claims, nil
+	due, args := run.next(after)
+	return s.claimNow(ctx, run, due, args, limit)
 }
 
-// queueClaim is ClaimCustomers for a batch of statements.
-func (s *Store) queueClaim(batch *pgx.Batch, run Run, after string, limit int, claims *[]Claim) {
-	left := run.pending()
+// next selects the customers that ClaimCustomers claims.
+func (r Run) next(after string) (due string, args pgx.NamedArgs) {
+	left := r.pending()
 	if after != "" {
 		left += ` AND s.customer_id > @after::uuid`
 	}
-	due := `
+	due = `
 		    SELECT s.customer_id
 		    FROM partnersync.customer_state s
 		    WHERE ` + left + `
 		      AND ` + free + `
 		    ORDER BY s.customer_id`
-	args := run.args()
+	args = r.args()
 	args["after"] = after
-	s.claim(batch, run, due, args, limit, claims)
+	return due, args
 }
 
 // ClaimDevices claims up to limit customers that have device lists for the run to read, the longest due first: none
 // before all the run's customers have had their other lists tried.
 func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, error) {
+	if run.Devices == nil {
+		return nil, nil
+	}
 	due := `
 		    SELECT s.customer_id
 		    FROM partnersync.customer_state s
@@ -79,14 +77,14 @@ func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, 
 		      AND ` + free + `
 		      AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + run.pending() + `)
 		    ORDER BY s.devices_due_at NULLS FIRST, s.customer_id`
-	if run.Devices == nil {
-		return nil, nil
-	}
+	return s.claimNow(ctx, run, due, run.args(), limit)
+}
+
+func (s *Store) claimNow(ctx context.Context, run Run, due string, args pgx.NamedArgs, limit int) (claims []Claim, err error) {
 	batch := &pgx.Batch{}
-	var claims []Claim
-	s.claim(batch, run, due, run.args(), limit, &claims)
+	s.claim(batch, run, due, args, limit, &claims)
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, fmt.Errorf("claiming customers of partner %s for their devices: %w", run.Partner, err)
+		return nil, fmt.Errorf("claiming customers of partner %s: %w", run.Partner, err)
 	}
 	return claims, nil
 }
@@ -103,13 +101,11 @@ func (s *Store) claim(batch *pgx.Batch, run Run, due string, args pgx.NamedArgs,
 		    FROM due
 		    WHERE s.customer_id = due.customer_id
 		    RETURNING s.customer_id, s.lease_epoch, s.devices_due_at,
-		              coalesce(@refresh::interval IS NOT NULL
-		                  AND (@kind = 'backfill' OR s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh), false) AS devices_due
+		              coalesce(` + run.devicesDue() + `, false) AS devices_due
 		)
 		SELECT c.customer_id::text, c.lease_epoch, c.devices_due, b.digest, p.digest,
-		       greatest(coalesce(q.paused_until - clock_timestamp(), '0'), '0'), clock_timestamp()
+		       ` + pauseLeft + `, clock_timestamp()
 		FROM claimed c
-		LEFT JOIN partnersync.partner_pace q ON q.partner = @partner
 		LEFT JOIN partnersync.list_state b
 		       ON b.customer_id = c.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
 		LEFT JOIN partnersync.list_state p

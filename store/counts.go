@@ -1,9 +1,6 @@
 package store
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/jackc/pgx/v5"
 )
 
@@ -14,20 +11,7 @@ type Counts struct {
 	Requests, Retries                     int
 }
 
-// add writes the counts to one of the run's shards. Call it last: whoever writes to the same shard waits for the commit.
-func (c Counts) add(ctx context.Context, tx *transaction, run int64, shard int) error {
-	if c == (Counts{}) {
-		return nil
-	}
-	batch := &pgx.Batch{}
-	c.queue(batch, run, shard)
-	if err := tx.send(ctx, batch); err != nil {
-		return fmt.Errorf("adding to the counts of run %d: %w", run, err)
-	}
-	return nil
-}
-
-// queue is add for a batch of statements.
+// queue adds the counts to one of the run's shards. Queue it last: whoever writes to the same shard waits for the commit.
 func (c Counts) queue(batch *pgx.Batch, run int64, shard int) {
 	if c == (Counts{}) {
 		return

@@ -66,8 +66,7 @@ func (s *Store) claimEnumeration(batch *pgx.Batch, partner string, run int64, cl
 		WHERE s.partner = @partner AND r.run_id = @run AND r.enumerated_at IS NULL
 		  AND (s.owner IS NULL OR s.owner = @worker::uuid OR NOT EXISTS (
 		      SELECT 1 FROM partnersync.workers w WHERE w.worker_id = s.owner AND ` + alive + `))
-		RETURNING s.lease_epoch, clock_timestamp(), greatest(coalesce((
-		    SELECT q.paused_until - clock_timestamp() FROM partnersync.partner_pace q WHERE q.partner = s.partner), '0'), '0')`
+		RETURNING s.lease_epoch, clock_timestamp(), ` + pauseLeft
 	args := pgx.NamedArgs{"worker": s.worker, "partner": partner, "run": run, "lease": s.lease}
 	batch.Queue(claimPartner, args).QueryRow(func(row pgx.Row) error {
 		var claim EnumerationClaim

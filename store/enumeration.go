@@ -246,7 +246,8 @@ func (t *enumerating) settle(ctx context.Context, s *Store, e Enumeration, done 
 	Counts{CustomersFailed: failed, Requests: e.Requests, Retries: e.Retries}.queue(&t.last, t.run.ID, 0)
 	queueRead(&t.last, t.run.ID, &done.Run)
 	if e.Claim > 0 {
-		s.queueClaim(&t.last, t.run, "", e.Claim, &done.Claims)
+		due, args := t.run.next("")
+		s.claim(&t.last, t.run, due, args, e.Claim, &done.Claims)
 	}
 	if err := t.tx.end(ctx, &t.last); err != nil {
 		return fmt.Errorf("settling the run: %w", err)

@@ -41,10 +41,13 @@ func (s *Store) Reserve(ctx context.Context, partner string, n int, interval tim
 	return *first, 0, nil
 }
 
+// pauseLeft is how long the partner has still to wait because the API asked for it. It needs the argument partner.
+const pauseLeft = `
+	greatest(coalesce((SELECT paused_until - clock_timestamp() FROM partnersync.partner_pace WHERE partner = @partner), '0'), '0')`
+
 // PauseOf returns how long the partner has still to wait because the API asked for it, by the database's clock.
 func (s *Store) PauseOf(ctx context.Context, partner string) (time.Duration, error) {
-	const pause = `
-		SELECT greatest(coalesce(max(paused_until) - clock_timestamp(), '0'), '0') FROM partnersync.partner_pace WHERE partner = @partner`
+	const pause = `SELECT ` + pauseLeft
 	var left time.Duration
 	if err := s.pool.QueryRow(ctx, pause, pgx.NamedArgs{"partner": partner}).Scan(&left); err != nil {
 		return 0, fmt.Errorf("reading the pause of partner %s: %w", partner, err)

@@ -114,7 +114,8 @@ type verdict struct {
 	FailingSince   *time.Time `db:"failing_since"`
 	Synced         bool       `db:"synced"` // it has been read as a whole before
 
-	// Unchanged is how many rows all that is confirmed with it has, but for those that the run has counted already.
+	// Unchanged is how many rows all lists have that were confirmed, the same in each verdict: those that the run has counted
+	// already are left out.
 	Unchanged int `db:"unchanged"`
 }
 

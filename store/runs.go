@@ -92,14 +92,19 @@ func (r Run) pending() string { return r.among("{kind}_run") }
 
 // devicesPending is true of a customer_state s whose device lists the run has still to go through.
 func (r Run) devicesPending() string {
+	return r.among("{kind}_devices_run") + `
+	AND ` + r.devicesDue()
+}
+
+// devicesDue is true of a customer_state s some of whose device lists are due for the run; it may be null.
+func (r Run) devicesDue() string {
 	switch {
 	case r.Devices == nil:
-		return "false"
+		return `false`
 	case r.Kind == Backfill:
-		return r.among("{kind}_devices_run")
+		return `true`
 	}
-	return r.among("{kind}_devices_run") + `
-	AND (s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)`
+	return `(s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)`
 }
 
 // among is true of the run's customers whose mark says that they are left. Its statements need the run's args.
@@ -136,21 +141,17 @@ func (s *Store) Listed(ctx context.Context, run Run) (listed bool, err error) {
 func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) {
 	noted, ended := false, false
 	var now Run
-	batch := &pgx.Batch{} // one message, and so one transaction
-	s.finish(batch, run, late, &ended)
-	queueRead(batch, run.ID, &now)
-	var err error
-	if late {
-		err = s.write(ctx, func(tx *transaction) (err error) {
-			if noted, err = s.leaveDevices(ctx, tx, run); err != nil {
+	err := s.write(ctx, func(tx *transaction) (err error) {
+		batch := &pgx.Batch{}
+		if late {
+			if noted, err = s.leaveDevices(ctx, tx, run, batch); err != nil {
 				return err
 			}
-			return tx.end(ctx, batch)
-		})
-	} else {
-		err = s.pool.SendBatch(ctx, batch).Close()
-		leaveReadOnly(s.pool, err)
-	}
+		}
+		s.finish(batch, run, late, &ended)
+		queueRead(batch, run.ID, &now)
+		return tx.end(ctx, batch)
+	})
 	if err != nil {
 		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
 	}
@@ -163,8 +164,8 @@ func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) 
 }
 
 // leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run. It tells
-// whether somebody is to be told of it.
-func (s *Store) leaveDevices(ctx context.Context, tx *transaction, run Run) (noted bool, err error) {
+// whether somebody is to be told of it. Their counts are left to be sent.
+func (s *Store) leaveDevices(ctx context.Context, tx *transaction, run Run, last *pgx.Batch) (noted bool, err error) {
 	leave := `
 		UPDATE partnersync.customer_state s
 		SET scheduled_outcome = 'ok', last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
@@ -178,14 +179,12 @@ func (s *Store) leaveDevices(ctx context.Context, tx *transaction, run Run) (not
 	if err != nil {
 		return false, fmt.Errorf("leaving device lists to the next run: %w", err)
 	}
-	if noted, err = s.noteRecovered(ctx, tx, run, left); err != nil {
-		return false, err
-	}
-	return noted, Counts{CustomersOK: len(left)}.add(ctx, tx, run.ID, 0)
+	Counts{CustomersOK: len(left)}.queue(last, run.ID, 0)
+	return s.noteRecovered(ctx, tx, run, left)
 }
 
 // finish ends the run if nothing is left to do, and tells whether it has. It sums up what it needs by itself: for more, such as
-// the view of runs or devices that are not read, PostgreSQL would plan it anew each time.
+// the view of runs, PostgreSQL would plan it anew each time.
 func (s *Store) finish(batch *pgx.Batch, run Run, late bool, ended *bool) {
 	finish := `
 		UPDATE partnersync.runs r
@@ -210,7 +209,7 @@ func (s *Store) finish(batch *pgx.Batch, run Run, late bool, ended *bool) {
 
 // args are the arguments that pending and devicesPending need.
 func (r Run) args() pgx.NamedArgs {
-	args := pgx.NamedArgs{"run": r.ID, "kind": r.Kind, "partner": r.Partner, "customers": r.Customers, "skip": r.Skip, "refresh": nil}
+	args := pgx.NamedArgs{"run": r.ID, "partner": r.Partner, "customers": r.Customers, "skip": r.Skip}
 	if r.Devices != nil {
 		args["refresh"] = r.Devices.Refresh
 	}
