@@ -25,9 +25,11 @@ SELECT customer_id, batch_id, b, n,
 FROM v WINDOW p AS (PARTITION BY b ORDER BY n);
 
 INSERT INTO partner_center.device_batch_versions
+    (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, '{}', valid_from, not_before, removed_at, valid_to
 FROM w WHERE valid_to > valid_from ORDER BY valid_to;
 INSERT INTO partner_center.device_batches
+    (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at)
 SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, '{}', valid_from, not_before, removed_at
 FROM w WHERE valid_to IS NULL ORDER BY valid_from;
 
