@@ -11,7 +11,7 @@ import (
 
 // field is how a value of rows goes to PostgreSQL, and is known again there.
 type field[R any] struct {
-	values func([]R) any // as an array
+	array func([]R) binaryArray
 	// stored reports whether raw, in this format, is the row's value; nil is none.
 	stored func(row *R, raw []byte, format int16) bool
 }
@@ -24,14 +24,14 @@ func numbers[R any](get func(*R) *int32) field[R] { return fieldOf(get, integer{
 
 func fieldOf[R, V any, T element[V]](get func(*R) *V, t T) field[R] {
 	return field[R]{
-		values: func(rows []R) any {
-			values, end := make([]*V, len(rows)), 0
+		array: func(rows []R) binaryArray {
+			a := &array[R, V, T]{get: get}
 			for i := range rows {
-				if values[i] = get(&rows[i]); values[i] != nil {
-					end = i + 1
+				if v := get(&rows[i]); v != nil {
+					a.rows, a.size = rows[:i+1], a.size+t.size(*v) // {incoming} has nulls for the rest
 				}
 			}
-			return array[V, T]{values[:end]} // {incoming} has nulls for the rest
+			return a
 		},
 		stored: func(row *R, raw []byte, format int16) bool {
 			value := get(row)
@@ -87,38 +87,54 @@ func microseconds(t time.Time) uint64 { return uint64(t.UnixMicro() - epoch) }
 
 var epoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 
-// array is a column of many rows on its way to PostgreSQL, nil where there is no value.
-type array[V any, T element[V]] struct{ values []*V }
+// binaryArray is a column of many rows on its way to PostgreSQL.
+type binaryArray interface {
+	appendArray([]byte) []byte
+	bytes() int         // that appendArray appends
+	makeRoom(bytes int) // for what is to be appended after it: to grow several times would copy the arrays before
+}
+
+// array has the values of a field, null where there is none.
+type array[R, V any, T element[V]] struct {
+	rows []R
+	get  func(*R) *V
+	size int // of the values, in bytes
+	room int // for what comes after it
+}
 
 // TextValue is for connections that prepare no statements, and so do not know what type PostgreSQL expects.
-func (a array[V, T]) TextValue() (pgtype.Text, error) {
+func (a *array[R, V, T]) TextValue() (pgtype.Text, error) {
 	var t T
 	_, oid := t.oids()
-	literal, err := pgtype.NewMap().Encode(oid, pgtype.TextFormatCode, pgtype.FlatArray[*V](a.values), nil)
+	values := make(pgtype.FlatArray[*V], len(a.rows))
+	for i := range a.rows {
+		values[i] = a.get(&a.rows[i])
+	}
+	literal, err := pgtype.NewMap().Encode(oid, pgtype.TextFormatCode, values, nil)
 	return pgtype.Text{String: string(literal), Valid: true}, err
 }
 
+func (a *array[R, V, T]) bytes() int { return arrayHeader + 4*len(a.rows) + a.size }
+
+func (a *array[R, V, T]) makeRoom(bytes int) { a.room = bytes }
+
+const arrayHeader = 20 // bytes, of an array that is not empty
+
 // appendArray appends the array in PostgreSQL's binary format.
-func (a array[V, T]) appendArray(buf []byte) []byte {
+func (a *array[R, V, T]) appendArray(buf []byte) []byte {
 	var t T
-	size := 0
-	for _, v := range a.values {
-		size += 4
-		if v != nil {
-			size += t.size(*v)
-		}
-	}
 	element, _ := t.oids()
-	dimensions := min(1, len(a.values))
-	buf = slices.Grow(buf, size+20)
+	dimensions := min(1, len(a.rows))
+	buf = slices.Grow(buf, a.bytes()+a.room)
 	buf = binary.BigEndian.AppendUint32(buf, uint32(dimensions))
 	buf = binary.BigEndian.AppendUint32(buf, 1) // there may be nulls
 	buf = binary.BigEndian.AppendUint32(buf, element)
 	if dimensions > 0 {
-		buf = binary.BigEndian.AppendUint32(buf, uint32(len(a.values)))
+		buf = binary.BigEndian.AppendUint32(buf, uint32(len(a.rows)))
 		buf = binary.BigEndian.AppendUint32(buf, 1) // the first subscript
 	}
-	for _, v := range a.values {
+	for i := range a.rows {
+		v := a.get(&a.rows[i])
 		if v == nil {
 			buf = append(buf, 0xff, 0xff, 0xff, 0xff)
 			continue
@@ -128,9 +144,6 @@ func (a array[V, T]) appendArray(buf []byte) []byte {
 	}
 	return buf
 }
-
-// binaryArray is any array.
-type binaryArray interface{ appendArray([]byte) []byte }
 
 // arrayCodec has arrays written in one go. pgx's own codec looks at the type of each element.
 type arrayCodec struct{ *pgtype.ArrayCodec }

@@ -68,8 +68,9 @@ func compare[R any](ctx context.Context, s *Store, r *resource[R], customerID, b
 
 func (r *resource[R]) keys(rows []R) []string {
 	keys := make([]string, len(rows))
-	for i, key := range r.key.values(rows).(array[string, text]).values {
-		keys[i] = *key
+	key := r.key.array(rows).(*array[R, string, text])
+	for i := range rows {
+		keys[i] = *key.get(&rows[i])
 	}
 	return keys
 }

@@ -65,6 +65,9 @@ func (c *comparison[R]) begin() {
 // difference returns what the comparison found, once the known rows have been read.
 func (c *comparison[R]) difference(ctx context.Context, tx *transaction, at list) (difference, error) {
 	d := c.found
+	if c.positions == nil {
+		d.inserted = make([]int, 0, len(c.rows))
+	}
 	for i := range c.rows {
 		if c.positions == nil || !c.met[i] {
 			d.inserted = append(d.inserted, i)

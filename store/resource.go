@@ -165,8 +165,12 @@ func (r *resource[R]) incoming() string {
 
 // args are the rows as the arrays that {incoming} unnests.
 func (r *resource[R]) args(rows []R, args map[string]any) {
-	args[r.key.name] = r.key.values(rows)
+	keys, others := r.key.array(rows), 0
+	args[r.key.name] = keys
 	for _, c := range r.columns {
-		args[c.name] = c.values(rows)
+		column := c.array(rows)
+		args[c.name] = column
+		others += column.bytes()
 	}
+	keys.makeRoom(others)
 }
