@@ -100,14 +100,19 @@ func (r *items) time(name string) *time.Time {
 	}
 	t, ok := parseTime(r.str(raw))
 	switch {
-	case !ok || t.Year() > 9999:
+	case !ok || t.Unix() >= year10000:
 		r.misfit(name, raw)
 		return nil
-	case t.Year() <= 1:
+	case t.Unix() < year2:
 		return nil
 	}
 	return r.times.add(t)
 }
+
+var (
+	year2     = time.Date(2, time.January, 1, 0, 0, 0, 0, time.UTC).Unix()
+	year10000 = time.Date(10000, time.January, 1, 0, 0, 0, 0, time.UTC).Unix()
+)
 
 // count reads a whole number of 32 bits.
 func (r *items) count(name string) *int32 {

@@ -8,6 +8,7 @@ import (
 // values makes what a listing's items point to, many of them in one piece of memory: a list has thousands.
 type values struct {
 	words   map[string]*string
+	recent  [16]*string     // of the words, the last one of each length, modulo 16: most words are found there without hashing
 	chars   strings.Builder // in which short texts lie one after another
 	strings slab[string]
 	times   slab[time.Time]
@@ -23,13 +24,18 @@ const (
 
 // word returns the one copy of a value that many items share.
 func (v *values) word(text []byte) *string {
-	if s, ok := v.words[string(text)]; ok {
-		return s
+	recent := &v.recent[len(text)%len(v.recent)]
+	if *recent != nil && **recent == string(text) {
+		return *recent
 	}
-	s := v.strings.add(v.text(text))
-	if len(v.words) < maxWords {
-		v.words[*s] = s
+	s, ok := v.words[string(text)]
+	if !ok {
+		s = v.strings.add(v.text(text))
+		if len(v.words) < maxWords {
+			v.words[*s] = s
+		}
 	}
+	*recent = s
 	return s
 }
 
