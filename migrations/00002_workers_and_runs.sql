@@ -31,6 +31,8 @@ CREATE TABLE partnersync.runs (
 -- One scheduled run of a partner is open at a time; replicas join it.
 CREATE UNIQUE INDEX runs_one_scheduled_open ON partnersync.runs (partner) WHERE kind = 'scheduled' AND state = 'running';
 CREATE INDEX runs_by_partner ON partnersync.runs (partner, kind, run_id);
+-- Whether a tick is done is asked each time that one comes.
+CREATE INDEX runs_by_tick ON partnersync.runs (partner, scheduled_for) WHERE kind = 'scheduled';
 -- Those whose workers may be gone are looked for each time that a run opens.
 CREATE INDEX runs_open ON partnersync.runs (partner) WHERE state = 'running';
 COMMENT ON TABLE partnersync.runs IS 'Passes over one partner''s customers. Analysts read partner_center.sync_runs.';

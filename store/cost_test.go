@@ -6,6 +6,7 @@ import (
 
 	"partnersync/migrations"
 	"partnersync/store/localpg"
+	"partnersync/store/storetest"
 )
 
 // TestUnchangedPass_costsNoWrite measures on a server of its own, where nobody else writes to the log.
@@ -61,6 +62,30 @@ func TestUnchangedPass_costsNoWrite(t *testing.T) {
 	if got := w.writes() - writesBefore; got != 0 {
 		t.Errorf("%d rows of partner_center were written by a merge without a difference, want 0", got)
 	}
+}
+
+// TestPass_readsFewOldRuns has as many runs behind it as half a year makes.
+func TestPass_readsFewOldRuns(t *testing.T) {
+	t.Parallel()
+	w := worldOver(t, withParameter(t, storetest.New(t).URL, "pool_max_conns", "1"))
+	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, enumerated_at, finished_at, state)
+		SELECT 'contoso', 'scheduled', t, t, t, t, 'complete'
+		FROM generate_series($1::timestamptz - interval '180 days', $1::timestamptz - interval '1 minute', interval '15 minutes') t`, w.tick)
+	w.exec("ANALYZE partnersync.runs")
+	before := w.runsRead()
+	w.finish(w.begin(Scheduled, alpha))
+	if got := w.runsRead() - before; got > 100 {
+		t.Errorf("a pass has read %d rows of runs, want as many as it asks for", got)
+	}
+}
+
+// runsRead returns how many rows of partnersync.runs this connection has read so far.
+func (w *world) runsRead() (n int) {
+	w.t.Helper()
+	w.exec("SELECT pg_stat_force_next_flush()")
+	w.ok(w.pool.QueryRow(w.t.Context(),
+		"SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relid = 'partnersync.runs'::regclass").Scan(&n))
+	return n
 }
 
 // ownServer returns the URL of a migrated database on a server where nothing else runs.

@@ -61,17 +61,12 @@ var ErrUnderway = errors.New("another run of this kind is under way")
 func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	var o Opened
 	err := s.write(ctx, func(tx *transaction) error {
-		id, err := s.findRun(ctx, tx, r)
+		id, joined, err := s.findOrInsertRun(ctx, tx, r)
 		if err != nil {
 			return err
 		}
-		o.Joined = id != 0
-		o.Resumed = id != 0 && r.Kind == Backfill
-		if id == 0 {
-			if id, err = insertRun(ctx, tx, r); err != nil {
-				return err
-			}
-		}
+		o.Joined = joined
+		o.Resumed = joined && r.Kind == Backfill
 		return s.enter(ctx, tx, r, id, &o)
 	})
 	if err != nil {
@@ -129,8 +124,9 @@ func (s *Store) abandonDead(batch *pgx.Batch, r RunRequest) {
 	batch.Queue(abandon, pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "due": r.Due, "lease": s.lease})
 }
 
-// findRun locks the partner, abandons its dead runs, and returns the id of the run to join or resume, 0 if there is none.
-func (s *Store) findRun(ctx context.Context, tx *transaction, r RunRequest) (int64, error) {
+// findOrInsertRun locks the partner, abandons its dead runs, and returns the id of the run to join or resume, or that of a new one.
+// The error is ErrTickDone or ErrUnderway if there can be none.
+func (s *Store) findOrInsertRun(ctx context.Context, tx *transaction, r RunRequest) (id int64, joined bool, err error) {
 	const scheduled = `
 		SELECT run_id, state = 'running' AS open, false AS anew
 		FROM partnersync.runs
@@ -149,43 +145,50 @@ func (s *Store) findRun(ctx context.Context, tx *transaction, r RunRequest) (int
 		) o
 		WHERE r.run_id = o.run_id AND o.state IN ('running', 'abandoned') AND r.started_at > clock_timestamp() - @resumable::interval
 		RETURNING r.run_id, true, o.state = 'abandoned'`
-	const underway = `
-		SELECT EXISTS (SELECT 1 FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running')`
+	const insert = `
+		INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, started_at)
+		SELECT @partner::text, @kind::text, @filter::text, @customers::uuid[], @scheduled_for::timestamptz, clock_timestamp()
+		WHERE NOT EXISTS (SELECT 1 FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running')
+		  AND (@kind <> 'scheduled' OR coalesce(@scheduled_for > (
+		      SELECT max(scheduled_for) FROM partnersync.runs
+		      WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned'), true))
+		RETURNING run_id`
 	args := pgx.NamedArgs{
-		"partner": r.Partner, "kind": r.Kind, "scheduled_for": r.ScheduledFor, "filter": r.Filter, "resumable": resumable,
+		"partner": r.Partner, "kind": r.Kind, "filter": r.Filter, "customers": r.Customers, "scheduled_for": r.ScheduledFor,
+		"resumable": resumable,
 	}
 	batch := &pgx.Batch{}
 	lockPartner(batch, r.Partner)
 	s.abandonDead(batch, r)
-	var id int64
-	var open, anew, another bool
-	find := func(query string) {
+	var open, anew bool
+	read := func(query string, into ...any) {
 		batch.Queue(query, args).Query(func(rows pgx.Rows) error {
-			_, err := pgx.ForEachRow(rows, []any{&id, &open, &anew}, func() error { return nil })
+			_, err := pgx.ForEachRow(rows, into, func() error { return nil })
 			return err
 		})
 	}
 	switch {
 	case r.Kind == Scheduled:
-		find(scheduled)
+		read(scheduled, &id, &open, &anew)
 	case r.Kind == Backfill && !r.Restart:
-		find(backfill)
+		read(backfill, &id, &open, &anew)
 	}
-	batch.Queue(underway, args).QueryRow(func(row pgx.Row) error { return row.Scan(&another) })
+	var inserted int64
+	read(insert, &inserted)
 	if err := tx.send(ctx, batch); err != nil {
-		return 0, fmt.Errorf("looking for an open run: %w", err)
+		return 0, false, fmt.Errorf("looking for an open run, or inserting one: %w", err)
 	}
 	switch {
-	case id == 0 && another:
-		return 0, ErrUnderway
+	case inserted != 0:
+		return inserted, false, nil
 	case id == 0:
-		return 0, nil
+		return 0, false, ErrUnderway
 	case !open:
-		return 0, ErrTickDone
+		return 0, false, ErrTickDone
 	case anew:
-		return id, recount(ctx, tx, r, id)
+		return id, true, recount(ctx, tx, r, id)
 	}
-	return id, nil
+	return id, true, nil
 }
 
 // recount counts the customers of a backfill that is resumed anew: those that another backfill has done since are to be done
@@ -209,18 +212,4 @@ func recount(ctx context.Context, tx *transaction, r RunRequest, run int64) erro
 		return fmt.Errorf("counting the customers of backfill %d: %w", run, err)
 	}
 	return nil
-}
-
-func insertRun(ctx context.Context, tx *transaction, r RunRequest) (id int64, err error) {
-	const insert = `
-		INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, started_at)
-		VALUES (@partner, @kind, @filter, @customers::uuid[], @scheduled_for, clock_timestamp())
-		RETURNING run_id`
-	args := pgx.NamedArgs{
-		"partner": r.Partner, "kind": r.Kind, "filter": r.Filter, "customers": r.Customers, "scheduled_for": r.ScheduledFor,
-	}
-	if err := tx.QueryRow(ctx, insert, args).Scan(&id); err != nil {
-		return 0, fmt.Errorf("inserting the run: %w", err)
-	}
-	return id, nil
 }
