@@ -16,6 +16,8 @@ type enumerating struct {
 	partner  string
 	run      Run
 	observed time.Time
+	held     bool      // there are customers that an earlier enumeration lacked
+	disputed bool      // there are customers of two partners
 	last     pgx.Batch // what is written at the end, in one round trip
 }
 
@@ -26,11 +28,12 @@ func (t *enumerating) enter(ctx context.Context, epoch int64, e Enumeration) (d 
 		UPDATE partnersync.partner_state
 		SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
 		WHERE partner = @partner AND lease_epoch = @epoch AND owner IS NOT NULL
-		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END`
+		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL,
+		          EXISTS (SELECT 1 FROM partnersync.contested_customers c WHERE c.partner = @partner)`
 	args := pgx.NamedArgs{"partner": t.partner, "epoch": epoch, "observed": t.observed, "run": t.run.ID}
 	batch := &pgx.Batch{}
 	batch.Queue(fence, args).QueryRow(func(row pgx.Row) error {
-		err := row.Scan(&t.observed, &heldBefore)
+		err := row.Scan(&t.observed, &heldBefore, &t.held, &t.disputed)
 		if errors.Is(err, pgx.ErrNoRows) {
 			err = ErrClaimLost
 		}
@@ -62,7 +65,7 @@ func (t *enumerating) merge(ctx context.Context, e Enumeration, d distance, held
 		}
 	}
 	t.noteContested(e, done.Contested)
-	if e.Complete {
+	if e.Complete && (t.held || len(hold) > 0) {
 		t.hold(hold)
 	}
 	t.remove(remove)
@@ -166,7 +169,7 @@ func (t *enumerating) noteContested(e Enumeration, contested map[string]string) 
 			ids, names, errs = append(ids, c.ID), append(names, c.CompanyName), append(errs, why.Error())
 		}
 	}
-	if e.Complete || listed != nil {
+	if t.disputed && (e.Complete || listed != nil) {
 		t.last.Queue(forget, pgx.NamedArgs{"partner": t.partner, "listed": listed, "ids": ids})
 	}
 	if len(ids) > 0 {
