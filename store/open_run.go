@@ -145,6 +145,7 @@ func (s *Store) findOrInsertRun(ctx context.Context, tx *transaction, r RunReque
 		) o
 		WHERE r.run_id = o.run_id AND o.state IN ('running', 'abandoned') AND r.started_at > clock_timestamp() - @resumable::interval
 		RETURNING r.run_id, true, o.state = 'abandoned'`
+	// Nothing is inserted where the statement before found a run. max reads the last tick alone; EXISTS, by some plans, all runs.
 	const insert = `
 		INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, started_at)
 		SELECT @partner::text, @kind::text, @filter::text, @customers::uuid[], @scheduled_for::timestamptz, clock_timestamp()

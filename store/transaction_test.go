@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -24,6 +25,19 @@ func (w *world) transaction(begin string, do func(*transaction) error) error {
 	return transact(w.t.Context(), w.pool, batch, do)
 }
 
+// waysToRun are the ways to run markSQL.
+func waysToRun(ctx context.Context) map[string]func(*transaction) error {
+	return map[string]func(*transaction) error{
+		"Exec":     func(tx *transaction) error { _, err := tx.Exec(ctx, markSQL); return err },
+		"QueryRow": func(tx *transaction) error { return tx.QueryRow(ctx, markSQL).Scan() },
+		"Query": func(tx *transaction) error {
+			rows, _ := tx.Query(ctx, markSQL) // ForEachRow returns its error
+			_, err := pgx.ForEachRow(rows, nil, func() error { return nil })
+			return err
+		},
+	}
+}
+
 func TestTransact_commitsWithoutBeingTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -43,16 +57,9 @@ func TestTransact_commitsWithoutBeingTold(t *testing.T) {
 func TestTransact_takesNothingAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for name, late := range map[string]func(*transaction) error{
-		"Exec":     func(tx *transaction) error { _, err := tx.Exec(t.Context(), markSQL); return err },
-		"QueryRow": func(tx *transaction) error { return tx.QueryRow(t.Context(), markSQL).Scan() },
-		"Query": func(tx *transaction) error {
-			rows, _ := tx.Query(t.Context(), markSQL) // CollectRows returns its error
-			_, err := pgx.CollectRows(rows, pgx.RowTo[int])
-			return err
-		},
-		"end": func(tx *transaction) error { return tx.end(t.Context(), &pgx.Batch{}) },
-	} {
+	late := waysToRun(t.Context())
+	late["end"] = func(tx *transaction) error { return tx.end(t.Context(), &pgx.Batch{}) }
+	for name, late := range late {
 		err := w.transaction("BEGIN", func(tx *transaction) error {
 			w.ok(tx.end(t.Context(), &pgx.Batch{}))
 			return late(tx)
@@ -108,15 +115,7 @@ func TestTransact_failuresUndoAllAndKeepTheConnection(t *testing.T) {
 func TestTransact_errorOfItsBeginningIsThatOfTheFirstStatement(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for name, first := range map[string]func(*transaction) error{
-		"Exec":     func(tx *transaction) error { _, err := tx.Exec(t.Context(), markSQL); return err },
-		"QueryRow": func(tx *transaction) error { return tx.QueryRow(t.Context(), markSQL).Scan() },
-		"Query": func(tx *transaction) error {
-			rows, _ := tx.Query(t.Context(), markSQL) // ForEachRow returns its error
-			_, err := pgx.ForEachRow(rows, nil, func() error { return nil })
-			return err
-		},
-	} {
+	for name, first := range waysToRun(t.Context()) {
 		e, ok := errors.AsType[*pgconn.PgError](w.transaction("SELECT 1 / 0", func(tx *transaction) error {
 			err := first(tx)
 			if again := first(tx); !errors.Is(again, errOver) {
