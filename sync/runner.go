@@ -178,18 +178,18 @@ type tick struct{ scheduledFor, due time.Time }
 
 // newestTick returns the newest tick not after now, zero if there was none in the last week.
 func newestTick(s Schedule, now time.Time) time.Time {
-	at, _ := s.Last(now.Add(-7*24*time.Hour), now)
-	return at
+	return s.Newest(now.Add(-7*24*time.Hour), now)
 }
 
 // tick makes one scheduled pass, and returns when that was for, and whether a tick ended it: while the database cannot be
 // used, it waits, and the ticks that come meanwhile replace this one.
 func (r *Runner) tick(ctx context.Context, p Partner, t tick) (last time.Time, ended bool) {
-	replaced := 0
+	tried, replaced := false, 0
 	err := r.Await(ctx, p.Name, func(ctx context.Context) error {
-		if at, skipped := p.Schedule.Last(t.scheduledFor, time.Now()); !at.IsZero() {
+		if at, skipped := p.Schedule.Last(t.scheduledFor, time.Now()); tried && !at.IsZero() {
 			t, replaced = tick{scheduledFor: at, due: at}, replaced+skipped+1
 		}
+		tried = true
 		var err error
 		_, ended, err = r.pass(ctx, p, store.RunRequest{
 			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.due, Devices: p.deviceReading(time.Time{}),

@@ -113,24 +113,19 @@ func (s Schedule) Next(after time.Time) time.Time {
 	return next.UTC()
 }
 
-// maxSkipped is where Last stops counting.
-const maxSkipped = 10_000
-
-// Last returns the newest tick in (after, now], or the zero time if there is
-// none, and how many older ones lie in there too, counted up to 10,000. It is
-// cheap however long ago after is.
-func (s Schedule) Last(after, now time.Time) (tick time.Time, skipped int) {
+// Newest returns the newest tick in (after, now], or the zero time if there is
+// none. It is cheap however long ago after is.
+func (s Schedule) Newest(after, now time.Time) time.Time {
 	due := func(from time.Time) bool {
 		next := s.Next(from)
 		return !next.IsZero() && !next.After(now)
 	}
 	if !due(after) {
-		return time.Time{}, 0
+		return time.Time{}
 	}
-	first := s.Next(after)
 	// Ticks are a second apart at least, so the newest is the first to follow
 	// the latest whole second from which one is due.
-	lo, hi := first.Unix()-1, now.Unix()+1
+	lo, hi := s.Next(after).Unix()-1, now.Unix()+1
 	for lo+1 < hi {
 		if mid := lo + (hi-lo)/2; due(time.Unix(mid, 0)) {
 			lo = mid
@@ -138,8 +133,20 @@ func (s Schedule) Last(after, now time.Time) (tick time.Time, skipped int) {
 			hi = mid
 		}
 	}
-	tick = s.Next(time.Unix(lo, 0))
-	for t := first; t.Before(tick) && skipped < maxSkipped; t = s.Next(t) {
+	return s.Next(time.Unix(lo, 0))
+}
+
+// maxSkipped is where Last stops counting.
+const maxSkipped = 10_000
+
+// Last is Newest, and tells how many older ticks lie in (after, now] too,
+// counted up to 10,000.
+func (s Schedule) Last(after, now time.Time) (tick time.Time, skipped int) {
+	tick = s.Newest(after, now)
+	if tick.IsZero() {
+		return tick, 0
+	}
+	for t := s.Next(after); t.Before(tick) && skipped < maxSkipped; t = s.Next(t) {
 		skipped++
 	}
 	return tick, skipped
