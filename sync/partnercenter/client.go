@@ -35,11 +35,11 @@ import (
 
 // Client reads one partner's lists. It is safe for concurrent use.
 type Client struct {
-	base      *url.URL // without /v1, and no "/" at the end
-	tokens    *TokenSource
-	http      *http.Client
-	courier   courier
-	userAgent string
+	base    *url.URL // without /v1, and no "/" at the end
+	tokens  *TokenSource
+	http    *http.Client
+	courier courier
+	header  http.Header // of all requests
 
 	maxBody, maxListing int // bytes of one body, and of a listing's bodies together
 	maxPages            int
@@ -77,7 +77,7 @@ func New(opts Options) (*Client, error) {
 		http:       newHTTPClient(opts.Transport),
 		buffers:    new(buffers),
 		courier:    newCourier(opts.AttemptTimeout, gate, opts.Logger),
-		userAgent:  userAgent(opts.Version),
+		header:     commonHeader(userAgent(opts.Version)),
 		maxBody:    64 << 20,
 		maxListing: 1 << 30,
 		maxPages:   10_000,

@@ -165,8 +165,8 @@ func (o *operation) refused(resp *http.Response) *Error {
 // answered returns the operation with the ids of the answer, where it has them.
 func (o *operation) answered(resp *http.Response) *operation {
 	known := *o
-	known.requestID = o.echoed(resp.Header.Get("MS-RequestId"), o.requestID)
-	known.correlationID = o.echoed(resp.Header.Get("MS-CorrelationId"), o.correlationID)
+	known.requestID = o.echoed(resp.Header.Get(requestIDHeader), o.requestID)
+	known.correlationID = o.echoed(resp.Header.Get(correlationIDHeader), o.correlationID)
 	return &known
 }
 

@@ -106,9 +106,6 @@ func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[p
 		b.begin()
 		var held []page
 		next, err := c.first(l, path)
-		if err == nil {
-			b.repeated(next)
-		}
 		for next != nil && err == nil {
 			var p page
 			if p, next, err = b.turn(ctx, next); l.Unchanged {
@@ -222,14 +219,14 @@ func (b *book) turn(ctx context.Context, asked *target) (p page, next *target, e
 	if next, err = b.client.next(asked, e); err != nil {
 		return p, nil, a.bad(err.Error())
 	}
-	if reason := b.incomplete(next); reason != "" {
+	if reason := b.incomplete(asked, next); reason != "" {
 		return p, nil, a.op.fail(codeIncomplete, reason)
 	}
 	return p, next, nil
 }
 
-// incomplete says why the list cannot go on with what would come next; "" if nothing speaks against it.
-func (b *book) incomplete(next *target) string {
+// incomplete says why the list cannot go on from the page asked for with what would come next; "" if nothing speaks against it.
+func (b *book) incomplete(asked, next *target) string {
 	switch {
 	case b.size > b.client.maxListing:
 		return fmt.Sprintf("the pages are over %d MiB together", b.client.maxListing>>20)
@@ -237,7 +234,7 @@ func (b *book) incomplete(next *target) string {
 		return ""
 	case b.listing.Pages >= b.client.maxPages:
 		return fmt.Sprintf("there are more than %d pages", b.client.maxPages)
-	case b.repeated(next):
+	case b.leadsBack(asked, next):
 		return fmt.Sprintf("page %d leads back to an earlier one", b.listing.Pages)
 	}
 	return ""
@@ -251,20 +248,20 @@ func (b *book) short() error {
 	return b.last.fail(codeIncomplete, fmt.Sprintf("%d items came where %d were stated", b.listing.Items, b.stated))
 }
 
-// repeated says whether a page like this has been asked for before. A continuation token is what tells pages apart
-// where there is one: links stay the same from page to page then.
-func (b *book) repeated(t *target) bool {
+// leadsBack says whether the page asked for, or one before it, was asked for like the next one.
+func (b *book) leadsBack(asked, next *target) bool {
+	if b.seen == nil {
+		b.seen = map[[sha256.Size]byte]bool{}
+	}
+	b.seen[asked.sum()] = true
+	return b.seen[next.sum()]
+}
+
+// sum tells pages apart: by their continuation token where there is one, since links stay the same from page to page then.
+func (t *target) sum() [sha256.Size]byte {
 	key := t.header.Get(continuationHeader)
 	if key == "" {
 		key = "url " + t.url.String()
 	}
-	sum := sha256.Sum256([]byte(key))
-	if b.seen[sum] {
-		return true
-	}
-	if b.seen == nil {
-		b.seen = map[[sha256.Size]byte]bool{}
-	}
-	b.seen[sum] = true
-	return false
+	return sha256.Sum256([]byte(key))
 }

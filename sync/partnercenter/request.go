@@ -14,6 +14,22 @@ import (
 	"github.com/google/uuid"
 )
 
+// The ids of a request and its answer, by the API documentation's "Partner Center REST headers", as net/http spells them.
+const (
+	requestIDHeader     = "Ms-Requestid"
+	correlationIDHeader = "Ms-Correlationid"
+)
+
+// commonHeader is what all requests of a client of this name have in common.
+func commonHeader(userAgent string) http.Header {
+	header := http.Header{}
+	header.Set("Accept", "application/json")
+	header.Set("User-Agent", userAgent)
+	header.Set("X-Locale", "en-US")
+	header.Set("MS-PartnerCenter-Application", "partnersync")
+	return header
+}
+
 // target is what one page is asked for with.
 type target struct {
 	url    *url.URL
@@ -100,13 +116,10 @@ func (p *pageRequest) try(ctx context.Context) *Error {
 func (p *pageRequest) request(ctx context.Context) *http.Request {
 	header := http.Header{}
 	maps.Copy(header, p.target.header)
-	header.Set("Accept", "application/json")
+	maps.Copy(header, p.client.header)
 	header.Set("Authorization", "Bearer "+p.token.access.Reveal())
-	header.Set("User-Agent", p.client.userAgent)
-	header.Set("X-Locale", "en-US")
-	header.Set("MS-PartnerCenter-Application", "partnersync")
-	header.Set("MS-RequestId", p.op.requestID)
-	header.Set("MS-CorrelationId", p.op.correlationID)
+	header.Set(requestIDHeader, p.op.requestID)
+	header.Set(correlationIDHeader, p.op.correlationID)
 	req := &http.Request{Method: p.op.method, URL: p.target.url, Host: p.target.url.Host, Header: header}
 	return req.WithContext(ctx)
 }
