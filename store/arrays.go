@@ -174,9 +174,7 @@ func teach(conn *pgx.Conn) {
 	}
 }
 
-// present returns nil for the empty string, which stands for no value.
-func present(s string) *string { return notEmpty(&s) }
-
+// notEmpty returns nil for the empty string, which stands for no value.
 func notEmpty(s *string) *string {
 	if *s == "" {
 		return nil

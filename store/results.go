@@ -149,7 +149,7 @@ const recordSQL = `
 	        last_error           = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.message ELSE s.last_error END,
 	        last_request_id      = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.request_id ELSE s.last_request_id END,
 	        last_correlation_id  = CASE WHEN v.verdict IN ('ok', 'failed') THEN r.correlation_id ELSE s.last_correlation_id END
-	    FROM unnest(@ids::uuid[], @epochs::bigint[], @of_devices::boolean[], @waits::boolean[], @devices_done::boolean[],
+	    FROM unnest(@ids::text[]::uuid[], @epochs::bigint[], @of_devices::boolean[], @waits::boolean[], @devices_done::boolean[],
 	                @failed::boolean[], @codes::text[], @messages::text[], @request_ids::text[], @correlation_ids::text[])
 	         AS r (customer_id, epoch, of_devices, waits, devices_done, failed, code, message, request_id, correlation_id)
 	    JOIN partnersync.customer_state o ON o.customer_id = r.customer_id
@@ -173,10 +173,10 @@ const recordSQL = `
 	    SET observed_at  = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
 	        confirmed_at = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
 	        batch_status = c.batch_status, batch_devices_count = c.batch_devices_count, stale_at = NULL
-	    FROM unnest(@of::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[], @statuses::text[], @devices_counts::integer[])
+	    FROM unnest(@of::text[]::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[], @statuses::text[], @devices_counts::integer[])
 	         AS c (customer_id, resource, batch_id, observed_at, batch_status, batch_devices_count)
 	    WHERE l.customer_id = c.customer_id AND l.resource = c.resource AND l.batch_id = c.batch_id
-	      AND c.customer_id = ANY (ARRAY (SELECT customer_id FROM given_back))
+	      AND (c.customer_id IN (SELECT customer_id FROM given_back)) IS TRUE -- no join: it would go over all claims for each list
 	    RETURNING CASE WHEN l.counted_run = @run::bigint THEN 0 ELSE l.rows END AS rows
 	)
 	SELECT customer_id::text, verdict, was_ok, failures, failures_before, failing_since, synced,
@@ -186,21 +186,20 @@ const recordSQL = `
 // giveBack writes outcomes and confirmations under claims that still hold, and returns the verdicts by customer.
 func giveBack(ctx context.Context, tx *transaction, run Run, results []Result) (map[string]*verdict, error) {
 	n := len(results)
-	ids, epochs, failed := make([]string, n), make([]int64, n), make([]bool, n)
+	epochs, failed := make([]int64, n), make([]bool, n)
 	ofDevices, waits, devicesDone := make([]bool, n), make([]bool, n), make([]bool, n)
-	codes, messages, requestIDs, correlationIDs := make([]*string, n), make([]*string, n), make([]*string, n), make([]*string, n)
 	for i, r := range results {
-		ids[i], epochs[i] = r.Claim.CustomerID, r.Claim.Epoch
+		epochs[i], failed[i] = r.Claim.Epoch, r.Failure != nil
 		ofDevices[i], waits[i], devicesDone[i] = r.OfDevices, r.AwaitsDevices && r.Failure == nil, r.OfDevices || r.SkipsDevices
-		if f := r.Failure; f != nil {
-			failed[i] = true
-			codes[i], messages[i], requestIDs[i], correlationIDs[i] = present(f.Code), present(f.Message), present(f.RequestID), present(f.CorrelationID)
-		}
 	}
 	args := pgx.NamedArgs{
-		"run": run.ID, "ids": ids, "epochs": epochs, "failed": failed,
+		"run": run.ID, "epochs": epochs, "failed": failed,
 		"of_devices": ofDevices, "waits": waits, "devices_done": devicesDone,
-		"codes": codes, "messages": messages, "request_ids": requestIDs, "correlation_ids": correlationIDs,
+		"ids":             texts(func(r *Result) *string { return &r.Claim.CustomerID }).array(results),
+		"codes":           ofFailures(results, func(f *Failure) *string { return &f.Code }),
+		"messages":        ofFailures(results, func(f *Failure) *string { return &f.Message }),
+		"request_ids":     ofFailures(results, func(f *Failure) *string { return &f.RequestID }),
+		"correlation_ids": ofFailures(results, func(f *Failure) *string { return &f.CorrelationID }),
 	}
 	confirmations(results, args)
 	verdicts := make(map[string]*verdict, n)
@@ -218,20 +217,34 @@ func giveBack(ctx context.Context, tx *transaction, run Run, results []Result) (
 	return verdicts, nil
 }
 
+// ofFailures are the results' failures' texts.
+func ofFailures(results []Result, get func(*Failure) *string) binaryArray {
+	return texts(func(r *Result) *string {
+		if r.Failure == nil {
+			return nil
+		}
+		return notEmpty(get(r.Failure))
+	}).array(results)
+}
+
 // confirmations adds those of the results to the arguments.
 func confirmations(results []Result, args pgx.NamedArgs) {
-	var of, resources, batchIDs []string
-	var observed []time.Time
-	var statuses []*string
-	var counts []*int32
+	type confirmed struct {
+		customerID string
+		Confirmation
+	}
+	var all []confirmed
 	for _, r := range results {
 		for _, c := range r.Confirmed {
-			of, resources, observed = append(of, r.Claim.CustomerID), append(resources, c.Resource), append(observed, c.ObservedAt)
-			batchIDs, statuses, counts = append(batchIDs, c.Batch.ID), append(statuses, c.Batch.Status), append(counts, c.Batch.DevicesCount)
+			all = append(all, confirmed{r.Claim.CustomerID, c})
 		}
 	}
-	args["of"], args["resources"], args["observed"] = of, resources, observed
-	args["batch_ids"], args["statuses"], args["devices_counts"] = batchIDs, statuses, counts
+	args["of"] = texts(func(c *confirmed) *string { return &c.customerID }).array(all)
+	args["resources"] = texts(func(c *confirmed) *string { return &c.Resource }).array(all)
+	args["batch_ids"] = texts(func(c *confirmed) *string { return &c.Batch.ID }).array(all)
+	args["observed"] = instants(func(c *confirmed) *time.Time { return &c.ObservedAt }).array(all)
+	args["statuses"] = texts(func(c *confirmed) *string { return c.Batch.Status }).array(all)
+	args["devices_counts"] = numbers(func(c *confirmed) *int32 { return c.Batch.DevicesCount }).array(all)
 }
 
 // rescheduleDevices notes which device lists failed, and when the customer's next ones are due.
