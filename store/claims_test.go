@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
+
+	"partnersync/store/storetest"
 )
 
 func customerIDs(n int) []string {
@@ -51,6 +53,19 @@ func TestClaimCustomers_afterSkipsThoseBefore(t *testing.T) {
 	if diff := cmp.Diff(ids[1:], claimed(claims)); diff != "" {
 		t.Errorf("claimed: (-want +got)\n%s", diff)
 	}
+}
+
+func TestClaimCustomers_isPlannedOnce(t *testing.T) {
+	t.Parallel()
+	w := worldOver(t, withParameter(t, storetest.New(t).URL, "pool_max_conns", "1"))
+	ids := customerIDs(10)
+	run := w.begin(Scheduled, ids...)
+	for _, after := range ids {
+		_, err := w.ClaimCustomers(t.Context(), run, after, 1)
+		w.ok(err)
+	}
+	w.want("0|10", "custom_plans, generic_plans) FROM pg_prepared_statements WHERE statement LIKE $1", "%s.customer_id > %claimed AS (%")
+	w.want("auto", "current_setting('plan_cache_mode'))")
 }
 
 func TestClaimCustomers_doneGoneAndForeignCustomersAreNotDue(t *testing.T) {
