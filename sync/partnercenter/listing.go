@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +18,7 @@ import (
 
 // digestFormat begins every digest. A release that decodes anything differently changes it, so that lists are decoded
 // anew.
-const digestFormat = "partnercenter 2\n"
+const digestFormat = "partnercenter 3\n"
 
 // Listing goes along with one listing: what its caller knew before, and what the client learned. The results stand once
 // the listing is over.
@@ -31,7 +31,7 @@ type Listing struct {
 	// CorrelationID is the MS-CorrelationId of the requests. Where it is "", a new one is made and filled in.
 	CorrelationID string
 
-	Digest    []byte    // XXH3-128 over a format number of ours and each page's body; nil unless the listing is complete
+	Digest    []byte    // 16 bytes, of XXH3-128 over a format number of ours and the pages' bodies; nil unless the listing is complete
 	Unchanged bool      // Digest equals Known
 	SentAt    time.Time // when the answered attempt of the first page was sent, with monotonic reading; zero: none was
 	Pages     int       // pages answered
@@ -164,7 +164,7 @@ func (c *Client) first(l *Listing, path string) (*target, error) {
 type book struct {
 	client  *Client
 	listing *Listing
-	digest  xxh3.Hasher
+	digest  [16]byte   // of the pages so far
 	size    int        // bytes of all bodies
 	stated  int        // the greatest totalCount
 	last    *operation // the page that was asked for last
@@ -173,13 +173,10 @@ type book struct {
 
 // begin begins the digest. It tells lists apart that one server gave at different times, which nobody gains by forging; a
 // cryptographic hash would take longer over an unchanged list than reading it does.
-func (b *book) begin() { b.digest.WriteString(digestFormat) }
+func (b *book) begin() { b.digest = xxh3.HashString128(digestFormat).Bytes() }
 
 // sum is the digest of the pages so far.
-func (b *book) sum() []byte {
-	sum := b.digest.Sum128().Bytes()
-	return sum[:]
-}
+func (b *book) sum() []byte { return slices.Clone(b.digest[:]) }
 
 // add takes an answer into the digest, before anything of it is parsed.
 func (b *book) add(a *answer) {
@@ -189,11 +186,10 @@ func (b *book) add(a *answer) {
 	}
 	l.Pages++
 	b.size += len(a.body)
-	// The length before each body keeps pages apart.
-	b.digest.Write(binary.BigEndian.AppendUint64(nil, uint64(len(a.body))))
-	b.digest.Write(a.body)
-	if sum := b.sum(); bytes.Equal(sum, l.Known) {
-		l.Digest, l.Unchanged = sum, true
+	body := xxh3.Hash128(a.body).Bytes()
+	b.digest = xxh3.Hash128(slices.Concat(b.digest[:], body[:])).Bytes()
+	if bytes.Equal(b.digest[:], l.Known) {
+		l.Digest, l.Unchanged = b.sum(), true
 		b.client.buffers.put(a.body) // nobody looks at it any more
 	}
 }
