@@ -106,7 +106,7 @@ func TestOnce_hangingCustomerIsCutOffAndDelaysNobody(t *testing.T) {
 }
 
 // daemon runs the daemon on a schedule until it has made so many runs, which it returns.
-func (w *world) daemon(schedule string, n int) (runs []store.Run) {
+func (w *world) daemon(schedule string, n int, configure ...func(*Runner)) (runs []store.Run) {
 	w.t.Helper()
 	var err error
 	w.partner.Schedule, err = ParseSchedule(schedule, time.UTC)
@@ -114,6 +114,9 @@ func (w *world) daemon(schedule string, n int) (runs []store.Run) {
 	ctx, stop := context.WithCancel(w.t.Context())
 	defer stop()
 	r := w.runner()
+	for _, change := range configure {
+		change(r)
+	}
 	r.OnRun = func(run store.Run) {
 		if runs = append(runs, run); len(runs) == n {
 			stop()
