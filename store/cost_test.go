@@ -80,12 +80,9 @@ func TestPass_readsFewOldRuns(t *testing.T) {
 }
 
 // runsRead returns how many rows of partnersync.runs this connection has read so far.
-func (w *world) runsRead() (n int) {
+func (w *world) runsRead() int {
 	w.t.Helper()
-	w.exec("SELECT pg_stat_force_next_flush()")
-	w.ok(w.pool.QueryRow(w.t.Context(),
-		"SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relid = 'partnersync.runs'::regclass").Scan(&n))
-	return n
+	return w.statistic("seq_tup_read + coalesce(idx_tup_fetch, 0)", "relid = 'partnersync.runs'::regclass")
 }
 
 // ownServer returns the URL of a migrated database on a server where nothing else runs.
@@ -113,11 +110,16 @@ func ownServer(t *testing.T) string {
 }
 
 // writes returns how many rows of partner_center this connection has written so far.
-func (w *world) writes() (n int) {
+func (w *world) writes() int {
+	w.t.Helper()
+	return w.statistic("n_tup_ins + n_tup_upd + n_tup_del", "schemaname = 'partner_center'")
+}
+
+// statistic returns the sum of a figure that PostgreSQL keeps of those tables.
+func (w *world) statistic(figure, tables string) (n int) {
 	w.t.Helper()
 	w.exec("SELECT pg_stat_force_next_flush()") // takes effect when the statement is over
-	w.ok(w.pool.QueryRow(w.t.Context(),
-		"SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname = 'partner_center'").Scan(&n))
+	w.ok(w.pool.QueryRow(w.t.Context(), "SELECT sum("+figure+") FROM pg_stat_user_tables WHERE "+tables).Scan(&n))
 	return n
 }
 

@@ -244,13 +244,15 @@ func (b *book) short() error {
 	return b.last.fail(codeIncomplete, fmt.Sprintf("%d items came where %d were stated", b.listing.Items, b.stated))
 }
 
-// leadsBack says whether the page asked for, or one before it, was asked for like the next one.
+// leadsBack says whether the page asked for, or one before it, was asked for like the next one. It is told of all that lead on.
 func (b *book) leadsBack(asked, next *target) bool {
 	if b.seen == nil {
-		b.seen = map[[sha256.Size]byte]bool{}
+		b.seen = map[[sha256.Size]byte]bool{asked.sum(): true}
 	}
-	b.seen[asked.sum()] = true
-	return b.seen[next.sum()]
+	sum := next.sum()
+	before := b.seen[sum]
+	b.seen[sum] = true
+	return before
 }
 
 // sum tells pages apart: by their continuation token where there is one, since links stay the same from page to page then.
