@@ -165,7 +165,7 @@ func TestPgBouncer_nothingIsKeptInASession(t *testing.T) {
 		"FROM pg_prepared_statements",
 		"FROM pg_cursors",
 		"FROM pg_listening_channels()",
-		"FROM pg_locks WHERE locktype = 'advisory'",
+		"FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
 		"FROM pg_class WHERE relpersistence = 't'",
 		// PgBouncer itself hands on what the clients began with.
 		"FROM pg_settings WHERE source = 'session' AND name NOT IN ('application_name', 'client_encoding', 'DateStyle', 'IntervalStyle', 'TimeZone', 'standard_conforming_strings')",
