@@ -31,6 +31,9 @@ func (c *comparison[R]) queue(batch *pgx.Batch, at list) {
 }
 
 func (c *comparison[R]) read(known pgx.Rows) error {
+	if err := known.Err(); err != nil {
+		return err // pgx panics when asked for the fields of rows that did not come
+	}
 	fields := known.FieldDescriptions()
 	for known.Next() {
 		if c.positions == nil {

@@ -1,12 +1,16 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"partnersync/store/storetest"
 )
 
 // wantOtherwise compares rows with those of the list in the database, and wants these positions to be stored otherwise.
@@ -84,6 +88,21 @@ func TestComparison_seesWhatIsStoredJustSo(t *testing.T) {
 }
 
 // What is written otherwise and means the same is no change, though it is not stored just so.
+func TestMerge_knownRowsThatDoNotComeAreAnError(t *testing.T) {
+	t.Parallel()
+	w := worldOver(t, withParameter(t, storetest.New(t).URL, "pool_max_conns", "1"))
+	claim := w.claim(w.begin(Scheduled, alpha))
+	merge := func() error {
+		_, err := w.MergeDeviceBatches(t.Context(), claim, Listing{ObservedAt: minute(1), Complete: true}, []DeviceBatch{{BatchID: "b"}})
+		return err
+	}
+	w.ok(merge()) // which prepares the statement
+	w.exec("ALTER TABLE partner_center.device_batches RENAME TO elsewhere")
+	if e, ok := errors.AsType[*pgconn.PgError](merge()); !ok || e.Code != "42P01" { // undefined_table
+		t.Errorf("got %v, want that the table is not there", e)
+	}
+}
+
 func TestMerge_whatIsWrittenOtherwiseIsUnchanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
