@@ -15,6 +15,7 @@ import (
 
 	"partnersync/migrations"
 	"partnersync/store/localpg"
+	"partnersync/store/storetest"
 )
 
 // benchServer is a server of the benchmark's own, as durable as users have it. Only images of whole pages are left out of
@@ -106,7 +107,7 @@ func (d *benchDatabase) pool(tb testing.TB, connections int, counted *statements
 	}
 	config.MaxConns = int32(connections)
 	config.ConnConfig.Tracer = counted
-	config.ConnConfig.RuntimeParams["application_name"] = "worker"
+	config.ConnConfig.RuntimeParams["application_name"] = "partnersync"
 	pool, err := pgxpool.NewWithConfig(tb.Context(), config)
 	if err != nil {
 		tb.Fatal(err)
@@ -117,27 +118,10 @@ func (d *benchDatabase) pool(tb testing.TB, connections int, counted *statements
 	return pool
 }
 
-// written returns how many rows of partner_center have been written since the database was made. No pool may be open:
-// connections report what they did when they end.
-func (d *benchDatabase) written(tb testing.TB) (rows int64) {
+// written returns how many rows of partner_center have been written since the database was made. No pool may be open.
+func (d *benchDatabase) written(tb testing.TB) int64 {
 	tb.Helper()
-	const open = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'worker'"
-	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
-		var connections int
-		if err := d.admin.QueryRow(tb.Context(), open, d.name).Scan(&connections); err != nil {
-			tb.Fatal(err)
-		}
-		if connections == 0 {
-			break
-		}
-	}
-	conn := connection(tb, d.url())
-	defer conn.Close(tb.Context())
-	const sum = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE schemaname = 'partner_center'"
-	if err := conn.QueryRow(tb.Context(), sum).Scan(&rows); err != nil {
-		tb.Fatal(err)
-	}
-	return rows
+	return storetest.Statistic(tb, d.url(), "n_tup_ins + n_tup_upd + n_tup_del", "schemaname = 'partner_center'")
 }
 
 // settle leaves the tables as autovacuum would in time.
