@@ -4,11 +4,14 @@ import (
 	_ "embed"
 	"flag"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"partnersync/deploy/queries"
 )
 
 // scale is how much of the whole BenchmarkScale makes: 5,000 customers with a million batches and 20 million devices.
@@ -19,7 +22,7 @@ var scale = flag.Float64("scale", 0.05, "share of a million batches and 20 milli
 //go:embed testdata/scale.sql
 var fiveYears string
 
-// BenchmarkScale reports what five years of a large partner take: space, passes, views and vacuum.
+// BenchmarkScale reports what five years of a large partner take: space, passes, views, queries and vacuum.
 func BenchmarkScale(b *testing.B) {
 	s := size{Customers: max(1, int(*scale*5000)), Batches: 200}
 	on := newBench(b, s, defaultWorkers)
@@ -44,6 +47,7 @@ func BenchmarkScale(b *testing.B) {
 	b.Run("pass/1 percent", func(b *testing.B) { on.changed(b, 0.01) })
 	b.Run("vacuum/after 1 percent", func(b *testing.B) { reportTime(b, vacuum(b, conn)) })
 	views(b, conn)
+	cookbook(b, conn)
 }
 
 // views times what analysts read: all of it, and of one customer.
@@ -64,6 +68,23 @@ func views(b *testing.B, conn *pgx.Conn) {
 		all := fmt.Sprintf("SELECT count(*), %s FROM partner_center.%s", v.value, v.from)
 		b.Run("view/"+name+"/all", func(b *testing.B) { timeQuery(b, conn, all) })
 		b.Run("view/"+name+"/of a customer", func(b *testing.B) { timeQuery(b, conn, all+" WHERE customer_id = '"+customerID(1)+"'") })
+	}
+}
+
+// cookbook times the questions of deploy/queries, without sending the answers.
+func cookbook(b *testing.B, conn *pgx.Conn) {
+	names, err := fs.Glob(queries.Files, "*.sql")
+	if err != nil || len(names) == 0 {
+		b.Fatalf("looking for queries: %d, %v", len(names), err)
+	}
+	for _, name := range names {
+		query, err := queries.Files.ReadFile(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run("query/"+strings.TrimSuffix(name, ".sql"), func(b *testing.B) {
+			timeQuery(b, conn, "EXPLAIN (ANALYZE, TIMING OFF) "+string(query))
+		})
 	}
 }
 
