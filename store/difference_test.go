@@ -87,7 +87,6 @@ func TestComparison_seesWhatIsStoredJustSo(t *testing.T) {
 	}
 }
 
-// What is written otherwise and means the same is no change, though it is not stored just so.
 func TestMerge_knownRowsThatDoNotComeAreAnError(t *testing.T) {
 	t.Parallel()
 	w := worldOver(t, withParameter(t, storetest.New(t).URL, "pool_max_conns", "1"))
@@ -103,6 +102,7 @@ func TestMerge_knownRowsThatDoNotComeAreAnError(t *testing.T) {
 	}
 }
 
+// What is written otherwise and means the same is no change, though it is not stored just so.
 func TestMerge_whatIsWrittenOtherwiseIsUnchanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -21,18 +21,20 @@ func Statistic(t testing.TB, url, figure, tables string) (sum int64) {
 		t.Fatalf("storetest: %v", err)
 	}
 	defer pool.Close()
-	var since time.Time
-	until := func(done *bool, query string, dest any, args ...any) {
+	// until asks until the answer begins with true; then dest has the rest of it.
+	until := func(dest any, query string, args ...any) {
 		t.Helper()
-		for tick := time.NewTicker(5 * time.Millisecond); !*done; <-tick.C {
-			if err := pool.QueryRow(t.Context(), query, args...).Scan(done, dest); err != nil {
+		for tick, done := time.NewTicker(5*time.Millisecond), false; !done; <-tick.C {
+			if err := pool.QueryRow(t.Context(), query, args...).Scan(&done, dest); err != nil {
 				t.Fatalf("storetest: asking for statistics: %v: %s", err, query)
 			}
 		}
 	}
-	var gone, fresh bool
-	until(&gone, "SELECT count(*) = 0, clock_timestamp() FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'partnersync'", &since)
+	var gone time.Time
+	until(&gone, `SELECT count(*) = 0, clock_timestamp()
+		FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'partnersync'`)
 	// From version 15 on, statistics are read as they are, and have no time.
-	until(&fresh, "SELECT coalesce(pg_stat_get_snapshot_timestamp() > $1, true), sum("+figure+")::bigint FROM pg_stat_user_tables WHERE "+tables, &sum, since)
+	until(&sum, `SELECT coalesce(pg_stat_get_snapshot_timestamp() > $1, true), sum(`+figure+`)::bigint
+		FROM pg_stat_user_tables WHERE `+tables, gone)
 	return sum
 }

@@ -1,6 +1,6 @@
--- Five years that end now: {customers}, which is replaced, of 200 batches of 20 devices each, and 5 policies. A batch was queued,
--- processing and finished; one in ten vanished and returned. A device was uploaded without a policy and was given one; one
--- in five, another later. Batches are those that the emulator of the benchmark serves.
+-- Five years that end now: {customers}, which is replaced, of 200 batches of 20 devices each, and 5 policies. A batch was
+-- queued, processing and finished; one in ten vanished and returned. A device was uploaded without a policy and was given
+-- one; one in five, another later. Batches are those that the emulator of the benchmark serves.
 CREATE FUNCTION pg_temp.customer(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid $$;
 CREATE FUNCTION pg_temp.batch(n bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$
