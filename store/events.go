@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"partnersync/store/sanitize"
 )
 
 // Types of events that endpoints can be told of.
@@ -135,24 +136,13 @@ func (d EventData) cut() EventData {
 	const nameMost, messageMost = 300, 1500 // bytes
 	for _, text := range []**string{&d.CompanyName, &d.Status, &d.FromStatus, &d.CreatedBy} {
 		if *text != nil {
-			short := cutOff(**text, nameMost)
+			short := sanitize.Shorten(**text, nameMost)
 			*text = &short
 		}
 	}
-	d.ErrorCode, d.RequestID, d.CorrelationID = cutOff(d.ErrorCode, nameMost), cutOff(d.RequestID, nameMost), cutOff(d.CorrelationID, nameMost)
-	d.Error = cutOff(d.Error, messageMost)
+	d.ErrorCode, d.RequestID, d.CorrelationID = sanitize.Shorten(d.ErrorCode, nameMost), sanitize.Shorten(d.RequestID, nameMost), sanitize.Shorten(d.CorrelationID, nameMost)
+	d.Error = sanitize.Shorten(d.Error, messageMost)
 	return d
-}
-
-// cutOff cuts text off at a character, so that it has at most so many bytes and an ellipsis.
-func cutOff(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	for most > 0 && !utf8.RuneStart(text[most]) {
-		most--
-	}
-	return text[:most] + "…"
 }
 
 // OutboxWritten has an element after this Store has put something into the outbox.

@@ -19,9 +19,9 @@ import (
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/store/localpg"
+	"partnersync/store/sanitize"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
-	"partnersync/sync/printable"
 	"partnersync/sync/statuspage"
 )
 
@@ -48,7 +48,7 @@ func (a *app) logger(out io.Writer) (*slog.Logger, error) {
 	if onTerminal(a.stderr) {
 		return slog.New(slog.NewTextHandler(out, options)), nil
 	}
-	return slog.New(slog.NewJSONHandler(printable.JSONWriter(out), options)), nil
+	return slog.New(slog.NewJSONHandler(sanitize.JSONWriter(out), options)), nil
 }
 
 // readable writes durations as Go does, with their unit, in JSON too, and each error on one line.

@@ -12,6 +12,7 @@ import (
 
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 )
@@ -106,9 +107,9 @@ func (k *checkup) add(s step) {
 	if s.Partner != "" {
 		of = " of partner " + s.Partner
 	}
-	fmt.Fprintf(k.stdout, "%s  %s%s: %s\n", mark, s.Name, of, strings.ReplaceAll(harmless(s.Detail), "\n", "\n        "))
+	fmt.Fprintf(k.stdout, "%s  %s%s: %s\n", mark, s.Name, of, strings.ReplaceAll(sanitize.ForTerminal(s.Detail), "\n", "\n        "))
 	for _, w := range s.Warnings {
-		fmt.Fprintf(k.stdout, "        %s %s\n", colours.yellow("warning:"), oneLine(w))
+		fmt.Fprintf(k.stdout, "        %s %s\n", colours.yellow("warning:"), sanitize.Line(w))
 	}
 }
 
@@ -135,7 +136,7 @@ func (k *checkup) database(ctx context.Context, c *config, db *database) *store.
 		k.add(step{Name: "database", Detail: fmt.Sprintf("asking for its version: %v", err)})
 		return nil
 	}
-	k.add(step{Name: "database", OK: true, Detail: "PostgreSQL " + oneLine(server)})
+	k.add(step{Name: "database", OK: true, Detail: "PostgreSQL " + sanitize.Line(server)})
 	state, err := migrations.Read(ctx, db.Pool)
 	versions := fmt.Sprintf("it has version %d, this release needs %d", state.Version, state.Newest)
 	switch {

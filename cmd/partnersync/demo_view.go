@@ -13,6 +13,7 @@ import (
 
 	"partnersync/deploy/queries"
 	"partnersync/store"
+	"partnersync/store/sanitize"
 )
 
 // demoChange is what a pass changed in one batch.
@@ -73,7 +74,7 @@ func (d *demo) showPass(ctx context.Context, pool *pgxpool.Pool, run store.Run) 
 		run.Inserted, run.Changed, run.Removed, run.Unchanged)
 	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
 	for _, c := range changes {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", oneLine(c.CompanyName), oneLine(c.BatchID), oneLine(c.What))
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", sanitize.Line(c.CompanyName), sanitize.Line(c.BatchID), sanitize.Line(c.What))
 		if c.ValidFrom.After(d.seen) {
 			d.seen = c.ValidFrom
 		}
@@ -142,7 +143,7 @@ What to try next:
 }
 
 func (d *demo) printHistory(versions []demoVersion) {
-	fmt.Fprintf(d.stdout, "\nThe history of batch %q of %s (partner_center.device_batch_history):\n\n", versions[0].BatchID, oneLine(versions[0].CompanyName))
+	fmt.Fprintf(d.stdout, "\nThe history of batch %q of %s (partner_center.device_batch_history):\n\n", versions[0].BatchID, sanitize.Line(versions[0].CompanyName))
 	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "  status\tvalid_from\tvalid_to\tchanged after (not_before)")
 	for _, v := range versions {
@@ -150,7 +151,7 @@ func (d *demo) printHistory(versions []demoVersion) {
 		if v.Removed {
 			status += " (gone)"
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", oneLine(status), clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen"))
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", sanitize.Line(status), clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen"))
 	}
 	table.Flush()
 }
@@ -192,7 +193,7 @@ func cell(value any) string {
 	case time.Time:
 		return v.Local().Format(time.DateTime)
 	}
-	return oneLine(fmt.Sprint(value))
+	return sanitize.Line(fmt.Sprint(value))
 }
 
 // clock returns the time of day, or otherwise where there is none.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"partnersync/store/sanitize"
 )
 
 // healthTimeout is how long the daemon may take to say how it is: /readyz asks its database for up to 5 s.
@@ -95,6 +97,6 @@ func askHealth(ctx context.Context, out io.Writer, url string) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the daemon is not well: GET %s: %s: %s", url, resp.Status, answer)
 	}
-	_, err = fmt.Fprintln(out, harmless(answer))
+	_, err = fmt.Fprintln(out, sanitize.ForTerminal(answer))
 	return err
 }

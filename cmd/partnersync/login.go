@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 )
@@ -170,7 +171,7 @@ func (a *app) signIn(ctx context.Context, pc partnerConfig, refreshFile string, 
 	if err != nil {
 		return in, fails(exitFailed, err)
 	}
-	fmt.Fprintf(a.stdout, "Open %s in a browser, on any machine, and enter the code %s\n", oneLine(waiting.URL), oneLine(waiting.Code))
+	fmt.Fprintf(a.stdout, "Open %s in a browser, on any machine, and enter the code %s\n", sanitize.Line(waiting.URL), sanitize.Line(waiting.Code))
 	until := ""
 	if !waiting.Expires.IsZero() {
 		until = " until " + waiting.Expires.Local().Format(time.TimeOnly)
@@ -199,7 +200,7 @@ func (a *app) greet(pc partnerConfig, in partnercenter.SignedIn) {
 	if who == "" {
 		who = "a user whom the authority does not name"
 	}
-	fmt.Fprintf(a.stdout, "%s has signed in for partner %s\n", oneLine(who), pc.Name)
+	fmt.Fprintf(a.stdout, "%s has signed in for partner %s\n", sanitize.Line(who), pc.Name)
 	if in.Claims.User != "" && !in.Claims.MFA {
 		fmt.Fprintln(a.stderr, "warning: without multi-factor authentication, which the API has asked of users since 2026: sign in again with it")
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 )
 
 // Exit codes.
@@ -53,7 +54,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		e = &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 	if e.err != nil {
-		fmt.Fprintln(a.stderr, "partnersync:", harmless(explain(e.err)))
+		fmt.Fprintln(a.stderr, "partnersync:", sanitize.ForTerminal(explain(e.err)))
 	}
 	return e.code
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync"
 )
 
@@ -78,7 +79,7 @@ func (p *plans) printPlan(plan sync.Plan) {
 		p.printDifference(d)
 	}
 	if plan.Err != nil {
-		fmt.Fprintf(p.out, "  %s %s\n", p.colours.red("!"), oneLine(plan.Err.Error()))
+		fmt.Fprintf(p.out, "  %s %s\n", p.colours.red("!"), sanitize.Line(plan.Err.Error()))
 	}
 }
 
@@ -87,7 +88,7 @@ func idAndName(id string, name *string) string {
 	if orEmpty(name) == "" {
 		return id
 	}
-	return id + " " + oneLine(*name)
+	return id + " " + sanitize.Line(*name)
 }
 
 // named is how a row is named for people.
@@ -110,7 +111,7 @@ func (p *plans) printDifference(d store.Difference) {
 	case store.Changed:
 		fmt.Fprintf(p.out, "  %s\n", p.colours.yellow("~ "+named(d)))
 		for _, change := range d.Changes {
-			fmt.Fprintf(p.out, "      %s\n", oneLine(change))
+			fmt.Fprintf(p.out, "      %s\n", sanitize.Line(change))
 		}
 	case store.Removed:
 		fmt.Fprintf(p.out, "  %s\n", p.colours.red("- "+named(d)))

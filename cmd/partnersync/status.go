@@ -16,6 +16,7 @@ import (
 
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync/statuspage"
 )
 
@@ -165,7 +166,7 @@ func watchStatus(ctx context.Context, out io.Writer, read func(context.Context) 
 		if err == nil {
 			show(&page, s)
 		} else {
-			fmt.Fprintf(&page, "%s: no status: %s\n", time.Now().Format(time.TimeOnly), oneLine(explain(err)))
+			fmt.Fprintf(&page, "%s: no status: %s\n", time.Now().Format(time.TimeOnly), sanitize.Line(explain(err)))
 		}
 		// Over what is there, so that nothing flickers.
 		text := bytes.ReplaceAll(page.Bytes(), []byte("\n"), []byte(clearLine+"\n"))

@@ -42,7 +42,7 @@ func TestPrintStatus_failingFirstThenFreshnessThenRuns(t *testing.T) {
 	var out bytes.Buffer
 	printStatus(&out, s, false)
 	want := `3 of 12 customers fail
-failing: 00000000-0000-4000-8000-000000000001 Contoso ]0;owned  1, since 2026-03-01T11:00:00Z
+failing: 00000000-0000-4000-8000-000000000001 Contoso�]0;owned� 1, since 2026-03-01T11:00:00Z
   403 Forbidden: 20002
   quote to support: request id r-1, correlation id c-1
 and 2 more that fail: --limit 0 shows all
@@ -128,7 +128,7 @@ func TestWatchStatus_showsAnewUntilTheEndAndOutlivesTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		screens := strings.Split(out.String(), home)
-		if len(screens) != 5 || screens[2] != "page 1"+clearLine+"\n"+clearBelow || !strings.Contains(screens[3], "no status: gone [2J") || !strings.HasPrefix(screens[4], "page 3") {
+		if len(screens) != 5 || screens[2] != "page 1"+clearLine+"\n"+clearBelow || !strings.Contains(screens[3], "no status: gone\uFFFD[2J") || !strings.HasPrefix(screens[4], "page 3") {
 			t.Errorf("got %q", screens)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync/statuspage"
 )
 
@@ -20,7 +21,7 @@ func printStatus(out io.Writer, s statusReport, colours palette) {
 	}
 	printVerdict(out, ours, s.stale, colours)
 	for _, p := range dropped {
-		fmt.Fprintf(out, "partner %s is not in the configuration: its customers, %d of them, are not counted\n", oneLine(p.Partner), p.Customers)
+		fmt.Fprintf(out, "partner %s is not in the configuration: its customers, %d of them, are not counted\n", sanitize.Line(p.Partner), p.Customers)
 	}
 	customers, failing := 0, 0
 	for _, p := range s.Partners {
@@ -50,7 +51,7 @@ func printVerdict(out io.Writer, partners []store.PartnerFreshness, stale []stri
 		fmt.Fprintln(out, colours.red(fmt.Sprintf("%d of %d customers fail", failing, customers)))
 	}
 	for _, words := range stale {
-		fmt.Fprintln(out, colours.red(oneLine(words)))
+		fmt.Fprintln(out, colours.red(sanitize.Line(words)))
 	}
 	switch {
 	case failing > 0 || len(stale) > 0:
@@ -108,7 +109,7 @@ func printTable(out io.Writer, heads []string, rows [][]string, paint func(row i
 	for _, row := range append([][]string{heads}, rows...) {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			cells[i] = oneLine(cell)
+			cells[i] = sanitize.Line(cell)
 		}
 		fmt.Fprintln(table, "  "+strings.Join(cells, "\t"))
 	}

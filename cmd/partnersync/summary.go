@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 )
 
 // summary is what --json prints of a pass.
@@ -66,7 +67,7 @@ func printRun(out io.Writer, run store.Run, colours palette) {
 		fmt.Fprintln(out, "  stopped early: these rows are written and stay; the next pass reads the unfinished customers again")
 	}
 	if run.Error != nil {
-		fmt.Fprintf(out, "  error: %s\n", oneLine(*run.Error))
+		fmt.Fprintf(out, "  error: %s\n", sanitize.Line(*run.Error))
 	}
 }
 
@@ -93,7 +94,7 @@ func printFailing(out io.Writer, failing []store.Freshness, colours palette) {
 func printFailure(out io.Writer, f store.Freshness, colours palette) {
 	fmt.Fprintf(out, "%s %s", colours.red("failing:"), f.CustomerID)
 	if f.CompanyName != nil {
-		fmt.Fprint(out, " ", oneLine(*f.CompanyName))
+		fmt.Fprint(out, " ", sanitize.Line(*f.CompanyName))
 	}
 	if f.FailingSince != nil {
 		fmt.Fprintf(out, ", since %s", f.FailingSince.UTC().Format(time.RFC3339))
@@ -101,10 +102,10 @@ func printFailure(out io.Writer, f store.Freshness, colours palette) {
 	fmt.Fprintf(out, "\n  %s\n", reason(f))
 	var quote []string
 	if id := orEmpty(f.LastRequestID); id != "" {
-		quote = append(quote, "request id "+oneLine(id))
+		quote = append(quote, "request id "+sanitize.Line(id))
 	}
 	if id := orEmpty(f.LastCorrelationID); id != "" {
-		quote = append(quote, "correlation id "+oneLine(id))
+		quote = append(quote, "correlation id "+sanitize.Line(id))
 	}
 	if quote != nil {
 		fmt.Fprintf(out, "  quote to support: %s\n", strings.Join(quote, ", "))
@@ -113,11 +114,11 @@ func printFailure(out io.Writer, f store.Freshness, colours palette) {
 
 // reason is why a customer fails, without saying twice who it is, what the code, and what the request id.
 func reason(f store.Freshness) string {
-	text := strings.ReplaceAll(oneLine(orEmpty(f.LastError)), " of customer "+f.CustomerID, "")
+	text := strings.ReplaceAll(sanitize.Line(orEmpty(f.LastError)), " of customer "+f.CustomerID, "")
 	if id := orEmpty(f.LastRequestID); id != "" {
 		text = strings.ReplaceAll(text, " (request "+id+")", "")
 	}
-	code := oneLine(orEmpty(f.LastErrorCode))
+	code := sanitize.Line(orEmpty(f.LastErrorCode))
 	if code == "" || strings.Contains(text, code) || strings.HasPrefix(code, "http_") {
 		return text
 	}

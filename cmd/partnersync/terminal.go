@@ -5,25 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
-	"unicode"
 
-	"partnersync/sync/printable"
+	"partnersync/store/sanitize"
 )
-
-// harmless makes text from outside fit for a terminal: no control sequence gets through, nor what turns the direction of
-// writing. Lines stay lines.
-func harmless(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || r == '\n' {
-			return r
-		}
-		return ' '
-	}, s)
-}
-
-// oneLine is harmless text without line breaks, for values that stand in a line of ours.
-func oneLine(s string) string { return strings.ReplaceAll(harmless(s), "\n", " ") }
 
 // orEmpty is the text, or "" if there is none.
 func orEmpty(s *string) string {
@@ -41,7 +25,7 @@ func printJSON(out io.Writer, value any) error {
 	encoder.SetIndent("", "  ")
 	err := encoder.Encode(value)
 	if err == nil {
-		_, err = out.Write(printable.JSON(text.Bytes()))
+		_, err = out.Write(sanitize.JSON(text.Bytes()))
 	}
 	if err != nil {
 		return fmt.Errorf("printing the result: %w", err)

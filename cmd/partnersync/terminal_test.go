@@ -15,29 +15,6 @@ import (
 // hostileText is what an API may say that a terminal must not be told.
 const hostileText = "\x1b[31mred\x07 \u009b2J right\u202eto left \u2028 \U000e0041 two\nlines\r"
 
-func TestOneLine_isHarmlessOnATerminal(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		`Büro "Köln" \ 東京`:       `Büro "Köln" \ 東京`,
-		"two\nlines\r\n":         "two lines  ",
-		"\x1b[31mred\x07":        " [31mred ",
-		"\u009b2J":               " 2J",
-		"right\u202eto left":     "right to left",
-		"invalid \xff, nul \x00": "invalid \uFFFD, nul  ",
-	} {
-		if got := oneLine(text); got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
-		}
-	}
-}
-
-func TestHarmless_leavesLines(t *testing.T) {
-	t.Parallel()
-	if got, want := harmless("two\nlines\r\n\x1b[2J"), "two\nlines \n [2J"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 func TestPrintJSON_isHarmlessAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

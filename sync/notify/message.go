@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"partnersync/store"
-	"partnersync/sync/printable"
+	"partnersync/store/sanitize"
 )
 
 // cloudEvent is an event in the JSON format of CloudEvents 1.0, structured mode
@@ -33,7 +33,7 @@ func message(format string, n store.Notification) (body []byte, contentType stri
 		document, contentType = map[string]string{"text": text(n)}, "application/json; charset=utf-8"
 	}
 	body, err = json.Marshal(document)
-	return printable.JSON(body), contentType, err
+	return sanitize.JSON(body), contentType, err
 }
 
 // subject is the path of what the event is about, as the API has it; "" for a partner.

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 )
 
 // text is the event as one line for people in a chat. Slack and Teams read different dialects of Markdown: names are put as
@@ -73,16 +73,5 @@ func moment(t *time.Time) string {
 // code makes text from elsewhere harmless: no control or invisible characters, no end of the code, and none of the three
 // that Slack gives a meaning even there (https://api.slack.com/reference/surfaces/formatting#escaping).
 func code(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case r == '`':
-			return '\''
-		case !unicode.IsPrint(r):
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-	return "`" + strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s) + "`"
+	return "`" + strings.NewReplacer("`", "'", "&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(sanitize.Line(s)) + "`"
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 )
 
 const (
@@ -103,14 +104,8 @@ func (s *Site) customer(w http.ResponseWriter, r *http.Request) {
 // searched is the text to look for.
 func searched(query url.Values) string { return storable(strings.TrimSpace(query.Get("q"))) }
 
-// storable leaves out of a text what none in the database can be.
-func storable(text string) string {
-	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
-	if len(text) > longestSearch {
-		text = strings.ToValidUTF8(text[:longestSearch], "")
-	}
-	return text
-}
+// storable returns text as it would be stored; what is too long to be stored finds nothing.
+func storable(text string) string { return sanitize.Shorten(sanitize.ForStorage(text), longestSearch) }
 
 // pager leads from page to page of what a search finds.
 type pager struct {

@@ -14,8 +14,8 @@ const (
 	shownFailing  = 5
 	shownPasses   = 8
 	stripSlot     = 15 * time.Minute
-	stripSlots    = 96 // a day
-	longestReason = 300
+	stripSlots    = 96  // a day
+	longestReason = 300 // bytes
 )
 
 // overview is the page that says whether all is well.
@@ -99,12 +99,4 @@ func (o *overview) read(ctx context.Context, reader *store.Reader, configured []
 	o.Strips = newStrips(slots, since)
 	o.Runs, err = reader.NewestRuns(ctx, shownPasses)
 	return err
-}
-
-// cut shortens what is too long to read in passing.
-func cut(s string, characters int) string {
-	if runes := []rune(s); len(runes) > characters {
-		return string(runes[:characters-1]) + "…"
-	}
-	return s
 }

@@ -8,14 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync"
-	"partnersync/sync/printable"
 )
 
 //go:embed templates/*.html
@@ -109,11 +110,11 @@ func (s *Site) show(w http.ResponseWriter, status int, name string, data any) {
 		http.Error(w, "making the page failed; the log says why", http.StatusInternalServerError)
 		return
 	}
-	page := printable.Text(made.Bytes()) // all at once: no value can be forgotten
+	page := sanitize.ForTerminal(made.String()) // all at once: no value can be forgotten
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(status)
-	w.Write(page) // an error is the client's
+	io.WriteString(w, page) // an error is the client's
 }
 
 // sorry is a page that says why there is no other.

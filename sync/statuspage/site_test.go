@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter/partnercentertest"
-	"partnersync/sync/printable"
 )
 
 func TestOverview_ofNoPassYet(t *testing.T) {
@@ -76,7 +76,7 @@ func TestPages_hostileTextsAreText(t *testing.T) {
 		"/customers/" + alpha + "?q=%22%3E%3Cimg%20src%3Dx", "/customers?q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E",
 	} {
 		page := w.shows(path, "&lt;")
-		if i := strings.IndexFunc(page, func(r rune) bool { return !printable.Is(r) }); i >= 0 {
+		if i := strings.IndexFunc(page, func(r rune) bool { return !sanitize.Printable(r) }); i >= 0 {
 			t.Errorf("GET %s: not printable from %q on", path, page[i:])
 		}
 		for _, raw := range []string{"<script>alert", "<img", "--><", "]]><"} {

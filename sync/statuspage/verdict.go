@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync"
 )
 
@@ -74,7 +75,7 @@ func (s *Site) wentWrong(last []store.LastPass) (wrong []string) {
 		switch {
 		case !isConfigured(s.options.Partners, pass.Partner):
 		case pass.Error != nil:
-			wrong = append(wrong, fmt.Sprintf("the last pass of partner %s went wrong (%s)", pass.Partner, cut(*pass.Error, longestReason)))
+			wrong = append(wrong, fmt.Sprintf("the last pass of partner %s went wrong (%s)", pass.Partner, sanitize.Shorten(*pass.Error, longestReason)))
 		case pass.State == store.Failed && pass.Customers == 0:
 			wrong = append(wrong, fmt.Sprintf("partner %s has no customers", pass.Partner))
 		}
