@@ -58,11 +58,8 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 		e.Customers = given // of a restricted run, which removes nobody
 	} else {
 		list := w.partner.enumerate(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case ofDatabase(list.err):
-			return list.err
 		}
 		w.misfits.add(&list.Listing, 0, list.duplicates)
 		if list.leftOut > 0 {

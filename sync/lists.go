@@ -136,8 +136,6 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 		w.log.Info("list broken off by the next tick", "customer_id", w.claim.CustomerID, "resource", l.known.Resource,
 			"batch_id", l.known.Batch.ID)
 		return reading{}, nil
-	case ofDatabase(listed):
-		return r, listed
 	case listing.Unchanged:
 		l.known.ObservedAt = w.claim.ObservedAt(listing.SentAt)
 		w.result.Confirmed = append(w.result.Confirmed, l.known)

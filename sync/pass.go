@@ -87,6 +87,11 @@ func (r *Runner) readRun(ctx context.Context, run store.Run) (now store.Run, err
 
 // work settles the customers and then goes over them until none is left.
 func (w *pass) work(ctx context.Context, claimed *store.EnumerationClaim, given []store.Customer) (store.Run, error) {
+	pause, err := w.Store.PauseOf(ctx, w.partner.Name)
+	if err != nil {
+		return w.run, err
+	}
+	w.learnPause(pause)
 	if err := w.settle(ctx, claimed, given); err != nil {
 		return w.run, err
 	}
@@ -208,12 +213,8 @@ func (w *pass) claimAll(
 	return claimed, nil
 }
 
-// learnPause passes on what a claim has brought along, which need not be asked for again.
-func (w *pass) learnPause(pause time.Duration) {
-	if w.partner.Gate != nil {
-		w.partner.Gate.Learn(pause)
-	}
-}
+// learnPause holds this process's requests back for a pause that another replica may have been asked for.
+func (w *pass) learnPause(pause time.Duration) { w.partner.Limiter.Pause(pause) }
 
 func (w *pass) concurrency() int { return max(1, w.partner.Concurrency) }
 

@@ -28,7 +28,7 @@ import (
 type Partner struct {
 	Name     string
 	Client   *partnercenter.Client
-	Gate     *partnercenter.Gate // the client's; a Runner that makes passes lets replicas share it. nil: nothing is shared
+	Limiter  *partnercenter.Limiter // the client's; a Runner that makes passes shares its pauses with other replicas. nil: nothing is shared
 	Schedule Schedule
 	// Tokens are the client's; while its sign-in is refused, the daemon makes no pass. nil: it makes them all the same.
 	Tokens *partnercenter.TokenSource
@@ -103,11 +103,11 @@ func (r *Runner) Run(ctx context.Context) error {
 	})
 }
 
-// begin gives ctx its farewell and lets the partners' requests share rate and pauses with other replicas.
+// begin gives ctx its farewell and lets the partners' requests share their pauses with other replicas.
 func (r *Runner) begin(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, done := withFarewell(ctx)
 	for _, p := range r.Partners {
-		r.share(ctx, p)
+		r.sharePauses(ctx, p)
 	}
 	return ctx, done
 }

@@ -166,7 +166,7 @@ func (w *world) tokensOf(u *UserTokens) *partnercenter.TokenSource {
 func (w *world) asUser(u *UserTokens) {
 	w.t.Helper()
 	w.partner.Tokens = w.tokensOf(u)
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: w.url, Tokens: w.partner.Tokens, Gate: w.partner.Gate})
+	client, err := partnercenter.New(partnercenter.Options{BaseURL: w.url, Tokens: w.partner.Tokens, Limiter: w.partner.Limiter})
 	w.ok(err)
 	w.partner.Client = client
 }

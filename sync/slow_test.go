@@ -40,7 +40,7 @@ func newBubbledWorld(t *testing.T, db *storetest.DB, attempt time.Duration) *wor
 	}, partnercenter.TokenOptions{Transport: transport, AttemptTimeout: attempt})
 	w.ok(err)
 	w.partner.Client, err = partnercenter.New(partnercenter.Options{
-		BaseURL: "http://piped.test", Tokens: tokens, Gate: w.partner.Gate, Transport: transport, AttemptTimeout: attempt, Logger: w.log,
+		BaseURL: "http://piped.test", Tokens: tokens, Limiter: w.partner.Limiter, Transport: transport, AttemptTimeout: attempt, Logger: w.log,
 	})
 	w.ok(err)
 	return w

@@ -57,17 +57,17 @@ func (w *world) newPartner(name, url string) Partner {
 
 func (w *world) pacedPartner(name, url string, requestsPerMinute int) Partner {
 	w.t.Helper()
-	gate := partnercenter.NewGate(requestsPerMinute)
+	limiter := partnercenter.NewLimiter(requestsPerMinute)
 	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
 		AuthorityURL: url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
 		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{Gate: gate})
+	}, partnercenter.TokenOptions{Limiter: limiter})
 	w.ok(err)
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Gate: gate})
+	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Limiter: limiter})
 	w.ok(err)
 	schedule, err := ParseSchedule("@every 1h", time.UTC)
 	w.ok(err)
-	return Partner{Name: name, Client: client, Gate: gate, Tokens: tokens, Schedule: schedule, Concurrency: 4}
+	return Partner{Name: name, Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule, Concurrency: 4}
 }
 
 func (w *world) ok(err error) {

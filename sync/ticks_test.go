@@ -82,7 +82,7 @@ func TestRun_tickThatEndsTheReadingOfDevicesIsMadeByWhoJoinedThen(t *testing.T) 
 		first.Partners[0].Schedule, err = ParseSchedule("@every 2m", time.UTC)
 		w.ok(err)
 		second.Partners = []Partner{first.Partners[0]}
-		second.Partners[0].Gate = nil // the first one shares it already
+		second.Partners[0].Limiter = nil // the first one shares it already
 		var g errgroup.Group
 		g.Go(func() error { return first.Run(ctx) })
 		w.ok(wait(ctx, 3*time.Minute))

@@ -177,23 +177,23 @@ func newPartner(c partnerConfig, users *sync.UserTokens, m *statuspage.Metrics, 
 	log = log.With("partner", c.Name)
 	transport := cmp.Or(c.Transport, m.Transport(c.Name))
 	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
-	gate := partnercenter.NewGate(c.RequestsPerMinute)
+	limiter := partnercenter.NewLimiter(c.RequestsPerMinute)
 	tokens, err := partnercenter.NewTokenSource(c.credentials(users), partnercenter.TokenOptions{
-		Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log, Transport: transport,
+		Limiter: limiter, AttemptTimeout: timeout, Version: version(), Logger: log, Transport: transport,
 	})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
-	m.Watch(c.Name, gate, tokens)
+	m.Watch(c.Name, limiter, tokens)
 	client, err := partnercenter.New(partnercenter.Options{
-		BaseURL: apiURL, Tokens: tokens, Gate: gate, AttemptTimeout: timeout, Version: version(), Logger: log,
+		BaseURL: apiURL, Tokens: tokens, Limiter: limiter, AttemptTimeout: timeout, Version: version(), Logger: log,
 		Transport: transport,
 	})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
 	}
 	return sync.Partner{
-		Name: c.Name, Client: client, Gate: gate, Tokens: tokens, Users: users, Expiries: c.expiries(users),
+		Name: c.Name, Client: client, Limiter: limiter, Tokens: tokens, Users: users, Expiries: c.expiries(users),
 		Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
 		Concurrency: c.Concurrency, Policies: c.Policies, Devices: c.Devices, DevicesRefresh: c.DevicesRefresh,
 	}, nil

@@ -116,8 +116,8 @@ func (b *bench) runner(pool *pgxpool.Pool, apart time.Duration) *sync.Runner {
 	if err != nil {
 		b.Fatal(err)
 	}
-	gate := partnercenter.NewGate(0)
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: b.api.url, Tokens: tokens, Gate: gate})
+	limiter := partnercenter.NewLimiter(0)
+	client, err := partnercenter.New(partnercenter.Options{BaseURL: b.api.url, Tokens: tokens, Limiter: limiter})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func (b *bench) runner(pool *pgxpool.Pool, apart time.Duration) *sync.Runner {
 	return &sync.Runner{
 		Store: store.New(pool, store.Options{Version: "benchmark"}), RunOnStart: true,
 		Partners: []sync.Partner{{
-			Name: "contoso", Client: client, Gate: gate, Schedule: schedule, Concurrency: b.concurrency,
+			Name: "contoso", Client: client, Limiter: limiter, Schedule: schedule, Concurrency: b.concurrency,
 			Devices: b.devices, DevicesRefresh: 24 * time.Hour,
 		}},
 	}

@@ -18,7 +18,7 @@
 // error comes last, after the items of the pages that came; without one the listing was complete. Every error of a
 // request is an *Error.
 //
-// Requests are retried, paced by a [Gate] and never sent to another host than the API's, whatever its links say.
+// Requests are retried, paced by a [Limiter] and never sent to another host than the API's, whatever its links say.
 package partnercenter
 
 import (
@@ -51,7 +51,7 @@ type Client struct {
 type Options struct {
 	BaseURL        string            // API base without /v1; a trailing "/" or "/v1" is tolerated, a path prefix kept
 	Tokens         *TokenSource      // where access tokens come from
-	Gate           *Gate             // pace shared by all requests of the partner; nil: no limit
+	Limiter        *Limiter          // pace shared by all requests of the partner; nil: no limit
 	AttemptTimeout time.Duration     // of one attempt, body included; 0: 3 minutes
 	Version        string            // for User-Agent: partnersync/<version>
 	Logger         *slog.Logger      // nil: discard; a warning for each retry
@@ -67,16 +67,16 @@ func New(opts Options) (*Client, error) {
 	if opts.Tokens == nil {
 		return nil, errors.New("making a client: no token source")
 	}
-	gate := opts.Gate
-	if gate == nil {
-		gate = NewGate(0) // a 429 pauses this client's requests at least
+	limiter := opts.Limiter
+	if limiter == nil {
+		limiter = NewLimiter(0) // a 429 pauses this client's requests at least
 	}
 	return &Client{
 		base:       base,
 		tokens:     opts.Tokens,
 		http:       newHTTPClient(opts.Transport),
 		buffers:    new(buffers),
-		courier:    newCourier(opts.AttemptTimeout, gate, opts.Logger),
+		courier:    newCourier(opts.AttemptTimeout, limiter, opts.Logger),
 		header:     commonHeader(userAgent(opts.Version)),
 		maxBody:    64 << 20,
 		maxListing: 1 << 30,

@@ -90,7 +90,7 @@ func newAuthority(cred Credentials, opts TokenOptions) (*authority, error) {
 	if opts.AttemptTimeout > 0 {
 		a.timeout = min(a.timeout, opts.AttemptTimeout)
 	}
-	a.courier = newCourier(a.timeout, opts.Gate, opts.Logger)
+	a.courier = newCourier(a.timeout, opts.Limiter, opts.Logger)
 	return a, nil
 }
 

@@ -23,7 +23,6 @@ const (
 	codeConnection    = "connection"         // no complete answer: refused, reset, broken off
 	codeRedirect      = "redirect"           // sent on to another host, or in circles
 	codeCanceled      = "canceled"           // the caller's context ended
-	codeNotSent       = "not_sent"           // the gate could not reserve a place for it
 )
 
 const (
@@ -76,8 +75,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode returns the server's own code (20002, AADSTS7000215, invalid_client), else http_503 and the like, else our
-// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled, not_sent,
-// credential, not_signed_in or token_store.
+// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled, credential,
+// not_signed_in or token_store.
 func (e *Error) ErrorCode() string {
 	if e.Code == "" {
 		return fmt.Sprintf("http_%d", e.Status)
@@ -121,14 +120,11 @@ func (o *operation) fail(code, description string) *Error {
 	}
 }
 
-// ended returns the error of an operation that a wait has ended: by the end of the caller's context, or without a place.
+// ended returns the error of an operation that the end of the caller's context has ended.
 func (o *operation) ended(err error) *Error {
-	code := codeNotSent
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	code := codeCanceled
+	if errors.Is(err, context.DeadlineExceeded) {
 		code = codeTimeout
-	case errors.Is(err, context.Canceled):
-		code = codeCanceled
 	}
 	e := o.fail(code, "")
 	e.Err, e.ended = err, true

@@ -27,9 +27,9 @@ func TestRefused_growsFromHalfAMinuteToAQuarterOfAnHour(t *testing.T) {
 				t.Fatalf("refused: %v, want %v", refused, err)
 			}
 			got = append(got, time.Until(until))
-			sleep(t.Context(), time.Until(until)-time.Second)
+			time.Sleep(time.Until(until) - time.Second)
 			s.Token(t.Context()) // asks nobody
-			sleep(t.Context(), time.Second)
+			time.Sleep(time.Second)
 			if _, refused := s.Refused(); refused != nil {
 				t.Errorf("still refused when the time is over: %v", refused)
 			}
@@ -72,7 +72,7 @@ func TestRefused_onlyByAnAnswer(t *testing.T) {
 				if got != want {
 					t.Errorf("%s: refused for %v, want %v", tt.name, got, want)
 				}
-				sleep(t.Context(), got)
+				time.Sleep(got)
 			}
 		})
 	}
@@ -94,11 +94,11 @@ func TestRefused_isForgottenOnceTheAPITakesAToken(t *testing.T) {
 				t.Errorf("refused for %v", got)
 			}
 			remove()
-			sleep(t.Context(), refusalHold)
+			time.Sleep(refusalHold)
 			if err := c.Probe(t.Context(), ""); err != nil {
 				t.Error(err)
 			}
-			sleep(t.Context(), refusalHold)
+			time.Sleep(refusalHold)
 		}
 	})
 }
@@ -124,7 +124,7 @@ func TestPassEnded_oneCustomersRefusalIsNotTheSignIns(t *testing.T) {
 			if err := c.Probe(t.Context(), testCustomer); err != nil { // in an earlier pass
 				t.Fatal(err)
 			}
-			sleep(t.Context(), time.Minute)
+			time.Sleep(time.Minute)
 			w.Fail(tt.fault)
 			if strings.Contains(tt.fault.Path, "token") {
 				w.RevokeTokens()

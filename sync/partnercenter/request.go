@@ -82,13 +82,13 @@ func (p *pageRequest) secrets() secrets {
 	return all
 }
 
-// ready waits for the gate and gets a token: before the wait, so that a refused sign-in fails at once, and after it,
+// ready waits for the limiter and gets a token: before the wait, so that a refused sign-in fails at once, and after it,
 // since a token can expire in a long pause.
 func (p *pageRequest) ready(ctx context.Context) (e *Error) {
 	if _, e = p.client.tokens.token(ctx, p.listing); e != nil {
 		return e
 	}
-	if err := p.client.courier.gate.Wait(ctx); err != nil {
+	if err := p.client.courier.limiter.wait(ctx); err != nil {
 		return p.op.ended(err)
 	}
 	p.token, e = p.client.tokens.token(ctx, p.listing)

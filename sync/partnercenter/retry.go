@@ -24,18 +24,18 @@ var backoff = [maxAttempts - 1]time.Duration{500 * time.Millisecond, 1500 * time
 type courier struct {
 	timeout  time.Duration // of one attempt, the body included
 	attempts int           // at most
-	gate     *Gate         // paused by a 429; may be nil
+	limiter  *Limiter      // paused by a 429; may be nil
 	log      *slog.Logger
 }
 
-func newCourier(timeout time.Duration, gate *Gate, log *slog.Logger) courier {
+func newCourier(timeout time.Duration, limiter *Limiter, log *slog.Logger) courier {
 	if timeout <= 0 {
 		timeout = defaultAttempt
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return courier{timeout: timeout, attempts: maxAttempts, gate: gate, log: log}
+	return courier{timeout: timeout, attempts: maxAttempts, limiter: limiter, log: log}
 }
 
 // deliver calls ready and then try until try succeeds, its error is final or there are no attempts left, and counts
@@ -54,7 +54,7 @@ func (c *courier) deliver(
 		}
 		wait := e.wait(attempt)
 		if e.Status == http.StatusTooManyRequests {
-			c.gate.throttled(time.Now().Add(wait))
+			c.limiter.throttled(wait)
 		}
 		if !e.retry || attempt == c.attempts {
 			return e
@@ -65,7 +65,7 @@ func (c *courier) deliver(
 		if e.Status == http.StatusTooManyRequests {
 			reason = WaitThrottled
 		}
-		if err := c.gate.sleep(ctx, wait, reason); err != nil {
+		if err := c.limiter.sleep(ctx, wait, reason); err != nil {
 			return o.ended(err)
 		}
 	}

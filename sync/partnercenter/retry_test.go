@@ -125,11 +125,11 @@ func TestClient_429PausesEveryRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const throttled = `{ "statusCode": 429, "message": "Rate limit is exceeded. Try again in 57 seconds." }`
 		a := newPipedAPI(t, reply(429, throttled, "Retry-After: 57"), reply(200, onePage))
-		gate := NewGate(0)
+		limiter := NewLimiter(0)
 		var told []time.Duration
 		started := time.Now()
-		gate.OnPause = func(until time.Time) { told = append(told, until.Sub(started)) }
-		c := a.client(t, func(o *Options) { o.Gate, o.AttemptTimeout = gate, time.Second })
+		limiter.OnPause = func(d time.Duration) { told = append(told, d) }
+		c := a.client(t, func(o *Options) { o.Limiter, o.AttemptTimeout = limiter, time.Second })
 		done := make(chan error)
 		go func() {
 			_, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil))
@@ -154,9 +154,9 @@ func TestClient_429FailsAfterFourAttemptsAndStillPauses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newPipedAPI(t, reply(429, "", "Retry-After: 9999"))
-		gate := NewGate(0)
+		limiter := NewLimiter(0)
 		started := time.Now()
-		c := a.client(t, func(o *Options) { o.Gate = gate })
+		c := a.client(t, func(o *Options) { o.Limiter = limiter })
 		_, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil))
 		if e := errorOf(t, err); e.ErrorCode() != "http_429" || !strings.Contains(e.Error(), "429 Too Many Requests") {
 			t.Error(err)
@@ -164,7 +164,7 @@ func TestClient_429FailsAfterFourAttemptsAndStillPauses(t *testing.T) {
 		if got := time.Since(started); got != 3*maxRetryAfter {
 			t.Errorf("failed after %v", got)
 		}
-		if got := time.Until(gate.PausedUntil()); got != maxRetryAfter {
+		if got := time.Until(limiter.PausedUntil()); got != maxRetryAfter {
 			t.Errorf("paused for %v more", got)
 		}
 	})
@@ -174,9 +174,9 @@ func TestClient_aTokenThatDiesInAPauseIsRenewed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newPipedAPI(t, reply(200, onePage))
-		gate := NewGate(0)
-		gate.Pause(time.Now().Add(2 * time.Hour))
-		c := a.client(t, func(o *Options) { o.Gate = gate })
+		limiter := NewLimiter(0)
+		limiter.Pause(2 * time.Hour)
+		c := a.client(t, func(o *Options) { o.Limiter = limiter })
 		if _, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil)); err != nil {
 			t.Fatal(err)
 		}
@@ -188,26 +188,26 @@ func TestClient_aTokenThatDiesInAPauseIsRenewed(t *testing.T) {
 
 func TestClient_cancellingEndsEveryWait(t *testing.T) {
 	t.Parallel()
-	paused := NewGate(0)
+	paused := NewLimiter(0)
 	tests := []struct {
-		name   string
-		answer http.HandlerFunc
-		gate   *Gate
+		name    string
+		answer  http.HandlerFunc
+		limiter *Limiter
 	}{
 		{"in an attempt", hang, nil},
 		{"between attempts", reply(503, "", "Retry-After: 300"), nil},
 		{"in a pause", reply(200, onePage), paused},
-		{"at the limit", reply(200, `{"items":[],"continuationToken":"t"}`), NewGate(1)},
+		{"at the limit", reply(200, `{"items":[],"continuationToken":"t"}`), NewLimiter(1)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				paused.Pause(time.Now().Add(time.Hour))
+				paused.Pause(time.Hour)
 				a := newPipedAPI(t, tt.answer)
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(2*time.Second, cancel)
 				started := time.Now()
-				_, err := batchIDs(a.client(t, func(o *Options) { o.Gate = tt.gate }).DeviceBatches(ctx, testCustomer, nil))
+				_, err := batchIDs(a.client(t, func(o *Options) { o.Limiter = tt.limiter }).DeviceBatches(ctx, testCustomer, nil))
 				if e := errorOf(t, err); !errors.Is(err, context.Canceled) || e.ErrorCode() != "canceled" {
 					t.Error(err)
 				}

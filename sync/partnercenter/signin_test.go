@@ -231,7 +231,7 @@ func TestSignIn_expiryInMidPassCostsOneRefresh(t *testing.T) {
 					if _, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil)); err != nil {
 						t.Fatal(err)
 					}
-					sleep(t.Context(), 10*time.Second)
+					time.Sleep(10 * time.Second)
 				}
 				if tokens, refused := w.asked("/token", 0), w.asked("", http.StatusUnauthorized); tokens != 2 || refused != 0 {
 					t.Errorf("%d token requests, %d refused requests", tokens, refused)
@@ -326,7 +326,7 @@ func TestSignIn_refreshTokenIsStoredBeforeTheAccessTokenIsUsed(t *testing.T) {
 		}
 		// The token that came of the first was lost, as by kill -9: the first is good still.
 		k.fail = nil
-		sleep(t.Context(), failureHold)
+		time.Sleep(failureHold)
 		if _, err := s.Token(t.Context()); err != nil || k.saves != 1 || k.token == first {
 			t.Errorf("%d saves, error %v", k.saves, err)
 		}

@@ -12,7 +12,7 @@ import (
 
 // TokenOptions are what a TokenSource can do without.
 type TokenOptions struct {
-	Gate           *Gate             // the partner's, whose pauses hold for token requests too; nil: none
+	Limiter        *Limiter          // the partner's, whose pauses hold for token requests too; nil: none
 	AttemptTimeout time.Duration     // of one attempt; 0: 3 minutes
 	Version        string            // for User-Agent, as in Options
 	Logger         *slog.Logger      // nil: discard; a warning for each retry
@@ -75,7 +75,7 @@ func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
 		secrets: a.secrets,
 		url:     a.tokenURL,
 		files:   []string{cred.ClientSecretFile, cred.CertificateFile, cred.FederatedTokenFile},
-		courier: newCourier(opts.AttemptTimeout, opts.Gate, opts.Logger),
+		courier: newCourier(opts.AttemptTimeout, opts.Limiter, opts.Logger),
 		turn:    make(chan struct{}, 1),
 	}, nil
 }
@@ -137,7 +137,7 @@ func (s *TokenSource) request(ctx context.Context, l *Listing) (got *oauth2.Toke
 	}
 	o := s.operation()
 	ready := func() *Error {
-		if err := courier.gate.waitForPauses(ctx); err != nil {
+		if err := courier.limiter.waitForPause(ctx); err != nil {
 			return o.ended(err)
 		}
 		return nil

@@ -45,7 +45,7 @@ func TestToken_lastsWhileTheNextOneCannotBeHad(t *testing.T) {
 					if _, err := s.Token(t.Context()); err != nil {
 						t.Fatalf("after %v: %v", time.Since(started), err)
 					}
-					sleep(t.Context(), time.Second)
+					time.Sleep(time.Second)
 				}
 				if _, err := s.Token(t.Context()); err == nil {
 					t.Error("a token that has expired, or was to be renewed after a refusal, is used")
@@ -57,7 +57,7 @@ func TestToken_lastsWhileTheNextOneCannotBeHad(t *testing.T) {
 					t.Errorf("%d requests to renew it, want %d", requests, tt.requests)
 				}
 				a.signsIn(nil)
-				sleep(t.Context(), refusalHold)
+				time.Sleep(refusalHold)
 				if got, err := s.Token(t.Context()); err != nil || got == "x" {
 					t.Errorf("token %q, error %v", got.Reveal(), err)
 				}
@@ -100,7 +100,7 @@ func TestToken_aFailureStandsForAFewSeconds(t *testing.T) {
 			t.Errorf("an outage is taken for a refusal: %v", err)
 		}
 		a.signsIn(nil)
-		sleep(t.Context(), failureHold)
+		time.Sleep(failureHold)
 		if _, err := s.Token(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -111,17 +111,15 @@ func TestToken_sharesThePartnersPausesAndNotItsRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newPipedAPI(t, hang)
-		db := new(database)
-		gate := NewGate(1)
-		gate.Reserve = db.reserve
+		limiter := NewLimiter(1)
 		var told []time.Duration
-		gate.OnPause = func(until time.Time) { told = append(told, time.Until(until)) }
-		s, err := NewTokenSource(a.credentials(), TokenOptions{Transport: a.transport, Gate: gate})
+		limiter.OnPause = func(d time.Duration) { told = append(told, d) }
+		s, err := NewTokenSource(a.credentials(), TokenOptions{Transport: a.transport, Limiter: limiter})
 		if err != nil {
 			t.Fatal(err)
 		}
 		// Another process was told to wait.
-		db.paused = time.Now().Add(time.Minute)
+		limiter.Pause(time.Minute)
 		started := time.Now()
 		if _, err := s.Token(t.Context()); err != nil || time.Since(started) != time.Minute {
 			t.Errorf("token after %v, error %v", time.Since(started), err)
@@ -136,21 +134,8 @@ func TestToken_sharesThePartnersPausesAndNotItsRate(t *testing.T) {
 		if _, err := s.Token(t.Context()); err != nil || time.Since(started) != 2*time.Minute {
 			t.Errorf("token after %v, error %v", time.Since(started), err)
 		}
-		if fmt.Sprint(told) != "[2m0s]" || db.places != 0 {
-			t.Errorf("told of pauses %v, %d places taken", told, db.places)
-		}
-		// What cannot be asked for the pause is no refusal, and the next request asks again.
-		s.current.rejected.Store(true)
-		db.err = fmt.Errorf("no database: %w", context.DeadlineExceeded)
-		sleep(t.Context(), pauseKnown)
-		_, err = s.Token(t.Context())
-		if _, refused := s.Refused(); !errors.Is(err, db.err) || refused != nil {
-			t.Errorf("error %v, refused: %v", err, refused)
-		}
-		db.err = nil
-		sleep(t.Context(), time.Millisecond)
-		if _, err := s.Token(t.Context()); err != nil {
-			t.Error(err)
+		if fmt.Sprint(told) != "[2m0s]" || limiter.bucket.Tokens() != 1 {
+			t.Errorf("told of pauses %v, %v tokens are left in the bucket", told, limiter.bucket.Tokens())
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()

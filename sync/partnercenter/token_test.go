@@ -69,7 +69,7 @@ func TestToken_isRenewedALittleBeforeItExpires(t *testing.T) {
 				if _, err := s.Token(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				sleep(t.Context(), time.Second)
+				time.Sleep(time.Second)
 			}
 			if got := time.Since(started) - time.Second; got.Round(time.Second) != tt.life {
 				t.Errorf("%s: renewed after %v, want %v", tt.reply, got, tt.life)
@@ -95,7 +95,7 @@ func TestToken_manyWaitersMakeOneRequest(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := newPipedAPI(t, hang)
 				a.signIn = func(w http.ResponseWriter, r *http.Request) {
-					sleep(r.Context(), time.Second)
+					time.Sleep(time.Second)
 					tt.signIn(w, r)
 				}
 				s := a.tokens(t)
@@ -123,7 +123,7 @@ func TestToken_aWaiterHonoursItsOwnContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newPipedAPI(t, hang)
 		a.signIn = func(w http.ResponseWriter, r *http.Request) {
-			sleep(r.Context(), time.Minute)
+			time.Sleep(time.Minute)
 			fmt.Fprint(w, `{"access_token":"x"}`)
 		}
 		s := a.tokens(t)
@@ -161,8 +161,8 @@ func TestToken_aRefusalStandsForHalfAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newPipedAPI(t, reply(200, onePage))
 		a.signIn = reply(401, `{"error":"invalid_client"}`)
-		gate := NewGate(1)
-		c := a.client(t, func(o *Options) { o.Gate = gate })
+		limiter := NewLimiter(1)
+		c := a.client(t, func(o *Options) { o.Limiter = limiter })
 		started := time.Now()
 		for range 1000 {
 			_, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil))
@@ -171,9 +171,9 @@ func TestToken_aRefusalStandsForHalfAMinute(t *testing.T) {
 			}
 		}
 		if a.tokenRequests() != 1 || time.Since(started) != 0 {
-			t.Errorf("%d token requests; customers waited %v for the gate", a.tokenRequests(), time.Since(started))
+			t.Errorf("%d token requests; customers waited %v for the limiter", a.tokenRequests(), time.Since(started))
 		}
-		sleep(t.Context(), refusalHold)
+		time.Sleep(refusalHold)
 		a.signIn = nil
 		if _, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil)); err != nil {
 			t.Error(err)
@@ -268,7 +268,7 @@ func TestToken_401IsAnsweredWithOneNewToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// All requests are in flight with the first token before any is answered.
 		a := newPipedAPI(t, func(w http.ResponseWriter, r *http.Request) {
-			sleep(r.Context(), time.Second)
+			time.Sleep(time.Second)
 			if r.Header.Get("Authorization") == "Bearer token-1" {
 				reply(401, `{"code":"400","description":"Access denied"}`)(w, r)
 				return
@@ -313,7 +313,7 @@ func TestToken_a401ThatStaysFailsWithoutEndlessTokens(t *testing.T) {
 		if n := a.tokenRequests(); n != 2 {
 			t.Errorf("%d token requests", n)
 		}
-		sleep(t.Context(), refusalHold)
+		time.Sleep(refusalHold)
 		batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil))
 		if n := a.tokenRequests(); n != 3 {
 			t.Errorf("%d token requests half a minute later", n)

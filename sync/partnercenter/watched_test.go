@@ -10,9 +10,9 @@ func TestClient_tellsOfItsWaitsBeforeRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newPipedAPI(t, reply(503, "", "Retry-After: 3"), reply(429, "", "Retry-After: 20"), reply(200, onePage))
-		gate, waited := NewGate(0), map[string]time.Duration{}
-		gate.OnWait = func(reason string, d time.Duration) { waited[reason] += d }
-		c := a.client(t, func(o *Options) { o.Gate = gate })
+		limiter, waited := NewLimiter(0), map[string]time.Duration{}
+		limiter.OnWait = func(reason string, d time.Duration) { waited[reason] += d }
+		c := a.client(t, func(o *Options) { o.Limiter = limiter })
 		if _, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil)); err != nil {
 			t.Fatal(err)
 		}

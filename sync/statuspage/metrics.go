@@ -102,8 +102,8 @@ func (m *Metrics) WatchEndpoint(name string) {
 	}
 }
 
-// Watch watches a partner's pace and its tokens. Call it once for each partner, before the gate is used.
-func (m *Metrics) Watch(partner string, gate *partnercenter.Gate, tokens *partnercenter.TokenSource) {
+// Watch watches a partner's pace and its tokens. Call it once for each partner, before the limiter is used.
+func (m *Metrics) Watch(partner string, limiter *partnercenter.Limiter, tokens *partnercenter.TokenSource) {
 	if m == nil {
 		return
 	}
@@ -115,7 +115,7 @@ func (m *Metrics) Watch(partner string, gate *partnercenter.Gate, tokens *partne
 	for _, state := range []string{store.Complete, store.Partial, store.Failed} {
 		m.passes.WithLabelValues(partner, store.Scheduled, state)
 	}
-	gate.OnWait = func(reason string, waited time.Duration) {
+	limiter.OnWait = func(reason string, waited time.Duration) {
 		m.waits.WithLabelValues(partner, reason).Inc()
 		m.waited.WithLabelValues(partner, reason).Add(waited.Seconds())
 	}

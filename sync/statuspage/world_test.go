@@ -69,13 +69,13 @@ func (w *world) partner(url string, m *Metrics) sync.Partner {
 		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
 	}, partnercenter.TokenOptions{Transport: m.Transport("contoso")})
 	w.ok(err)
-	gate := partnercenter.NewGate(0)
-	m.Watch("contoso", gate, tokens)
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Gate: gate, Transport: m.Transport("contoso")})
+	limiter := partnercenter.NewLimiter(0)
+	m.Watch("contoso", limiter, tokens)
+	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Limiter: limiter, Transport: m.Transport("contoso")})
 	w.ok(err)
 	schedule, err := sync.ParseSchedule("@every 1h", time.UTC)
 	w.ok(err)
-	return sync.Partner{Name: "contoso", Client: client, Gate: gate, Schedule: schedule, Concurrency: 2}
+	return sync.Partner{Name: "contoso", Client: client, Limiter: limiter, Schedule: schedule, Concurrency: 2}
 }
 
 func (w *world) ok(err error) {

@@ -45,7 +45,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: server.URL, Tokens: tokens, Gate: partnercenter.NewGate(0)})
+	client, err := partnercenter.New(partnercenter.Options{BaseURL: server.URL, Tokens: tokens, Limiter: partnercenter.NewLimiter(0)})
 	if err != nil {
 		t.Fatal(err)
 	}
