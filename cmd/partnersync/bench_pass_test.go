@@ -30,6 +30,7 @@ type bench struct {
 	db        *benchDatabase
 	counted   *statements
 	pools     []*pgxpool.Pool // one of each replica
+	runners   []*sync.Runner  // likewise: a runner makes one pass after another, with the same token and connections
 	loads     []time.Duration // how long each first load took
 }
 
@@ -37,7 +38,7 @@ type bench struct {
 type workers struct {
 	concurrency int // of requests
 	connections int // to the database, of each replica
-	replicas    int // 0: one, which makes a pass with --once; else so many daemons
+	replicas    int // 0: one process that makes its passes with --once; otherwise this many daemons
 }
 
 // defaultWorkers is one worker as it is where its configuration says nothing.
@@ -87,7 +88,8 @@ func (b *bench) loaded() {
 func (b *bench) open() {
 	b.Helper()
 	for range max(1, b.replicas) {
-		b.pools = append(b.pools, b.db.pool(b, b.connections, b.counted))
+		pool := b.db.pool(b, b.connections, b.counted)
+		b.pools, b.runners = append(b.pools, pool), append(b.runners, b.runner(pool))
 	}
 }
 
@@ -95,10 +97,10 @@ func (b *bench) close() {
 	for _, p := range b.pools {
 		p.Close()
 	}
-	b.pools = nil
+	b.pools, b.runners = nil, nil
 }
 
-// written returns how many rows of partner_center there have been written. The replicas connect anew.
+// written returns how many rows of partner_center have been written. The replicas reconnect.
 func (b *bench) written() int64 {
 	b.Helper()
 	b.close()
@@ -106,8 +108,8 @@ func (b *bench) written() int64 {
 	return b.db.written(b)
 }
 
-// runner returns a worker over the pool whose ticks are so far apart.
-func (b *bench) runner(pool *pgxpool.Pool, apart time.Duration) *sync.Runner {
+// runner returns a worker over the pool, which as a daemon makes one pass at its start.
+func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
 	b.Helper()
 	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
 		AuthorityURL: b.api.url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
@@ -121,7 +123,7 @@ func (b *bench) runner(pool *pgxpool.Pool, apart time.Duration) *sync.Runner {
 	if err != nil {
 		b.Fatal(err)
 	}
-	schedule, err := sync.ParseSchedule("@every "+apart.String(), time.UTC)
+	schedule, err := sync.ParseSchedule("@every 24h", time.UTC)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -146,28 +148,15 @@ type cost struct {
 // pass makes a pass and measures it.
 func (b *bench) pass() (c cost) {
 	b.Helper()
-	runners := make([]*sync.Runner, len(b.pools))
-	for i, pool := range b.pools {
-		runners[i] = b.runner(pool, 24*time.Hour)
-	}
-	return b.measured(func() (store.Run, time.Duration) {
-		if b.replicas > 0 {
-			return b.daemons(runners)
-		}
-		began := time.Now()
-		run := b.once(runners[0])
-		return run, time.Since(began)
-	})
-}
-
-// measured measures what a pass takes beside time.
-func (b *bench) measured(pass func() (store.Run, time.Duration)) (c cost) {
-	b.Helper()
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	statements, logged := b.counted.count(), b.server.logged(b)
-	c.Run, c.took = pass()
+	if b.replicas > 0 {
+		c.Run, c.took = b.daemons()
+	} else {
+		c.Run, c.took = b.once()
+	}
 	runtime.ReadMemStats(&after)
 	c.statements, c.logged = b.counted.count()-statements, b.server.logged(b)-logged
 	c.allocations = after.Mallocs - before.Mallocs
@@ -177,61 +166,25 @@ func (b *bench) measured(pass func() (store.Run, time.Duration)) (c cost) {
 	return c
 }
 
-func (b *bench) once(r *sync.Runner) store.Run {
+func (b *bench) once() (run store.Run, took time.Duration) {
 	b.Helper()
-	runs, err := r.Once(b.Context(), sync.Request{Kind: store.Once})
+	began := time.Now()
+	runs, err := b.runners[0].Once(b.Context(), sync.Request{Kind: store.Once})
+	took = time.Since(began)
 	if err != nil || len(runs) != 1 {
 		b.Fatalf("%d runs, %v", len(runs), err)
 	}
-	return runs[0]
-}
-
-// ticking starts a daemon, as it is between two ticks of its schedule: connected, and with a token. pass measures the pass of
-// the next tick, from the moment that it is for.
-func (b *bench) ticking() (pass func() cost, stop func()) {
-	b.Helper()
-	apart := time.Second
-	if b.Customers >= 5000 {
-		apart = 20 * time.Second
-	}
-	r := b.runner(b.pools[0], apart)
-	r.RunOnStart = false
-	type end struct {
-		store.Run
-		at time.Time
-	}
-	ended, stopped := make(chan end, 1000), make(chan error, 1)
-	r.OnRun = func(run store.Run) { ended <- end{run, time.Now()} }
-	ctx, cancel := context.WithCancel(b.Context())
-	go func() { stopped <- r.Run(ctx) }()
-	<-ended // it has signed in
-	pass = func() cost {
-		// What goes on in between is no part of the pass, such as autovacuum's log.
-		<-time.After(time.Until(r.Partners[0].Schedule.Next(time.Now())) - 50*time.Millisecond)
-		for len(ended) > 0 {
-			<-ended
-		}
-		return b.measured(func() (store.Run, time.Duration) {
-			e := <-ended
-			return e.Run, e.at.Sub(e.ScheduledFor)
-		})
-	}
-	return pass, func() {
-		cancel()
-		if err := <-stopped; err != nil {
-			b.Error(err)
-		}
-	}
+	return runs[0], took
 }
 
 // daemons starts the replicas together, and returns their common run and when it was over.
-func (b *bench) daemons(runners []*sync.Runner) (run store.Run, took time.Duration) {
+func (b *bench) daemons() (run store.Run, took time.Duration) {
 	b.Helper()
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
-	ended, stopped := make(chan store.Run, len(runners)), make(chan error, len(runners))
+	ended, stopped := make(chan store.Run, len(b.runners)), make(chan error, len(b.runners))
 	began := time.Now()
-	for _, r := range runners {
+	for _, r := range b.runners {
 		r.OnRun = func(run store.Run) { ended <- run }
 		go func() { stopped <- r.Run(ctx) }()
 	}
@@ -241,7 +194,7 @@ func (b *bench) daemons(runners []*sync.Runner) (run store.Run, took time.Durati
 	case <-b.Context().Done():
 	}
 	stop()
-	for range runners {
+	for range b.runners {
 		if err := <-stopped; err != nil {
 			b.Error(err)
 		}

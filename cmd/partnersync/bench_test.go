@@ -11,10 +11,11 @@ import (
 //
 //	go test ./cmd/partnersync -run '^$' -bench Pass/50x2000 -benchtime 5x
 //
-// Each figure is the median over all passes: one in each iteration, and several where a target is about their time. The limits
-// are measured beside each pass, with what else goes on on the machine at that time: the same requests with the answers thrown
-// away (fetch), and the same rows by COPY into one bare table (copy). A benchmark fails where a pass costs more than it should. -short takes a twentieth of the customers, and fails for
-// nothing that takes time.
+// Each figure is the median over all passes: one in each iteration, and several where a target is about their time. A limit is
+// what a pass cannot do without: the same requests with the answers thrown away (fetch), and the same rows by COPY into one bare
+// table (copy). Limits and passes alternate without a pause, so that both find the machine in the same state: after some idling
+// a statement can take thirty times as long. A benchmark fails where a pass costs more than it should. -short takes a twentieth
+// of the customers and has no targets of time.
 
 // wholeSize are the lists that the targets are about.
 var wholeSize = size{Customers: 50, Batches: 2000}
@@ -113,31 +114,26 @@ func (on *bench) first(b *testing.B) {
 	if testing.Short() || !on.targeted() {
 		return
 	}
-	on.atMost("times fetch and copy", middle(turns, turn.times), 1.5)
-	on.atLeast("rows/s", middle(turns, on.rate), 130_000)
+	on.atMost("times fetch and copy", middle(turns, turn.times), 1.7)
+	on.atLeast("rows/s", middle(turns, on.rate), 160_000)
 }
 
-// unchanged makes passes in which nothing has changed: those of a daemon, tick after tick, for that is what costs.
+// unchanged makes passes in which nothing has changed.
 func (on *bench) unchanged(b *testing.B) {
 	on.TB = b
 	on.loaded()
 	before := on.written()
-	for range on.connections { // the connections have prepared their statements
+	for range on.connections { // until they have prepared their statements
 		on.pass()
 	}
-	pass, stop := on.pass, func() {}
-	if on.replicas == 0 {
-		pass, stop = on.ticking()
-	}
 	turns := on.iterate(b, func() (t turn) {
-		t.fetched = on.fetched() // in a second's pause
-		t.cost = pass()
+		t.fetched = on.fetched()
+		t.cost = on.pass()
 		if t.Inserted+t.Changed+t.Removed != 0 {
 			b.Errorf("%d new, %d changed, %d removed rows, want none", t.Inserted, t.Changed, t.Removed)
 		}
 		return t
 	})
-	stop()
 	if n := on.written() - before; n != 0 {
 		b.Errorf("%d rows of partner_center were written, want none", n)
 	}
@@ -148,13 +144,15 @@ func (on *bench) unchanged(b *testing.B) {
 	if testing.Short() || on.devices {
 		return
 	}
-	on.atMost("bytes of log a customer", middle(turns, on.loggedOfCustomer), 400+4000/float64(on.Customers)) // the latter are the run's own
+	if on.Customers > 1 { // else it is the run's own
+		on.atMost("bytes of log a customer", middle(turns, on.loggedOfCustomer), 650)
+	}
 	switch {
 	case on.targeted():
-		on.atMost("times fetch", middle(turns, turn.times), 1.5)
+		on.atMost("times fetch", middle(turns, turn.times), 1.7)
 	case on.Customers >= 20_000:
-		on.atLeast("customers/s beyond fetch", middle(turns, on.customersBeyondFetch), 10_000)
-		on.atMost("statements a customer", middle(turns, on.statementsOfCustomer), 0.1)
+		on.atLeast("customers/s beyond fetch", middle(turns, on.customersBeyondFetch), 8000)
+		on.atMost("statements a customer", middle(turns, on.statementsOfCustomer), 0.2)
 	}
 }
 
@@ -189,7 +187,7 @@ func (on *bench) changed(b *testing.B, share float64) {
 	if testing.Short() || !on.targeted() || share > 0.01 {
 		return
 	}
-	on.atMost("times the first load", ofLoad, 0.6)
+	on.atMost("times the first load", ofLoad, 1.1)
 	on.atMost("bytes of log a changed row beyond what the tables' pages take", beyond, 100)
 }
 
