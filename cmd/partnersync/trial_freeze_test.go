@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"partnersync/store/historytest"
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
-	"partnersync/sync/timeline"
 )
 
 // TestTrial_frozenReplicaWritesNothing freezes one of two replicas, five times, and fifty times in the long form, until
@@ -44,7 +44,7 @@ func TestTrial_frozenReplicaWritesNothing(t *testing.T) {
 		}
 	}
 	stop()
-	f.settle(timeline.Options{})
+	f.settle(historytest.Options{})
 	for _, r := range f.replicas {
 		t.Logf("%s lost customers %d times", r.name, bytes.Count(r.said(), []byte(" taken over by another worker")))
 	}

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"partnersync/store/historytest"
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
-	"partnersync/sync/timeline"
 )
 
 // TestTrial_killedAtAnyMoment kills daemons a hundred times, and a thousand times in the long form: ten daemons in worlds
@@ -33,7 +33,7 @@ func TestTrial_killedAtAnyMoment(t *testing.T) {
 		w.stop()
 	}
 	for _, w := range worlds {
-		w.settle(timeline.Options{Sole: true})
+		w.settle(historytest.Options{OneProcess: true})
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"partnersync/store/historytest"
 	"partnersync/store/localpg"
 	"partnersync/sync/partnercenter/partnercentertest"
-	"partnersync/sync/timeline"
 )
 
 // TestTrial_postgresCrashes ends a PostgreSQL server under the daemon's hands, three times, and twenty times in the long
@@ -45,7 +45,7 @@ func TestTrial_postgresCrashes(t *testing.T) {
 		c.resume(n)
 	}
 	c.stop()
-	c.settle(timeline.Options{Sole: true})
+	c.settle(historytest.Options{OneProcess: true})
 }
 
 // crashing is a world with a server of its own, which crashes.

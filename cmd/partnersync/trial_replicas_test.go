@@ -13,9 +13,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"partnersync/store/historytest"
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
-	"partnersync/sync/timeline"
 )
 
 // TestTrial_replicasUnderFire lets three replicas work for half a minute, and for an hour in the long form, while two of
@@ -50,7 +50,7 @@ func TestTrial_replicasUnderFire(t *testing.T) {
 	}
 	stop()
 	tr.api.ClearFaults()
-	tr.settle(timeline.Options{})
+	tr.settle(historytest.Options{})
 	tr.punctual(interval)
 	watch.flat()
 }

@@ -19,8 +19,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"partnersync/store/historytest"
 	"partnersync/sync/partnercenter/partnercentertest"
-	"partnersync/sync/timeline"
 )
 
 // The trials run the program as processes of their own, between the emulated API and a real PostgreSQL, do violence to
@@ -213,7 +213,7 @@ func (tr *trial) until(what string, holds func() bool) {
 func (tr *trial) wait(d time.Duration) { <-time.After(time.Duration(tr.rand.Int64N(int64(d)))) }
 
 // settle waits, once the data changes no more, until the replicas have caught up, ends them, and checks the history.
-func (tr *trial) settle(o timeline.Options) {
+func (tr *trial) settle(o historytest.Options) {
 	tr.t.Helper()
 	o.CaughtUp, o.Slack = true, 30*time.Second
 	tr.until("the replicas to make a whole pass", tr.quiet)
@@ -223,7 +223,7 @@ func (tr *trial) settle(o timeline.Options) {
 			tr.t.Errorf("%s said:\n%s", r.name, said)
 		}
 	}
-	damages, err := timeline.Check(tr.t.Context(), tr.pool, tr.api.Timeline(), o)
+	damages, err := historytest.Check(tr.t.Context(), tr.pool, tr.served(), tr.changed(), o)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -231,6 +231,24 @@ func (tr *trial) settle(o timeline.Options) {
 		tr.t.Error(d)
 	}
 	tr.t.Logf("%d damages in %s", len(damages), tr.size())
+}
+
+// served returns what the API has served.
+func (tr *trial) served() (all []historytest.Serving) {
+	for _, s := range tr.api.Timeline().Servings {
+		all = append(all, historytest.Serving{
+			List: historytest.List(s.List), At: s.At, CorrelationID: s.CorrelationID, First: s.First, Body: s.Body,
+		})
+	}
+	return all
+}
+
+// changed returns what has changed in the API.
+func (tr *trial) changed() (all []historytest.Change) {
+	for _, c := range tr.api.Timeline().Changes {
+		all = append(all, historytest.Change{List: historytest.List(c.List), Key: c.Key, At: c.At})
+	}
+	return all
 }
 
 // quiet says whether a whole pass has been made since the data changed last, and all device lists have been read, for which a

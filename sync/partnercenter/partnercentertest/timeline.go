@@ -6,20 +6,17 @@ import (
 	"time"
 )
 
-// ListKind is what a list holds.
-type ListKind string
-
-// The lists that a timeline is about.
+// The kinds of list that a timeline is about.
 const (
-	BatchList  ListKind = "deviceBatches"
-	PolicyList ListKind = "policies"
-	DeviceList ListKind = "devices"
+	BatchList  = "deviceBatches"
+	PolicyList = "policies"
+	DeviceList = "devices"
 )
 
 // List is one list of the API.
 type List struct {
 	CustomerID string // lower case
-	Kind       ListKind
+	Kind       string // BatchList, PolicyList or DeviceList
 	BatchID    string // of a DeviceList
 }
 
@@ -92,7 +89,7 @@ func (e *Emulator) changesDevices(c *customer, batchID string, keys ...string) {
 }
 
 // list names one of the customer's lists.
-func (c *customer) list(kind ListKind, batchID string) List {
+func (c *customer) list(kind, batchID string) List {
 	return List{CustomerID: strings.ToLower(c.ID), Kind: kind, BatchID: batchID}
 }
 

@@ -91,7 +91,7 @@ func TestTimeline_hasEachChange(t *testing.T) {
 		if c.CustomerID != contoso || c.Kind == partnercentertest.DeviceList != (c.BatchID == "b") || c.At.IsZero() {
 			t.Errorf("change of %+v", c)
 		}
-		got = append(got, string(c.Kind)+" "+c.Key)
+		got = append(got, c.Kind+" "+c.Key)
 	}
 	want := []string{
 		"deviceBatches b",

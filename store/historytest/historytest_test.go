@@ -1,4 +1,4 @@
-package timeline_test
+package historytest_test
 
 import (
 	"fmt"
@@ -12,11 +12,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store"
+	"partnersync/store/historytest"
 	"partnersync/store/storetest"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
-	"partnersync/sync/timeline"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -62,9 +62,20 @@ func (w *world) once() {
 	}
 }
 
-func (w *world) check(o timeline.Options) []timeline.Damage {
+func (w *world) check(o historytest.Options) []historytest.Damage {
 	w.t.Helper()
-	damages, err := timeline.Check(w.t.Context(), w.pool, w.api.Timeline(), o)
+	var served []historytest.Serving
+	var changed []historytest.Change
+	record := w.api.Timeline()
+	for _, s := range record.Servings {
+		served = append(served, historytest.Serving{
+			List: historytest.List(s.List), At: s.At, CorrelationID: s.CorrelationID, First: s.First, Body: s.Body,
+		})
+	}
+	for _, c := range record.Changes {
+		changed = append(changed, historytest.Change{List: historytest.List(c.List), Key: c.Key, At: c.At})
+	}
+	damages, err := historytest.Check(w.t.Context(), w.pool, served, changed, o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -131,7 +142,7 @@ func TestCheck_findsNothingInATrueHistory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.live()
-	if damages := w.check(timeline.Options{CaughtUp: true, Sole: true}); len(damages) != 0 {
+	if damages := w.check(historytest.Options{CaughtUp: true, OneProcess: true}); len(damages) != 0 {
 		t.Errorf("found %v", damages)
 	}
 	var versions int
@@ -152,7 +163,7 @@ func TestCheck_findsNothingAfterAListingThatBrokeOff(t *testing.T) {
 	remove := w.api.Fail(partnercentertest.Fault{Path: "/devices$", Skip: 1, Status: 400})
 	w.once()
 	remove()
-	if damages := w.check(timeline.Options{Sole: true}); len(damages) != 0 {
+	if damages := w.check(historytest.Options{OneProcess: true}); len(damages) != 0 {
 		t.Errorf("found %v", damages)
 	}
 }
@@ -170,63 +181,63 @@ func TestCheck_findsDamage(t *testing.T) {
 	w := newWorld(t)
 	w.live()
 	restore := w.keep()
-	o := timeline.Options{CaughtUp: true, Sole: true}
+	o := historytest.Options{CaughtUp: true, OneProcess: true}
 	for _, test := range []struct {
 		name string
 		sql  []string
-		want timeline.Kind
+		want historytest.Kind
 	}{
-		{"a version is missing", []string{forgotten}, timeline.Gap},
-		{"a version is missing and its predecessor takes its place", []string{forgotten, joined}, timeline.Miscounted},
-		{"and it was not counted", []string{forgotten, joined, uncounted}, timeline.Lost},
+		{"a version is missing", []string{forgotten}, historytest.Gap},
+		{"a version is missing and its predecessor takes its place", []string{forgotten, joined}, historytest.Miscounted},
+		{"and it was not counted", []string{forgotten, joined, uncounted}, historytest.Lost},
 		{"a version with its moment is missing", []string{
 			`DELETE FROM ` + versions + ` WHERE status = 'finished' AND removed_at IS NULL`,
 			`UPDATE ` + versions + ` v SET valid_to = n.valid_from FROM ` + versions + ` n WHERE v.status = 'processing' AND n.removed_at IS NOT NULL`,
-		}, timeline.Lost},
-		{"a current row is missing", []string{`DELETE FROM ` + current + ` WHERE batch_id = 'a'`}, timeline.Lost},
-		{"an item is missing", []string{`DELETE FROM ` + current + ` WHERE batch_id = 'b'`}, timeline.Lost},
-		{"a device is missing", []string{`DELETE FROM partner_center.devices WHERE device_id = 'd0'`}, timeline.Lost},
-		{"a policy is missing", []string{`DELETE FROM partner_center.configuration_policies WHERE policy_id = 'q'`}, timeline.Lost},
+		}, historytest.Lost},
+		{"a current row is missing", []string{`DELETE FROM ` + current + ` WHERE batch_id = 'a'`}, historytest.Lost},
+		{"an item is missing", []string{`DELETE FROM ` + current + ` WHERE batch_id = 'b'`}, historytest.Lost},
+		{"a device is missing", []string{`DELETE FROM partner_center.devices WHERE device_id = 'd0'`}, historytest.Lost},
+		{"a policy is missing", []string{`DELETE FROM partner_center.configuration_policies WHERE policy_id = 'q'`}, historytest.Lost},
 		{"a version twice", []string{
 			`INSERT INTO ` + versions + ` (customer_id, batch_id, status, created_by, creation_date, devices_count, valid_from, not_before, valid_to)
 				SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, valid_from, not_before, valid_from + (valid_to - valid_from) / 2 FROM ` + versions + ` WHERE status = 'processing'`,
 			`UPDATE ` + versions + ` v SET valid_from = o.valid_to, not_before = o.valid_from FROM ` + versions + ` o
 				WHERE v.status = 'processing' AND o.status = 'processing' AND v.valid_from = o.valid_from AND v.valid_to > o.valid_to`,
-		}, timeline.Doubled},
+		}, historytest.Duplicate},
 		{"a removal twice", []string{
 			`INSERT INTO ` + versions + ` (customer_id, batch_id, valid_from, not_before, removed_at, valid_to)
 				SELECT customer_id, batch_id, valid_from, not_before, valid_from, valid_from + (valid_to - valid_from) / 2 FROM ` + versions + ` WHERE removed_at IS NOT NULL`,
 			`UPDATE ` + versions + ` v SET valid_from = o.valid_to, removed_at = o.valid_to, not_before = o.valid_from FROM ` + versions + ` o
 				WHERE v.status IS NOT NULL AND v.removed_at IS NOT NULL AND o.status IS NULL AND v.batch_id = o.batch_id`,
-		}, timeline.Doubled},
+		}, historytest.Duplicate},
 		{"a device's version twice", []string{
 			`INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, serial_number, uploaded_date, policies, valid_from, valid_to)
 				SELECT customer_id, batch_id, device_id, serial_number, uploaded_date, policies, valid_from - interval '1 ms', valid_from
 				FROM partner_center.device_versions WHERE device_id = 'd0' AND not_before IS NULL`,
 			`UPDATE partner_center.device_versions SET not_before = valid_from - interval '1 ms' WHERE device_id = 'd0' AND not_before IS NULL AND removed_at IS NULL`,
-		}, timeline.Doubled},
-		{"a version ends late", []string{`UPDATE ` + versions + ` SET valid_to = valid_to + interval '1 ms' WHERE status = 'queued'`}, timeline.Overlap},
-		{"a version ends early", []string{`UPDATE ` + versions + ` SET valid_to = valid_to - interval '1 us' WHERE status = 'queued'`}, timeline.Gap},
-		{"the current version began before its predecessor", []string{`UPDATE ` + current + ` SET valid_from = valid_from - interval '1 day' WHERE batch_id = 'a'`}, timeline.Backwards},
+		}, historytest.Duplicate},
+		{"a version ends late", []string{`UPDATE ` + versions + ` SET valid_to = valid_to + interval '1 ms' WHERE status = 'queued'`}, historytest.Overlap},
+		{"a version ends early", []string{`UPDATE ` + versions + ` SET valid_to = valid_to - interval '1 us' WHERE status = 'queued'`}, historytest.Gap},
+		{"the current version began before its predecessor", []string{`UPDATE ` + current + ` SET valid_from = valid_from - interval '1 day' WHERE batch_id = 'a'`}, historytest.Backwards},
 		{"two states in the wrong order", []string{
 			`UPDATE ` + versions + ` SET status = CASE status WHEN 'queued' THEN 'processing' ELSE 'queued' END WHERE status IN ('queued', 'processing')`,
-		}, timeline.Backwards},
-		{"an old state after a newer one", []string{`UPDATE ` + current + ` SET status = 'queued', creation_date = (SELECT creation_date FROM ` + versions + ` WHERE status = 'queued') WHERE batch_id = 'a'`}, timeline.Backwards},
-		{"a state that nobody served", []string{`UPDATE ` + versions + ` SET status = 'lost in space' WHERE status = 'processing'`}, timeline.Unserved},
-		{"a policy assignment that nobody served", []string{`UPDATE partner_center.device_versions SET policies = '[{"key": "o_o_b_e", "value": "p"}]' WHERE serial_number = 'another' AND removed_at IS NULL`}, timeline.Unserved},
-		{"settings that nobody served", []string{`UPDATE partner_center.configuration_policy_versions SET policy_settings = '{skip_eula}' WHERE name = 'Kiosk'`}, timeline.Unserved},
-		{"a history that begins too early", []string{`UPDATE ` + current + ` SET valid_from = valid_from - interval '1 hour' WHERE batch_id = 'b'`}, timeline.Unserved},
-		{"a removal that was none", []string{`UPDATE ` + current + ` SET removed_at = valid_from WHERE batch_id = 'b'`}, timeline.Lost},
-		{"a return that was none", []string{`UPDATE ` + versions + ` SET removed_at = NULL WHERE removed_at IS NOT NULL`}, timeline.Doubled},
-		{"a device that outlives its batch", []string{`UPDATE partner_center.devices SET removed_at = NULL WHERE device_id = 'd0'`}, timeline.Unserved},
-		{"a removal at another time", []string{`UPDATE ` + versions + ` SET removed_at = removed_at - interval '1 ms' WHERE removed_at IS NOT NULL`}, timeline.Bounds},
-		{"a first version with a bound", []string{`UPDATE ` + current + ` SET not_before = valid_from - interval '1 ms' WHERE batch_id = 'b'`}, timeline.Bounds},
-		{"a later version without one", []string{`UPDATE ` + current + ` SET not_before = NULL WHERE batch_id = 'a'`}, timeline.Bounds},
-		{"a bound before the version before", []string{`UPDATE ` + current + ` SET not_before = not_before - interval '1 day' WHERE batch_id = 'a'`}, timeline.Bounds},
-		{"a bound after the change", []string{`UPDATE ` + versions + ` SET not_before = valid_from - interval '1 us' WHERE status = 'processing'`}, timeline.Bounds},
-		{"a count too many", []string{`UPDATE partnersync.run_counts SET inserted = inserted + 1 WHERE (run_id, shard) = (SELECT run_id, shard FROM partnersync.run_counts LIMIT 1)`}, timeline.Miscounted},
-		{"an uncounted removal", []string{`UPDATE partnersync.run_counts SET removed = 0 WHERE removed > 0`}, timeline.Miscounted},
-		{"the present is not the last listing", []string{`UPDATE partner_center.configuration_policies SET name = 'Kiosk 2' WHERE policy_id = 'p'`}, timeline.Behind},
+		}, historytest.Backwards},
+		{"an old state after a newer one", []string{`UPDATE ` + current + ` SET status = 'queued', creation_date = (SELECT creation_date FROM ` + versions + ` WHERE status = 'queued') WHERE batch_id = 'a'`}, historytest.Backwards},
+		{"a state that nobody served", []string{`UPDATE ` + versions + ` SET status = 'lost in space' WHERE status = 'processing'`}, historytest.Unserved},
+		{"a policy assignment that nobody served", []string{`UPDATE partner_center.device_versions SET policies = '[{"key": "o_o_b_e", "value": "p"}]' WHERE serial_number = 'another' AND removed_at IS NULL`}, historytest.Unserved},
+		{"settings that nobody served", []string{`UPDATE partner_center.configuration_policy_versions SET policy_settings = '{skip_eula}' WHERE name = 'Kiosk'`}, historytest.Unserved},
+		{"a history that begins too early", []string{`UPDATE ` + current + ` SET valid_from = valid_from - interval '1 hour' WHERE batch_id = 'b'`}, historytest.Unserved},
+		{"a removal that was none", []string{`UPDATE ` + current + ` SET removed_at = valid_from WHERE batch_id = 'b'`}, historytest.Lost},
+		{"a return that was none", []string{`UPDATE ` + versions + ` SET removed_at = NULL WHERE removed_at IS NOT NULL`}, historytest.Duplicate},
+		{"a device that outlives its batch", []string{`UPDATE partner_center.devices SET removed_at = NULL WHERE device_id = 'd0'`}, historytest.Unserved},
+		{"a removal at another time", []string{`UPDATE ` + versions + ` SET removed_at = removed_at - interval '1 ms' WHERE removed_at IS NOT NULL`}, historytest.Bounds},
+		{"a first version with a bound", []string{`UPDATE ` + current + ` SET not_before = valid_from - interval '1 ms' WHERE batch_id = 'b'`}, historytest.Bounds},
+		{"a later version without one", []string{`UPDATE ` + current + ` SET not_before = NULL WHERE batch_id = 'a'`}, historytest.Bounds},
+		{"a bound before the version before", []string{`UPDATE ` + current + ` SET not_before = not_before - interval '1 day' WHERE batch_id = 'a'`}, historytest.Bounds},
+		{"a bound after the change", []string{`UPDATE ` + versions + ` SET not_before = valid_from - interval '1 us' WHERE status = 'processing'`}, historytest.Bounds},
+		{"a count too many", []string{`UPDATE partnersync.run_counts SET inserted = inserted + 1 WHERE (run_id, shard) = (SELECT run_id, shard FROM partnersync.run_counts LIMIT 1)`}, historytest.Miscounted},
+		{"an uncounted removal", []string{`UPDATE partnersync.run_counts SET removed = 0 WHERE removed > 0`}, historytest.Miscounted},
+		{"the present is not the last listing", []string{`UPDATE partner_center.configuration_policies SET name = 'Kiosk 2' WHERE policy_id = 'p'`}, historytest.Behind},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w.t = t
@@ -237,7 +248,7 @@ func TestCheck_findsDamage(t *testing.T) {
 				w.exec(sql)
 			}
 			damages := w.check(o)
-			if !slices.ContainsFunc(damages, func(d timeline.Damage) bool { return d.Kind == test.want }) {
+			if !slices.ContainsFunc(damages, func(d historytest.Damage) bool { return d.Kind == test.want }) {
 				t.Errorf("found no damage of kind %s, but %v", test.want, damages)
 			}
 			restore()
@@ -277,20 +288,20 @@ func TestCheck_findsWhatWasServedAndNeverWritten(t *testing.T) {
 		FROM kept k WHERE (k.customer_id, k.batch_id) = (b.customer_id, b.batch_id)`)
 	w.exec(`DELETE FROM partner_center.device_batch_versions v USING kept k WHERE v.batch_id = k.batch_id AND v.valid_from = k.valid_from`)
 	w.exec(`UPDATE partnersync.run_counts SET changed = changed - 1 WHERE run_id = (SELECT max(run_id) FROM partnersync.runs) AND changed > 0`)
-	if damages := w.check(timeline.Options{}); len(damages) != 0 {
+	if damages := w.check(historytest.Options{}); len(damages) != 0 {
 		t.Errorf("a listing that nobody may have received: found %v", damages)
 	}
-	damages := w.check(timeline.Options{Sole: true})
-	if len(damages) != 1 || damages[0].Kind != timeline.Lost {
+	damages := w.check(historytest.Options{OneProcess: true})
+	if len(damages) != 1 || damages[0].Kind != historytest.Lost {
 		t.Errorf("found %v, want the listing that was lost", damages)
 	}
 }
 
 func TestDamage_saysWhere(t *testing.T) {
 	t.Parallel()
-	d := timeline.Damage{
-		Kind: timeline.Gap, Key: "d1", At: time.Date(2026, 1, 5, 8, 0, 0, 1000, time.UTC), Text: "the version before ended at 07:59:59.000000",
-		List: partnercentertest.List{CustomerID: contoso, Kind: partnercentertest.DeviceList, BatchID: "Sales laptops"},
+	d := historytest.Damage{
+		Kind: historytest.Gap, Key: "d1", At: time.Date(2026, 1, 5, 8, 0, 0, 1000, time.UTC), Text: "the version before ended at 07:59:59.000000",
+		List: historytest.List{CustomerID: contoso, Kind: partnercentertest.DeviceList, BatchID: "Sales laptops"},
 	}
 	const want = `gap: devices of customer ` + contoso + `, batch "Sales laptops", "d1", at 08:00:00.000001: the version before ended at 07:59:59.000000`
 	if got := d.String(); got != want {
