@@ -88,9 +88,9 @@ BEGIN
     FOR relation IN
         SELECT c.oid::regclass AS name, c.relname
         FROM pg_class c
-        WHERE c.relnamespace = 'partnersync'::regnamespace AND c.relkind IN ('r', 'p')
+        WHERE c.relnamespace = 'partnersync'::regnamespace AND c.relkind IN ('r', 'p', 'v')
     LOOP
-        IF relation.relname = 'goose_db_version' THEN
+        IF relation.relname IN ('goose_db_version', 'live_workers') THEN
             EXECUTE format('GRANT SELECT ON %s TO partnersync_writer', relation.name);
         ELSIF relation.relname NOT LIKE 'goose%' THEN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %s TO partnersync_writer', relation.name);

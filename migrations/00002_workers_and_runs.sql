@@ -4,14 +4,23 @@ CREATE TABLE partnersync.workers (
     host         text        NOT NULL,
     version      text        NOT NULL,
     started_at   timestamptz NOT NULL,
-    heartbeat_at timestamptz NOT NULL
+    heartbeat_at timestamptz NOT NULL,
+    lease        interval    NOT NULL
 );
 COMMENT ON TABLE partnersync.workers IS 'Running processes. One whose heartbeat is older than the lease has lost its claims.';
 COMMENT ON COLUMN partnersync.workers.worker_id IS 'Chosen anew by each process.';
 COMMENT ON COLUMN partnersync.workers.host IS 'Name of the machine, for people.';
 COMMENT ON COLUMN partnersync.workers.version IS 'Version of partnersync, for people.';
 COMMENT ON COLUMN partnersync.workers.started_at IS 'When the process registered.';
-COMMENT ON COLUMN partnersync.workers.heartbeat_at IS 'When the process was last heard of, by the database''s clock.';
+COMMENT ON COLUMN partnersync.workers.heartbeat_at IS 'When the process last sent a heartbeat, by the database''s clock.';
+COMMENT ON COLUMN partnersync.workers.lease IS 'How long the process keeps its claims without a heartbeat.';
+
+CREATE VIEW partnersync.live_workers AS
+SELECT worker_id
+FROM partnersync.workers
+WHERE heartbeat_at > clock_timestamp() - lease;
+COMMENT ON VIEW partnersync.live_workers IS 'Processes whose heartbeat is younger than their lease: their claims hold.';
+COMMENT ON COLUMN partnersync.live_workers.worker_id IS 'As in workers.';
 
 CREATE TABLE partnersync.runs (
     run_id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -88,4 +97,5 @@ COMMENT ON COLUMN partnersync.run_counts.retries IS 'HTTP attempts after the fir
 DROP TABLE partnersync.run_counts;
 DROP TABLE partnersync.run_workers;
 DROP TABLE partnersync.runs;
+DROP VIEW partnersync.live_workers;
 DROP TABLE partnersync.workers;

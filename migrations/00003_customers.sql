@@ -30,7 +30,7 @@ CREATE TABLE partnersync.partner_state (
 COMMENT ON TABLE partnersync.partner_state IS 'The claim on each partner''s enumeration of customers, and what it left behind.';
 COMMENT ON COLUMN partnersync.partner_state.partner IS 'The partner''s name in the configuration.';
 COMMENT ON COLUMN partnersync.partner_state.owner IS 'The worker that is enumerating; null: nobody.';
-COMMENT ON COLUMN partnersync.partner_state.lease_epoch IS 'Incremented by each claim; a write under an older one is refused.';
+COMMENT ON COLUMN partnersync.partner_state.lease_epoch IS 'The fencing token: incremented by each claim; a write under an older one is refused.';
 COMMENT ON COLUMN partnersync.partner_state.observed_at IS 'When the last enumeration that was merged was observed.';
 COMMENT ON COLUMN partnersync.partner_state.held_customers IS 'Customers that the last complete enumeration lacked, held back by the mass removal guard.';
 COMMENT ON COLUMN partnersync.partner_state.held_run IS 'The run of that enumeration; a later one may confirm it.';
@@ -42,19 +42,10 @@ CREATE TABLE partnersync.customer_state (
     -- What a claim and a result change stands together: an update logs only what lies between the first and the last change.
     lease_epoch           bigint  NOT NULL DEFAULT 0,
     owner                 uuid,
-    scheduled_run         bigint  NOT NULL DEFAULT 0,
-    once_run              bigint  NOT NULL DEFAULT 0,
     last_success_at       timestamptz,
     last_attempt_at       timestamptz,
     consecutive_failures  integer NOT NULL DEFAULT 0,
-    scheduled_outcome     text    CHECK (scheduled_outcome IN ('ok', 'failed', 'waits')),
-    once_outcome          text    CHECK (once_outcome IN ('ok', 'failed', 'waits')),
-    backfill_run          bigint  NOT NULL DEFAULT 0,
-    backfill_outcome      text    CHECK (backfill_outcome IN ('ok', 'failed', 'waits')),
     devices_due_at        timestamptz,
-    scheduled_devices_run bigint  NOT NULL DEFAULT 0,
-    once_devices_run      bigint  NOT NULL DEFAULT 0,
-    backfill_devices_run  bigint  NOT NULL DEFAULT 0,
     devices_refresh       interval,
     failing_since         timestamptz,
     last_error_code       text,
@@ -64,15 +55,12 @@ CREATE TABLE partnersync.customer_state (
 ) WITH (fillfactor = 50);
 -- Only columns that no claim changes are indexed, so that claims and results are heap-only updates.
 CREATE INDEX customer_state_by_partner ON partnersync.customer_state (partner, customer_id);
-COMMENT ON TABLE partnersync.customer_state IS 'The claim on each customer, the runs that have done it, and how it went.';
+COMMENT ON TABLE partnersync.customer_state IS 'The claim on each customer, and how its last attempts went.';
 COMMENT ON COLUMN partnersync.customer_state.customer_id IS 'The customer.';
 COMMENT ON COLUMN partnersync.customer_state.partner IS 'As in partner_center.customers.';
 COMMENT ON COLUMN partnersync.customer_state.active IS 'False once the customer has left the enumeration or the configuration.';
 COMMENT ON COLUMN partnersync.customer_state.owner IS 'The worker that has claimed the customer; null: nobody.';
-COMMENT ON COLUMN partnersync.customer_state.lease_epoch IS 'Incremented by each claim; a write under an older one is refused.';
-COMMENT ON COLUMN partnersync.customer_state.scheduled_run IS 'The last scheduled run (and so the last tick) that has done the customer.';
-COMMENT ON COLUMN partnersync.customer_state.once_run IS 'The last run of kind once that has done the customer.';
-COMMENT ON COLUMN partnersync.customer_state.backfill_run IS 'The last backfill that has done the customer.';
+COMMENT ON COLUMN partnersync.customer_state.lease_epoch IS 'The fencing token: incremented by each claim; a write under an older one is refused.';
 COMMENT ON COLUMN partnersync.customer_state.last_attempt_at IS 'When a list of the customer was last merged, or the customer failed. A success later than that is an attempt too.';
 COMMENT ON COLUMN partnersync.customer_state.last_success_at IS 'When the customer was last read and merged as a whole.';
 COMMENT ON COLUMN partnersync.customer_state.consecutive_failures IS 'Failed attempts since the last success.';
@@ -81,14 +69,23 @@ COMMENT ON COLUMN partnersync.customer_state.last_error_code IS 'Code of the las
 COMMENT ON COLUMN partnersync.customer_state.last_error IS 'The last failure in words; null after a success.';
 COMMENT ON COLUMN partnersync.customer_state.last_request_id IS 'MS-RequestId of the last failure; null after a success.';
 COMMENT ON COLUMN partnersync.customer_state.last_correlation_id IS 'MS-CorrelationId of the last failure; null after a success.';
-COMMENT ON COLUMN partnersync.customer_state.devices_due_at IS 'When the first of the customer''s device lists has to be read again; null if it has none.';
+COMMENT ON COLUMN partnersync.customer_state.devices_due_at IS 'When the first of the customer''s device lists has to be read again, or earlier; null if it has none.';
 COMMENT ON COLUMN partnersync.customer_state.devices_refresh IS 'The setting of the same name that devices_due_at was computed with; null: never computed.';
-COMMENT ON COLUMN partnersync.customer_state.scheduled_devices_run IS 'The last scheduled run that has been through the customer''s device lists.';
-COMMENT ON COLUMN partnersync.customer_state.once_devices_run IS 'The last run of kind once that has been through them.';
-COMMENT ON COLUMN partnersync.customer_state.backfill_devices_run IS 'The last backfill that has been through them.';
-COMMENT ON COLUMN partnersync.customer_state.scheduled_outcome IS 'How scheduled_run counts the customer; waits: until its device lists are read.';
-COMMENT ON COLUMN partnersync.customer_state.once_outcome IS 'How once_run counts the customer.';
-COMMENT ON COLUMN partnersync.customer_state.backfill_outcome IS 'How backfill_run counts the customer.';
+
+CREATE TABLE partnersync.customer_runs (
+    customer_id    uuid   NOT NULL,
+    kind           text   COLLATE "C" NOT NULL CHECK (kind IN ('scheduled', 'once', 'backfill')),
+    run_id         bigint NOT NULL,
+    devices_run_id bigint NOT NULL DEFAULT 0,
+    outcome        text   COLLATE "C" NOT NULL CHECK (outcome IN ('ok', 'failed', 'waiting')),
+    PRIMARY KEY (customer_id, kind)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE partnersync.customer_runs IS 'The last run of each kind that has tried the customer.';
+COMMENT ON COLUMN partnersync.customer_runs.customer_id IS 'The customer.';
+COMMENT ON COLUMN partnersync.customer_runs.kind IS 'As in runs.';
+COMMENT ON COLUMN partnersync.customer_runs.run_id IS 'The run that has last tried the customer''s batches and policies.';
+COMMENT ON COLUMN partnersync.customer_runs.devices_run_id IS 'The run that has last gone through the customer''s device lists; 0: none.';
+COMMENT ON COLUMN partnersync.customer_runs.outcome IS 'How that run counts the customer; waiting: not before its device lists have been read.';
 
 CREATE TABLE partnersync.contested_customers (
     customer_id          uuid    NOT NULL,
@@ -111,6 +108,7 @@ COMMENT ON COLUMN partnersync.contested_customers.last_error IS 'In words, with 
 
 -- +goose Down
 DROP TABLE partnersync.contested_customers;
+DROP TABLE partnersync.customer_runs;
 DROP TABLE partnersync.customer_state;
 DROP TABLE partnersync.partner_state;
 DROP TABLE partner_center.customers;

@@ -47,21 +47,15 @@ func normalized(status *string) string {
 	return strings.ReplaceAll(strings.ToLower(*status), "-", "_")
 }
 
-// noteBatches puts what a merge has changed into the outbox, and tells whether there was anything. First versions are no
-// events: what was there before partnersync looked is no news. It costs nothing where nothing changed or nobody is told.
-func noteBatches(ctx context.Context, s *Store, m *merging[DeviceBatch]) (noted bool, err error) {
-	told := s.told(m.claim.Run.Partner, BatchFinished, BatchFinishedWithErrors, BatchRemoved)
-	if len(told) == 0 {
+// enqueueBatchEvents puts what became of the customer's batches with the keys into the outbox, and reports whether there
+// was anything. First versions are no events: what was there before partnersync looked is no news. It costs nothing where
+// nothing changed or no endpoint subscribes.
+func enqueueBatchEvents(ctx context.Context, s *Store, tx pgx.Tx, claim Claim, keys []string) (enqueued bool, err error) {
+	told := s.told(claim.Run.Partner, BatchFinished, BatchFinishedWithErrors, BatchRemoved)
+	if len(told) == 0 || len(keys) == 0 {
 		return false, nil
 	}
-	keys := m.superseded()
-	if len(keys) == 0 {
-		return false, nil
-	}
-	if err := m.flush(ctx, m.tx.send); err != nil {
-		return false, err
-	}
-	changes, err := batchChanges(ctx, m.tx, m.claim.CustomerID, keys)
+	changes, err := batchChanges(ctx, tx, claim.CustomerID, keys)
 	if err != nil {
 		return false, err
 	}
@@ -71,18 +65,18 @@ func noteBatches(ctx context.Context, s *Store, m *merging[DeviceBatch]) (noted 
 		if kind == "" {
 			continue
 		}
-		id, data := uuid.New(), c.data(m.claim)
+		id, data := uuid.New(), c.data(claim)
 		for _, e := range told {
-			if e.wants(kind, m.claim.Run.Partner) {
+			if e.wants(kind, claim.Run.Partner) {
 				events = append(events, event{endpoint: e.Name, kind: kind, id: id, data: data})
 			}
 		}
 	}
-	return len(events) > 0, queue(ctx, m.tx, events)
+	return len(events) > 0, queue(ctx, tx, events)
 }
 
 // batchChanges returns the customer's batches with the keys, each with the status of the version before.
-func batchChanges(ctx context.Context, tx *transaction, customerID string, keys []string) ([]batchChange, error) {
+func batchChanges(ctx context.Context, tx pgx.Tx, customerID string, keys []string) ([]batchChange, error) {
 	const query = `
 		SELECT b.batch_id, c.company_name, b.status, v.status AS from_status, b.created_by, b.creation_date, b.devices_count,
 		       b.not_before, b.valid_from, b.removed_at IS NOT NULL AS removed

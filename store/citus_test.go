@@ -53,18 +53,37 @@ func TestCitus_distributesEachTableOfPartnerCenterByCustomer(t *testing.T) {
 // versionedTable is a table of current rows or of versions, as its name stands in a statement.
 var versionedTable = regexp.MustCompile(`partner_center\.(device_batches|device_batch_versions|devices|device_versions|configuration_policies|configuration_policy_versions)\b`)
 
-// recorder keeps the statements on versioned tables, each with the arguments of one of its uses.
+// recorder keeps the statements that run over its pool, each with the arguments of its last use.
 type recorder struct {
 	mu         gosync.Mutex
+	order      []string // of their first use
 	statements map[string][]any
+}
+
+// pool returns a pool of one connection whose statements are recorded.
+func (r *recorder) pool(t *testing.T, url string) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.statements = map[string][]any{}
+	config.MaxConns, config.ConnConfig.Tracer = 1, r
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 func (r *recorder) record(sql string, args []any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if versionedTable.MatchString(sql) {
-		r.statements[sql] = args
+	if _, ok := r.statements[sql]; !ok {
+		r.order = append(r.order, sql)
 	}
+	r.statements[sql] = args
 }
 
 func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
@@ -88,23 +107,17 @@ func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndDa
 func TestCitus_statementsOfAPassAreAboutOneCustomer(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
-	config, err := pgxpool.ParseConfig(db.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := &recorder{statements: map[string][]any{}}
-	config.ConnConfig.Tracer = seen
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
+	seen := &recorder{}
+	pool := seen.pool(t, db.URL)
 	w := &world{Store: New(pool, Options{}), t: t, url: db.URL, pool: pool, customer: alpha}
 	w.ok(w.Heartbeat(t.Context()))
 	w.wholePasses()
 
 	used := map[string]bool{} // verbs and tables
 	for sql, args := range seen.statements {
+		if !versionedTable.MatchString(sql) {
+			continue
+		}
 		verb, _, _ := strings.Cut(strings.TrimSpace(sql), " ")
 		for _, match := range versionedTable.FindAllStringSubmatch(sql, -1) {
 			used[verb+" "+match[1]] = true

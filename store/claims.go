@@ -3,14 +3,14 @@ package store
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
-// Claim is the right to write one customer, as long as nobody else has claimed it since: its writes are fenced by the
-// epoch.
+// Claim is the right to write one customer, as long as nobody else has claimed it since: its writes are fenced by owner
+// and epoch.
 type Claim struct {
 	Run        Run
 	CustomerID string // uuid, lower case
@@ -19,9 +19,11 @@ type Claim struct {
 	BatchesDigest, PoliciesDigest []byte
 	// DevicesDue: the run has device lists of the customer to read, as far as known before the batches are listed.
 	DevicesDue bool
-	// Pause is how long the partner has still to wait because the API asked for it, as of the claim.
-	Pause time.Duration
-	clock clock
+
+	outcome  string // how the run counts the customer so far; "" if it does not
+	failures int    // attempts that failed since the last success
+	synced   bool   // the customer has been read as a whole before
+	clock    clock
 }
 
 // ObservedAt turns the local time at which a request was sent into the database's time.
@@ -35,98 +37,153 @@ func (c clock) at(local time.Time) time.Time {
 	return c.database.Add(local.Sub(c.local)).UTC().Truncate(time.Microsecond)
 }
 
-// free is true of a customer_state s that no live worker holds. It needs the argument lease, an interval.
-const free = `
-	(s.owner IS NULL OR s.owner <> ALL (ARRAY (SELECT w.worker_id FROM partnersync.workers w WHERE ` + alive + `)))`
-
 // ClaimCustomers claims up to limit customers whose batches and policies the run has still to list and that no live
-// worker holds, in the order of their ids from after on ("" is the beginning). Fewer than limit means that the end was
-// reached.
+// worker holds, in the order of their ids from after on ("" is the beginning). None means that the end was reached.
 func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit int) ([]Claim, error) {
-	due, args := run.next(after)
-	return s.claimNow(ctx, run, due, args, limit)
-}
-
-// next selects the customers that ClaimCustomers claims.
-func (r Run) next(after string) (due string, args pgx.NamedArgs) {
-	left := r.pending()
-	if after != "" {
-		left += ` AND s.customer_id > @after::uuid`
+	// A later run of the kind than this one has done the customer, too; but a backfill that is resumed does again what
+	// another backfill has done since.
+	const candidates = `
+		SELECT s.customer_id::text
+		FROM partnersync.customer_state s
+		LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
+		WHERE s.partner = @partner AND s.active AND s.customer_id > @after::uuid
+		  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+		  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+		  AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run)
+		  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+		ORDER BY s.customer_id
+		LIMIT @limit
+		FOR UPDATE OF s SKIP LOCKED`
+	if after == "" {
+		after = uuid.Nil.String()
 	}
-	due = `
-		    SELECT s.customer_id
-		    FROM partnersync.customer_state s
-		    WHERE ` + left + `
-		      AND ` + free + `
-		    ORDER BY s.customer_id`
-	args = r.args()
-	args["after"] = after
-	return due, args
+	args := run.args()
+	args["after"], args["limit"] = after, limit
+	return s.claim(ctx, run, candidates, args, func(r claimRow) bool { return r.RunID == run.ID })
 }
 
-// ClaimDevices claims up to limit customers that have device lists for the run to read, the longest due first: none
-// before all the run's customers have had their other lists tried.
+// ClaimDevices claims up to limit customers that have device lists for the run to read and that no live worker holds, the
+// longest due first.
 func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, error) {
+	const candidates = `
+		SELECT s.customer_id::text
+		FROM partnersync.customer_state s
+		JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
+		WHERE s.partner = @partner AND s.active AND r.run_id = @run AND r.devices_run_id <> @run
+		  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+		  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+		  AND (@kind = 'backfill' OR s.devices_refresh IS DISTINCT FROM @refresh::interval OR s.devices_due_at <= clock_timestamp())
+		  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+		ORDER BY s.devices_due_at NULLS FIRST, s.customer_id
+		LIMIT @limit
+		FOR UPDATE OF s SKIP LOCKED`
 	if run.Devices == nil {
 		return nil, nil
 	}
-	due := `
-		    SELECT s.customer_id
-		    FROM partnersync.customer_state s
-		    WHERE ` + run.devicesPending() + `
-		      AND ` + free + `
-		      AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + run.pending() + `)
-		    ORDER BY s.devices_due_at NULLS FIRST, s.customer_id`
-	return s.claimNow(ctx, run, due, run.args(), limit)
+	args := run.args()
+	args["limit"] = limit
+	return s.claim(ctx, run, candidates, args, func(r claimRow) bool { return r.DevicesRunID == run.ID })
 }
 
-func (s *Store) claimNow(ctx context.Context, run Run, due string, args pgx.NamedArgs, limit int) (claims []Claim, err error) {
-	batch := &pgx.Batch{}
-	s.claim(batch, run, due, args, limit, &claims)
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+// claimRow is what is read of a customer under its claim.
+type claimRow struct {
+	CustomerID     string `db:"customer_id"`
+	Epoch          int64  `db:"lease_epoch"`
+	Failures       int    `db:"consecutive_failures"`
+	Synced         bool   `db:"synced"`
+	DevicesDue     bool   `db:"devices_due"`
+	RunID          int64  `db:"run_id"`
+	DevicesRunID   int64  `db:"devices_run_id"`
+	Outcome        string `db:"outcome"`
+	BatchesDigest  []byte `db:"batches_digest"`
+	PoliciesDigest []byte `db:"policies_digest"`
+
+	Now time.Time `db:"now"`
+}
+
+// claim claims the candidates:
+//
+//   - lock their states, passing over those that others have locked;
+//   - take them over, and with it fence off whoever held them before;
+//   - read what is known of them. Only now, under the claim, is it certain that no other worker of the run has done a
+//     customer meanwhile: one that is done is let go again.
+func (s *Store) claim(
+	ctx context.Context, run Run, candidates string, args pgx.NamedArgs, done func(claimRow) bool,
+) (claims []Claim, err error) {
+	const claim = `
+		UPDATE partnersync.customer_state
+		SET owner = @worker::uuid, lease_epoch = lease_epoch + 1
+		WHERE customer_id = ANY (@ids::uuid[])`
+	const release = `
+		UPDATE partnersync.customer_state SET owner = NULL WHERE customer_id = ANY (@ids::uuid[])`
+	var local time.Time
+	var rows []claimRow
+	err = s.write(ctx, func(tx pgx.Tx) error {
+		found, _ := tx.Query(ctx, candidates, args) // CollectRows returns its error
+		ids, err := pgx.CollectRows(found, pgx.RowTo[string])
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		if _, err := tx.Exec(ctx, claim, pgx.NamedArgs{"worker": s.worker, "ids": ids}); err != nil {
+			return err
+		}
+		if rows, err = readClaims(ctx, tx, run, ids); err != nil {
+			return err
+		}
+		local = time.Now()
+		var superfluous []string
+		for _, r := range rows {
+			if done(r) {
+				superfluous = append(superfluous, r.CustomerID)
+			}
+		}
+		if superfluous != nil {
+			_, err = tx.Exec(ctx, release, pgx.NamedArgs{"ids": superfluous})
+		}
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("claiming customers of partner %s: %w", run.Partner, err)
+	}
+	for _, r := range rows {
+		if !done(r) {
+			claims = append(claims, r.claim(run, clock{database: r.Now, local: local}))
+		}
 	}
 	return claims, nil
 }
 
-// planOnce has the rest of a transaction executed by plans that are made once. PostgreSQL would plan each claim anew, which is a
-// fifth of what it costs, since its values promise more customers than it expects of unknown ones.
-const planOnce = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true)`
-
-// claim claims the customers that the query due selects.
-func (s *Store) claim(batch *pgx.Batch, run Run, due string, args pgx.NamedArgs, limit int, claims *[]Claim) {
-	claim := `
-		WITH due AS (` + due + `
-		    LIMIT ` + strconv.Itoa(limit) + `
-		    FOR UPDATE OF s SKIP LOCKED
-		), claimed AS (
-		    UPDATE partnersync.customer_state s
-		    SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
-		    FROM due
-		    WHERE s.customer_id = due.customer_id
-		    RETURNING s.customer_id, s.lease_epoch, s.devices_due_at,
-		              coalesce(` + run.devicesDue() + `, false) AS devices_due
-		)
-		SELECT c.customer_id::text, c.lease_epoch, c.devices_due, b.digest, p.digest,
-		       ` + pauseLeft + `, clock_timestamp()
-		FROM claimed c
+// readClaims reads what is known of claimed customers, in the order of the ids.
+func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids []string) ([]claimRow, error) {
+	const read = `
+		SELECT s.customer_id::text, s.lease_epoch, s.consecutive_failures, s.last_success_at IS NOT NULL AS synced,
+		       coalesce(@devices AND (@kind = 'backfill' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
+		                              OR s.devices_due_at <= clock_timestamp()), false) AS devices_due,
+		       coalesce(r.run_id, 0) AS run_id, coalesce(r.devices_run_id, 0) AS devices_run_id,
+		       coalesce(r.outcome, '') AS outcome, b.digest AS batches_digest, p.digest AS policies_digest,
+		       clock_timestamp() AS now
+		FROM unnest(@ids::uuid[]) WITH ORDINALITY AS i (customer_id, position)
+		JOIN partnersync.customer_state s ON s.customer_id = i.customer_id
+		LEFT JOIN partnersync.customer_runs r ON r.customer_id = i.customer_id AND r.kind = @kind
 		LEFT JOIN partnersync.list_state b
-		       ON b.customer_id = c.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
+		       ON b.customer_id = i.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
 		LEFT JOIN partnersync.list_state p
-		       ON p.customer_id = c.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
-		ORDER BY c.devices_due_at NULLS FIRST, c.customer_id`
-	args["worker"], args["lease"] = s.worker, s.lease
-	batch.Queue(planOnce)
-	batch.Queue(claim, args).Query(func(rows pgx.Rows) (err error) {
-		*claims, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (Claim, error) {
-			c := Claim{Run: run}
-			err := row.Scan(&c.CustomerID, &c.Epoch, &c.DevicesDue, &c.BatchesDigest, &c.PoliciesDigest, &c.Pause, &c.clock.database)
-			return c, err
-		})
-		local := time.Now()
-		for i := range *claims {
-			(*claims)[i].clock.local = local
-		}
-		return err
-	})
+		       ON p.customer_id = i.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
+		ORDER BY i.position`
+	args := run.args()
+	args["ids"], args["devices"] = ids, run.Devices != nil
+	rows, _ := tx.Query(ctx, read, args) // CollectRows returns its error
+	return pgx.CollectRows(rows, pgx.RowToStructByName[claimRow])
+}
+
+func (r claimRow) claim(run Run, c clock) Claim {
+	claim := Claim{
+		Run: run, CustomerID: r.CustomerID, Epoch: r.Epoch, DevicesDue: r.DevicesDue,
+		BatchesDigest: r.BatchesDigest, PoliciesDigest: r.PoliciesDigest,
+		failures: r.Failures, synced: r.Synced, clock: c,
+	}
+	if r.RunID == run.ID {
+		claim.outcome = r.Outcome
+	}
+	return claim
 }

@@ -8,9 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
-
-	"partnersync/store/storetest"
 )
 
 func customerIDs(n int) []string {
@@ -53,19 +52,6 @@ func TestClaimCustomers_afterSkipsThoseBefore(t *testing.T) {
 	if diff := cmp.Diff(ids[1:], claimed(claims)); diff != "" {
 		t.Errorf("claimed: (-want +got)\n%s", diff)
 	}
-}
-
-func TestClaimCustomers_isPlannedOnce(t *testing.T) {
-	t.Parallel()
-	w := worldOver(t, withParameter(t, storetest.New(t).URL, "pool_max_conns", "1"))
-	ids := customerIDs(10)
-	run := w.begin(Scheduled, ids...)
-	for _, after := range ids {
-		_, err := w.ClaimCustomers(t.Context(), run, after, 1)
-		w.ok(err)
-	}
-	w.want("0|10", "custom_plans, generic_plans) FROM pg_prepared_statements WHERE statement LIKE $1", "%s.customer_id > %claimed AS (%")
-	w.want("auto", "current_setting('plan_cache_mode'))")
 }
 
 func TestClaimCustomers_doneGoneAndForeignCustomersAreNotDue(t *testing.T) {
@@ -162,7 +148,7 @@ func TestClaimCustomers_takesOverFromAFrozenTransaction(t *testing.T) {
 	other := w.another()
 	frozen := New(w.pool, Options{Lease: 300 * time.Millisecond})
 	var taken []Claim
-	err := frozen.write(t.Context(), func(tx *transaction) error {
+	err := frozen.write(t.Context(), func(tx pgx.Tx) error {
 		w.enter(tx, stale)
 		for len(taken) == 0 {
 			taken = other.claims(run)
@@ -204,7 +190,7 @@ func TestClaimCustomers_kindsDoNotBlockEachOther(t *testing.T) {
 			t.Errorf("the %s run is %s, want complete", run.Kind, got.State)
 		}
 	}
-	w.want("3|2|1", "scheduled_run, once_run, backfill_run) FROM partnersync.customer_state")
+	w.want("backfill 1,once 2,scheduled 3", "string_agg(kind || ' ' || run_id, ',' ORDER BY run_id)) FROM partnersync.customer_runs")
 }
 
 func TestClaimCustomers_digestOfTheBatchList(t *testing.T) {
@@ -252,7 +238,7 @@ func TestClaim_observedTimesGoByTheMonotonicClock(t *testing.T) {
 	run := w.open(scheduled(1, 1)).Run
 	enumeration, _, err := w.ClaimEnumeration(t.Context(), run)
 	w.ok(err)
-	_, err = w.SettleCustomers(t.Context(), enumeration, Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
+	_, err = w.RecordEnumeration(t.Context(), enumeration, Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
 	w.ok(err)
 	for _, learned := range []clock{enumeration.clock, w.claim(run).clock} {
 		if !strings.Contains(learned.local.String(), " m=") {
@@ -302,36 +288,9 @@ func TestClaimEnumeration_oneAtATimeAndOnceARun(t *testing.T) {
 	if !mine || last.Epoch != 3 {
 		t.Errorf("claimed from a dead worker: %+v, %t, want epoch 3", last, mine)
 	}
-	_, err = other.SettleCustomers(t.Context(), last, Enumeration{ObservedAt: last.ObservedAt(time.Now())})
+	_, err = other.RecordEnumeration(t.Context(), last, Enumeration{ObservedAt: last.ObservedAt(time.Now())})
 	w.ok(err)
 	if _, mine, err := other.ClaimEnumeration(t.Context(), run); err != nil || mine {
 		t.Errorf("claim after the run's customers were settled: %t, %v, want none needed", mine, err)
-	}
-}
-
-func TestOpenRun_claimsTheEnumerationIfItIsFree(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	other := w.another()
-	ask := scheduled(1, 1)
-	ask.Enumerate = true
-	first := w.open(ask)
-	if first.Enumeration == nil || first.Enumeration.Epoch != 1 || first.Enumeration.Run.ID != first.Run.ID {
-		t.Fatalf("opened %+v with %+v, want a claim of epoch 1", first, first.Enumeration)
-	}
-	if joined := other.open(ask); !joined.Joined || joined.Enumeration != nil {
-		t.Errorf("joined %+v, want no claim while another worker is at it", joined)
-	}
-	again := w.open(ask).Enumeration
-	if again == nil || again.Epoch != 2 {
-		t.Fatalf("opened by the same worker again: %+v, want epoch 2", again)
-	}
-	if _, err := w.SettleCustomers(t.Context(), *first.Enumeration, Enumeration{Complete: true}); !errors.Is(err, ErrClaimLost) {
-		t.Errorf("settled by the first claim: %v, want ErrClaimLost", err)
-	}
-	_, err := w.SettleCustomers(t.Context(), *again, Enumeration{ObservedAt: again.ObservedAt(time.Now()), Complete: true})
-	w.ok(err)
-	if joined := other.open(ask); joined.Enumeration != nil {
-		t.Errorf("claimed after the run's customers were settled: %+v", joined.Enumeration)
 	}
 }

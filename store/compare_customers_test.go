@@ -29,8 +29,8 @@ func (w *world) compared(partner string, e Enumeration) []string {
 	return lines
 }
 
-// TestCompareCustomers_isWhatSettleCustomersDoes compares, settles, and compares again: then nothing is left to do.
-func TestCompareCustomers_isWhatSettleCustomersDoes(t *testing.T) {
+// TestCompareCustomers_isWhatRecordEnumerationDoes compares, settles, and compares again: then nothing is left to do.
+func TestCompareCustomers_isWhatRecordEnumerationDoes(t *testing.T) {
 	t.Parallel()
 	ids := customerIDs(8)
 	renamed := Enumeration{Customers: []Customer{{ID: ids[0], CompanyName: ptr("New name"), Domain: ptr("new.example"), Relationship: ptr("reseller")}}}

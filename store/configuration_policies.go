@@ -3,62 +3,58 @@ package store
 import (
 	"context"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // ConfigurationPolicies is the resource of a customer's policy list, as in Confirmation.
 const ConfigurationPolicies = "configuration_policies"
 
-// ConfigurationPolicy is a row of partner_center.configuration_policies, as far as it comes from the API.
+// ConfigurationPolicy is a row of partner_center.configuration_policies.
 type ConfigurationPolicy struct {
-	PolicyID             string
-	Name                 *string
-	Category             *string
-	Description          *string
-	DevicesAssignedCount *int32
-	PolicySettings       []string // sorted
-	CreatedDate          *time.Time
-	LastModifiedDate     *time.Time
-	Extra                string // a JSON object; "" is {}
+	PolicyID             string     `db:"policy_id"`
+	Name                 *string    `db:"name"`
+	Category             *string    `db:"category"`
+	Description          *string    `db:"description"`
+	DevicesAssignedCount *int32     `db:"devices_assigned_count"`
+	PolicySettings       []string   `db:"policy_settings"` // sorted
+	CreatedDate          *time.Time `db:"created_date"`
+	LastModifiedDate     *time.Time `db:"last_modified_date"`
+	Extra                string     `db:"extra"`      // a JSON object; "" is {}
+	RemovedAt            *time.Time `db:"removed_at"` // nil in listed rows
 }
 
 var configurationPolicies = newResource(resource[ConfigurationPolicy]{
 	table:     ConfigurationPolicies,
 	versions:  "configuration_policy_versions",
-	allCounts: true,
-	key:       column[ConfigurationPolicy]{name: "policy_id", typ: "text", field: texts(func(p *ConfigurationPolicy) *string { return &p.PolicyID })},
+	holdsAll:  true,
+	rowByRow:  true,
+	keyColumn: "policy_id",
+	key:       func(p *ConfigurationPolicy) string { return p.PolicyID },
+	removedAt: func(p *ConfigurationPolicy) *time.Time { return p.RemovedAt },
 	columns: []column[ConfigurationPolicy]{
-		{name: "name", typ: "text", field: texts(func(p *ConfigurationPolicy) *string { return p.Name })},
-		{name: "category", typ: "text", field: texts(func(p *ConfigurationPolicy) *string { return p.Category })},
-		{name: "description", typ: "text", field: texts(func(p *ConfigurationPolicy) *string { return p.Description })},
-		{name: "devices_assigned_count", typ: "integer", quiet: true, field: numbers(func(p *ConfigurationPolicy) *int32 { return p.DevicesAssignedCount })},
-		{name: "policy_settings", typ: "text[]", via: "text", field: texts(func(p *ConfigurationPolicy) *string { return new(arrayLiteral(p.PolicySettings)) })},
-		{name: "created_date", typ: "timestamptz", field: instants(func(p *ConfigurationPolicy) *time.Time { return p.CreatedDate })},
-		{name: "last_modified_date", typ: "timestamptz", field: instants(func(p *ConfigurationPolicy) *time.Time { return p.LastModifiedDate })},
-		{name: "extra", typ: "jsonb", via: "text", null: "{}", quiet: true, field: texts(func(p *ConfigurationPolicy) *string { return notEmpty(&p.Extra) })},
+		textColumn("name", func(p *ConfigurationPolicy) **string { return &p.Name }),
+		textColumn("category", func(p *ConfigurationPolicy) **string { return &p.Category }),
+		textColumn("description", func(p *ConfigurationPolicy) **string { return &p.Description }),
+		integerColumn("devices_assigned_count",
+			func(p *ConfigurationPolicy) **int32 { return &p.DevicesAssignedCount }).updatedInPlace(),
+		textArrayColumn("policy_settings", func(p *ConfigurationPolicy) *[]string { return &p.PolicySettings }),
+		timeColumn("created_date", func(p *ConfigurationPolicy) **time.Time { return &p.CreatedDate }),
+		timeColumn("last_modified_date", func(p *ConfigurationPolicy) **time.Time { return &p.LastModifiedDate }),
+		jsonColumn("extra", "{}", func(p *ConfigurationPolicy) *string { return &p.Extra }).updatedInPlace(),
 	},
 })
 
-// arrayLiteral writes an array as PostgreSQL's text form. Arrays of arrays would be unnested all the way down, and those
-// of different lengths are refused.
-func arrayLiteral(values []string) string {
-	if len(values) == 0 {
-		return "{}"
-	}
-	literal, err := pgtype.NewMap().Encode(pgtype.TextArrayOID, pgtype.TextFormatCode, values, nil)
-	if err != nil {
-		panic(err) // text has a text form
-	}
-	return string(literal)
-}
-
 // MergeConfigurationPolicies brings a customer's policies in line with a listing, as MergeDeviceBatches does with batches.
-func (s *Store) MergeConfigurationPolicies(ctx context.Context, c Claim, l Listing, rows []ConfigurationPolicy) (Outcome, error) {
-	return merge(ctx, s, configurationPolicies, c, Batch{}, l, rows, nil)
+func (s *Store) MergeConfigurationPolicies(ctx context.Context, c Claim, l Listing, rows []ConfigurationPolicy) (
+	Outcome, error,
+) {
+	at := list{customerID: c.CustomerID, resource: ConfigurationPolicies}
+	return merge(ctx, s, configurationPolicies, c, at, l, rows, nil)
 }
 
 // CompareConfigurationPolicies says what MergeConfigurationPolicies would do, and writes nothing.
-func (s *Store) CompareConfigurationPolicies(ctx context.Context, customerID string, l Listing, rows []ConfigurationPolicy) ([]Difference, error) {
-	return compare(ctx, s, configurationPolicies, customerID, "", l, rows)
+func (s *Store) CompareConfigurationPolicies(
+	ctx context.Context, customerID string, l Listing, rows []ConfigurationPolicy,
+) ([]Difference, error) {
+	at := list{customerID: customerID, resource: ConfigurationPolicies}
+	return dryRun(ctx, s, configurationPolicies, at, l, rows, nil)
 }

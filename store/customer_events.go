@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,58 +10,69 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// noteResults puts customers that have failed for long enough, and those of them that have recovered, into the outbox, and
-// tells whether there were any. It costs nothing where no customer fails or did before.
-func noteResults(ctx context.Context, s *Store, tx *transaction, run Run, results []Result, verdicts map[string]*verdict) (noted bool, err error) {
-	var ok []string
+// enqueueCustomerEvents puts customers that have failed for long enough, and those of them that have recovered, into the
+// outbox, and reports whether there were any. It costs nothing where no customer fails or did before.
+func enqueueCustomerEvents(ctx context.Context, s *Store, tx pgx.Tx, run Run, results []Result) (enqueued bool, err error) {
+	var recovered []string
 	var events []event
 	for _, r := range results {
-		v := verdicts[r.Claim.CustomerID]
 		switch {
-		case v.Verdict == "ok" && v.FailuresBefore > 0:
-			ok = append(ok, v.CustomerID)
-		case v.Verdict == "failed":
-			more, err := s.noteFailing(ctx, tx, run, r.Failure, v)
+		case !r.settled():
+		case r.Failure != nil:
+			more, err := s.failingEvents(ctx, tx, run, r)
 			if err != nil {
 				return false, err
 			}
 			events = append(events, more...)
+		case r.Claim.failures > 0:
+			recovered = append(recovered, r.Claim.CustomerID)
 		}
 	}
 	if err := queue(ctx, tx, events); err != nil {
 		return false, err
 	}
-	recovered, err := s.noteRecovered(ctx, tx, run, ok)
-	return recovered || len(events) > 0, err
+	enqueued, err = s.enqueueRecovered(ctx, tx, run, recovered)
+	return enqueued || len(events) > 0, err
 }
 
-// noteFailing returns the events of a customer that has just failed. One pass is not yet a failing customer where it is the
-// first of all.
-func (s *Store) noteFailing(ctx context.Context, tx *transaction, run Run, f *Failure, v *verdict) (events []event, err error) {
-	// What was told of before is over where the customer has a new partner since.
+// failingEvents returns the events of a customer that has just failed. One pass is not yet a failing customer where it is
+// the first of all.
+func (s *Store) failingEvents(ctx context.Context, tx pgx.Tx, run Run, r Result) (events []event, err error) {
+	// An earlier event is over where the customer has a new partner since.
 	const note = `
 		INSERT INTO partnersync.notified AS n (endpoint, type, subject, since)
-		VALUES (@endpoint, @type, @subject, @since)
-		ON CONFLICT (endpoint, type, subject) DO UPDATE SET since = excluded.since WHERE n.since < excluded.since`
-	id := uuid.New()
+		SELECT @endpoint, @type, s.customer_id::text, s.failing_since
+		FROM partnersync.customer_state s
+		WHERE s.customer_id = @customer_id::uuid
+		ON CONFLICT (endpoint, type, subject) DO UPDATE SET since = excluded.since WHERE n.since < excluded.since
+		RETURNING since`
+	id, failures := uuid.New(), r.failures()
 	for _, e := range s.told(run.Partner, CustomerFailing, CustomerRecovered) {
 		after := e.FailingAfter
-		if !v.Synced {
+		if !r.Claim.synced {
 			after = max(after, 2)
 		}
-		if v.Failures < after || v.FailuresBefore >= after { // it failed as often before anybody was told
+		if failures < after || r.Claim.failures >= after { // it had failed as often before
 			continue
 		}
-		args := pgx.NamedArgs{"endpoint": e.Name, "type": CustomerFailing, "subject": v.CustomerID, "since": v.FailingSince}
-		tag, err := tx.Exec(ctx, note, args)
+		args := pgx.NamedArgs{"endpoint": e.Name, "type": CustomerFailing, "customer_id": r.Claim.CustomerID}
+		var since time.Time
+		err := tx.QueryRow(ctx, note, args).Scan(&since)
+		if errors.Is(err, pgx.ErrNoRows) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("noting a failing customer: %w", err)
 		}
-		if tag.RowsAffected() == 0 || !e.wants(CustomerFailing, run.Partner) {
+		if !e.wants(CustomerFailing, run.Partner) {
 			continue
 		}
-		data := v.data(run, f)
-		if data.CompanyName, err = companyName(ctx, tx, v.CustomerID); err != nil {
+		data := &EventData{
+			Partner: run.Partner, CustomerID: r.Claim.CustomerID, ConsecutiveFailures: failures, FailingSince: inUTC(&since),
+			ErrorCode: r.Failure.Code, Error: r.Failure.Message,
+			RequestID: r.Failure.RequestID, CorrelationID: r.Failure.CorrelationID,
+		}
+		if data.CompanyName, err = companyName(ctx, tx, r.Claim.CustomerID); err != nil {
 			return nil, err
 		}
 		events = append(events, event{endpoint: e.Name, kind: CustomerFailing, id: id, data: data})
@@ -68,20 +80,9 @@ func (s *Store) noteFailing(ctx context.Context, tx *transaction, run Run, f *Fa
 	return events, nil
 }
 
-func (v *verdict) data(run Run, f *Failure) *EventData {
-	d := &EventData{
-		Partner: run.Partner, CustomerID: v.CustomerID,
-		ConsecutiveFailures: v.Failures, FailingSince: inUTC(v.FailingSince),
-	}
-	if f != nil {
-		d.ErrorCode, d.Error, d.RequestID, d.CorrelationID = f.Code, f.Message, f.RequestID, f.CorrelationID
-	}
-	return d
-}
-
-// noteRecovered puts those of the customers into the outbox of whose failing somebody was told, and tells whether there
-// were any. The transaction holds their states.
-func (s *Store) noteRecovered(ctx context.Context, tx *transaction, run Run, customers []string) (noted bool, err error) {
+// enqueueRecovered puts those of the customers into the outbox of whose failing an endpoint was told, and reports whether
+// there were any. The transaction holds their states.
+func (s *Store) enqueueRecovered(ctx context.Context, tx pgx.Tx, run Run, customers []string) (enqueued bool, err error) {
 	const forget = `
 		DELETE FROM partnersync.notified
 		WHERE endpoint = @endpoint AND type = @type AND subject = ANY (@customers::text[])
@@ -123,7 +124,7 @@ type lastedSince struct {
 }
 
 // companyName returns the customer's name; nil if none is known.
-func companyName(ctx context.Context, tx *transaction, customerID string) (name *string, err error) {
+func companyName(ctx context.Context, tx pgx.Tx, customerID string) (name *string, err error) {
 	const query = `
 		SELECT max(company_name) FROM partner_center.customers WHERE customer_id = @customer_id::uuid`
 	if err := tx.QueryRow(ctx, query, pgx.NamedArgs{"customer_id": customerID}).Scan(&name); err != nil {
@@ -146,7 +147,7 @@ func (s *Store) NoteSignInFailed(ctx context.Context, partner string, f Failure)
 		return nil
 	}
 	noted := false
-	err := s.write(ctx, func(tx *transaction) error {
+	err := s.write(ctx, func(tx pgx.Tx) error {
 		id := uuid.New()
 		data := &EventData{Partner: partner, ErrorCode: f.Code, Error: f.Message, RequestID: f.RequestID, CorrelationID: f.CorrelationID}
 		var events []event

@@ -1,158 +1,247 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
+
+// Customers is the resource of a partner's enumeration, in a Difference.
+const Customers = "customers"
 
 // Customer is a partner's customer, as enumerated or as named in the configuration.
 type Customer struct {
-	ID                                string // uuid, lower case
-	CompanyName, Domain, Relationship *string
+	ID           string  `db:"customer_id"` // uuid, lower case
+	CompanyName  *string `db:"company_name"`
+	Domain       *string `db:"domain"`
+	Relationship *string `db:"relationship"`
 }
 
-// EnumerationClaim is the right to settle a run's customers.
-type EnumerationClaim struct {
-	Run   Run
-	Epoch int64
-	// Pause is how long the partner has still to wait because the API asked for it, as of the claim.
-	Pause time.Duration
-	clock clock
+// knownCustomer is a row of partner_center.customers.
+type knownCustomer struct {
+	Customer
+	Partner   string     `db:"partner"`
+	RemovedAt *time.Time `db:"removed_at"`
 }
 
-// ObservedAt turns the local time at which a request was sent into the database's time.
-func (c EnumerationClaim) ObservedAt(sent time.Time) time.Time { return c.clock.at(sent) }
+// TwoPartnersError is why a customer that a partner lists fails there: it belongs to another one.
+type TwoPartnersError struct {
+	CustomerID, Partner, Holder string
+	// Gone: the configuration has no such partner as Holder, so that none of its passes will let the customer go.
+	Gone bool
+}
 
-// ErrClaimHeld is returned for a claim that another live worker holds.
-var ErrClaimHeld = errors.New("another worker holds the claim")
-
-// ErrClaimLost is returned by a write whose claim another worker has taken over since. Nothing was written.
-var ErrClaimLost = errors.New("the claim was lost to another worker")
-
-// ClaimEnumeration claims the enumeration of the run's customers. It returns ok = false if that is done already, and
-// ErrClaimHeld while another worker is at it.
-func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim EnumerationClaim, ok bool, err error) {
-	const done = `SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = @run`
-	var claimed *EnumerationClaim
-	var enumerated bool
-	batch := &pgx.Batch{}
-	s.claimEnumeration(batch, run.Partner, run.ID, &claimed)
-	batch.Queue(done, pgx.NamedArgs{"run": run.ID}).QueryRow(func(row pgx.Row) error { return row.Scan(&enumerated) })
-	err = s.pool.SendBatch(ctx, batch).Close()
-	if err == nil && claimed == nil && !enumerated {
-		err = ErrClaimHeld
+func (e *TwoPartnersError) Error() string {
+	said := fmt.Sprintf("customer %s is listed by partner %s but belongs to partner %s", e.CustomerID, e.Partner, e.Holder)
+	if e.Gone {
+		return fmt.Sprintf("%s, which is not in the configuration, perhaps since it was renamed or dropped there: "+
+			"nothing of it is read for %s; give %[3]s its name back, or put it back for one pass with the customer under "+
+			"exclude_customers, which lets it go", said, e.Partner, e.Holder)
 	}
-	switch {
-	case err != nil:
-		return claim, false, fmt.Errorf("claiming the enumeration of partner %s: %w", run.Partner, err)
-	case claimed == nil:
-		return claim, false, nil
+	return fmt.Sprintf("%s: nothing of it is read for %s; exclude it (exclude_customers) under one of the two", said, e.Partner)
+}
+
+// customerDifference is what sets an enumeration apart from the partner's known customers that are not removed.
+type customerDifference struct {
+	known    int
+	unknown  []Customer // listed, but not among them: new, returned, or another partner's
+	renamed  []Customer // listed with something that is not known of them
+	excluded []string   // known, but to be left out
+	unlisted []string   // known, but not listed
+}
+
+// compareCustomers says how the listed customers, in the order of their ids, differ from the known ones, which come in the
+// same order. It is what an enumeration writes and what a dry run prints.
+func compareCustomers(e Enumeration, known iter.Seq2[*knownCustomer, error]) (d customerDifference, err error) {
+	listed, excluded := e.Customers, make(map[string]bool, len(e.Excluded))
+	for _, id := range e.Excluded {
+		excluded[id] = true
 	}
-	claimed.Run = run
-	return *claimed, true, nil
-}
-
-// claimEnumeration claims the enumeration unless it is done, or another live worker is at it.
-func (s *Store) claimEnumeration(batch *pgx.Batch, partner string, run int64, claimed **EnumerationClaim) {
-	const claimPartner = `
-		UPDATE partnersync.partner_state s
-		SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
-		FROM partnersync.runs r
-		WHERE s.partner = @partner AND r.run_id = @run AND r.enumerated_at IS NULL
-		  AND (s.owner IS NULL OR s.owner = @worker::uuid OR NOT EXISTS (
-		      SELECT 1 FROM partnersync.workers w WHERE w.worker_id = s.owner AND ` + alive + `))
-		RETURNING s.lease_epoch, clock_timestamp(), ` + pauseLeft
-	args := pgx.NamedArgs{"worker": s.worker, "partner": partner, "run": run, "lease": s.lease}
-	batch.Queue(claimPartner, args).QueryRow(func(row pgx.Row) error {
-		var claim EnumerationClaim
-		err := row.Scan(&claim.Epoch, &claim.clock.database, &claim.Pause)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		claim.clock.local = time.Now()
-		*claimed = &claim
-		return err
-	})
-}
-
-// Enumeration is what was learned of a partner's customers.
-type Enumeration struct {
-	Customers  []Customer // SettleCustomers sorts them
-	ObservedAt time.Time
-	// Complete: customers that are not listed are removed.
-	Complete bool
-	// Guarded: too many removals at once are held until a later run's enumeration confirms them. A list from the
-	// configuration is believed at once.
-	Guarded bool
-	// Excluded customers are removed, however many, if they are known.
-	Excluded []string
-	// Partners are all that the configuration has, so that a failure can tell of one that it has no more; nil: not known.
-	Partners []string
-	// Requests and Retries are HTTP attempts, and those after the first.
-	Requests, Retries int
-	// Error is why the enumeration failed, if it did.
-	Error string
-	// Claim is how many of the run's customers to claim, as ClaimCustomers does from the beginning; 0: none.
-	Claim int
-}
-
-// Enumerated says what an enumeration changed.
-type Enumerated struct {
-	Run                  Run // with its state and counts as they are now
-	Added, Removed, Held int
-	// Contested are the customers that belong to another partner, by id, with that partner's name.
-	Contested map[string]string
-	Claims    []Claim // as asked for
-}
-
-// NoCustomers is the error of a run whose complete enumeration has nobody.
-const NoCustomers = "no_customers: the partner has no customers to read: check customers and exclude_customers, and that the API lists customers whose relationship is reseller"
-
-// SettleCustomers writes the outcome of an enumeration, and with it opens the run's customers to claims. A customer that
-// belongs to another partner is left alone and counted as failed. The error wraps ErrClaimLost if the claim was lost.
-func (s *Store) SettleCustomers(ctx context.Context, c EnumerationClaim, e Enumeration) (Enumerated, error) {
-	var done Enumerated
-	err := s.write(ctx, func(tx *transaction) error {
-		t := enumerating{tx: tx, partner: c.Run.Partner, run: c.Run, observed: e.ObservedAt.UTC().Truncate(time.Microsecond)}
-		d, heldBefore, err := t.enter(ctx, c.Epoch, e)
+	for k, err := range known {
 		if err != nil {
-			return err
+			return d, err
 		}
-		if done, err = t.merge(ctx, e, d, heldBefore); err != nil {
-			return err
+		d.known++
+		for len(listed) > 0 && listed[0].ID < k.ID {
+			d.unknown, listed = append(d.unknown, listed[0]), listed[1:]
 		}
+		isListed := len(listed) > 0 && listed[0].ID == k.ID
 		switch {
-		case e.Error != "":
-		case done.Held > 0:
-			e.Error = fmt.Sprintf("mass_removal_held: the enumeration lacked %d of the known customers; they stay until the next complete enumeration confirms it", done.Held)
-		case e.Complete && len(e.Customers) == 0:
-			e.Error = NoCustomers
+		case excluded[k.ID]:
+			d.excluded = append(d.excluded, k.ID)
+		case !isListed && e.Complete:
+			d.unlisted = append(d.unlisted, k.ID)
+		case isListed && len(customerChanges(listed[0], k.Customer)) > 0:
+			d.renamed = append(d.renamed, listed[0])
 		}
-		return t.settle(ctx, s, e, &done)
-	})
-	if err != nil {
-		return Enumerated{}, fmt.Errorf("writing the customers of partner %s: %w", c.Run.Partner, err)
+		if isListed {
+			listed = listed[1:]
+		}
 	}
-	return done, nil
+	if d.unknown == nil {
+		d.unknown = listed // at first all of them: not in memory twice
+	} else {
+		d.unknown = append(d.unknown, listed...)
+	}
+	return d, nil
+}
+
+// customerChanges says in words what is listed of a customer otherwise than it is known. What is not listed is not
+// forgotten.
+func customerChanges(listed, known Customer) (changes []string) {
+	for _, field := range []struct {
+		name          string
+		listed, known *string
+	}{
+		{"company_name", listed.CompanyName, known.CompanyName},
+		{"domain", listed.Domain, known.Domain},
+		{"relationship", listed.Relationship, known.Relationship},
+	} {
+		if field.listed != nil && !equalPointers(field.listed, field.known) {
+			changes = append(changes, field.name+": "+valueText(field.known)+" -> "+*field.listed)
+		}
+	}
+	return changes
+}
+
+// written are the listed customers that are to be written, in the order of their ids.
+func (d customerDifference) written() []Customer {
+	if len(d.renamed) == 0 {
+		return d.unknown
+	}
+	return slices.SortedFunc(slices.Values(slices.Concat(d.unknown, d.renamed)), compareIDs)
+}
+
+func compareIDs(a, b Customer) int { return cmp.Compare(a.ID, b.ID) }
+
+// gone decides which of the known customers that are not listed, or excluded, are removed, and which are held back.
+func (d customerDifference) gone(e Enumeration, heldBefore []string) (remove, hold []string) {
+	remove = d.unlisted
+	if e.Guarded {
+		remove, hold = guard(d.known-len(d.excluded), d.unlisted, heldBefore, false)
+	}
+	return append(remove, d.excluded...), hold
+}
+
+// CompareCustomers says what RecordEnumeration would do to the partner's customers in a run of now, and writes nothing.
+// Those that belong to another partner are left out. Where the schema is missing, nobody is known.
+func (s *Store) CompareCustomers(ctx context.Context, partner string, e Enumeration) (all []Difference, err error) {
+	const heldBefore = `
+		SELECT coalesce(max(held_customers), '{}') FROM partnersync.partner_state WHERE partner = @partner`
+	var d customerDifference
+	var remove, hold []string
+	known := map[string]*knownCustomer{} // those that the differences are about
+	err = s.readOnly(ctx, func(tx pgx.Tx) error {
+		var held []string
+		if err := tx.QueryRow(ctx, heldBefore, pgx.NamedArgs{"partner": partner}).Scan(&held); err != nil {
+			return err
+		}
+		if d, err = compareWithKnownCustomers(ctx, tx, partner, e); err != nil {
+			return err
+		}
+		remove, hold = d.gone(e, held)
+		about := slices.Concat(idsOf(d.written()), remove, hold)
+		for k, err := range readCustomers(ctx, tx, about) {
+			if err != nil {
+				return err
+			}
+			known[k.ID] = k
+		}
+		return nil
+	})
+	if missing(err) {
+		d, err = customerDifference{unknown: e.Customers}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("comparing the customers of partner %s: %w", partner, err)
+	}
+	for _, c := range d.written() {
+		if difference, ok := describeCustomer(partner, c, known[c.ID]); ok {
+			all = append(all, difference)
+		}
+	}
+	for _, id := range remove {
+		all = append(all, Difference{Kind: Removed, Resource: Customers, Key: id, Name: known[id].CompanyName})
+	}
+	for _, id := range hold {
+		all = append(all, Difference{Kind: Held, Resource: Customers, Key: id, Name: known[id].CompanyName})
+	}
+	slices.SortFunc(all, func(a, b Difference) int { return cmp.Compare(a.Key, b.Key) })
+	return all, nil
+}
+
+// describeCustomer says what writing a listed customer would change; ok is false if it is another partner's. known is nil
+// for a new customer.
+func describeCustomer(partner string, listed Customer, known *knownCustomer) (d Difference, ok bool) {
+	d = Difference{Kind: Inserted, Resource: Customers, Key: listed.ID, Name: listed.CompanyName}
+	if known == nil {
+		return d, true
+	}
+	if d.Kind = Changed; d.Name == nil {
+		d.Name = known.CompanyName
+	}
+	if known.RemovedAt != nil {
+		d.Changes = append(d.Changes, "it is back")
+	}
+	if known.Partner != partner {
+		d.Changes = append(d.Changes, "partner: "+known.Partner+" -> "+partner)
+	}
+	d.Changes = append(d.Changes, customerChanges(listed, known.Customer)...)
+	return d, known.RemovedAt != nil || known.Partner == partner
+}
+
+// compareWithKnownCustomers sorts the listed customers, and compares them with those that are known of the partner.
+func compareWithKnownCustomers(ctx context.Context, tx pgx.Tx, partner string, e Enumeration) (customerDifference, error) {
+	const known = `
+		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
+		FROM partner_center.customers
+		WHERE partner = @partner AND removed_at IS NULL
+		ORDER BY customers.customer_id`
+	slices.SortFunc(e.Customers, compareIDs)
+	rows, _ := tx.Query(ctx, known, pgx.NamedArgs{"partner": partner}) // stream returns its error
+	d, err := compareCustomers(e, stream[knownCustomer](rows))
+	if err != nil {
+		return d, fmt.Errorf("comparing with the known customers: %w", err)
+	}
+	return d, nil
+}
+
+// readCustomers reads the customers with these ids, removed ones and those of other partners too.
+func readCustomers(ctx context.Context, q querier, ids []string) iter.Seq2[*knownCustomer, error] {
+	const query = `
+		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
+		FROM partner_center.customers
+		WHERE customer_id = ANY (@ids::uuid[])`
+	rows, _ := q.Query(ctx, query, pgx.NamedArgs{"ids": ids}) // stream returns its error
+	return stream[knownCustomer](rows)
+}
+
+func idsOf(customers []Customer) []string {
+	ids := make([]string, len(customers))
+	for i, c := range customers {
+		ids[i] = c.ID
+	}
+	return ids
 }
 
 // PartnerOf returns the partner that the customer belongs to; "" if it is not known, or removed, or the schema is missing.
 func (s *Store) PartnerOf(ctx context.Context, customerID string) (string, error) {
-	const query = `
-		SELECT partner FROM partner_center.customers WHERE customer_id = @customer_id::uuid AND removed_at IS NULL`
-	partners, err := collect(ctx, s, query, pgx.NamedArgs{"customer_id": customerID}, pgx.RowTo[string])
-	if err != nil {
-		return "", fmt.Errorf("looking for customer %s: %w", customerID, err)
+	for k, err := range readCustomers(ctx, s.pool, []string{customerID}) {
+		switch {
+		case missing(err):
+			return "", nil
+		case err != nil:
+			return "", fmt.Errorf("looking for customer %s: %w", customerID, err)
+		case k.RemovedAt == nil:
+			return k.Partner, nil
+		}
 	}
-	if len(partners) == 0 {
-		return "", nil
-	}
-	return partners[0], nil
+	return "", nil
 }
 
 // KnownCustomers returns the partner's customers that are not removed, by id; none where the schema is missing.
@@ -161,26 +250,11 @@ func (s *Store) KnownCustomers(ctx context.Context, partner string) ([]Customer,
 		SELECT customer_id::text, company_name, domain, relationship
 		FROM partner_center.customers
 		WHERE partner = @partner AND removed_at IS NULL
-		ORDER BY customer_id`
-	customers, err := collect(ctx, s, query, pgx.NamedArgs{"partner": partner}, pgx.RowToStructByPos[Customer])
-	if err != nil {
+		ORDER BY customers.customer_id`
+	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"partner": partner}) // CollectRows returns its error
+	customers, err := pgx.CollectRows(rows, pgx.RowToStructByName[Customer])
+	if err != nil && !missing(err) {
 		return nil, fmt.Errorf("reading the customers of partner %s: %w", partner, err)
 	}
 	return customers, nil
-}
-
-// collect reads all rows; none from a table that does not exist.
-func collect[T any](ctx context.Context, s *Store, query string, args pgx.NamedArgs, read pgx.RowToFunc[T]) ([]T, error) {
-	rows, _ := s.pool.Query(ctx, query, args) // CollectRows returns its error
-	all, err := pgx.CollectRows(rows, read)
-	if missing(err) {
-		return nil, nil
-	}
-	return all, err
-}
-
-// missing reports whether the error is that a table or its schema does not exist: undefined_table, invalid_schema_name.
-func missing(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (e.Code == "42P01" || e.Code == "3F000")
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,39 +10,43 @@ import (
 // DeviceBatches is the resource of a customer's batch list, as in Confirmation.
 const DeviceBatches = "device_batches"
 
-// DeviceBatch is a row of partner_center.device_batches, as far as it comes from the API.
+// DeviceBatch is a row of partner_center.device_batches.
 type DeviceBatch struct {
-	BatchID      string
-	ReceivedID   string // the id as received, where that is not the BatchID; else ""
-	Status       *string
-	CreatedBy    *string
-	CreationDate *time.Time
-	DevicesCount *int32
-	Extra        string // a JSON object; "" is {}
+	BatchID      string     `db:"batch_id"`
+	ReceivedID   string     `db:"-"` // the id as received, where that is not the BatchID; else ""
+	Status       *string    `db:"status"`
+	CreatedBy    *string    `db:"created_by"`
+	CreationDate *time.Time `db:"creation_date"`
+	DevicesCount *int32     `db:"devices_count"`
+	Extra        string     `db:"extra"`      // a JSON object; "" is {}
+	RemovedAt    *time.Time `db:"removed_at"` // nil in listed rows
 }
 
 var deviceBatches = newResource(resource[DeviceBatch]{
 	table:     DeviceBatches,
 	versions:  "device_batch_versions",
-	allCounts: true,
-	key:       column[DeviceBatch]{name: "batch_id", typ: "text", field: texts(func(b *DeviceBatch) *string { return &b.BatchID })},
+	holdsAll:  true,
+	keyColumn: "batch_id",
+	key:       func(b *DeviceBatch) string { return b.BatchID },
+	removedAt: func(b *DeviceBatch) *time.Time { return b.RemovedAt },
 	columns: []column[DeviceBatch]{
-		{name: "status", typ: "text", field: texts(func(b *DeviceBatch) *string { return b.Status })},
-		{name: "created_by", typ: "text", field: texts(func(b *DeviceBatch) *string { return b.CreatedBy })},
-		{name: "creation_date", typ: "timestamptz", field: instants(func(b *DeviceBatch) *time.Time { return b.CreationDate })},
-		{name: "devices_count", typ: "integer", field: numbers(func(b *DeviceBatch) *int32 { return b.DevicesCount })},
-		{name: "extra", typ: "jsonb", via: "text", null: "{}", quiet: true, field: texts(func(b *DeviceBatch) *string { return notEmpty(&b.Extra) })},
+		textColumn("status", func(b *DeviceBatch) **string { return &b.Status }),
+		textColumn("created_by", func(b *DeviceBatch) **string { return &b.CreatedBy }),
+		timeColumn("creation_date", func(b *DeviceBatch) **time.Time { return &b.CreationDate }),
+		integerColumn("devices_count", func(b *DeviceBatch) **int32 { return &b.DevicesCount }),
+		jsonColumn("extra", "{}", func(b *DeviceBatch) *string { return &b.Extra }).updatedInPlace(),
 	},
 })
 
 // MergeDeviceBatches brings a customer's batches in line with a listing, in one transaction that is fenced by the claim:
-// only what differs is written, and what it replaces is kept as a version. The devices of removed batches are removed
-// with them. No two rows may have the same BatchID. The error wraps ErrClaimLost if the claim was lost; then, as with any
-// other error, nothing was written.
+// only what differs is written, and what it replaces is kept as a version (SCD type 2). The devices of removed batches
+// are removed with them. No two rows may have the same BatchID. The error wraps ErrClaimLost if the claim was lost;
+// then, as with any other error, nothing was written.
 func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows []DeviceBatch) (Outcome, error) {
-	noted := false
-	done, err := merge(ctx, s, deviceBatches, c, Batch{}, l, rows, func(ctx context.Context, m *merging[DeviceBatch], done *Outcome) error {
-		gone, err := removeDevices(ctx, m.tx, c.CustomerID, m.removed, m.observedAt())
+	enqueued := false
+	at := list{customerID: c.CustomerID, resource: DeviceBatches}
+	done, err := merge(ctx, s, deviceBatches, c, at, l, rows, func(m *merging[DeviceBatch], done *Outcome) (err error) {
+		gone, err := removeDevices(ctx, m.tx, c.CustomerID, m.removed, m.observedAt)
 		if err != nil {
 			return err
 		}
@@ -51,17 +54,16 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 		if err := keepReceivedIDs(ctx, m.tx, c.CustomerID, rows); err != nil {
 			return err
 		}
-		if noted, err = noteBatches(ctx, s, m); err != nil {
-			return err
+		if m.differs() {
+			if err := devicesDueFrom(ctx, m.tx, c.CustomerID, m.observedAt); err != nil {
+				return err
+			}
 		}
-		if c.Run.Devices == nil {
-			forgetDevices(&m.last, c)
-		} else {
-			scheduleDevices(&m.last, c, &done.DevicesDue)
-		}
-		return nil
+		done.DevicesDue = c.Run.Devices != nil && (m.differs() || c.DevicesDue)
+		enqueued, err = enqueueBatchEvents(ctx, s, m.tx, c, m.superseded())
+		return err
 	})
-	if err == nil && noted {
+	if err == nil && enqueued {
 		s.wakeSender()
 	}
 	return done, err
@@ -69,33 +71,21 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 
 // CompareDeviceBatches says what MergeDeviceBatches would do, and writes nothing. The devices of batches that would be
 // removed are among the differences.
-func (s *Store) CompareDeviceBatches(ctx context.Context, customerID string, l Listing, rows []DeviceBatch) ([]Difference, error) {
+func (s *Store) CompareDeviceBatches(ctx context.Context, customerID string, l Listing, rows []DeviceBatch) (
+	[]Difference, error,
+) {
 	const devicesOf = `
 		SELECT batch_id, device_id
 		FROM partner_center.devices
 		WHERE customer_id = @customer_id::uuid AND batch_id = ANY (@removed::text[]) AND removed_at IS NULL
 		ORDER BY batch_id, device_id`
-	all, err := compare(ctx, s, deviceBatches, customerID, "", l, rows)
-	if err != nil {
-		return nil, err
-	}
-	var removed []string
-	for _, d := range all {
-		if d.Kind == Removed {
-			removed = append(removed, d.Key)
-		}
-	}
-	if removed == nil {
-		return all, nil
-	}
-	args := pgx.NamedArgs{"customer_id": customerID, "removed": removed}
-	gone, err := collect(ctx, s, devicesOf, args, func(row pgx.CollectableRow) (Difference, error) {
-		d := Difference{Kind: Removed, Resource: Devices}
-		err := row.Scan(&d.BatchID, &d.Key)
-		return d, err
+	at := list{customerID: customerID, resource: DeviceBatches}
+	return dryRun(ctx, s, deviceBatches, at, l, rows, func(tx pgx.Tx, removed []string) ([]Difference, error) {
+		known, _ := tx.Query(ctx, devicesOf, pgx.NamedArgs{"customer_id": customerID, "removed": removed})
+		return pgx.CollectRows(known, func(row pgx.CollectableRow) (Difference, error) {
+			d := Difference{Kind: Removed, Resource: Devices}
+			err := row.Scan(&d.BatchID, &d.Key)
+			return d, err
+		})
 	})
-	if err != nil {
-		return nil, fmt.Errorf("finding the devices of removed batches of customer %s: %w", customerID, err)
-	}
-	return append(all, gone...), nil
 }

@@ -1,8 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,80 +14,219 @@ import (
 
 // DeviceReading says which device lists a run reads.
 type DeviceReading struct {
-	Refresh time.Duration // after so long (and up to a quarter more) a list is read again even if nothing hints at a change
-	Since   time.Time     // of a backfill: leaves out batches created before; zero: none
+	// Refresh: after so long, and up to a quarter more, a list is read again even if nothing hints at a change.
+	Refresh time.Duration
+	// Since: a backfill leaves out batches created before; zero: none.
+	Since time.Time
 }
 
-// Batch is a batch whose devices are listed, as it was known then.
-type Batch struct {
-	ID           string  `db:"batch_id"`
-	ReceivedID   []byte  `db:"received_id"` // for requests, where that is not the ID; else nil
-	Status       *string `db:"status"`
-	DevicesCount *int32  `db:"devices_count"`
-	Digest       []byte  `db:"digest"` // of the list, if its rows are exactly the current ones; else nil
+// DeviceList is the list of a batch's devices: the batch as it is known, and how the list was last read.
+type DeviceList struct {
+	CustomerID   string     `db:"customer_id"`
+	BatchID      string     `db:"batch_id"`
+	ReceivedID   []byte     `db:"received_id"` // for requests, where that is not the BatchID; else nil
+	Status       *string    `db:"status"`
+	DevicesCount *int32     `db:"devices_count"`
+	CreationDate *time.Time `db:"creation_date"`
+	ValidFrom    time.Time  `db:"valid_from"`    // of the batch's current version
+	FirstSeenAt  time.Time  `db:"first_seen_at"` // valid_from of its first version
+	Digest       []byte     `db:"digest"`        // of the list, if its rows are exactly the current ones; else nil
+
+	ConfirmedAt      *time.Time `db:"confirmed_at"`        // when it was last read completely; nil: never
+	StaleAt          *time.Time `db:"stale_at"`            // when the last read failed or was held; nil: it was complete
+	ReadStatus       *string    `db:"batch_status"`        // the batch's status at the last complete read
+	ReadDevicesCount *int32     `db:"batch_devices_count"` // and its devices_count
 }
 
-// RequestID returns the id for requests.
-func (b Batch) RequestID() string {
-	if b.ReceivedID != nil {
-		return string(b.ReceivedID)
+// RequestID returns the batch's id for requests.
+func (l DeviceList) RequestID() string {
+	if l.ReceivedID != nil {
+		return string(l.ReceivedID)
 	}
-	return b.ID
+	return l.BatchID
 }
 
-// dueAt is when the device list l of batch b is to be read: at once if it was never read completely, if the last read
-// failed, or if the batch has changed since; at each pass while the batch is unfinished, in its first week; else after the
-// refresh time, spread by a hash so that not all lists are due together. A list that fails again and again is due since
-// its last try, so that it does not precede all others each time. It needs the argument refresh, an interval.
-const dueAt = `
-	CASE WHEN l.confirmed_at IS NULL OR l.stale_at IS NOT NULL
-	       OR l.batch_status IS DISTINCT FROM b.status
-	       OR l.batch_devices_count IS DISTINCT FROM b.devices_count
-	     THEN greatest(b.valid_from, l.stale_at)
-	     WHEN coalesce(lower(replace(b.status, '-', '_')), '') NOT IN ('finished', 'finished_with_errors')
-	      AND coalesce((
-	          SELECT min(v.valid_from) FROM partner_center.device_batch_versions v
-	          WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id), b.valid_from) > clock_timestamp() - interval '7 days'
-	     THEN l.confirmed_at
-	     ELSE l.confirmed_at + @refresh::interval * (1 + (hashtext(b.customer_id::text || b.batch_id) & 1023) / 4096.0)
-	END`
+// firstWeek is how long after it was first seen an unfinished batch's devices are read in each pass.
+const firstWeek = 7 * 24 * time.Hour
 
-// listedBatches are the customer's batches that are not removed.
-const listedBatches = `
-	SELECT customer_id, batch_id, status, devices_count, creation_date, valid_from
-	FROM partner_center.device_batches
-	WHERE customer_id = @customer_id::uuid AND removed_at IS NULL`
-
-// ofCustomer are the customer's batches b, selected by a query, with the states l of their device lists.
-func ofCustomer(batches string) string {
-	return `
-	FROM (` + batches + `) b
-	LEFT JOIN partnersync.list_state l
-	       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id`
+// dueAt returns when the list is to be read next:
+//
+//   - Never read completely, or changed since, or the last read failed: at once. That is since the batch is as it is, or
+//     since the last failure, so that a list that fails again and again does not precede all others each time.
+//   - The batch is unfinished, and in its first week: in each pass.
+//   - Else after the refresh time, spread by a hash of the ids, so that not all lists are due together.
+func (l DeviceList) dueAt(refresh time.Duration, now time.Time) time.Time {
+	changed := !equalPointers(l.ReadStatus, l.Status) || !equalPointers(l.ReadDevicesCount, l.DevicesCount)
+	switch {
+	case l.ConfirmedAt == nil || l.StaleAt != nil || changed:
+		if l.StaleAt != nil && l.StaleAt.After(l.ValidFrom) {
+			return *l.StaleAt
+		}
+		return l.ValidFrom
+	case !finished(l.Status) && l.FirstSeenAt.After(now.Add(-firstWeek)):
+		return *l.ConfirmedAt
+	}
+	h := fnv.New32a()
+	h.Write([]byte(l.CustomerID + l.BatchID))
+	return l.ConfirmedAt.Add(refresh + refresh/4*time.Duration(h.Sum32()%1024)/1024)
 }
 
-// scheduleDevices notes when the first of the customer's device lists is due, and tells whether the run is to read any now.
-func scheduleDevices(batch *pgx.Batch, c Claim, now *bool) {
-	note := `
-		UPDATE partnersync.customer_state s
-		SET devices_due_at = f.due_at, devices_refresh = @refresh
-		FROM (SELECT min(` + dueAt + `) AS due_at` + ofCustomer(listedBatches) + `) f
-		WHERE s.customer_id = @customer_id::uuid
-		RETURNING f.due_at IS NOT NULL AND (f.due_at <= clock_timestamp() OR @backfill)`
-	args := pgx.NamedArgs{"customer_id": c.CustomerID, "refresh": c.Run.Devices.Refresh, "backfill": c.Run.Kind == Backfill}
-	batch.Queue(note, args).QueryRow(func(row pgx.Row) error { return row.Scan(now) })
+// finished reports whether a batch's status is terminal.
+func finished(status *string) bool {
+	if status == nil {
+		return false
+	}
+	switch strings.ReplaceAll(strings.ToLower(*status), "-", "_") {
+	case "finished", "finished_with_errors":
+		return true
+	}
+	return false
 }
 
-// forgetDevices is for a run that reads no devices: it leaves it to the next one that does to find out when they are due.
-func forgetDevices(batch *pgx.Batch, c Claim) {
-	const forget = `
-		UPDATE partnersync.customer_state SET devices_refresh = NULL
-		WHERE customer_id = @customer_id::uuid AND devices_refresh IS NOT NULL`
-	batch.Queue(forget, pgx.NamedArgs{"customer_id": c.CustomerID})
+// dueLists returns those of a customer's device lists that a run reads now, the longest due first: a backfill reads all,
+// but for batches created before its Since.
+func dueLists(lists []DeviceList, run Run, now time.Time) []DeviceList {
+	since, refresh := run.Devices.Since, run.Devices.Refresh
+	due := slices.DeleteFunc(slices.Clone(lists), func(l DeviceList) bool {
+		if run.Kind == Backfill {
+			return l.CreationDate != nil && l.CreationDate.Before(since)
+		}
+		return l.dueAt(refresh, now).After(now)
+	})
+	slices.SortFunc(due, func(a, b DeviceList) int {
+		return cmp.Or(a.dueAt(refresh, now).Compare(b.dueAt(refresh, now)), cmp.Compare(a.BatchID, b.BatchID))
+	})
+	return due
+}
+
+// querier is what both a pool and a transaction can do.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// readDeviceLists returns the device lists of the customer's batches that are not removed, and the database's time.
+func readDeviceLists(ctx context.Context, q querier, customerID string) (
+	lists []DeviceList, now time.Time, err error,
+) {
+	const query = `
+		SELECT b.customer_id::text, b.batch_id, l.received_id, b.status, b.devices_count, b.creation_date, b.valid_from,
+		       coalesce((
+		           SELECT min(v.valid_from) FROM partner_center.device_batch_versions v
+		           WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id), b.valid_from) AS first_seen_at,
+		       l.digest, l.confirmed_at, l.stale_at, l.batch_status, l.batch_devices_count, clock_timestamp() AS now
+		FROM partner_center.device_batches b
+		LEFT JOIN partnersync.list_state l
+		       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
+		WHERE b.customer_id = @customer_id::uuid AND b.removed_at IS NULL`
+	type row struct {
+		DeviceList
+		Now time.Time `db:"now"`
+	}
+	rows, _ := q.Query(ctx, query, pgx.NamedArgs{"customer_id": customerID}) // stream returns its error
+	for r, err := range stream[row](rows) {
+		if err != nil {
+			return nil, now, fmt.Errorf("reading the states of device lists: %w", err)
+		}
+		lists, now = append(lists, r.DeviceList), r.Now
+	}
+	return lists, now, nil
+}
+
+// DueDeviceLists returns the device lists of a claimed customer that are to be read now, the longest due first.
+func (s *Store) DueDeviceLists(ctx context.Context, c Claim) ([]DeviceList, error) {
+	lists, now, err := readDeviceLists(ctx, s.pool, c.CustomerID)
+	if err != nil {
+		return nil, fmt.Errorf("finding the device lists of customer %s that are due: %w", c.CustomerID, err)
+	}
+	return dueLists(lists, c.Run, now), nil
+}
+
+// PlanDeviceLists returns what DueDeviceLists would after a merge of the customer's batches that lists some and removes
+// some. Where the schema is missing, nothing has been read.
+func (s *Store) PlanDeviceLists(
+	ctx context.Context, customerID string, run Run, listed []DeviceBatch, removed []string,
+) ([]DeviceList, error) {
+	known, now, err := readDeviceLists(ctx, s.pool, customerID)
+	if err != nil && !missing(err) {
+		return nil, fmt.Errorf("finding the device lists of customer %s that would be due: %w", customerID, err)
+	}
+	// What the listing lacks and the merge does not remove stays as it is known.
+	merged := map[string]DeviceList{}
+	for _, l := range known {
+		merged[l.BatchID] = l
+	}
+	for _, id := range removed {
+		delete(merged, id)
+	}
+	for _, b := range listed {
+		l, ok := merged[b.BatchID]
+		if !ok {
+			l = DeviceList{CustomerID: customerID, BatchID: b.BatchID, ValidFrom: now, FirstSeenAt: now}
+		}
+		l.Status, l.DevicesCount, l.CreationDate = b.Status, b.DevicesCount, b.CreationDate
+		if b.ReceivedID != "" {
+			l.ReceivedID = []byte(b.ReceivedID)
+		}
+		merged[b.BatchID] = l
+	}
+	lists := make([]DeviceList, 0, len(merged))
+	for _, l := range merged {
+		lists = append(lists, l)
+	}
+	return dueLists(lists, run, now), nil
+}
+
+// devicesDueFrom notes that the first of the customer's device lists may be due from that time on. When exactly is found
+// out when the lists are gone through.
+func devicesDueFrom(ctx context.Context, tx pgx.Tx, customerID string, at time.Time) error {
+	const note = `
+		UPDATE partnersync.customer_state SET devices_due_at = least(devices_due_at, @at::timestamptz)
+		WHERE customer_id = @customer_id::uuid`
+	if _, err := tx.Exec(ctx, note, pgx.NamedArgs{"customer_id": customerID, "at": at}); err != nil {
+		return fmt.Errorf("noting that device lists may be due: %w", err)
+	}
+	return nil
+}
+
+// rescheduleDevices notes which of a customer's device lists failed, and when the first of its lists is due, after they
+// have been gone through.
+func rescheduleDevices(ctx context.Context, tx pgx.Tx, r Result) error {
+	const fail = `
+		INSERT INTO partnersync.list_state (customer_id, resource, batch_id, stale_at)
+		SELECT @customer_id::uuid, 'devices', i.batch_id, clock_timestamp()
+		FROM unnest(@batch_ids::text[]) AS i (batch_id)
+		ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET stale_at = excluded.stale_at`
+	const schedule = `
+		UPDATE partnersync.customer_state SET devices_due_at = @due_at, devices_refresh = @refresh
+		WHERE customer_id = @customer_id::uuid`
+	refresh := r.Claim.Run.Devices.Refresh
+	args := pgx.NamedArgs{
+		"customer_id": r.Claim.CustomerID, "batch_ids": r.FailedBatches, "due_at": nil, "refresh": refresh,
+	}
+	if len(r.FailedBatches) > 0 {
+		if _, err := tx.Exec(ctx, fail, args); err != nil {
+			return fmt.Errorf("noting %d device lists that failed: %w", len(r.FailedBatches), err)
+		}
+	}
+	lists, now, err := readDeviceLists(ctx, tx, r.Claim.CustomerID)
+	if err != nil {
+		return err
+	}
+	if len(lists) > 0 {
+		dueAt := make([]time.Time, len(lists))
+		for i, l := range lists {
+			dueAt[i] = l.dueAt(refresh, now)
+		}
+		args["due_at"] = slices.MinFunc(dueAt, time.Time.Compare)
+	}
+	if _, err := tx.Exec(ctx, schedule, args); err != nil {
+		return fmt.Errorf("noting when the device lists of customer %s are due: %w", r.Claim.CustomerID, err)
+	}
+	return nil
 }
 
 // keepReceivedIDs keeps the ids that could not be stored unchanged, for the requests for their devices.
-func keepReceivedIDs(ctx context.Context, tx *transaction, customerID string, rows []DeviceBatch) error {
+func keepReceivedIDs(ctx context.Context, tx pgx.Tx, customerID string, rows []DeviceBatch) error {
 	const keep = `
 		INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, received_id)
 		SELECT @customer_id::uuid, 'devices', i.batch_id, i.received_id

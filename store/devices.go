@@ -11,53 +11,60 @@ import (
 // Devices is the resource of a batch's device list, as in Confirmation.
 const Devices = "devices"
 
-// Device is a row of partner_center.devices, as far as it comes from the API.
+// Device is a row of partner_center.devices.
 type Device struct {
-	DeviceID            string
-	SerialNumber        *string
-	ProductKey          *string
-	HardwareHash        *string
-	ModelName           *string
-	OEMManufacturerName *string
-	UploadedBy          *string
-	UploadedDate        *time.Time
-	Policies            string // a JSON array, ordered by key; "" is []
-	Extra               string // a JSON object; "" is {}
+	DeviceID            string     `db:"device_id"`
+	SerialNumber        *string    `db:"serial_number"`
+	ProductKey          *string    `db:"product_key"`
+	HardwareHash        *string    `db:"hardware_hash"`
+	ModelName           *string    `db:"model_name"`
+	OEMManufacturerName *string    `db:"oem_manufacturer_name"`
+	UploadedBy          *string    `db:"uploaded_by"`
+	UploadedDate        *time.Time `db:"uploaded_date"`
+	Policies            string     `db:"policies"`   // a JSON array, ordered by key; "" is []
+	Extra               string     `db:"extra"`      // a JSON object; "" is {}
+	RemovedAt           *time.Time `db:"removed_at"` // nil in listed rows
 }
 
 var devices = newResource(resource[Device]{
-	table:    Devices,
-	versions: "device_versions",
-	ofBatch:  true,
-	key:      column[Device]{name: "device_id", typ: "text", field: texts(func(d *Device) *string { return &d.DeviceID })},
+	table:     Devices,
+	versions:  "device_versions",
+	ofBatch:   true,
+	keyColumn: "device_id",
+	key:       func(d *Device) string { return d.DeviceID },
+	removedAt: func(d *Device) *time.Time { return d.RemovedAt },
 	columns: []column[Device]{
-		{name: "serial_number", typ: "text", field: texts(func(d *Device) *string { return d.SerialNumber })},
-		{name: "product_key", typ: "text", field: texts(func(d *Device) *string { return d.ProductKey })},
-		{name: "hardware_hash", typ: "text", field: texts(func(d *Device) *string { return d.HardwareHash })},
-		{name: "model_name", typ: "text", field: texts(func(d *Device) *string { return d.ModelName })},
-		{name: "oem_manufacturer_name", typ: "text", field: texts(func(d *Device) *string { return d.OEMManufacturerName })},
-		{name: "uploaded_by", typ: "text", field: texts(func(d *Device) *string { return d.UploadedBy })},
-		{name: "uploaded_date", typ: "timestamptz", field: instants(func(d *Device) *time.Time { return d.UploadedDate })},
-		{name: "policies", typ: "jsonb", via: "text", null: "[]", field: texts(func(d *Device) *string { return notEmpty(&d.Policies) })},
-		{name: "extra", typ: "jsonb", via: "text", null: "{}", quiet: true, field: texts(func(d *Device) *string { return notEmpty(&d.Extra) })},
+		textColumn("serial_number", func(d *Device) **string { return &d.SerialNumber }),
+		textColumn("product_key", func(d *Device) **string { return &d.ProductKey }),
+		textColumn("hardware_hash", func(d *Device) **string { return &d.HardwareHash }),
+		textColumn("model_name", func(d *Device) **string { return &d.ModelName }),
+		textColumn("oem_manufacturer_name", func(d *Device) **string { return &d.OEMManufacturerName }),
+		textColumn("uploaded_by", func(d *Device) **string { return &d.UploadedBy }),
+		timeColumn("uploaded_date", func(d *Device) **time.Time { return &d.UploadedDate }),
+		jsonColumn("policies", "[]", func(d *Device) *string { return &d.Policies }),
+		jsonColumn("extra", "{}", func(d *Device) *string { return &d.Extra }).updatedInPlace(),
 	},
 })
 
-// MergeDevices brings the devices of a batch in line with a listing, as MergeDeviceBatches does with batches. batch is as
-// DueDevices returned it.
-func (s *Store) MergeDevices(ctx context.Context, c Claim, batch Batch, l Listing, rows []Device) (Outcome, error) {
-	return merge(ctx, s, devices, c, batch, l, rows, nil)
+// MergeDevices brings the devices of a batch in line with a listing, as MergeDeviceBatches does with batches. The list is
+// as DueDeviceLists returned it.
+func (s *Store) MergeDevices(ctx context.Context, c Claim, of DeviceList, l Listing, rows []Device) (Outcome, error) {
+	at := list{customerID: c.CustomerID, resource: Devices, devices: of}
+	return merge(ctx, s, devices, c, at, l, rows, nil)
 }
 
 // CompareDevices says what MergeDevices would do, and writes nothing.
-func (s *Store) CompareDevices(ctx context.Context, customerID, batchID string, l Listing, rows []Device) ([]Difference, error) {
-	return compare(ctx, s, devices, customerID, batchID, l, rows)
+func (s *Store) CompareDevices(ctx context.Context, customerID, batchID string, l Listing, rows []Device) (
+	[]Difference, error,
+) {
+	at := list{customerID: customerID, resource: Devices, devices: DeviceList{BatchID: batchID}}
+	return dryRun(ctx, s, devices, at, l, rows, nil)
 }
 
-// removeDevices removes the devices of batches that are removed at the time given, and returns how many those were. The
-// lists are read anew if the batches return.
-func removeDevices(ctx context.Context, tx *transaction, customerID string, batchIDs []string, at time.Time) (int, error) {
-	// A list's observed time only grows, even against that of the batch list: its devices go at the list's new one.
+// removeDevices removes the devices of batches that are removed at that time, and returns how many those were. The lists
+// lose their digests, so that they are read anew if the batches return.
+func removeDevices(ctx context.Context, tx pgx.Tx, customerID string, batchIDs []string, at time.Time) (int, error) {
+	// The observed time of a list only grows: the devices go at the later of its own next one and the batch list's.
 	const clear = `
 		UPDATE partnersync.list_state
 		SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz,
@@ -66,33 +73,32 @@ func removeDevices(ctx context.Context, tx *transaction, customerID string, batc
 		RETURNING batch_id, confirmed_at, observed_at`
 	const supersede = `
 		INSERT INTO partner_center.device_versions (
-		    customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name,
-		    uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
-		SELECT d.customer_id, d.batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name,
-		       uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, l.observed_at
+		    customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name,
+		    oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
+		SELECT d.customer_id, d.batch_id, device_id, serial_number, product_key, hardware_hash, model_name,
+		       oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at,
+		       l.observed_at
 		FROM partner_center.devices d
 		JOIN unnest(@batch_ids::text[], @observed::timestamptz[]) AS l (batch_id, observed_at) ON l.batch_id = d.batch_id
 		WHERE d.customer_id = @customer_id::uuid AND d.removed_at IS NULL`
 	const remove = `
 		UPDATE partner_center.devices d
 		SET not_before = greatest(l.confirmed_at, d.valid_from), valid_from = l.observed_at, removed_at = l.observed_at
-		FROM unnest(@batch_ids::text[], @confirmed::timestamptz[], @observed::timestamptz[]) AS l (batch_id, confirmed_at, observed_at)
+		FROM unnest(@batch_ids::text[], @confirmed::timestamptz[], @observed::timestamptz[])
+		     AS l (batch_id, confirmed_at, observed_at)
 		WHERE d.customer_id = @customer_id::uuid AND d.batch_id = l.batch_id AND d.removed_at IS NULL`
 	if len(batchIDs) == 0 {
 		return 0, nil
 	}
 	args := pgx.NamedArgs{"customer_id": customerID, "batch_ids": batchIDs, "at": at}
-	rows, err := tx.Query(ctx, clear, args)
-	if err != nil {
-		return 0, fmt.Errorf("clearing the device lists of removed batches: %w", err)
-	}
+	rows, _ := tx.Query(ctx, clear, args) // ForEachRow returns its error
 	var read []string
 	var confirmed []*time.Time
 	var observed []time.Time
 	var id string
 	var confirmedAt *time.Time
 	var observedAt time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &confirmedAt, &observedAt}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&id, &confirmedAt, &observedAt}, func() error {
 		read, confirmed, observed = append(read, id), append(confirmed, confirmedAt), append(observed, observedAt)
 		return nil
 	})

@@ -42,7 +42,7 @@ func (w *world) beginReading(r RunRequest, customers ...string) Run {
 	claim, mine, err := w.ClaimEnumeration(w.t.Context(), opened.Run)
 	w.ok(err)
 	if mine {
-		_, err = w.SettleCustomers(w.t.Context(), claim, Enumeration{Customers: named(customers), ObservedAt: minute(0), Complete: true})
+		_, err = w.RecordEnumeration(w.t.Context(), claim, Enumeration{Customers: named(customers), ObservedAt: minute(0), Complete: true})
 		w.ok(err)
 	}
 	return opened.Run
@@ -52,18 +52,18 @@ func (w *world) beginReading(r RunRequest, customers ...string) Run {
 func (w *world) readDevices(c Claim, lists deviceLists) (read []string) {
 	w.t.Helper()
 	result := Result{Claim: c, OfDevices: true}
-	due, err := w.DueDevices(w.t.Context(), c)
+	due, err := w.DueDeviceLists(w.t.Context(), c)
 	w.ok(err)
 	for _, batch := range due {
-		read = append(read, batch.ID)
-		rows := lists[batch.ID]
+		read = append(read, batch.BatchID)
+		rows := lists[batch.BatchID]
 		digest := fmt.Sprint(rows)
 		switch {
 		case rows == nil:
-			result.FailedBatches = append(result.FailedBatches, batch.ID)
-			result.Failure = &Failure{Code: "http_503", Message: "devices of " + batch.ID}
+			result.FailedBatches = append(result.FailedBatches, batch.BatchID)
+			result.Failure = &Failure{Code: "http_503", Message: "devices of " + batch.BatchID}
 		case string(batch.Digest) == digest:
-			result.Confirmed = append(result.Confirmed, Confirmation{Resource: Devices, Batch: batch, ObservedAt: c.ObservedAt(time.Now())})
+			result.Confirmed = append(result.Confirmed, Confirmation{Resource: Devices, Devices: batch, ObservedAt: c.ObservedAt(time.Now())})
 		default:
 			l := Listing{ObservedAt: c.ObservedAt(time.Now()), Complete: true, Digest: []byte(digest)}
 			_, err := w.MergeDevices(w.t.Context(), c, batch, l, rows)
@@ -108,6 +108,7 @@ func TestDevices_whenAListIsDue(t *testing.T) {
 	pass("a changed count", "done")
 	w.exec(`UPDATE partnersync.list_state SET confirmed_at = confirmed_at - interval '23 hours' WHERE resource = 'devices' AND batch_id = 'done'`)
 	w.exec(`UPDATE partnersync.list_state SET confirmed_at = confirmed_at - interval '30 hours' WHERE resource = 'devices' AND batch_id = 'new'`)
+	w.exec("UPDATE partnersync.customer_state SET devices_due_at = devices_due_at - interval '30 hours'")
 	pass("refreshed after a day and up to a quarter more", "new")
 	batches[1] = batch("open", "reopened")
 	pass("an unknown status is unfinished", "open")
@@ -156,11 +157,11 @@ func TestDevices_failedListTakesItsTurnBehindThoseThatAreDue(t *testing.T) {
 	w.exec(`UPDATE partnersync.list_state SET confirmed_at = confirmed_at - interval '31 hours' WHERE batch_id = 'to be refreshed'`)
 	w.exec("UPDATE partner_center.device_batches SET valid_from = valid_from - interval '10 days'")
 	want := []string{"to be refreshed", "never read", "read before"}
-	due, err := w.DueDevices(t.Context(), Claim{CustomerID: alpha, Run: Run{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}})
+	due, err := w.DueDeviceLists(t.Context(), Claim{CustomerID: alpha, Run: Run{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}})
 	w.ok(err)
 	var got []string
 	for _, b := range due {
-		got = append(got, b.ID)
+		got = append(got, b.BatchID)
 	}
 	slices.Sort(got[1:]) // the two were tried together
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -242,7 +243,7 @@ func TestDevices_leftToTheNextRunAreNoFailure(t *testing.T) {
 	}
 }
 
-func TestClaimDevices_notBeforeAllOtherListsWereTried(t *testing.T) {
+func TestListed_onceAllOtherListsWereTried(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha, beta)
@@ -252,21 +253,36 @@ func TestClaimDevices_notBeforeAllOtherListsWereTried(t *testing.T) {
 	w.record(run, Result{Claim: first, AwaitsDevices: true})
 	for _, step := range []struct {
 		what string
-		want int
+		want bool
 		do   func()
 	}{
-		{"while a customer is not claimed", 0, func() {}},
-		{"while one is being read", 0, func() { first = w.claim(run) }},
-		{"when all were tried", 1, func() {
+		{"while a customer is not claimed", false, func() {}},
+		{"while one is being read", false, func() { first = w.claim(run) }},
+		{"when all were tried", true, func() {
 			w.record(run, Result{Claim: first, Failure: &Failure{Code: "20002"}, SkipsDevices: true})
 		}},
 	} {
 		step.do()
-		claims, err := w.ClaimDevices(t.Context(), run, 10)
-		w.ok(err)
-		if len(claims) != step.want {
-			t.Errorf("%s: claimed %d customers for their devices, want %d", step.what, len(claims), step.want)
+		if listed, err := w.Listed(t.Context(), run); err != nil || listed != step.want {
+			t.Errorf("%s: listed: %t, %v, want %t", step.what, listed, err, step.want)
 		}
+	}
+	claims, err := w.ClaimDevices(t.Context(), run, 10)
+	w.ok(err)
+	if diff := cmp.Diff([]string{alpha}, claimed(claims)); diff != "" {
+		t.Errorf("claimed for their devices: (-want +got)\n%s", diff)
+	}
+}
+
+// A customer whose batches and policies the run has not tried yet is not claimed for its device lists.
+func TestClaimDevices_notBeforeTheOtherLists(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.beginReading(RunRequest{Kind: Backfill, Devices: &DeviceReading{Refresh: day}}, alpha)
+	claims, err := w.ClaimDevices(t.Context(), run, 10)
+	w.ok(err)
+	if len(claims) != 0 {
+		t.Errorf("claimed %v", claimed(claims))
 	}
 }
 
@@ -291,7 +307,7 @@ func TestMergeDevices_whatOpensAVersion(t *testing.T) {
 	run := w.begin(Scheduled, alpha)
 	claim := w.claim(run)
 	for i, test := range tests {
-		b := Batch{ID: fmt.Sprint("batch ", i)}
+		b := DeviceList{BatchID: fmt.Sprint("batch ", i)}
 		_, err := w.MergeDevices(t.Context(), claim, b, Listing{ObservedAt: minute(1), Complete: true}, []Device{known})
 		w.ok(err)
 		changed := known
@@ -346,7 +362,7 @@ func TestMergeDevices_anEmptyBatchIsNoMassRemoval(t *testing.T) {
 		for i := range n {
 			rows = append(rows, device(fmt.Sprint(i)))
 		}
-		done, err := w.MergeDevices(t.Context(), claim, Batch{ID: "b"}, Listing{ObservedAt: minute(at), Complete: true}, rows)
+		done, err := w.MergeDevices(t.Context(), claim, DeviceList{BatchID: "b"}, Listing{ObservedAt: minute(at), Complete: true}, rows)
 		w.ok(err)
 		return done
 	}
@@ -358,13 +374,6 @@ func TestMergeDevices_anEmptyBatchIsNoMassRemoval(t *testing.T) {
 	if done := merge(4, 0); done.Removed != 0 || done.Held != 6 {
 		t.Errorf("6 of 6 devices gone: %+v, want them held", done)
 	}
-}
-
-func TestStatements(t *testing.T) {
-	t.Parallel()
-	golden(t, "testdata/device_batches.sql", deviceBatches.sql.String())
-	golden(t, "testdata/devices.sql", devices.sql.String())
-	golden(t, "testdata/configuration_policies.sql", configurationPolicies.sql.String())
 }
 
 // What is known of lists whose rows are gone must not pass for unchanged.

@@ -1,107 +1,147 @@
 package store
 
 import (
-	"context"
-	"fmt"
+	"iter"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// difference is what sets a listing apart from the known rows: positions among the listed rows, keys of the absent ones.
-type difference struct {
-	inserted, changed, refreshed []int
-	absent                       []string
-	known                        int // rows that are known and not removed
+// difference is what sets a listing apart from the known rows of its list.
+type difference[R any] struct {
+	inserted  []*R        // listed, but not known
+	changed   []change[R] // listed otherwise than known, or known as removed: they open a version
+	refreshed []change[R] // listed otherwise in columns that open no version
+	absent    []string    // keys that are known and not removed, but not listed
+	known     int         // rows that are known and not removed
 }
 
-// comparison sets listed rows against the known ones as those come from PostgreSQL. Nearly all are stored just as they
-// are listed, and that is seen here; of the others, PostgreSQL says whether they differ.
-type comparison[R any] struct {
-	*resource[R]
-	rows      []R
-	positions map[string]int // of the listed rows, by key; nil if nothing is known
-	met       []bool         // of each listed row, whether it is known
-	otherwise []int          // listed rows that are stored otherwise
-	found     difference     // so far
-}
+// change is a row that is listed otherwise than it is known.
+type change[R any] struct{ listed, known *R }
 
-// queue asks for the known rows.
-func (c *comparison[R]) queue(batch *pgx.Batch, at list) {
-	batch.Queue(c.sql.known, at.args()).Query(c.read)
-}
-
-func (c *comparison[R]) read(known pgx.Rows) error {
-	if err := known.Err(); err != nil {
-		return err // pgx panics when asked for the fields of rows that did not come
-	}
-	fields := known.FieldDescriptions()
-	for known.Next() {
-		if c.positions == nil {
-			c.begin()
+// compare says how the listed rows differ from the known ones, of which each comes once. It is what a merge writes and
+// what a dry run prints. In the rows of changes, columns that are equal take the known value, which may be written
+// otherwise: of two equal dates the stored one stays.
+func (r *resource[R]) compare(listed []R, known iter.Seq2[*R, error]) (d difference[R], err error) {
+	var positions map[string]int // of the listed rows that have not been met, by key; made for the first known row
+	for k, err := range known {
+		if err != nil {
+			return d, err
 		}
-		values := known.RawValues()
-		key, removed, values := values[0], values[1] != nil, values[2:]
-		if !removed {
-			c.found.known++
-		}
-		i, listed := c.positions[string(key)]
-		switch {
-		case listed:
-			c.met[i] = true
-			if removed || !c.justSo(&c.rows[i], values, fields[2:]) {
-				c.otherwise = append(c.otherwise, i)
+		if positions == nil {
+			positions = make(map[string]int, len(listed))
+			for i := range listed {
+				positions[r.key(&listed[i])] = i
 			}
-		case !removed:
-			c.found.absent = append(c.found.absent, string(key))
+		}
+		removed := r.removedAt(k) != nil
+		if !removed {
+			d.known++
+		}
+		i, isListed := positions[r.key(k)]
+		if !isListed {
+			if !removed {
+				d.absent = append(d.absent, r.key(k))
+			}
+			continue
+		}
+		delete(positions, r.key(k))
+		differs, opensVersion := r.compareRow(&listed[i], k)
+		switch {
+		case removed, opensVersion:
+			d.changed = append(d.changed, change[R]{&listed[i], k})
+		case differs:
+			d.refreshed = append(d.refreshed, change[R]{&listed[i], k})
 		}
 	}
-	return known.Err()
-}
-
-func (c *comparison[R]) begin() {
-	c.positions, c.met = make(map[string]int, len(c.rows)), make([]bool, len(c.rows))
-	for i, key := range c.keys(c.rows) {
-		c.positions[key] = i
-	}
-}
-
-// difference returns what the comparison found, once the known rows have been read.
-func (c *comparison[R]) difference(ctx context.Context, tx *transaction, at list) (difference, error) {
-	d := c.found
-	if c.positions == nil {
-		d.inserted = make([]int, 0, len(c.rows))
-	}
-	for i := range c.rows {
-		if c.positions == nil || !c.met[i] {
-			d.inserted = append(d.inserted, i)
-		}
-	}
-	if len(c.otherwise) == 0 {
-		return d, nil
-	}
-	args := at.args()
-	c.args(pick(c.rows, c.otherwise), args)
-	result, _ := tx.Query(ctx, c.sql.compare, args) // ForEachRow returns its error
-	var key string
-	var opens bool
-	_, err := pgx.ForEachRow(result, []any{&key, &opens}, func() error {
-		if i := c.positions[key]; opens {
-			d.changed = append(d.changed, i)
-		} else {
-			d.refreshed = append(d.refreshed, i)
-		}
-		return nil
-	})
-	if err != nil {
-		return d, fmt.Errorf("comparing %d rows: %w", len(c.otherwise), err)
-	}
+	d.inserted = r.unmet(listed, positions)
 	return d, nil
 }
 
-// gone decides which of the absent rows are removed and which are held back.
-func (r *resource[R]) gone(l Listing, d difference, state listState) (remove, hold []string) {
-	if !l.Complete {
-		return nil, nil
+// unmet returns the listed rows that are among the positions, in their order; all of them where nothing is known.
+func (r *resource[R]) unmet(listed []R, positions map[string]int) []*R {
+	count := len(listed)
+	if positions != nil {
+		count = len(positions)
 	}
-	return guard(d.known, d.absent, state.heldBefore, r.allCounts)
+	unmet := make([]*R, 0, count)
+	for i := range listed {
+		if _, ok := positions[r.key(&listed[i])]; ok || positions == nil {
+			unmet = append(unmet, &listed[i])
+		}
+	}
+	return unmet
+}
+
+// compareRow says whether the listed row differs from the known one, and whether that opens a version. Where they are
+// equal, the listed row takes the known value.
+func (r *resource[R]) compareRow(listed, known *R) (differs, opensVersion bool) {
+	for _, c := range r.columns {
+		if c.equal(listed, known) {
+			c.copy(listed, known)
+			continue
+		}
+		differs = true
+		opensVersion = opensVersion || !c.inPlace
+	}
+	return differs, opensVersion
+}
+
+// describe says in words how a changed row differs: each column, from what, to what, such as "status: queued -> finished".
+func (r *resource[R]) describe(c change[R]) (changes []string) {
+	if r.removedAt(c.known) != nil {
+		changes = append(changes, "it is back")
+	}
+	for _, column := range r.columns {
+		if !column.inPlace && !column.equal(c.listed, c.known) {
+			changes = append(changes, column.name+": "+column.text(c.known)+" -> "+column.text(c.listed))
+		}
+	}
+	return changes
+}
+
+// listedRows returns the rows of changes as they are listed.
+func listedRows[R any](changes []change[R]) []*R {
+	rows := make([]*R, len(changes))
+	for i, c := range changes {
+		rows[i] = c.listed
+	}
+	return rows
+}
+
+// stream reads the rows of a query one after the other, so that they are never all in memory.
+func stream[R any](rows pgx.Rows) iter.Seq2[*R, error] {
+	return func(yield func(*R, error) bool) {
+		defer rows.Close()
+		for rows.Next() {
+			if row, err := pgx.RowToAddrOfStructByName[R](rows); !yield(row, err) || err != nil {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// guard decides what to do with the keys that a complete listing lacked. A listing that lacks more than half, and more
+// than 5, of the known rows (or, with holdsAll, all of them) is not believed at once: only what an earlier run's held
+// listing lacked too is removed, and the rest is held back for a later one to confirm.
+func guard(known int, absent, heldBefore []string, holdsAll bool) (remove, hold []string) {
+	many := len(absent) > 5 && 2*len(absent) > known
+	all := holdsAll && len(absent) == known
+	if !many && !all {
+		return absent, nil
+	}
+	before := make(map[string]bool, len(heldBefore))
+	for _, key := range heldBefore {
+		before[key] = true
+	}
+	for _, key := range absent {
+		if before[key] {
+			remove = append(remove, key)
+		} else {
+			hold = append(hold, key)
+		}
+	}
+	return remove, hold
 }

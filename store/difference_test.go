@@ -2,88 +2,202 @@ package store
 
 import (
 	"errors"
-	"fmt"
+	"iter"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"partnersync/store/storetest"
 )
 
-// wantOtherwise compares rows with those of the list in the database, and wants these positions to be stored otherwise.
-func wantOtherwise[R any](w *world, r *resource[R], batchID, what string, rows []R, want ...int) {
-	w.t.Helper()
-	c, batch := comparison[R]{resource: r, rows: rows}, &pgx.Batch{}
-	c.queue(batch, list{customerID: alpha, resource: r.table, batchID: batchID})
-	w.ok(w.pool.SendBatch(w.t.Context(), batch).Close())
-	if !cmp.Equal(c.otherwise, want) || c.found.known != len(rows) || len(c.found.absent) > 0 {
-		w.t.Errorf("%s: %v are stored otherwise, %d known, %v absent; want %v of %d", what, c.otherwise, c.found.known, c.found.absent, want, len(rows))
+// knownRows streams rows as they are known.
+func knownRows[R any](rows []R) iter.Seq2[*R, error] {
+	return func(yield func(*R, error) bool) {
+		for i := range rows {
+			if row := rows[i]; !yield(&row, nil) {
+				return
+			}
+		}
 	}
 }
 
-// What is stored just so costs no second look, so it must be seen in each column, and so must each difference.
-func TestComparison_seesWhatIsStoredJustSo(t *testing.T) {
+// found is a difference by keys.
+type found struct {
+	inserted, changed, refreshed, absent []string
+	known                                int
+}
+
+func compared[R any](t *testing.T, r *resource[R], listed, known []R) found {
+	t.Helper()
+	d, err := r.compare(listed, knownRows(known))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found{r.keys(d.inserted), r.keys(listedRows(d.changed)), r.keys(listedRows(d.refreshed)), d.absent, d.known}
+}
+
+func TestCompare_ofListedAndKnownRows(t *testing.T) {
+	t.Parallel()
+	removed := func(id, status string) DeviceBatch {
+		b := batch(id, status)
+		b.RemovedAt = ptr(minute(1))
+		return b
+	}
+	noted := batch("a", "queued")
+	noted.Extra = `{"note": 1}`
+	for name, test := range map[string]struct {
+		listed, known []DeviceBatch
+		want          found
+	}{
+		"nothing":        {nil, nil, found{}},
+		"nothing known":  {[]DeviceBatch{batch("b", "queued"), batch("a", "queued")}, nil, found{inserted: []string{"b", "a"}}},
+		"nothing listed": {nil, []DeviceBatch{batch("a", "queued"), removed("b", "queued")}, found{absent: []string{"a"}, known: 1}},
+		"as it was":      {[]DeviceBatch{batch("a", "queued")}, []DeviceBatch{batch("a", "queued")}, found{known: 1}},
+		"new": {
+			[]DeviceBatch{batch("c", "queued"), batch("a", "queued"), batch("b", "queued")}, []DeviceBatch{batch("a", "queued")},
+			found{inserted: []string{"c", "b"}, known: 1},
+		},
+		"changed":   {[]DeviceBatch{batch("a", "finished")}, []DeviceBatch{batch("a", "queued")}, found{changed: []string{"a"}, known: 1}},
+		"refreshed": {[]DeviceBatch{noted}, []DeviceBatch{batch("a", "queued")}, found{refreshed: []string{"a"}, known: 1}},
+		"back":      {[]DeviceBatch{batch("a", "queued")}, []DeviceBatch{removed("a", "queued")}, found{changed: []string{"a"}}},
+		"ids differ in case": {
+			[]DeviceBatch{batch("A", "queued")}, []DeviceBatch{batch("a", "queued")},
+			found{inserted: []string{"A"}, absent: []string{"a"}, known: 1},
+		},
+	} {
+		got := compared(t, deviceBatches, test.listed, test.known)
+		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(found{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+func TestCompare_errorOfTheKnownRows(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	_, err := deviceBatches.compare(nil, func(yield func(*DeviceBatch, error) bool) { yield(nil, broken) })
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v, want the error of the rows", err)
+	}
+}
+
+// opensVersion makes each change to a row that is known, and wants it to open a version, or not.
+func opensVersion[R any](t *testing.T, r *resource[R], row R, want bool, changes ...func(*R)) {
+	t.Helper()
+	for i, change := range changes {
+		changed := row
+		change(&changed)
+		if got := compared(t, r, []R{changed}, []R{row}); (len(got.changed) == 1) != want {
+			t.Errorf("change %d to %s: %+v, want that it opens a version: %t", i, r.table, got, want)
+		}
+	}
+}
+
+// Each column counts, and so do values that come and go.
+func TestCompare_whatOpensAVersion(t *testing.T) {
+	t.Parallel()
+	at := time.Date(1999, 12, 31, 23, 59, 59, 123456789, time.UTC)
+	later, little := at.Add(time.Second), at.Add(-999*time.Millisecond)
+	text, other, count, another := ptr(`é "{}',\`), ptr("x"), ptr(int32(-7)), ptr(int32(-8))
+
+	b := DeviceBatch{BatchID: "b", Status: text, CreatedBy: text, CreationDate: &at, DevicesCount: count, Extra: `{"a": 1}`}
+	opensVersion(t, deviceBatches, b, true,
+		func(b *DeviceBatch) { b.Status = other }, func(b *DeviceBatch) { b.CreatedBy = nil },
+		func(b *DeviceBatch) { b.CreationDate = &later }, func(b *DeviceBatch) { b.CreationDate = nil },
+		func(b *DeviceBatch) { b.DevicesCount = another }, func(b *DeviceBatch) { b.DevicesCount = nil })
+	opensVersion(t, deviceBatches, b, false, func(b *DeviceBatch) { b.Extra = "" }, func(b *DeviceBatch) { b.CreationDate = &little })
+
+	d := Device{
+		DeviceID: "d", SerialNumber: text, ProductKey: text, HardwareHash: text, ModelName: text, OEMManufacturerName: text,
+		UploadedBy: text, UploadedDate: &at, Policies: `[{"key": "k", "value": "v"}]`, Extra: `{"a": 1}`,
+	}
+	opensVersion(t, devices, d, true,
+		func(d *Device) { d.SerialNumber = nil }, func(d *Device) { d.ProductKey = other },
+		func(d *Device) { d.HardwareHash = other }, func(d *Device) { d.ModelName = other },
+		func(d *Device) { d.OEMManufacturerName = other }, func(d *Device) { d.UploadedBy = other },
+		func(d *Device) { d.UploadedDate = &later }, func(d *Device) { d.Policies = "" },
+		func(d *Device) { d.Policies = `[{"key": "k", "value": null}]` })
+	opensVersion(t, devices, d, false,
+		func(d *Device) { d.Extra = "{}" }, func(d *Device) { d.Policies = `[{"value":"v","key":"k"}]` })
+
+	p := ConfigurationPolicy{
+		PolicyID: "p", Name: text, Category: text, Description: text, DevicesAssignedCount: count,
+		PolicySettings: []string{"", "NULL", `{"a, b}\`}, CreatedDate: &at, LastModifiedDate: &at, Extra: `{"a": 1}`,
+	}
+	opensVersion(t, configurationPolicies, p, true,
+		func(p *ConfigurationPolicy) { p.Name = nil }, func(p *ConfigurationPolicy) { p.Category = other },
+		func(p *ConfigurationPolicy) { p.Description = other }, func(p *ConfigurationPolicy) { p.PolicySettings = nil },
+		func(p *ConfigurationPolicy) { p.PolicySettings = []string{"", "NULL"} },
+		func(p *ConfigurationPolicy) { p.CreatedDate = &later }, func(p *ConfigurationPolicy) { p.LastModifiedDate = nil })
+	opensVersion(t, configurationPolicies, p, false,
+		func(p *ConfigurationPolicy) { p.DevicesAssignedCount = another }, func(p *ConfigurationPolicy) { p.Extra = "" })
+}
+
+func TestEqualJSON(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{`{"a": 1, "bb": [1, {}]}`, `{"bb":[1,{}],"a":1}`, true},
+		{`{"a": 1, "a": 2}`, `{"a": 2}`, true},
+		{`[1, 2]`, `[2, 1]`, false},
+		{`{"a": 1}`, `{"a": 1, "b": null}`, false},
+		{`"é"`, `"\u00e9"`, true},
+		{`1.0`, `1.00`, true},
+		{`1e3`, `1000`, true},
+		{`-0`, `0.0`, true},
+		{`120e-1`, `12`, true},
+		{`0.1`, `0.10000000000000001`, false},
+		{`9007199254740993`, `9007199254740992`, false},
+		{`1`, `-1`, false},
+		{`1`, `"1"`, false},
+		{`null`, `false`, false},
+		{`{`, `{}`, false},
+	} {
+		if got := equalJSON(test.a, test.b); got != test.want {
+			t.Errorf("%s and %s: %t, want %t", test.a, test.b, got, test.want)
+		}
+	}
+}
+
+// What is written and read again is what was listed: nothing differs in a second merge, in no column.
+func TestMerge_readsWhatItHasWritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	claim := w.claim(w.begin(Scheduled, alpha))
 	at := time.Date(1999, 12, 31, 23, 59, 59, 123456789, time.UTC)
-	later := at.Add(time.Microsecond)
-	text, other, count, another := ptr(`é "{}',\`), ptr("x"), ptr(int32(-7)), ptr(int32(-8))
-	l := func(i int) Listing { return Listing{ObservedAt: minute(i), Complete: true} }
-
-	b := DeviceBatch{BatchID: "b", Status: text, CreatedBy: text, CreationDate: &at, DevicesCount: count, Extra: `{"a": 1, "bb": [1, {}]}`}
-	batches := []DeviceBatch{b, {BatchID: "bare"}}
-	_, err := w.MergeDeviceBatches(t.Context(), claim, l(1), batches)
-	w.ok(err)
-	wantOtherwise(w, deviceBatches, "", "the same batches", batches)
-	wantOtherwise(w, deviceBatches, "", "batches in another order", []DeviceBatch{{BatchID: "bare"}, b})
-	for i, change := range []func(*DeviceBatch){
-		func(b *DeviceBatch) { b.Status = other }, func(b *DeviceBatch) { b.CreatedBy = nil }, func(b *DeviceBatch) { b.CreationDate = &later },
-		func(b *DeviceBatch) { b.CreationDate = nil }, func(b *DeviceBatch) { b.DevicesCount = another }, func(b *DeviceBatch) { b.DevicesCount = nil },
-		func(b *DeviceBatch) { b.Extra = "" }, func(b *DeviceBatch) { b.Extra = `{"a":1, "bb": [1, {}]}` },
-	} {
-		changed := b
-		change(&changed)
-		wantOtherwise(w, deviceBatches, "", fmt.Sprint("batch change ", i), []DeviceBatch{changed, {BatchID: "bare"}}, 0)
+	text, count := ptr(`é "{}',\`), ptr(int32(-7))
+	merges := map[string]func(Listing) (Outcome, error){
+		"batches": func(l Listing) (Outcome, error) {
+			return w.MergeDeviceBatches(t.Context(), claim, l, []DeviceBatch{
+				{BatchID: "b", Status: text, CreatedBy: text, CreationDate: &at, DevicesCount: count, Extra: `{"bb":[1,{}],"a":1.50}`}, {BatchID: "bare"},
+			})
+		},
+		"devices": func(l Listing) (Outcome, error) {
+			return w.MergeDevices(t.Context(), claim, DeviceList{BatchID: "b"}, l, []Device{{
+				DeviceID: "d", SerialNumber: text, ProductKey: text, HardwareHash: text, ModelName: text, OEMManufacturerName: text,
+				UploadedBy: text, UploadedDate: &at, Policies: `[{"key":"k","value":"v"}]`, Extra: `{"a":1}`,
+			}, {DeviceID: "bare"}})
+		},
+		"policies": func(l Listing) (Outcome, error) {
+			return w.MergeConfigurationPolicies(t.Context(), claim, l, []ConfigurationPolicy{{
+				PolicyID: "p", Name: text, Category: text, Description: text, DevicesAssignedCount: count,
+				PolicySettings: []string{"", "NULL", `{"a, b}\`, "skip_eula"}, CreatedDate: &at, LastModifiedDate: &at, Extra: `{"a":1}`,
+			}, {PolicyID: "bare"}})
+		},
 	}
-
-	d := Device{
-		DeviceID: "d", SerialNumber: text, ProductKey: text, HardwareHash: text, ModelName: text, OEMManufacturerName: text, UploadedBy: text,
-		UploadedDate: &at, Policies: `[{"key": "k", "value": "v"}]`, Extra: `{"a": 1}`,
-	}
-	bare := Device{DeviceID: "bare"}
-	_, err = w.MergeDevices(t.Context(), claim, Batch{ID: "b"}, l(2), []Device{d, bare})
-	w.ok(err)
-	wantOtherwise(w, devices, "b", "the same devices", []Device{d, bare})
-	for i, change := range []func(*Device){
-		func(d *Device) { d.SerialNumber = nil }, func(d *Device) { d.ProductKey = other }, func(d *Device) { d.HardwareHash = other },
-		func(d *Device) { d.ModelName = other }, func(d *Device) { d.OEMManufacturerName = other }, func(d *Device) { d.UploadedBy = other },
-		func(d *Device) { d.UploadedDate = &later }, func(d *Device) { d.Policies = "" }, func(d *Device) { d.Extra = "{}" + " " },
-	} {
-		changed := d
-		change(&changed)
-		wantOtherwise(w, devices, "b", fmt.Sprint("device change ", i), []Device{bare, changed}, 1)
-	}
-
-	p := ConfigurationPolicy{
-		PolicyID: "p", Name: text, Category: text, Description: text, DevicesAssignedCount: count, PolicySettings: []string{"", "NULL", `{"a, b}\`, "skip_eula"},
-		CreatedDate: &at, LastModifiedDate: &at, Extra: `{"a": 1}`,
-	}
-	_, err = w.MergeConfigurationPolicies(t.Context(), claim, l(3), []ConfigurationPolicy{p, {PolicyID: "bare"}})
-	w.ok(err)
-	wantOtherwise(w, configurationPolicies, "", "the same policies", []ConfigurationPolicy{p, {PolicyID: "bare"}})
-	for i, change := range []func(*ConfigurationPolicy){
-		func(p *ConfigurationPolicy) { p.Name = nil }, func(p *ConfigurationPolicy) { p.Category = other }, func(p *ConfigurationPolicy) { p.Description = other },
-		func(p *ConfigurationPolicy) { p.DevicesAssignedCount = another }, func(p *ConfigurationPolicy) { p.PolicySettings = nil },
-		func(p *ConfigurationPolicy) { p.PolicySettings = []string{"skip_eula"} }, func(p *ConfigurationPolicy) { p.CreatedDate = &later },
-		func(p *ConfigurationPolicy) { p.LastModifiedDate = nil }, func(p *ConfigurationPolicy) { p.Extra = "" },
-	} {
-		changed := p
-		change(&changed)
-		wantOtherwise(w, configurationPolicies, "", fmt.Sprint("policy change ", i), []ConfigurationPolicy{changed, {PolicyID: "bare"}}, 0)
+	for name, merge := range merges {
+		for i, want := range []Outcome{{Inserted: 2}, {Unchanged: 2}} {
+			done, err := merge(Listing{ObservedAt: minute(i), Complete: true})
+			w.ok(err)
+			if done.DevicesDue = false; done != want {
+				t.Errorf("%s, merge %d: %+v, want %+v", name, i+1, done, want)
+			}
+		}
 	}
 }
 

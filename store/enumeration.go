@@ -10,73 +10,163 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// enumerating is the transaction of SettleCustomers.
-type enumerating struct {
-	tx       *transaction
-	partner  string
-	run      Run
-	observed time.Time
-	held     bool      // there are customers that an earlier enumeration lacked
-	disputed bool      // there are customers of two partners
-	last     pgx.Batch // what is written at the end, in one round trip
+// EnumerationClaim is the right to say who a run's customers are. What is written under it is fenced by owner and epoch.
+type EnumerationClaim struct {
+	Run   Run
+	Epoch int64
+	clock clock
 }
 
-// enter gives the claim back if it still holds, makes the observed time later than the one before, and compares the
-// enumeration with what is known. It returns the customers that an earlier run held back, too.
-func (t *enumerating) enter(ctx context.Context, epoch int64, e Enumeration) (d distance, heldBefore []string, err error) {
+// ObservedAt turns the local time at which a request was sent into the database's time.
+func (c EnumerationClaim) ObservedAt(sent time.Time) time.Time { return c.clock.at(sent) }
+
+// ErrClaimHeld is returned for a claim that another live worker holds.
+var ErrClaimHeld = errors.New("another worker holds the claim")
+
+// ErrClaimLost is returned by a write whose claim another worker has taken over since. Nothing was written.
+var ErrClaimLost = errors.New("the claim was lost to another worker")
+
+// ClaimEnumeration claims the enumeration of the run's customers. It returns ok = false if that is done already, and
+// ErrClaimHeld while another worker is at it.
+func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim EnumerationClaim, ok bool, err error) {
+	const take = `
+		UPDATE partnersync.partner_state s
+		SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
+		FROM partnersync.runs r
+		WHERE s.partner = @partner AND r.run_id = @run AND r.enumerated_at IS NULL
+		  AND (s.owner IS NULL OR s.owner = @worker::uuid
+		       OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+		RETURNING s.lease_epoch, clock_timestamp()`
+	const done = `
+		SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = @run`
+	claim.Run = run
+	args := pgx.NamedArgs{"worker": s.worker, "partner": run.Partner, "run": run.ID}
+	var enumerated bool
+	err = s.write(ctx, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, take, args).Scan(&claim.Epoch, &claim.clock.database)
+		claim.clock.local = time.Now()
+		if ok = err == nil; ok || !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return tx.QueryRow(ctx, done, args).Scan(&enumerated)
+	})
+	if err == nil && !ok && !enumerated {
+		err = ErrClaimHeld
+	}
+	if err != nil {
+		return claim, false, fmt.Errorf("claiming the enumeration of partner %s: %w", run.Partner, err)
+	}
+	return claim, ok, nil
+}
+
+// Enumeration is what was learned of a partner's customers.
+type Enumeration struct {
+	Customers  []Customer // RecordEnumeration sorts them
+	ObservedAt time.Time
+	// Complete: customers that are not listed are removed.
+	Complete bool
+	// Guarded: too many removals at once are held until a later run's enumeration confirms them. A list from the
+	// configuration is believed at once.
+	Guarded bool
+	// Excluded customers are removed, however many, if they are known.
+	Excluded []string
+	// Partners are all that the configuration has, so that a failure can tell of one that it has no more; nil: not known.
+	Partners []string
+	// Requests and Retries are HTTP attempts, and those after the first.
+	Requests, Retries int
+	// Error is why the enumeration failed, if it did.
+	Error string
+}
+
+// Enumerated says what an enumeration changed.
+type Enumerated struct {
+	Run                  Run // with its state and counts as they are now
+	Added, Removed, Held int
+	// Contested are the customers that belong to another partner, by id, with that partner's name.
+	Contested map[string]string
+}
+
+// NoCustomers is the error of a run whose complete enumeration has nobody.
+const NoCustomers = "no_customers: the partner has no customers to read: check customers and exclude_customers, " +
+	"and that the API lists customers whose relationship is reseller"
+
+// RecordEnumeration writes who a partner's customers are, and with it opens the run's customers to claims, in one
+// transaction:
+//
+//   - check the claim, and release it;
+//   - compare the listed customers with the known ones, and apply the mass removal guard;
+//   - write new and returned customers and changed names, and find out which of the listed ones are another partner's;
+//   - give new customers a state, mark those that left, and keep what is held back;
+//   - count the run's customers.
+//
+// A customer that belongs to another partner is left alone and counted as failed. The error wraps ErrClaimLost if the
+// claim was lost.
+func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enumeration) (done Enumerated, err error) {
+	err = s.write(ctx, func(tx pgx.Tx) error {
+		t := enumerating{tx: tx, run: c.Run, enumeration: e}
+		if err := t.checkClaim(ctx, s.worker, c.Epoch); err != nil {
+			return err
+		}
+		d, err := compareWithKnownCustomers(ctx, tx, t.run.Partner, e)
+		if err != nil {
+			return err
+		}
+		remove, hold := d.gone(e, t.heldBefore)
+		done = Enumerated{Removed: len(remove), Held: len(hold), Contested: map[string]string{}}
+		if done.Added, err = t.upsert(ctx, d.written()); err != nil {
+			return err
+		}
+		if err := t.settleOwnership(ctx, d.unknown, done.Contested); err != nil {
+			return err
+		}
+		if err := t.recordContested(ctx, done.Contested); err != nil {
+			return err
+		}
+		if err := t.remove(ctx, remove, hold); err != nil {
+			return err
+		}
+		done.Run, err = t.settleRun(ctx, done)
+		return err
+	})
+	if err != nil {
+		return Enumerated{}, fmt.Errorf("writing the customers of partner %s: %w", c.Run.Partner, err)
+	}
+	return done, nil
+}
+
+// enumerating is the transaction of RecordEnumeration.
+type enumerating struct {
+	tx          pgx.Tx
+	run         Run
+	enumeration Enumeration
+	observedAt  time.Time // later than that of any earlier enumeration
+	heldBefore  []string  // customers that the guard held back in an earlier run
+	isHolding   bool      // there are customers that an earlier enumeration lacked
+}
+
+// checkClaim checks the claim, and releases it.
+func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64) error {
 	const fence = `
 		UPDATE partnersync.partner_state
 		SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
-		WHERE partner = @partner AND lease_epoch = @epoch AND owner IS NOT NULL
-		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL,
-		          EXISTS (SELECT 1 FROM partnersync.contested_customers c WHERE c.partner = @partner)`
-	args := pgx.NamedArgs{"partner": t.partner, "epoch": epoch, "observed": t.observed, "run": t.run.ID}
-	batch := &pgx.Batch{}
-	batch.Queue(fence, args).QueryRow(func(row pgx.Row) error {
-		err := row.Scan(&t.observed, &heldBefore, &t.held, &t.disputed)
-		if errors.Is(err, pgx.ErrNoRows) {
-			err = ErrClaimLost
-		}
-		return err
-	})
-	t.compare(batch, e, &d)
-	return d, heldBefore, t.tx.send(ctx, batch)
-}
-
-// merge brings partner_center.customers and the customers' states in line with the enumeration.
-func (t *enumerating) merge(ctx context.Context, e Enumeration, d distance, heldBefore []string) (done Enumerated, err error) {
-	remove, hold := d.lacked(e, heldBefore)
-	// In the order of their ids, so that partners with the same customers cannot deadlock.
-	for some := range slices.Chunk(d.written(), customersAtOnce) {
-		added, err := t.upsert(ctx, some)
-		if err != nil {
-			return done, err
-		}
-		done.Added += added
+		WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
+		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL`
+	args := pgx.NamedArgs{
+		"partner": t.run.Partner, "worker": worker, "epoch": epoch, "run": t.run.ID,
+		"observed": t.enumeration.ObservedAt.UTC().Truncate(time.Microsecond),
 	}
-	done.Contested = map[string]string{}
-	for some := range slices.Chunk(d.strange, customersAtOnce) {
-		mine, err := t.divide(ctx, some, done.Contested)
-		if err != nil {
-			return done, err
-		}
-		if err := t.adopt(ctx, mine); err != nil {
-			return done, err
-		}
+	err := t.tx.QueryRow(ctx, fence, args).Scan(&t.observedAt, &t.heldBefore, &t.isHolding)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrClaimLost
 	}
-	t.noteContested(e, done.Contested)
-	if e.Complete && (t.held || len(hold) > 0) {
-		t.hold(hold)
-	}
-	t.remove(remove)
-	done.Removed, done.Held = len(remove), len(hold)
-	return done, nil
+	return err
 }
 
 // customersAtOnce is how many customers are written by a statement: all that it is given is in memory a few times.
 const customersAtOnce = 2000
 
-// upsert writes new customers, returned ones, those that another partner let go, and changed names; nothing for the rest.
+// upsert writes new customers, returned ones, those that another partner has let go, and changed names. It returns how
+// many are new.
 func (t *enumerating) upsert(ctx context.Context, customers []Customer) (added int, err error) {
 	const upsert = `
 		WITH written AS (
@@ -84,177 +174,177 @@ func (t *enumerating) upsert(ctx context.Context, customers []Customer) (added i
 		    SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz
 		    FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text[])
 		         AS i (customer_id, company_name, domain, relationship)
-		    WHERE NOT EXISTS (
-		        SELECT 1 FROM partner_center.customers k
-		        WHERE k.customer_id = i.customer_id AND k.removed_at IS NULL
-		          AND (k.partner <> @partner::text
-		               OR  coalesce(i.company_name, k.company_name) IS NOT DISTINCT FROM k.company_name
-		               AND coalesce(i.domain, k.domain) IS NOT DISTINCT FROM k.domain
-		               AND coalesce(i.relationship, k.relationship) IS NOT DISTINCT FROM k.relationship))
 		    ORDER BY i.customer_id
 		    ON CONFLICT (customer_id) DO UPDATE
-		    SET partner = excluded.partner,
+		    SET partner      = excluded.partner,
 		        company_name = coalesce(excluded.company_name, c.company_name),
-		        domain = coalesce(excluded.domain, c.domain),
+		        domain       = coalesce(excluded.domain, c.domain),
 		        relationship = coalesce(excluded.relationship, c.relationship),
-		        removed_at = NULL
+		        removed_at   = NULL
 		    WHERE c.partner = excluded.partner OR c.removed_at IS NOT NULL
 		    RETURNING first_seen_at
 		)
 		SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM written`
-	args := customerArgs(customers)
-	args["partner"], args["observed"] = t.partner, t.observed
-	if err := t.tx.QueryRow(ctx, upsert, args).Scan(&added); err != nil {
-		return 0, fmt.Errorf("upserting customers: %w", err)
+	// In the order of their ids, so that partners with the same customers cannot deadlock.
+	for some := range slices.Chunk(customers, customersAtOnce) {
+		names, domains, relationships := make([]*string, len(some)), make([]*string, len(some)), make([]*string, len(some))
+		for i, c := range some {
+			names[i], domains[i], relationships[i] = c.CompanyName, c.Domain, c.Relationship
+		}
+		var n int
+		err := t.tx.QueryRow(ctx, upsert, pgx.NamedArgs{
+			"partner": t.run.Partner, "observed": t.observedAt,
+			"ids": idsOf(some), "names": names, "domains": domains, "relationships": relationships,
+		}).Scan(&n)
+		if err != nil {
+			return 0, fmt.Errorf("upserting customers: %w", err)
+		}
+		added += n
 	}
 	return added, nil
 }
 
-// customerArgs are the customers as arrays.
-func customerArgs(customers []Customer) pgx.NamedArgs {
-	n := len(customers)
-	ids, names, domains, relationships := make([]string, n), make([]*string, n), make([]*string, n), make([]*string, n)
-	for i, c := range customers {
-		ids[i], names[i], domains[i], relationships[i] = c.ID, c.CompanyName, c.Domain, c.Relationship
+// settleOwnership gives each of the listed customers that are the partner's from now on a state, and adds the others to
+// contested, with the name of the partner that they belong to. A customer that came from another partner starts afresh:
+// whoever still holds it there is fenced off, and its lists lose their digests.
+func (t *enumerating) settleOwnership(ctx context.Context, unknown []Customer, contested map[string]string) error {
+	const move = `
+		WITH moved AS (
+		    UPDATE partnersync.customer_state
+		    SET partner = @partner, owner = NULL, lease_epoch = lease_epoch + 1, consecutive_failures = 0,
+		        failing_since = NULL, last_error_code = NULL, last_error = NULL, last_request_id = NULL,
+		        last_correlation_id = NULL, devices_refresh = NULL
+		    WHERE customer_id = ANY (@ids::uuid[]) AND partner <> @partner
+		    RETURNING customer_id
+		)
+		UPDATE partnersync.list_state l
+		SET digest = NULL, held = NULL, held_run = NULL
+		FROM moved
+		WHERE l.customer_id = moved.customer_id`
+	const activate = `
+		INSERT INTO partnersync.customer_state (customer_id, partner)
+		SELECT i.customer_id, @partner::text
+		FROM unnest(@ids::uuid[]) AS i (customer_id)
+		ON CONFLICT (customer_id) DO UPDATE SET active = true`
+	for some := range slices.Chunk(unknown, customersAtOnce) {
+		for k, err := range readCustomers(ctx, t.tx, idsOf(some)) {
+			if err != nil {
+				return fmt.Errorf("looking for customers of other partners: %w", err)
+			}
+			if k.Partner != t.run.Partner {
+				contested[k.ID] = k.Partner
+			}
+		}
+		own := slices.DeleteFunc(idsOf(some), func(id string) bool { return contested[id] != "" })
+		args := pgx.NamedArgs{"partner": t.run.Partner, "ids": own}
+		if err := execAll(ctx, t.tx, args, move, activate); err != nil {
+			return fmt.Errorf("writing the customers' states: %w", err)
+		}
 	}
-	return pgx.NamedArgs{"ids": ids, "names": names, "domains": domains, "relationships": relationships}
+	return nil
 }
 
-// divide returns the ids of those customers that are the partner's now, and adds the others to contested, with the name of the
-// partner that they belong to.
-func (t *enumerating) divide(ctx context.Context, strange []Customer, contested map[string]string) (mine []string, err error) {
-	const find = `
-		SELECT customer_id::text, partner FROM partner_center.customers
-		WHERE customer_id = ANY (@ids::uuid[]) AND partner <> @partner`
-	mine = ids(strange)
-	rows, _ := t.tx.Query(ctx, find, pgx.NamedArgs{"ids": mine, "partner": t.partner}) // ForEachRow returns its error
-	var id, holder string
-	if _, err := pgx.ForEachRow(rows, []any{&id, &holder}, func() error { contested[id] = holder; return nil }); err != nil {
-		return nil, fmt.Errorf("looking for customers of other partners: %w", err)
-	}
-	return slices.DeleteFunc(mine, func(id string) bool { return contested[id] != "" }), nil
-}
-
-func ids(customers []Customer) []string {
-	ids := make([]string, len(customers))
-	for i, c := range customers {
-		ids[i] = c.ID
-	}
-	return ids
-}
-
-// noteContested keeps book of the customers of two partners for sync_freshness.
-func (t *enumerating) noteContested(e Enumeration, contested map[string]string) {
+// recordContested writes down the customers of two partners for sync_freshness.
+func (t *enumerating) recordContested(ctx context.Context, contested map[string]string) error {
 	// What an incomplete enumeration lacks is not over.
 	const forget = `
 		DELETE FROM partnersync.contested_customers
-		WHERE partner = @partner AND NOT customer_id = ANY (@ids::uuid[])
-		  AND (@listed::uuid[] IS NULL OR customer_id = ANY (@listed::uuid[]))`
-	const note = `
+		WHERE partner = @partner AND customer_id <> ALL (@ids::uuid[])
+		  AND (@complete OR customer_id = ANY (@listed::uuid[]))`
+	const record = `
 		INSERT INTO partnersync.contested_customers AS t
 		    (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
 		SELECT i.customer_id, @partner::text, i.company_name, @observed::timestamptz, @observed::timestamptz, i.error
 		FROM unnest(@ids::uuid[], @names::text[], @errors::text[]) AS i (customer_id, company_name, error)
 		ON CONFLICT (customer_id, partner) DO UPDATE
-		SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at, last_error = excluded.last_error,
-		    consecutive_failures = t.consecutive_failures + 1`
-	ids, names, errs := []string{}, []*string{}, []string{}
-	var listed []string
+		SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
+		    last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1`
+	e, ids, names, errs := t.enumeration, []string{}, []*string{}, []string{}
 	for _, c := range e.Customers {
-		if !e.Complete {
-			listed = append(listed, c.ID)
-		}
 		if holder, ok := contested[c.ID]; ok {
-			why := TwoPartnersError{CustomerID: c.ID, Partner: t.partner, Holder: holder, Gone: e.Partners != nil && !slices.Contains(e.Partners, holder)}
+			why := TwoPartnersError{
+				CustomerID: c.ID, Partner: t.run.Partner, Holder: holder,
+				Gone: e.Partners != nil && !slices.Contains(e.Partners, holder),
+			}
 			ids, names, errs = append(ids, c.ID), append(names, c.CompanyName), append(errs, why.Error())
 		}
 	}
-	if t.disputed && (e.Complete || listed != nil) {
-		t.last.Queue(forget, pgx.NamedArgs{"partner": t.partner, "listed": listed, "ids": ids})
+	args := pgx.NamedArgs{
+		"partner": t.run.Partner, "observed": t.observedAt, "complete": e.Complete, "listed": nil,
+		"ids": ids, "names": names, "errors": errs,
 	}
-	if len(ids) > 0 {
-		t.last.Queue(note, pgx.NamedArgs{"partner": t.partner, "observed": t.observed, "ids": ids, "names": names, "errors": errs})
+	if !e.Complete {
+		args["listed"] = idsOf(e.Customers)
 	}
-}
-
-// adopt gives each of the customers that are the partner's from now on a state. One that came from another partner starts
-// afresh: whoever still holds it there is fenced off, and its lists lose their digests.
-func (t *enumerating) adopt(ctx context.Context, mine []string) error {
-	const moved = `
-		WITH moved AS (
-		    UPDATE partnersync.customer_state
-		    SET partner = @partner, owner = NULL, lease_epoch = lease_epoch + 1, consecutive_failures = 0, failing_since = NULL,
-		        last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL, devices_refresh = NULL
-		    WHERE customer_id = ANY (@mine::uuid[]) AND partner <> @partner
-		    RETURNING customer_id
-		)
-		UPDATE partnersync.list_state l SET digest = NULL, held = NULL, held_run = NULL FROM moved WHERE l.customer_id = moved.customer_id`
-	const adopt = `
-		INSERT INTO partnersync.customer_state (customer_id, partner)
-		SELECT i.customer_id, @partner::text
-		FROM unnest(@mine::uuid[]) AS i (customer_id)
-		ON CONFLICT (customer_id) DO UPDATE SET active = true`
-	if err := execAll(ctx, t.tx, pgx.NamedArgs{"partner": t.partner, "mine": mine}, moved, adopt); err != nil {
-		return fmt.Errorf("writing the customers' states: %w", err)
+	if err := execAll(ctx, t.tx, args, forget, record); err != nil {
+		return fmt.Errorf("recording %d customers of two partners: %w", len(ids), err)
 	}
 	return nil
 }
 
-func set(keys []string) map[string]bool {
-	s := make(map[string]bool, len(keys))
-	for _, k := range keys {
-		s[k] = true
-	}
-	return s
-}
-
-// hold keeps the customers that a complete enumeration lacked, for a later run's to confirm.
-func (t *enumerating) hold(hold []string) {
+// remove marks customers as gone, whose batches stay as they are, and keeps those that a complete enumeration lacked and
+// the guard holds back, for a later run's to confirm.
+func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	const keep = `
 		UPDATE partnersync.partner_state
 		SET held_customers = @held::text[], held_run = CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END
 		WHERE partner = @partner`
-	t.last.Queue(keep, pgx.NamedArgs{"partner": t.partner, "held": hold, "run": t.run.ID})
-}
-
-// remove marks customers as gone; their batches stay as they are.
-func (t *enumerating) remove(ids []string) {
-	const gone = `
+	const remove = `
 		UPDATE partner_center.customers SET removed_at = @observed WHERE customer_id = ANY (@ids::uuid[])`
-	const inactive = `
+	const deactivate = `
 		UPDATE partnersync.customer_state SET active = false WHERE customer_id = ANY (@ids::uuid[])`
-	if len(ids) > 0 {
-		args := pgx.NamedArgs{"ids": ids, "observed": t.observed}
-		t.last.Queue(gone, args)
-		t.last.Queue(inactive, args)
+	args := pgx.NamedArgs{
+		"partner": t.run.Partner, "run": t.run.ID, "held": hold, "ids": gone, "observed": t.observedAt,
 	}
-}
-
-// settle opens the run's customers to claims, after all that the enumeration has left to be written, and claims the first.
-func (t *enumerating) settle(ctx context.Context, s *Store, e Enumeration, done *Enumerated) error {
-	settle := `
-		UPDATE partnersync.runs r
-		SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
-		    customers_total = @contested::integer + (SELECT count(*) FROM partnersync.customer_state s WHERE ` + t.run.pending() + `)
-		WHERE r.run_id = @run`
-	failed := 0
-	for id := range done.Contested {
-		if t.run.Customers == nil || slices.Contains(t.run.Customers, id) {
-			failed++
+	if t.enumeration.Complete && (t.isHolding || len(hold) > 0) {
+		if err := execAll(ctx, t.tx, args, keep); err != nil {
+			return fmt.Errorf("keeping %d customers that are held back: %w", len(hold), err)
 		}
 	}
-	args := t.run.args()
-	args["error"], args["contested"] = e.Error, failed
-	t.last.Queue(settle, args)
-	Counts{CustomersFailed: failed, Requests: e.Requests, Retries: e.Retries}.queue(&t.last, t.run.ID, 0)
-	queueRead(&t.last, t.run.ID, &done.Run)
-	if e.Claim > 0 {
-		due, args := t.run.next("")
-		s.claim(&t.last, t.run, due, args, e.Claim, &done.Claims)
+	if len(gone) > 0 {
+		if err := execAll(ctx, t.tx, args, remove, deactivate); err != nil {
+			return fmt.Errorf("removing %d customers: %w", len(gone), err)
+		}
 	}
-	if err := t.tx.end(ctx, &t.last); err != nil {
-		return fmt.Errorf("settling the run: %w", err)
-	}
-	done.Run = done.Run.asked(t.run)
 	return nil
+}
+
+// settleRun counts the run's customers, and opens them to claims.
+func (t *enumerating) settleRun(ctx context.Context, done Enumerated) (Run, error) {
+	const settle = `
+		UPDATE partnersync.runs
+		SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
+		    customers_total = @contested::integer + (
+		        SELECT count(*)
+		        FROM partnersync.customer_state s
+		        LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
+		        WHERE s.partner = @partner AND s.active
+		          AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+		          AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+		          AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))
+		WHERE run_id = @run`
+	e, contested := t.enumeration, 0
+	for id := range done.Contested {
+		if t.run.Customers == nil || slices.Contains(t.run.Customers, id) {
+			contested++
+		}
+	}
+	switch {
+	case e.Error != "":
+	case done.Held > 0:
+		e.Error = fmt.Sprintf("mass_removal_held: the enumeration lacked %d of the known customers; "+
+			"they stay until the next complete enumeration confirms it", done.Held)
+	case e.Complete && len(e.Customers) == 0:
+		e.Error = NoCustomers
+	}
+	args := t.run.args()
+	args["error"], args["contested"] = e.Error, contested
+	if _, err := t.tx.Exec(ctx, settle, args); err != nil {
+		return t.run, fmt.Errorf("counting the run's customers: %w", err)
+	}
+	counts := Counts{CustomersFailed: contested, Requests: e.Requests, Retries: e.Retries}
+	if err := addCounts(ctx, t.tx, t.run.ID, 0, counts); err != nil {
+		return t.run, err
+	}
+	return readRun(ctx, t.tx, t.run)
 }

@@ -20,7 +20,7 @@ func (w *world) enumerate(partner string, at time.Time, e Enumeration) (Run, Enu
 		w.t.Fatalf("run %d is enumerated already", run.ID)
 	}
 	e.ObservedAt = at
-	done, err := w.SettleCustomers(w.t.Context(), claim, e)
+	done, err := w.RecordEnumeration(w.t.Context(), claim, e)
 	w.ok(err)
 	run, err = w.ReadRun(w.t.Context(), run)
 	w.ok(err)
@@ -47,7 +47,7 @@ const customers = `customer_id, partner, to_char(first_seen_at AT TIME ZONE 'UTC
 	coalesce(to_char(removed_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'))
 	FROM partner_center.customers ORDER BY customer_id`
 
-func TestSettleCustomers_firstEnumeration(t *testing.T) {
+func TestRecordEnumeration_firstEnumeration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	e := listed(beta)
@@ -64,26 +64,7 @@ func TestSettleCustomers_firstEnumeration(t *testing.T) {
 		FROM partner_center.sync_freshness ORDER BY customer_id`)
 }
 
-func TestSettleCustomers_claimsTheFirst(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.enumerate("contoso", minute(1), listed(alpha))
-	e := listed(gamma, beta)
-	e.Excluded, e.Claim = []string{alpha}, 1
-	run, done := w.enumerate("contoso", minute(2), e)
-	if len(done.Claims) != 1 || done.Claims[0].CustomerID != beta {
-		t.Fatalf("claimed %v, want the first customer", claimed(done.Claims))
-	}
-	if diff := cmp.Diff([]string{gamma}, claimed(w.claims(run))); diff != "" {
-		t.Errorf("left to be claimed: (-want +got)\n%s", diff)
-	}
-	c := done.Claims[0]
-	if _, err := w.MergeDeviceBatches(t.Context(), c, Listing{ObservedAt: c.ObservedAt(time.Now())}, []DeviceBatch{batch("b", "queued")}); err != nil {
-		t.Errorf("the claim does not hold: %v", err)
-	}
-}
-
-func TestSettleCustomers_namesFollowTheAPI(t *testing.T) {
+func TestRecordEnumeration_namesFollowTheAPI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	settle := func(at time.Time, c Customer) {
@@ -102,7 +83,7 @@ func TestSettleCustomers_namesFollowTheAPI(t *testing.T) {
 	w.want(alpha+"|contoso|00:01|-", customers)
 }
 
-func TestSettleCustomers_unchangedOnesAreNotWritten(t *testing.T) {
+func TestRecordEnumeration_unchangedOnesAreNotWritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	e := listed(alpha, beta)
@@ -116,7 +97,7 @@ func TestSettleCustomers_unchangedOnesAreNotWritten(t *testing.T) {
 	w.want(before, places)
 }
 
-func TestSettleCustomers_removalAndReturn(t *testing.T) {
+func TestRecordEnumeration_removalAndReturn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.pass(minute(1), complete("1"), batch("b", "queued"))
@@ -148,7 +129,7 @@ func TestSettleCustomers_removalAndReturn(t *testing.T) {
 	}
 }
 
-func TestSettleCustomers_incompleteRemovesNothing(t *testing.T) {
+func TestRecordEnumeration_incompleteRemovesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enumerate("contoso", minute(1), listed(alpha))
@@ -161,7 +142,7 @@ func TestSettleCustomers_incompleteRemovesNothing(t *testing.T) {
 	w.want(alpha+"|contoso|00:01|-\n"+beta+"|contoso|00:02|-", customers)
 }
 
-func TestSettleCustomers_massRemovalIsHeldUntilALaterRunConfirmsIt(t *testing.T) {
+func TestRecordEnumeration_massRemovalIsHeldUntilALaterRunConfirmsIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ids := customerIDs(12)
@@ -183,7 +164,7 @@ func TestSettleCustomers_massRemovalIsHeldUntilALaterRunConfirmsIt(t *testing.T)
 	w.want("t|t", "held_customers IS NULL, held_run IS NULL) FROM partnersync.partner_state")
 }
 
-func TestSettleCustomers_heldCustomersThatReturnAreForgotten(t *testing.T) {
+func TestRecordEnumeration_heldCustomersThatReturnAreForgotten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ids := customerIDs(12)
@@ -194,7 +175,7 @@ func TestSettleCustomers_heldCustomersThatReturnAreForgotten(t *testing.T) {
 	w.wantEnumerated(Enumerated{Held: 7}, done)
 }
 
-func TestSettleCustomers_guardCountsTheKnownOnes(t *testing.T) {
+func TestRecordEnumeration_guardCountsTheKnownOnes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ids := customerIDs(40)
@@ -204,7 +185,7 @@ func TestSettleCustomers_guardCountsTheKnownOnes(t *testing.T) {
 	w.wantEnumerated(Enumerated{Added: 28, Held: 7}, done)
 }
 
-func TestSettleCustomers_configurationIsBelievedAtOnce(t *testing.T) {
+func TestRecordEnumeration_configurationIsBelievedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ids := customerIDs(12)
@@ -213,7 +194,7 @@ func TestSettleCustomers_configurationIsBelievedAtOnce(t *testing.T) {
 	w.wantEnumerated(Enumerated{Removed: 11}, done)
 }
 
-func TestSettleCustomers_excludedAreRemovedHoweverMany(t *testing.T) {
+func TestRecordEnumeration_excludedAreRemovedHoweverMany(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ids := customerIDs(12)
@@ -231,21 +212,21 @@ func TestSettleCustomers_excludedAreRemovedHoweverMany(t *testing.T) {
 	}
 }
 
-func TestSettleCustomers_restrictedRunRemovesNobody(t *testing.T) {
+func TestRecordEnumeration_restrictedRunRemovesNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enumerate("contoso", minute(1), listed(alpha, beta))
 	run := w.open(RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: minute(2), Customers: []string{beta, gamma}, Filter: "x"}).Run
 	claim, _, err := w.ClaimEnumeration(t.Context(), run)
 	w.ok(err)
-	done, err := w.SettleCustomers(t.Context(), claim, Enumeration{Customers: named([]string{beta, gamma}), ObservedAt: minute(2)})
+	done, err := w.RecordEnumeration(t.Context(), claim, Enumeration{Customers: named([]string{beta, gamma}), ObservedAt: minute(2)})
 	w.ok(err)
 	w.wantEnumerated(Enumerated{Added: 1}, done)
 	w.want("2", "customers_total) FROM partnersync.runs WHERE run_id = $1", run.ID)
 	w.want("3", "count(*)) FROM partner_center.sync_freshness")
 }
 
-func TestSettleCustomers_customerOfTwoPartners(t *testing.T) {
+func TestRecordEnumeration_customerOfTwoPartners(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enumerate("contoso", minute(1), listed(alpha, beta))
@@ -278,21 +259,21 @@ func TestSettleCustomers_customerOfTwoPartners(t *testing.T) {
 	}
 }
 
-func TestSettleCustomers_restrictedRunFailsItsOwnContestedCustomersOnly(t *testing.T) {
+func TestRecordEnumeration_restrictedRunFailsItsOwnContestedCustomersOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enumerate("contoso", minute(1), listed(alpha, beta))
 	run := w.open(RunRequest{Partner: "fabrikam", Kind: Once, ScheduledFor: minute(2), Customers: []string{alpha}, Filter: "x"}).Run
 	claim, _, err := w.ClaimEnumeration(t.Context(), run)
 	w.ok(err)
-	_, err = w.SettleCustomers(t.Context(), claim, Enumeration{Customers: named([]string{alpha, beta}), ObservedAt: minute(2)})
+	_, err = w.RecordEnumeration(t.Context(), claim, Enumeration{Customers: named([]string{alpha, beta}), ObservedAt: minute(2)})
 	w.ok(err)
 	if got := w.finish(run); got.CustomersTotal != 1 || got.CustomersFailed != 1 || got.State != Failed {
 		t.Errorf("finished as %+v, want 1 customer, failed", got)
 	}
 }
 
-func TestSettleCustomers_moveToTheSecondPartner(t *testing.T) {
+func TestRecordEnumeration_moveToTheSecondPartner(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.pass(minute(1), complete("1"), batch("b", "queued"))
@@ -323,7 +304,7 @@ func TestSettleCustomers_moveToTheSecondPartner(t *testing.T) {
 	w.wantEnumerated(Enumerated{Contested: map[string]string{alpha: "fabrikam"}}, done)
 }
 
-func TestSettleCustomers_lostClaimWritesNothing(t *testing.T) {
+func TestRecordEnumeration_lostClaimWritesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	run := w.open(scheduled(1, 1)).Run
@@ -335,20 +316,20 @@ func TestSettleCustomers_lostClaimWritesNothing(t *testing.T) {
 	w.ok(err)
 	e := listed(alpha)
 	e.Requests = 1
-	if _, err := w.SettleCustomers(t.Context(), stale, e); !errors.Is(err, ErrClaimLost) {
+	if _, err := w.RecordEnumeration(t.Context(), stale, e); !errors.Is(err, ErrClaimLost) {
 		t.Errorf("settled under a lost claim: %v, want ErrClaimLost", err)
 	}
 	w.want("0|t", "(SELECT count(*) FROM partner_center.customers), enumerated_at IS NULL) FROM partnersync.runs")
-	_, err = other.SettleCustomers(t.Context(), claim, e)
+	_, err = other.RecordEnumeration(t.Context(), claim, e)
 	w.ok(err)
 	// The same once more, as after an error for a commit that happened, counts nothing twice.
-	if _, err := other.SettleCustomers(t.Context(), claim, e); !errors.Is(err, ErrClaimLost) {
+	if _, err := other.RecordEnumeration(t.Context(), claim, e); !errors.Is(err, ErrClaimLost) {
 		t.Errorf("settled twice under one claim: %v, want ErrClaimLost", err)
 	}
 	w.want("1|1", "customers_total, requests) FROM partner_center.sync_runs")
 }
 
-func TestSettleCustomers_observedTimesNeverGoBack(t *testing.T) {
+func TestRecordEnumeration_observedTimesNeverGoBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enumerate("contoso", minute(9), listed(alpha))
@@ -356,7 +337,7 @@ func TestSettleCustomers_observedTimesNeverGoBack(t *testing.T) {
 	w.want("00:09:00.000001", "to_char(removed_at AT TIME ZONE 'UTC', 'HH24:MI:SS.US')) FROM partner_center.customers")
 }
 
-func TestSettleCustomers_partnersWithTheSameCustomersAtTheSameTime(t *testing.T) {
+func TestRecordEnumeration_partnersWithTheSameCustomersAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ids := customerIDs(2000)
@@ -368,7 +349,7 @@ func TestSettleCustomers_partnersWithTheSameCustomersAtTheSameTime(t *testing.T)
 		e := listed(ids...)
 		e.ObservedAt = minute(1)
 		g.Go(func() error {
-			_, err := w.SettleCustomers(t.Context(), claim, e)
+			_, err := w.RecordEnumeration(t.Context(), claim, e)
 			return err
 		})
 		slices.Reverse(ids)

@@ -30,7 +30,7 @@ func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
 		{"leaving run 7 of partner contoso: ", func() error { return s.LeaveRun(ctx, run) }},
 		{"claiming the enumeration of partner contoso: ", func() error { _, _, err := s.ClaimEnumeration(ctx, run); return err }},
 		{"writing the customers of partner contoso: ", func() error {
-			_, err := s.SettleCustomers(ctx, EnumerationClaim{Run: run}, Enumeration{})
+			_, err := s.RecordEnumeration(ctx, EnumerationClaim{Run: run}, Enumeration{})
 			return err
 		}},
 		{"claiming customers of partner contoso: ", func() error { _, err := s.ClaimCustomers(ctx, run, "", 1); return err }},
@@ -42,12 +42,11 @@ func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
 			_, err := s.RecordResults(ctx, run, []Result{{Claim: c}})
 			return err
 		}},
-		{"reserving requests of partner contoso: ", func() error { _, _, err := s.Reserve(ctx, "contoso", 2, time.Second); return err }},
 		{"pausing partner contoso: ", func() error { return s.Pause(ctx, "contoso", time.Second) }},
-		{"reading the pause of partner contoso: ", func() error { _, err := s.PauseOf(ctx, "contoso"); return err }},
+		{"reading the pace of partner contoso: ", func() error { _, err := s.Pace(ctx, "contoso"); return err }},
 		{"comparing the device_batches of customer nobody: ", func() error {
-			// The table alone is not enough.
-			if _, err := s.pool.Exec(ctx, "CREATE SCHEMA partner_center; CREATE TABLE partner_center.device_batches ()"); err != nil {
+			// A schema that is there, but another one, does not count as empty.
+			if _, err := s.pool.Exec(ctx, "CREATE SCHEMA partnersync; CREATE TABLE partnersync.list_state ()"); err != nil {
 				return err
 			}
 			_, err := s.CompareDeviceBatches(ctx, "nobody", Listing{}, nil)

@@ -103,7 +103,7 @@ type event struct {
 }
 
 // queue puts events into the outbox, in their order.
-func queue(ctx context.Context, tx *transaction, events []event) error {
+func queue(ctx context.Context, tx pgx.Tx, events []event) error {
 	const insert = `
 		INSERT INTO partnersync.outbox (message_id, endpoint, subject, type, data, created_at, next_at)
 		SELECT i.message_id, i.endpoint, i.subject, i.type, i.data::jsonb, c.now, c.now

@@ -53,7 +53,7 @@ func TestStore_withoutPreparedStatements(t *testing.T) {
 	run := w.open(backfill("")).Run
 	claim, _, err := w.ClaimEnumeration(t.Context(), run)
 	w.ok(err)
-	_, err = w.SettleCustomers(t.Context(), claim, Enumeration{Customers: e.Customers[:2], ObservedAt: minute(4), Complete: true, Error: "cut short"})
+	_, err = w.RecordEnumeration(t.Context(), claim, Enumeration{Customers: e.Customers[:2], ObservedAt: minute(4), Complete: true, Error: "cut short"})
 	w.ok(err)
 	first, second := w.claim(run), w.claim(run)
 	w.record(run, Result{Claim: first, Requests: 2, Failure: &Failure{Code: "http_503", Message: "no answer", RequestID: "r"}})
@@ -78,12 +78,9 @@ func TestStore_withoutPreparedStatements(t *testing.T) {
 	if diff := cmp.Diff([]Customer{e.Customers[0], {ID: beta}}, known); diff != "" {
 		t.Errorf("known customers: (-want +got)\n%s", diff)
 	}
-	if wait, pause := w.reserve(2); wait != 0 || pause != 0 {
-		t.Errorf("reserved after %s with a pause of %s, want at once", wait, pause)
-	}
 	w.ok(w.Pause(t.Context(), "contoso", time.Hour))
-	if d, err := w.PauseOf(t.Context(), "contoso"); err != nil || d <= 0 {
-		t.Errorf("paused for %s, %v, want up to an hour", d, err)
+	if pace, err := w.Pace(t.Context(), "contoso"); err != nil || pace.Pause <= 0 {
+		t.Errorf("pace %+v, %v, want a pause of up to an hour", pace, err)
 	}
 	w.ok(w.Leave(t.Context()))
 	w.wantNothingPrepared()

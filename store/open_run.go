@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// resumable is how long after its start an unfinished backfill is taken up again.
+// resumable is how long after its start an unfinished backfill can be resumed.
 const resumable = 24 * time.Hour
 
 // RunRequest asks for a run.
@@ -30,8 +30,6 @@ type RunRequest struct {
 	Devices *DeviceReading
 	// Restart begins a backfill anew even if one could be resumed.
 	Restart bool
-	// Enumerate claims the enumeration, too.
-	Enumerate bool
 }
 
 // Opened is the answer to a RunRequest.
@@ -39,8 +37,6 @@ type Opened struct {
 	Run     Run
 	Joined  bool // other workers are in the run already, or were
 	Resumed bool // an unfinished backfill goes on
-	// Enumeration is the claim that was asked for; nil: there is no need for it, or another worker holds it.
-	Enumeration *EnumerationClaim
 }
 
 // ErrTickDone is returned by OpenRun for a tick whose run is over.
@@ -60,14 +56,27 @@ var ErrUnderway = errors.New("another run of this kind is under way")
 // live worker become abandoned.
 func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	var o Opened
-	err := s.write(ctx, func(tx *transaction) error {
-		id, joined, err := s.findOrInsertRun(ctx, tx, r)
+	err := s.write(ctx, func(tx pgx.Tx) (err error) {
+		if err := lockPartner(ctx, tx, r.Partner); err != nil {
+			return err
+		}
+		if err := abandonDeadRuns(ctx, tx, r); err != nil {
+			return err
+		}
+		id, err := findRun(ctx, tx, r)
+		if o.Joined = id != 0; err == nil && !o.Joined {
+			id, err = insertRun(ctx, tx, r)
+		}
 		if err != nil {
 			return err
 		}
-		o.Joined = joined
-		o.Resumed = joined && r.Kind == Backfill
-		return s.enter(ctx, tx, r, id, &o)
+		o.Resumed = o.Joined && r.Kind == Backfill
+		o.Run = Run{ID: id, Customers: r.Customers, Skip: r.Skip, Devices: r.Devices}
+		if err := s.enterRun(ctx, tx, r.Partner, id); err != nil {
+			return err
+		}
+		o.Run, err = readRun(ctx, tx, o.Run)
+		return err
 	})
 	if err != nil {
 		return Opened{}, fmt.Errorf("opening a %s run of partner %s: %w", r.Kind, r.Partner, err)
@@ -75,142 +84,167 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	return o, nil
 }
 
-// enter makes this worker part of the run. Claims that an earlier try of the worker left behind are let go.
-func (s *Store) enter(ctx context.Context, tx *transaction, r RunRequest, id int64, o *Opened) error {
-	const enter = `
-		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
-		ON CONFLICT DO NOTHING`
-	batch := &pgx.Batch{}
-	batch.Queue(enter, pgx.NamedArgs{"run": id, "worker": s.worker})
-	s.letGo(batch, r.Partner)
-	queueRead(batch, id, &o.Run)
-	if r.Enumerate {
-		s.claimEnumeration(batch, r.Partner, id, &o.Enumeration)
-	}
-	if err := tx.end(ctx, batch); err != nil {
-		return fmt.Errorf("entering run %d: %w", id, err)
-	}
-	o.Run.Customers, o.Run.Skip, o.Run.Devices = r.Customers, r.Skip, r.Devices
-	if o.Enumeration != nil {
-		o.Enumeration.Run = o.Run
-	}
-	return nil
-}
-
 // lockPartner makes those who open runs of a partner take turns, and creates its state.
-func lockPartner(batch *pgx.Batch, partner string) {
+func lockPartner(ctx context.Context, tx pgx.Tx, partner string) error {
 	const create = `
 		INSERT INTO partnersync.partner_state (partner) VALUES (@partner)
 		ON CONFLICT DO NOTHING`
 	const lock = `
-		SELECT 1 FROM partnersync.partner_state WHERE partner = @partner FOR UPDATE`
-	args := pgx.NamedArgs{"partner": partner}
-	batch.Queue(create, args)
-	batch.Queue(lock, args)
+		SELECT FROM partnersync.partner_state WHERE partner = @partner FOR UPDATE`
+	if err := execAll(ctx, tx, pgx.NamedArgs{"partner": partner}, create, lock); err != nil {
+		return fmt.Errorf("locking the partner's state: %w", err)
+	}
+	return nil
 }
 
-// abandonDead marks the partner's runs that no live worker is in, but for a scheduled one that is still to be continued.
-func (s *Store) abandonDead(batch *pgx.Batch, r RunRequest) {
+// abandonDeadRuns marks the partner's runs that no live worker is in, but for a scheduled one that is to be continued.
+func abandonDeadRuns(ctx context.Context, tx pgx.Tx, r RunRequest) error {
 	const abandon = `
 		UPDATE partnersync.runs r
 		SET state = 'abandoned', finished_at = clock_timestamp()
 		WHERE r.partner = @partner AND r.state = 'running'
 		  AND (r.kind <> 'scheduled' OR @kind = 'scheduled' AND r.scheduled_for < @due::timestamptz)
 		  AND NOT EXISTS (
-		      SELECT 1
+		      SELECT
 		      FROM partnersync.run_workers m
-		      JOIN partnersync.workers w ON w.worker_id = m.worker_id
-		      WHERE m.run_id = r.run_id AND ` + alive + `)`
-	batch.Queue(abandon, pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "due": r.Due, "lease": s.lease})
+		      JOIN partnersync.live_workers w ON w.worker_id = m.worker_id
+		      WHERE m.run_id = r.run_id)`
+	if _, err := tx.Exec(ctx, abandon, pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "due": r.Due}); err != nil {
+		return fmt.Errorf("abandoning runs that no worker is left for: %w", err)
+	}
+	return nil
 }
 
-// findOrInsertRun locks the partner, abandons its dead runs, and returns the id of the run to join or resume, or that of a new one.
-// The error is ErrTickDone or ErrUnderway if there can be none.
-func (s *Store) findOrInsertRun(ctx context.Context, tx *transaction, r RunRequest) (id int64, joined bool, err error) {
-	const scheduled = `
-		SELECT run_id, state = 'running' AS open, false AS anew
+// findRun returns the run to join or to resume; 0 if a new one is to be inserted. The error is ErrTickDone or ErrUnderway
+// if there can be none.
+func findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {
+	switch {
+	case r.Kind == Scheduled:
+		id, err = findScheduled(ctx, tx, r)
+	case r.Kind == Backfill && !r.Restart:
+		id, err = resumeBackfill(ctx, tx, r)
+	}
+	if id != 0 || err != nil {
+		return id, err
+	}
+	const open = `
+		SELECT EXISTS (
+		    SELECT FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running')`
+	var underway bool
+	args := pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind}
+	if err := tx.QueryRow(ctx, open, args).Scan(&underway); err != nil {
+		return 0, fmt.Errorf("looking for another open run: %w", err)
+	}
+	if underway {
+		return 0, ErrUnderway
+	}
+	return 0, nil
+}
+
+// findScheduled returns the open scheduled run; 0 if there is none, and the tick is not done.
+func findScheduled(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {
+	const open = `
+		SELECT coalesce(max(run_id), 0)
 		FROM partnersync.runs
-		WHERE partner = @partner AND kind = 'scheduled'
-		  AND (state = 'running' OR state <> 'abandoned' AND scheduled_for >= @scheduled_for::timestamptz)
-		ORDER BY state = 'running' DESC, run_id DESC
-		LIMIT 1`
-	const backfill = `
+		WHERE partner = @partner AND kind = 'scheduled' AND state = 'running'`
+	// max reads the last tick alone; EXISTS, by some plans, all runs.
+	const done = `
+		SELECT coalesce(max(scheduled_for) >= @scheduled_for::timestamptz, false)
+		FROM partnersync.runs
+		WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned'`
+	args := pgx.NamedArgs{"partner": r.Partner, "scheduled_for": r.ScheduledFor}
+	if err := tx.QueryRow(ctx, open, args).Scan(&id); err != nil {
+		return 0, fmt.Errorf("looking for an open scheduled run: %w", err)
+	}
+	if id != 0 {
+		return id, nil
+	}
+	var over bool
+	if err := tx.QueryRow(ctx, done, args).Scan(&over); err != nil {
+		return 0, fmt.Errorf("looking for the run of the tick: %w", err)
+	}
+	if over {
+		return 0, ErrTickDone
+	}
+	return 0, nil
+}
+
+// resumeBackfill returns the backfill that goes on; 0 if there is none.
+func resumeBackfill(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {
+	const resume = `
 		UPDATE partnersync.runs r
 		SET state = 'running', finished_at = NULL
 		FROM (
-		    SELECT run_id, state FROM partnersync.runs
+		    SELECT run_id, state
+		    FROM partnersync.runs
 		    WHERE partner = @partner AND kind = 'backfill' AND filter = @filter
 		    ORDER BY run_id DESC
 		    LIMIT 1
-		) o
-		WHERE r.run_id = o.run_id AND o.state IN ('running', 'abandoned') AND r.started_at > clock_timestamp() - @resumable::interval
-		RETURNING r.run_id, true, o.state = 'abandoned'`
-	// Nothing is inserted where the statement before found a run. max reads the last tick alone; EXISTS, by some plans, all runs.
-	const insert = `
-		INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, started_at)
-		SELECT @partner::text, @kind::text, @filter::text, @customers::uuid[], @scheduled_for::timestamptz, clock_timestamp()
-		WHERE NOT EXISTS (SELECT 1 FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running')
-		  AND (@kind <> 'scheduled' OR coalesce(@scheduled_for > (
-		      SELECT max(scheduled_for) FROM partnersync.runs
-		      WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned'), true))
-		RETURNING run_id`
-	args := pgx.NamedArgs{
-		"partner": r.Partner, "kind": r.Kind, "filter": r.Filter, "customers": r.Customers, "scheduled_for": r.ScheduledFor,
-		"resumable": resumable,
+		) newest
+		WHERE r.run_id = newest.run_id AND newest.state IN ('running', 'abandoned')
+		  AND r.started_at > clock_timestamp() - @resumable::interval
+		RETURNING r.run_id, newest.state = 'abandoned'`
+	args := pgx.NamedArgs{"partner": r.Partner, "filter": r.Filter, "resumable": resumable}
+	rows, _ := tx.Query(ctx, resume, args) // ForEachRow returns its error
+	var abandoned bool
+	if _, err := pgx.ForEachRow(rows, []any{&id, &abandoned}, func() error { return nil }); err != nil {
+		return 0, fmt.Errorf("looking for a backfill to resume: %w", err)
 	}
-	batch := &pgx.Batch{}
-	lockPartner(batch, r.Partner)
-	s.abandonDead(batch, r)
-	var open, anew bool
-	read := func(query string, into ...any) {
-		batch.Queue(query, args).Query(func(rows pgx.Rows) error {
-			_, err := pgx.ForEachRow(rows, into, func() error { return nil })
-			return err
-		})
+	if abandoned {
+		err = recount(ctx, tx, r, id)
 	}
-	switch {
-	case r.Kind == Scheduled:
-		read(scheduled, &id, &open, &anew)
-	case r.Kind == Backfill && !r.Restart:
-		read(backfill, &id, &open, &anew)
-	}
-	var inserted int64
-	read(insert, &inserted)
-	if err := tx.send(ctx, batch); err != nil {
-		return 0, false, fmt.Errorf("looking for an open run, or inserting one: %w", err)
-	}
-	switch {
-	case inserted != 0:
-		return inserted, false, nil
-	case id == 0:
-		return 0, false, ErrUnderway
-	case !open:
-		return 0, false, ErrTickDone
-	case anew:
-		return id, true, recount(ctx, tx, r, id)
-	}
-	return id, true, nil
+	return id, err
 }
 
-// recount counts the customers of a backfill that is resumed anew: those that another backfill has done since are to be done
-// again.
-func recount(ctx context.Context, tx *transaction, r RunRequest, run int64) error {
+// recount counts the customers of an abandoned backfill that is resumed: those that another backfill has done since are
+// to be done again.
+func recount(ctx context.Context, tx pgx.Tx, r RunRequest, run int64) error {
 	const clear = `
 		UPDATE partnersync.run_counts SET customers_ok = 0, customers_failed = 0 WHERE run_id = @run`
 	const count = `
 		INSERT INTO partnersync.run_counts (run_id, shard, customers_ok, customers_failed)
-		SELECT r.run_id, 0,
-		       (SELECT count(*) FROM partnersync.customer_state
-		        WHERE partner = r.partner AND active AND backfill_run = r.run_id AND backfill_outcome = 'ok'),
-		       (SELECT count(*) FROM partnersync.customer_state
-		        WHERE partner = r.partner AND active AND backfill_run = r.run_id AND backfill_outcome = 'failed')
-		     + (SELECT count(*) FROM partnersync.contested_customers
-		        WHERE partner = r.partner AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers::uuid[])))
-		FROM partnersync.runs r
-		WHERE r.run_id = @run AND r.enumerated_at IS NOT NULL
-		ON CONFLICT (run_id, shard) DO UPDATE SET customers_ok = excluded.customers_ok, customers_failed = excluded.customers_failed`
-	if err := execAll(ctx, tx, pgx.NamedArgs{"run": run, "customers": r.Customers}, clear, count); err != nil {
+		SELECT @run, 0, c.ok, c.failed + t.contested
+		FROM (
+		    SELECT count(*) FILTER (WHERE c.outcome = 'ok') AS ok, count(*) FILTER (WHERE c.outcome = 'failed') AS failed
+		    FROM partnersync.customer_runs c
+		    JOIN partnersync.customer_state s ON s.customer_id = c.customer_id
+		    WHERE c.kind = 'backfill' AND c.run_id = @run AND s.partner = @partner AND s.active
+		) c, (
+		    SELECT count(*) AS contested
+		    FROM partnersync.contested_customers
+		    WHERE partner = @partner AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers::uuid[]))
+		) t
+		WHERE EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND enumerated_at IS NOT NULL)
+		ON CONFLICT (run_id, shard) DO UPDATE
+		SET customers_ok = excluded.customers_ok, customers_failed = excluded.customers_failed`
+	args := pgx.NamedArgs{"run": run, "partner": r.Partner, "customers": r.Customers}
+	if err := execAll(ctx, tx, args, clear, count); err != nil {
 		return fmt.Errorf("counting the customers of backfill %d: %w", run, err)
 	}
 	return nil
+}
+
+func insertRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {
+	const insert = `
+		INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, started_at)
+		VALUES (@partner, @kind, @filter, @customers::uuid[], @scheduled_for::timestamptz, clock_timestamp())
+		RETURNING run_id`
+	args := pgx.NamedArgs{
+		"partner": r.Partner, "kind": r.Kind, "filter": r.Filter, "customers": r.Customers, "scheduled_for": r.ScheduledFor,
+	}
+	if err := tx.QueryRow(ctx, insert, args).Scan(&id); err != nil {
+		return 0, fmt.Errorf("inserting a run: %w", err)
+	}
+	return id, nil
+}
+
+// enterRun makes this worker part of the run. Claims that an earlier try of the worker has left behind are released.
+func (s *Store) enterRun(ctx context.Context, tx pgx.Tx, partner string, run int64) error {
+	const enter = `
+		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
+		ON CONFLICT DO NOTHING`
+	if _, err := tx.Exec(ctx, enter, pgx.NamedArgs{"run": run, "worker": s.worker}); err != nil {
+		return fmt.Errorf("entering run %d: %w", run, err)
+	}
+	return s.releaseClaims(ctx, tx, partner)
 }

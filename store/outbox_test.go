@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 )
 
 // hook is told of everything, a batch that is unfinished for a day and a customer that fails three times.
@@ -226,7 +227,7 @@ func TestNoteResults_deviceListsLeftToTheNextPassAreNoFailure(t *testing.T) {
 	opened := w.open(RunRequest{Partner: "contoso", Kind: Scheduled, ScheduledFor: w.tick, Due: w.tick, Devices: &DeviceReading{Refresh: time.Hour}})
 	enumeration, _, err := w.ClaimEnumeration(t.Context(), opened.Run)
 	w.ok(err)
-	_, err = w.SettleCustomers(t.Context(), enumeration, Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
+	_, err = w.RecordEnumeration(t.Context(), enumeration, Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
 	w.ok(err)
 	claim := w.claim(opened.Run)
 	l := complete("1")
@@ -315,7 +316,7 @@ func (w *world) put(endpoint string, batches ...string) {
 	for i, id := range batches {
 		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i), data: &EventData{Partner: "contoso", CustomerID: alpha, BatchID: id}}
 	}
-	w.ok(w.write(w.t.Context(), func(tx *transaction) error { return queue(w.t.Context(), tx, events) }))
+	w.ok(w.write(w.t.Context(), func(tx pgx.Tx) error { return queue(w.t.Context(), tx, events) }))
 }
 
 // due claims what is due and returns it as batch and number.

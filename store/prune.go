@@ -35,9 +35,9 @@ type versionTable struct {
 var versionTables = []versionTable{deviceBatches.versionTable(), devices.versionTable(), configurationPolicies.versionTable()}
 
 func (r *resource[R]) versionTable() versionTable {
-	key := []string{r.key.name}
+	key := []string{r.keyColumn}
 	if r.ofBatch {
-		key = []string{"batch_id", r.key.name}
+		key = []string{"batch_id", r.keyColumn}
 	}
 	return versionTable{table: "partner_center." + r.versions, key: key}
 }
@@ -116,7 +116,7 @@ func (s *Store) pruneCustomer(ctx context.Context, h versionTable, p Pruning, cu
 	after, afterValidTo := make([]string, len(h.key)), time.Time{}
 	for {
 		var found, deleted int64
-		err := s.write(ctx, func(tx *transaction) error {
+		err := s.write(ctx, func(tx pgx.Tx) error {
 			args["after"], args["after_valid_to"] = after, afterValidTo
 			err := tx.QueryRow(ctx, prune, args).Scan(&found, &deleted, &after, &afterValidTo)
 			if errors.Is(err, pgx.ErrNoRows) { // none was left

@@ -17,7 +17,7 @@ const runsAtOnce = 500
 func (s *Store) PruneRuns(ctx context.Context, keep time.Duration) (removed int64, err error) {
 	for {
 		var n int64
-		err := s.write(ctx, func(tx *transaction) error {
+		err := s.write(ctx, func(tx pgx.Tx) error {
 			n, err = pruneRuns(ctx, tx, keep)
 			return err
 		})
@@ -31,7 +31,7 @@ func (s *Store) PruneRuns(ctx context.Context, keep time.Duration) (removed int6
 	}
 }
 
-func pruneRuns(ctx context.Context, tx *transaction, keep time.Duration) (removed int64, err error) {
+func pruneRuns(ctx context.Context, tx pgx.Tx, keep time.Duration) (removed int64, err error) {
 	// The lock ends with the transaction.
 	const alone = `
 		SELECT pg_try_advisory_xact_lock(hashtextextended('partnersync.runs are pruned', 0))`

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 )
 
 // versions makes superseded versions of b1 to bN, of a device in each and of policies, of the customer: n of each, a minute
@@ -180,7 +181,7 @@ func TestPruneRuns(t *testing.T) {
 	w.exec(`INSERT INTO partnersync.run_counts (run_id, shard, inserted) SELECT run_id, 0, 1 FROM partnersync.runs`)
 	w.exec(`INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, $1::uuid FROM partnersync.runs`, w.Worker())
 
-	w.ok(w.write(t.Context(), func(tx *transaction) error {
+	w.ok(w.write(t.Context(), func(tx pgx.Tx) error {
 		_, err := pruneRuns(t.Context(), tx, 1000*day) // another worker is at it
 		w.wantRunsPruned(10*day, 0)
 		return err

@@ -60,13 +60,13 @@ type Batches struct {
 // Batches reads how the batches stand, and how they stood on each of so many days up to today (UTC). It goes through all
 // current batches several times: a second or two for a million.
 func (r *Reader) Batches(ctx context.Context, days, limit int) (b Batches, err error) {
-	err = r.readWithin(ctx, surveyTimeout, func(ctx context.Context, tx *transaction) error {
+	err = r.readWithin(ctx, surveyTimeout, func(ctx context.Context, tx pgx.Tx) error {
 		const now = `
 			SELECT now(), (now() AT TIME ZONE 'UTC')::date - @days::integer + 1`
 		if err := tx.QueryRow(ctx, now, pgx.NamedArgs{"days": days}).Scan(&b.AsOf, &b.FirstDay); err != nil {
 			return err
 		}
-		for _, read := range []func(context.Context, *transaction, int) error{b.readDays, b.readAges, b.readOldest, b.readChanges} {
+		for _, read := range []func(context.Context, pgx.Tx, int) error{b.readDays, b.readAges, b.readOldest, b.readChanges} {
 			if err := read(ctx, tx, limit); err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ func (r *Reader) Batches(ctx context.Context, days, limit int) (b Batches, err e
 
 // readDays counts as daily_device_batch_statuses does, but over all customers: a version counts one more on the day it
 // begins and one less on the day it ends. That view's rows, one for each customer, status and day, would be millions.
-func (b *Batches) readDays(ctx context.Context, tx *transaction, _ int) (err error) {
+func (b *Batches) readDays(ctx context.Context, tx pgx.Tx, _ int) (err error) {
 	const sql = `
 		SELECT CASE WHEN s.word IN ('queued', 'processing', 'finished', 'finished_with_errors') THEN s.word ELSE 'other' END AS status,
 		       s.day, sum(s.more)::bigint AS more
@@ -104,7 +104,7 @@ func (b *Batches) readDays(ctx context.Context, tx *transaction, _ int) (err err
 	return err
 }
 
-func (b *Batches) readAges(ctx context.Context, tx *transaction, _ int) (err error) {
+func (b *Batches) readAges(ctx context.Context, tx pgx.Tx, _ int) (err error) {
 	const sql = `
 		SELECT g.from_age, count(u.*)::integer AS batches
 		FROM (
@@ -120,7 +120,7 @@ func (b *Batches) readAges(ctx context.Context, tx *transaction, _ int) (err err
 	return err
 }
 
-func (b *Batches) readOldest(ctx context.Context, tx *transaction, limit int) (err error) {
+func (b *Batches) readOldest(ctx context.Context, tx pgx.Tx, limit int) (err error) {
 	// The keys first: status_since is not cheap.
 	const sql = `
 		SELECT u.customer_id::text, c.company_name, u.batch_id, u.status, u.status_since, u.creation_date, u.devices_count
@@ -138,7 +138,7 @@ func (b *Batches) readOldest(ctx context.Context, tx *transaction, limit int) (e
 }
 
 // readChanges looks for changes of status among the newest versions, of which there are many more than are shown.
-func (b *Batches) readChanges(ctx context.Context, tx *transaction, limit int) (err error) {
+func (b *Batches) readChanges(ctx context.Context, tx pgx.Tx, limit int) (err error) {
 	// A version that is not the first begins where another ends, and of these ends there is an index.
 	const newest = `
 		SELECT coalesce(

@@ -49,7 +49,7 @@ func (r *Reader) Customers(ctx context.Context, s CustomerSearch) (all []Custome
 		LIMIT @limit
 		OFFSET @offset`
 	args := pgx.NamedArgs{"text": s.Text, "failing": s.OnlyFailing, "fine": s.OnlyFine, "order": s.Order, "limit": s.Limit, "offset": s.Offset}
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		all, err = query[CustomerRow](ctx, tx, "the customers", sql, args)
 		return err
 	})
@@ -65,7 +65,7 @@ func (r *Reader) LongestFailing(ctx context.Context, partners []string, limit in
 		WHERE consecutive_failures > 0 AND (@partners::text[] IS NULL OR partner = ANY (@partners))
 		ORDER BY failing_since, customer_id
 		LIMIT @limit`
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		all, err = query[Freshness](ctx, tx, "the failing customers", sql, pgx.NamedArgs{"partners": partners, "limit": limit})
 		return err
 	})
@@ -100,7 +100,7 @@ func (r *Reader) Customer(ctx context.Context, id string) (found CustomerDetail,
 		FROM partner_center.sync_freshness
 		WHERE customer_id = @id::uuid
 		ORDER BY last_success_at NULLS LAST, partner`
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		args := pgx.NamedArgs{"id": id}
 		customers, err := query[CustomerDetail](ctx, tx, "customer "+id, customer, args)
 		if err != nil {

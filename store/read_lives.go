@@ -53,7 +53,7 @@ func (r *Reader) Lives(ctx context.Context, s LifeSearch) (all []Life, err error
 		LIMIT @limit
 		OFFSET @offset`
 	args := pgx.NamedArgs{"customer": s.CustomerID, "batch": s.BatchID, "text": s.Text, "limit": s.Limit, "offset": s.Offset}
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if all, err = query[Life](ctx, tx, "the batches of customer "+s.CustomerID, batches, args); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (r *Reader) Lives(ctx context.Context, s LifeSearch) (all []Life, err error
 }
 
 // addVersions gives each batch its versions.
-func addVersions(ctx context.Context, tx *transaction, s LifeSearch, all []Life) error {
+func addVersions(ctx context.Context, tx pgx.Tx, s LifeSearch, all []Life) error {
 	const sql = `
 		SELECT h.batch_id, h.status, h.devices_count, h.valid_from, h.not_before,
 		       nullif(h.valid_to, 'infinity') AS valid_to, h.removed_at IS NOT NULL AS removed

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Backlog is what an endpoint could not be told of yet.
@@ -20,7 +22,7 @@ func (r *Reader) Backlogs(ctx context.Context) (all []Backlog, err error) {
 		GROUP BY endpoint
 		HAVING max(attempts) > 1
 		ORDER BY endpoint`
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		all, err = query[Backlog](ctx, tx, "what could not be sent", sql, nil)
 		return err
 	})

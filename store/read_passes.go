@@ -55,7 +55,7 @@ func (r *Reader) LastPasses(ctx context.Context) (all []LastPass, err error) {
 		) going_on ON true
 		WHERE coalesce(ended.finished_at, since.began_at, going_on.at) IS NOT NULL
 		ORDER BY p.partner`
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		all, err = query[LastPass](ctx, tx, "the partners' last passes", sql, nil)
 		return err
 	})
@@ -94,7 +94,7 @@ func (r *Reader) StaleCustomers(ctx context.Context, before map[string]time.Time
 	for partner, at := range before {
 		partners, times = append(partners, partner), append(times, at)
 	}
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		args := pgx.NamedArgs{"partners": partners, "before": times}
 		all, err = query[StaleCustomers](ctx, tx, "the customers that are stale", sql, args)
 		return err

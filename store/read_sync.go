@@ -40,7 +40,7 @@ func (r *Reader) Freshness(ctx context.Context) (all []PartnerFreshness, err err
 		FROM partner_center.sync_freshness
 		GROUP BY partner
 		ORDER BY partner`
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		all, err = query[PartnerFreshness](ctx, tx, "the freshness of the customers", sql, nil)
 		return err
 	})
@@ -60,7 +60,7 @@ func (r *Reader) CustomerSyncs(ctx context.Context) (all []CustomerSync, err err
 		SELECT customer_id::text, partner, last_success_at
 		FROM partner_center.sync_freshness
 		ORDER BY partner, customer_id`
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		all, err = query[CustomerSync](ctx, tx, "when each customer was synced", sql, nil)
 		return err
 	})
@@ -93,7 +93,7 @@ func (r *Reader) PassSlots(ctx context.Context, since time.Time, length time.Dur
 		WHERE started_at >= @since
 		GROUP BY partner, slot
 		ORDER BY partner, slot`
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		args := pgx.NamedArgs{"since": since, "seconds": length.Seconds()}
 		all, err = query[PassSlot](ctx, tx, "the passes since "+since.UTC().Format(time.RFC3339), sql, args)
 		return err
@@ -110,7 +110,7 @@ func (r *Reader) NewestRuns(ctx context.Context, limit int) (all []Run, err erro
 		FROM partner_center.sync_runs
 		ORDER BY run_id DESC
 		LIMIT @limit`
-	err = r.read(ctx, func(ctx context.Context, tx *transaction) error {
+	err = r.read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		all, err = query[Run](ctx, tx, "the newest passes", sql, pgx.NamedArgs{"limit": limit})
 		return err
 	})

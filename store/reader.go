@@ -63,24 +63,24 @@ func (r *Reader) Pool() *pgxpool.Pool { return r.pool }
 func (r *Reader) Watched() *pgxpool.Pool { return r.watched }
 
 // read runs do in a read-only transaction of one snapshot.
-func (r *Reader) read(ctx context.Context, do func(context.Context, *transaction) error) error {
+func (r *Reader) read(ctx context.Context, do func(context.Context, pgx.Tx) error) error {
 	return r.readWithin(ctx, readerTimeout, do)
 }
 
-func (r *Reader) readWithin(ctx context.Context, timeout time.Duration, do func(context.Context, *transaction) error) error {
+func (r *Reader) readWithin(ctx context.Context, timeout time.Duration, do func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	defer context.AfterFunc(r.life, cancel)()
 	// To compile a query takes longer than any of these may run.
-	const limits = `SELECT set_config('statement_timeout', @most, true), set_config('jit', 'off', true)`
-	begin := &pgx.Batch{}
-	begin.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-	begin.Queue(limits, pgx.NamedArgs{"most": fmt.Sprintf("%dms", timeout.Milliseconds())})
-	return transact(ctx, r.pool, begin, func(tx *transaction) error { return do(ctx, tx) })
+	begin := fmt.Sprintf(`
+		BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+		SET LOCAL statement_timeout = '%dms';
+		SET LOCAL jit = off`, timeout.Milliseconds())
+	return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return do(ctx, tx) })
 }
 
 // query collects the rows of one question.
-func query[T any](ctx context.Context, tx *transaction, what, sql string, args pgx.NamedArgs) ([]T, error) {
+func query[T any](ctx context.Context, tx pgx.Tx, what, sql string, args pgx.NamedArgs) ([]T, error) {
 	rows, _ := tx.Query(ctx, sql, args) // CollectRows returns its error
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
 	if err != nil {

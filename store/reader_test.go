@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/jackc/pgx/v5"
 	"partnersync/store/storetest"
 )
 
@@ -84,7 +85,7 @@ func TestReader_needsNoMoreRightsThanTheWriters(t *testing.T) {
 func TestReader_cannotWrite(t *testing.T) {
 	t.Parallel()
 	r := newWorld(t).reader()
-	err := r.read(t.Context(), func(ctx context.Context, tx *transaction) error {
+	err := r.read(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "DELETE FROM partnersync.workers")
 		return err
 	})
@@ -100,7 +101,7 @@ func TestReader_closingEndsAQuestion(t *testing.T) {
 	w.ok(err)
 	asked, answered := make(chan struct{}), make(chan error)
 	go func() {
-		answered <- r.read(t.Context(), func(ctx context.Context, tx *transaction) error {
+		answered <- r.read(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
 			close(asked)
 			_, err := tx.Exec(ctx, "SELECT pg_sleep(600)")
 			return err

@@ -106,37 +106,6 @@ func TestRecordResults_againCountsNothingTwice(t *testing.T) {
 	w.want("1", "consecutive_failures) FROM partner_center.sync_freshness")
 }
 
-func TestRecordLastResults_endTheRunWhereNothingIsLeft(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	run := w.begin(Scheduled, alpha, beta)
-	run.Devices = &DeviceReading{Refresh: time.Hour}
-	last := func(r Result) Run {
-		t.Helper()
-		now, lost, err := w.RecordLastResults(t.Context(), run, []Result{r})
-		if w.ok(err); lost != 0 {
-			t.Errorf("%d claims lost, want none", lost)
-		}
-		return now
-	}
-	first, second := w.claim(run), w.claim(run)
-	if now := last(Result{Claim: first, SkipsDevices: true}); now.State != Running || now.EndedHere || now.CustomersOK != 1 {
-		t.Errorf("a customer is left: %+v, want a running run with one that is ok", now)
-	}
-	if now := last(Result{Claim: second, AwaitsDevices: true}); now.State != Running || now.EndedHere {
-		t.Errorf("device lists are left: %+v, want a running run", now)
-	}
-	claims, err := w.ClaimDevices(t.Context(), run, 1)
-	w.ok(err)
-	now := last(Result{Claim: claims[0], OfDevices: true, Requests: 1})
-	if now.State != Complete || !now.EndedHere || now.CustomersOK != 2 || now.Requests != 1 || now.Devices != run.Devices {
-		t.Errorf("nothing is left: %+v, want a complete run", now)
-	}
-	if now, _, err := w.RecordLastResults(t.Context(), run, nil); err != nil || now.State != run.State {
-		t.Errorf("without results: %+v, %v, want the run as it was", now, err)
-	}
-}
-
 func TestRecordResults_none(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

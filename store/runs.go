@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
+	"hash/fnv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Kinds of runs.
@@ -55,80 +54,48 @@ type Run struct {
 	Devices *DeviceReading `db:"-" json:"-"`
 }
 
-// queueRead reads a run into run.
-func queueRead(batch *pgx.Batch, id int64, run *Run) {
+// args are the arguments that the statements about a run's customers have in common.
+func (r Run) args() pgx.NamedArgs {
+	args := pgx.NamedArgs{
+		"run": r.ID, "partner": r.Partner, "kind": r.Kind, "customers": r.Customers, "skip": r.Skip, "refresh": nil,
+	}
+	if r.Devices != nil {
+		args["refresh"] = r.Devices.Refresh
+	}
+	return args
+}
+
+// readRun reads the run with its state and counts as they are now. What was asked for is kept.
+func readRun(ctx context.Context, q querier, run Run) (Run, error) {
 	const read = `
 		SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
 		       customers_total, customers_ok, customers_failed,
 		       inserted, changed, removed, unchanged, requests, retries, error
 		FROM partner_center.sync_runs
 		WHERE run_id = @run`
-	batch.Queue(read, pgx.NamedArgs{"run": id}).Query(func(rows pgx.Rows) (err error) {
-		*run, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Run])
-		return err
-	})
+	rows, _ := q.Query(ctx, read, pgx.NamedArgs{"run": run.ID}) // CollectExactlyOneRow returns its error
+	now, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Run])
+	if err != nil {
+		return run, fmt.Errorf("reading run %d: %w", run.ID, err)
+	}
+	now.Customers, now.Skip, now.Devices = run.Customers, run.Skip, run.Devices
+	return now, nil
 }
 
 // ReadRun returns the run with its state and counts as they are now.
-func (s *Store) ReadRun(ctx context.Context, run Run) (Run, error) {
-	batch := &pgx.Batch{}
-	var now Run
-	queueRead(batch, run.ID, &now)
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return Run{}, fmt.Errorf("reading run %d: %w", run.ID, err)
-	}
-	return now.asked(run), nil
-}
-
-// asked returns the run with what was asked for.
-func (r Run) asked(as Run) Run {
-	r.Customers, r.Skip, r.Devices = as.Customers, as.Skip, as.Devices
-	return r
-}
-
-// pending is true of a customer_state s that the run has still to do. The mark that tells is the kind's: there is one of each, so
-// that only one run of a kind is under way at a time; a backfill that is resumed does anew what another one has done meanwhile.
-func (r Run) pending() string { return r.among("{kind}_run") }
-
-// devicesPending is true of a customer_state s whose device lists the run has still to go through.
-func (r Run) devicesPending() string {
-	return r.among("{kind}_devices_run") + `
-	AND ` + r.devicesDue()
-}
-
-// devicesDue is true of a customer_state s some of whose device lists are due for the run; it may be null.
-func (r Run) devicesDue() string {
-	switch {
-	case r.Devices == nil:
-		return `false`
-	case r.Kind == Backfill:
-		return `true`
-	}
-	return `(s.devices_due_at <= clock_timestamp() OR s.devices_refresh IS DISTINCT FROM @refresh)`
-}
-
-// among is true of the run's customers whose mark says that they are left. Its statements need the run's args.
-func (r Run) among(mark string) string {
-	sql := `
-	s.partner = @partner AND s.active`
-	if r.Customers != nil {
-		sql += ` AND s.customer_id = ANY (@customers::uuid[])`
-	}
-	if r.Skip != nil {
-		sql += ` AND NOT s.customer_id = ANY (@skip::uuid[])`
-	}
-	if r.Kind == Backfill {
-		return sql + r.ofKind(` AND s.`+mark+` <> @run::bigint`)
-	}
-	return sql + r.ofKind(` AND s.`+mark+` < @run::bigint`)
-}
-
-// ofKind puts the run's kind into the names of columns.
-func (r Run) ofKind(sql string) string { return strings.ReplaceAll(sql, "{kind}", r.Kind) }
+func (s *Store) ReadRun(ctx context.Context, run Run) (Run, error) { return readRun(ctx, s.pool, run) }
 
 // Listed reports whether the batches and policies of all the run's customers have been tried.
 func (s *Store) Listed(ctx context.Context, run Run) (listed bool, err error) {
-	query := `SELECT NOT EXISTS (SELECT FROM partnersync.customer_state s WHERE ` + run.pending() + `)`
+	const query = `
+		SELECT NOT EXISTS (
+		    SELECT
+		    FROM partnersync.customer_state s
+		    LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
+		    WHERE s.partner = @partner AND s.active
+		      AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+		      AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+		      AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))`
 	if err := s.pool.QueryRow(ctx, query, run.args()).Scan(&listed); err != nil {
 		return false, fmt.Errorf("looking for customers of run %d that are not listed yet: %w", run.ID, err)
 	}
@@ -139,85 +106,114 @@ func (s *Store) Listed(ctx context.Context, run Run) (listed bool, err error) {
 // other workers are still at it. late: device lists that nobody is reading now are left to the next run, which is no
 // failure.
 func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) {
-	noted, ended := false, false
-	var now Run
-	err := s.write(ctx, func(tx *transaction) (err error) {
-		batch := &pgx.Batch{}
+	enqueued, ended := false, false
+	now := run
+	err := s.write(ctx, func(tx pgx.Tx) (err error) {
 		if late {
-			if noted, err = s.leaveDevices(ctx, tx, run, batch); err != nil {
+			if enqueued, err = s.leaveDevices(ctx, tx, run); err != nil {
 				return err
 			}
 		}
-		s.finish(batch, run, late, &ended)
-		queueRead(batch, run.ID, &now)
-		return tx.end(ctx, batch)
+		if ended, err = finish(ctx, tx, run, late); err != nil {
+			return err
+		}
+		now, err = readRun(ctx, tx, run)
+		return err
 	})
 	if err != nil {
 		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
 	}
-	if noted {
+	if enqueued {
 		s.wakeSender()
 	}
-	now = now.asked(run)
 	now.EndedHere = ended
 	return now, nil
 }
 
-// leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run. It tells
-// whether somebody is to be told of it. Their counts are left to be sent.
-func (s *Store) leaveDevices(ctx context.Context, tx *transaction, run Run, last *pgx.Batch) (noted bool, err error) {
-	leave := `
-		UPDATE partnersync.customer_state s
-		SET scheduled_outcome = 'ok', last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
+// leaveDevices settles the customers whose other lists went well and whose device lists are left to the next run. It
+// reports whether that puts events into the outbox.
+func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (enqueued bool, err error) {
+	// The lock comes first: only under it is it certain that nobody has read a customer's device lists meanwhile.
+	const lock = `
+		SELECT s.customer_id::text
+		FROM partnersync.customer_state s
+		JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
+		WHERE s.partner = @partner AND r.run_id = @run AND r.outcome = 'waiting'
+		  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+		ORDER BY s.customer_id
+		FOR UPDATE OF s`
+	const settle = `
+		UPDATE partnersync.customer_runs
+		SET outcome = 'ok'
+		WHERE customer_id = ANY (@ids::uuid[]) AND kind = @kind AND run_id = @run AND outcome = 'waiting'
+		RETURNING customer_id::text`
+	const succeed = `
+		UPDATE partnersync.customer_state
+		SET last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
 		    last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
-		WHERE s.scheduled_run = @run::bigint AND s.scheduled_outcome = 'waits' AND ` + run.devicesPending() + ` AND ` + free + `
-		RETURNING s.customer_id::text`
+		WHERE customer_id = ANY (@ids::uuid[])`
 	args := run.args()
-	args["lease"] = s.lease
-	rows, _ := tx.Query(ctx, leave, args) // CollectRows returns its error
-	left, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
+	for _, sql := range []string{lock, settle} {
+		rows, _ := tx.Query(ctx, sql, args) // CollectRows returns its error
+		if args["ids"], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return false, fmt.Errorf("leaving device lists to the next run: %w", err)
+		}
+	}
+	ids := args["ids"].([]string)
+	if len(ids) == 0 {
+		return false, nil
+	}
+	if _, err := tx.Exec(ctx, succeed, args); err != nil {
 		return false, fmt.Errorf("leaving device lists to the next run: %w", err)
 	}
-	Counts{CustomersOK: len(left)}.queue(last, run.ID, 0)
-	return s.noteRecovered(ctx, tx, run, left)
+	if err := addCounts(ctx, tx, run.ID, 0, Counts{CustomersOK: len(ids)}); err != nil {
+		return false, err
+	}
+	return s.enqueueRecovered(ctx, tx, run, ids)
 }
 
-// finish ends the run if nothing is left to do, and tells whether it has. It sums up what it needs by itself: for more, such as
-// the view of runs, PostgreSQL would plan it anew each time.
-func (s *Store) finish(batch *pgx.Batch, run Run, late bool, ended *bool) {
-	finish := `
+// finish ends the run if nothing is left to do, and reports whether it has.
+func finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (ended bool, err error) {
+	// More customers may have come since the run began: the total is at least what was counted.
+	const finish = `
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
-		    customers_total = greatest(r.customers_total, n.ok + n.failed), -- others may have come meanwhile
+		    customers_total = greatest(r.customers_total, n.ok + n.failed),
 		    state = CASE WHEN n.ok = 0 THEN 'failed'
 		                 WHEN n.ok < r.customers_total OR n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
 		                 ELSE 'complete' END
-		FROM (SELECT coalesce(sum(customers_ok), 0) AS ok, coalesce(sum(customers_failed), 0) AS failed
-		      FROM partnersync.run_counts
-		      WHERE run_id = @run) n
+		FROM (
+		    SELECT coalesce(sum(customers_ok), 0) AS ok, coalesce(sum(customers_failed), 0) AS failed
+		    FROM partnersync.run_counts
+		    WHERE run_id = @run
+		) n
 		WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
-		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + run.pending() + `)
-		  AND NOT EXISTS (SELECT 1 FROM partnersync.customer_state s WHERE ` + run.devicesPending() + ` AND NOT (@late AND ` + free + `))`
+		  AND NOT EXISTS (
+		      SELECT
+		      FROM partnersync.customer_state s
+		      LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = @kind
+		      WHERE s.partner = @partner AND s.active
+		        AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+		        AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+		        AND ( -- its batches and policies are left to do,
+		             coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
+		             -- or its device lists,
+		             OR @devices AND c.run_id = @run AND c.devices_run_id <> @run
+		                AND (@kind = 'backfill' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
+		                     OR s.devices_due_at <= clock_timestamp())
+		                -- which it is not too late for, or which somebody reads now.
+		                AND (NOT @late OR s.owner IN (SELECT worker_id FROM partnersync.live_workers))))`
 	args := run.args()
-	args["late"], args["lease"] = late, s.lease
-	batch.Queue(finish, args).Exec(func(tag pgconn.CommandTag) error {
-		*ended = tag.RowsAffected() > 0
-		return nil
-	})
-}
-
-// args are the arguments that pending and devicesPending need.
-func (r Run) args() pgx.NamedArgs {
-	args := pgx.NamedArgs{"run": r.ID, "partner": r.Partner, "customers": r.Customers, "skip": r.Skip}
-	if r.Devices != nil {
-		args["refresh"] = r.Devices.Refresh
+	args["late"], args["devices"] = late, run.Devices != nil
+	tag, err := tx.Exec(ctx, finish, args)
+	if err != nil {
+		return false, fmt.Errorf("ending the run if nothing is left to do: %w", err)
 	}
-	return args
+	return tag.RowsAffected() > 0, nil
 }
 
 // LeaveRun takes this worker out of a run that it cannot bring to its end. With no other live worker in it, the run
-// becomes abandoned. The claims of this worker on the partner's customers are let go.
+// becomes abandoned. The worker's claims on the partner's customers are released.
 func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 	const leave = `
 		DELETE FROM partnersync.run_workers WHERE run_id = @run AND worker_id = @worker::uuid`
@@ -225,18 +221,19 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 		UPDATE partnersync.runs
 		SET state = 'abandoned', finished_at = clock_timestamp()
 		WHERE run_id = @run AND state = 'running' AND NOT EXISTS (
-		    SELECT 1
+		    SELECT
 		    FROM partnersync.run_workers m
-		    JOIN partnersync.workers w ON w.worker_id = m.worker_id
-		    WHERE m.run_id = @run AND ` + alive + `)`
-	args := pgx.NamedArgs{"run": run.ID, "partner": run.Partner, "worker": s.worker, "lease": s.lease}
-	err := s.write(ctx, func(tx *transaction) error {
-		batch := &pgx.Batch{}
-		lockPartner(batch, run.Partner)
-		batch.Queue(leave, args)
-		batch.Queue(abandon, args)
-		s.letGo(batch, run.Partner)
-		return tx.end(ctx, batch)
+		    JOIN partnersync.live_workers w ON w.worker_id = m.worker_id
+		    WHERE m.run_id = @run)`
+	args := pgx.NamedArgs{"run": run.ID, "worker": s.worker}
+	err := s.write(ctx, func(tx pgx.Tx) error {
+		if err := lockPartner(ctx, tx, run.Partner); err != nil {
+			return err
+		}
+		if err := execAll(ctx, tx, args, leave, abandon); err != nil {
+			return err
+		}
+		return s.releaseClaims(ctx, tx, run.Partner)
 	})
 	if err != nil {
 		return fmt.Errorf("leaving run %d of partner %s: %w", run.ID, run.Partner, err)
@@ -244,13 +241,57 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 	return nil
 }
 
-// letGo gives this worker's claims on the partner and its customers back.
-func (s *Store) letGo(batch *pgx.Batch, partner string) {
+// releaseClaims releases this worker's claims on the partner's enumeration and customers.
+func (s *Store) releaseClaims(ctx context.Context, tx pgx.Tx, partner string) error {
 	const customers = `
 		UPDATE partnersync.customer_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	const enumeration = `
 		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	args := pgx.NamedArgs{"partner": partner, "worker": s.worker}
-	batch.Queue(customers, args)
-	batch.Queue(enumeration, args)
+	return execAll(ctx, tx, args, enumeration, customers)
+}
+
+// Counts are added to a run by the transaction that did what they count. Rows are those of all resources.
+type Counts struct {
+	CustomersOK, CustomersFailed          int
+	Inserted, Changed, Removed, Unchanged int
+	Requests, Retries                     int
+}
+
+// addCounts adds to one of the run's shards. It comes last in a transaction: whoever writes to the same shard waits for
+// the commit.
+func addCounts(ctx context.Context, tx pgx.Tx, run int64, shard int, c Counts) error {
+	const add = `
+		INSERT INTO partnersync.run_counts AS n (
+		    run_id, shard, customers_ok, customers_failed, inserted, changed, removed, unchanged, requests, retries)
+		VALUES (@run, @shard, @customers_ok, @customers_failed, @inserted, @changed, @removed, @unchanged, @requests, @retries)
+		ON CONFLICT (run_id, shard) DO UPDATE SET
+		    customers_ok     = n.customers_ok + excluded.customers_ok,
+		    customers_failed = n.customers_failed + excluded.customers_failed,
+		    inserted         = n.inserted + excluded.inserted,
+		    changed          = n.changed + excluded.changed,
+		    removed          = n.removed + excluded.removed,
+		    unchanged        = n.unchanged + excluded.unchanged,
+		    requests         = n.requests + excluded.requests,
+		    retries          = n.retries + excluded.retries`
+	if c == (Counts{}) {
+		return nil
+	}
+	_, err := tx.Exec(ctx, add, pgx.NamedArgs{
+		"run": run, "shard": shard,
+		"customers_ok": c.CustomersOK, "customers_failed": c.CustomersFailed,
+		"inserted": c.Inserted, "changed": c.Changed, "removed": c.Removed, "unchanged": c.Unchanged,
+		"requests": c.Requests, "retries": c.Retries,
+	})
+	if err != nil {
+		return fmt.Errorf("adding to the counts of run %d: %w", run, err)
+	}
+	return nil
+}
+
+// shardOf spreads the counts of customers that are merged at the same time.
+func shardOf(customerID string) int {
+	h := fnv.New32a()
+	h.Write([]byte(customerID))
+	return int(h.Sum32() % 16)
 }

@@ -283,7 +283,7 @@ func TestFinishRun_states(t *testing.T) {
 			claim, _, err := w.ClaimEnumeration(t.Context(), run)
 			w.ok(err)
 			customers := named(customerIDs(10*n + test.ok + test.failed)[10*n:]) // others than those before
-			_, err = w.SettleCustomers(t.Context(), claim, Enumeration{Customers: customers, ObservedAt: minute(1), Error: test.error})
+			_, err = w.RecordEnumeration(t.Context(), claim, Enumeration{Customers: customers, ObservedAt: minute(1), Error: test.error})
 			w.ok(err)
 			for i, c := range w.claims(run) {
 				result := Result{Claim: c}
@@ -296,7 +296,7 @@ func TestFinishRun_states(t *testing.T) {
 			if got.State != test.want || got.FinishedAt == nil {
 				t.Errorf("finished as %+v, want it %s", got, test.want)
 			}
-			want := Run{CustomersTotal: test.ok + test.failed, CustomersOK: test.ok, CustomersFailed: test.failed, Error: notEmpty(&test.error)}
+			want := Run{CustomersTotal: test.ok + test.failed, CustomersOK: test.ok, CustomersFailed: test.failed, Error: notEmpty(test.error)}
 			counts := Run{CustomersTotal: got.CustomersTotal, CustomersOK: got.CustomersOK, CustomersFailed: got.CustomersFailed, Error: got.Error}
 			if diff := cmp.Diff(want, counts); diff != "" {
 				t.Errorf("counts: (-want +got)\n%s", diff)
@@ -315,7 +315,7 @@ func TestFinishRun_waitsForWhatIsNotDone(t *testing.T) {
 	}
 	claim, _, err := w.ClaimEnumeration(t.Context(), run)
 	w.ok(err)
-	_, err = w.SettleCustomers(t.Context(), claim, Enumeration{Customers: named([]string{alpha, beta}), ObservedAt: minute(1)})
+	_, err = w.RecordEnumeration(t.Context(), claim, Enumeration{Customers: named([]string{alpha, beta}), ObservedAt: minute(1)})
 	w.ok(err)
 	mine, theirs := w.claim(run), other.claim(run)
 	w.record(run, Result{Claim: mine})

@@ -1,13 +1,10 @@
 // Package store keeps partnersync's data in PostgreSQL: the tables that analysts read, with every earlier version, and
 // the machinery that lets several processes share the work. All SQL of the program is here.
 //
-// A Store stands for one worker, that is one process. A pass goes like this:
-//
-//	run, err := s.OpenRun(ctx, store.RunRequest{Partner: "contoso", Kind: store.Once, ScheduledFor: now})
-//	claims, err := s.ClaimCustomers(ctx, run, "", 100)
-//	outcome, err := s.MergeDeviceBatches(ctx, claims[0], listing, rows) // one fenced transaction
-//	lost, err := s.RecordResults(ctx, run, results)                     // many customers at once
-//	run, err = s.FinishRun(ctx, run)
+// A Store stands for one worker, that is one process. A pass opens a run, records who the partner's customers are, claims
+// customers, merges each of their lists in one fenced transaction, records the results of many customers at once, and
+// finishes the run. The example shows it. Histories are kept as slowly changing dimensions of type 2: a table of current
+// rows, and one of superseded versions with the time that each was valid.
 //
 // Times are the database's: a claim brings its clock along. No method holds a transaction open while its caller does
 // something else, and nothing depends on a session, so that any pooler will do.
@@ -45,7 +42,8 @@ type Store struct {
 	host    string
 	version string
 	lease   time.Duration
-	heart   heart
+
+	heartbeats heartbeatPool
 
 	endpoints     []Endpoint
 	outboxWritten chan struct{}
@@ -104,38 +102,53 @@ func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 }
 
 // execAll runs statements with the same arguments in one round trip.
-func execAll(ctx context.Context, tx *transaction, args pgx.NamedArgs, statements ...string) error {
+func execAll(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs, statements ...string) error {
 	batch := &pgx.Batch{}
 	for _, sql := range statements {
 		batch.Queue(sql, args)
 	}
-	return tx.send(ctx, batch)
+	return tx.SendBatch(ctx, batch).Close()
 }
+
+// errStandby is why a server refuses to begin a transaction that writes.
+var errStandby = errors.New("the server is a standby")
 
 // write runs a transaction that a frozen process lets go of: PostgreSQL ends it when it has been idle for a third of the
 // lease, before anybody else may take over its claims.
-func (s *Store) write(ctx context.Context, do func(*transaction) error) error {
-	const limits = `
-		SELECT set_config('idle_in_transaction_session_timeout', @idle, true), set_config('statement_timeout', '5min', true)`
-	begin := &pgx.Batch{}
-	begin.Queue("BEGIN")
-	begin.Queue(limits, pgx.NamedArgs{"idle": fmt.Sprint((s.lease / 3).Milliseconds())})
-	err := transact(ctx, s.pool, begin, do)
+func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
+	begin := fmt.Sprintf(`
+		BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+		SET LOCAL idle_in_transaction_session_timeout = '%dms';
+		SET LOCAL statement_timeout = '5min'`, (s.lease / 3).Milliseconds())
+	begun := false
+	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
+		begun = true
+		return do(tx)
+	})
+	if !begun && sqlState(err) == "0A000" { // feature_not_supported: to write during recovery
+		err = fmt.Errorf("%w: %w", errStandby, err)
+	}
 	leaveReadOnly(s.pool, err)
 	return err
 }
 
-// readOnly runs a transaction that writes nothing.
-func (s *Store) readOnly(ctx context.Context, do func(*transaction) error) error {
-	begin := &pgx.Batch{}
-	begin.Queue("BEGIN READ ONLY")
-	return transact(ctx, s.pool, begin, do)
+// readOnly runs a transaction that writes nothing, and sees the database as it is at its first statement.
+func (s *Store) readOnly(ctx context.Context, do func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, do)
 }
 
 // leaveReadOnly gives the pool's connections up if the error of a write is that the server is read-only. One that has become
 // a standby need not close them: with new ones, target_session_attrs may find the one that is writable now.
 func leaveReadOnly(pool *pgxpool.Pool, err error) {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "25006" { // read_only_sql_transaction
+	if sqlState(err) == "25006" || errors.Is(err, errStandby) { // read_only_sql_transaction
 		pool.Reset()
 	}
+}
+
+// sqlState returns the SQLSTATE of an error of the server; "" for other errors.
+func sqlState(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code
+	}
+	return ""
 }

@@ -101,7 +101,7 @@ func (w *world) begin(kind string, customers ...string) Run {
 	claim, mine, err := w.ClaimEnumeration(w.t.Context(), opened.Run)
 	w.ok(err)
 	if mine {
-		_, err = w.SettleCustomers(w.t.Context(), claim, Enumeration{Customers: named(customers), ObservedAt: minute(0), Complete: true})
+		_, err = w.RecordEnumeration(w.t.Context(), claim, Enumeration{Customers: named(customers), ObservedAt: minute(0), Complete: true})
 		w.ok(err)
 	}
 	return opened.Run
@@ -268,7 +268,7 @@ func TestWrite_limitsItsTransactionOnly(t *testing.T) {
 	outside := w.lines("x) FROM (" + limits + ") AS l (x)")
 	var inside string
 	s := New(w.pool, Options{Lease: 2 * time.Second})
-	w.ok(s.write(t.Context(), func(tx *transaction) error { return tx.QueryRow(t.Context(), limits).Scan(&inside) }))
+	w.ok(s.write(t.Context(), func(tx pgx.Tx) error { return tx.QueryRow(t.Context(), limits).Scan(&inside) }))
 	if inside != "666ms 5min" {
 		t.Errorf("limits of a writing transaction: %s, want a third of the lease and 5min", inside)
 	}
@@ -276,10 +276,10 @@ func TestWrite_limitsItsTransactionOnly(t *testing.T) {
 }
 
 // enter begins a merge of the customer's batches, and so locks its state.
-func (w *world) enter(tx *transaction, c Claim) {
+func (w *world) enter(tx pgx.Tx, c Claim) {
 	w.t.Helper()
-	m := merging[DeviceBatch]{tx: tx, resource: deviceBatches, claim: c, list: list{customerID: c.CustomerID, resource: DeviceBatches}}
-	w.ok(m.enter(w.t.Context()))
+	m := merging[DeviceBatch]{tx: tx, resource: deviceBatches, list: list{customerID: c.CustomerID, resource: DeviceBatches}}
+	w.ok(m.compare(w.t.Context(), w.Store, c))
 }
 
 // A replica that is frozen in a transaction holds the customer's row: PostgreSQL ends the transaction for it.
@@ -289,7 +289,7 @@ func TestWrite_frozenHolderLetsGo(t *testing.T) {
 	run := w.begin(Scheduled, alpha)
 	stale := w.claim(run)
 	frozen := New(w.pool, Options{Lease: 30 * time.Millisecond})
-	err := frozen.write(t.Context(), func(tx *transaction) error {
+	err := frozen.write(t.Context(), func(tx pgx.Tx) error {
 		w.enter(tx, stale)
 		w.die()
 		// Waits for the frozen transaction's end.

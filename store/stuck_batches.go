@@ -79,7 +79,7 @@ func (s *Store) noteStuckBatches(ctx context.Context, e Endpoint, customerID str
 		ON CONFLICT (endpoint, type, subject) DO UPDATE SET since = excluded.since
 		WHERE n.since < excluded.since`
 	noted := false
-	err := s.write(ctx, func(tx *transaction) error {
+	err := s.write(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lock, pgx.NamedArgs{"customer_id": customerID}); err != nil {
 			return fmt.Errorf("locking the customer's state: %w", err)
 		}

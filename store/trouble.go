@@ -46,8 +46,11 @@ const (
 // Advice says what a person can do about an error of the database, in a clause without a full stop. It is "" for an error
 // that comes from elsewhere, or that nothing general can be said about.
 func Advice(err error) string {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return advice[e.Code]
+	if errors.Is(err, errStandby) {
+		return advice["25006"]
+	}
+	if code := sqlState(err); code != "" {
+		return advice[code]
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		// pgx has no type for servers that it refused because of target_session_attrs.

@@ -159,13 +159,19 @@ func TestStore_readOnlyConnectionsAreGivenUp(t *testing.T) {
 	w := newWorld(t)
 	w.ok(w.Heartbeat(t.Context()))
 	w.ok(w.Heartbeat(t.Context())) // from the second on, over a connection of its own
+	readOnly := true               // the first write, whatever the session's default is
 	for name, test := range map[string]struct {
 		over *pgxpool.Pool
 		do   func() error
 	}{
-		"heartbeat": {w.heart.pool, func() error { return w.Heartbeat(t.Context()) }},
+		"heartbeat": {w.heartbeats.pool, func() error { return w.Heartbeat(t.Context()) }},
 		"write": {w.pool, func() error {
-			return w.write(t.Context(), func(tx *transaction) error {
+			return w.write(t.Context(), func(tx pgx.Tx) error {
+				if readOnly {
+					readOnly = false
+					_, err := tx.Exec(t.Context(), "SET TRANSACTION READ ONLY")
+					w.ok(err)
+				}
 				_, err := tx.Exec(t.Context(), "DELETE FROM partnersync.runs")
 				return err
 			})

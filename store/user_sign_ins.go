@@ -18,7 +18,7 @@ type UserSignIn struct {
 }
 
 // TokenLease is the right to exchange a partner's refresh token, until it ends or somebody takes it over: what is stored
-// under it is fenced by the epoch.
+// under it is fenced by owner and epoch.
 type TokenLease struct {
 	Partner  string
 	Epoch    int64
@@ -75,7 +75,7 @@ func (s *Store) StoreToken(ctx context.Context, l TokenLease, used int, sealed [
 		UPDATE partnersync.user_sign_ins
 		SET sealed_token = @token, previous_token = @used, rotated_at = clock_timestamp(),
 		    leased_by = NULL, leased_until = NULL
-		WHERE partner = @partner AND lease_epoch = @epoch AND sealed_token IS NOT NULL`
+		WHERE partner = @partner AND leased_by = @worker::uuid AND lease_epoch = @epoch AND sealed_token IS NOT NULL`
 	return s.endLease(ctx, l, store, pgx.NamedArgs{"token": sealed, "used": l.Tokens[used]})
 }
 
@@ -84,12 +84,12 @@ func (s *Store) ReleaseToken(ctx context.Context, l TokenLease) error {
 	const release = `
 		UPDATE partnersync.user_sign_ins
 		SET leased_by = NULL, leased_until = NULL
-		WHERE partner = @partner AND lease_epoch = @epoch`
+		WHERE partner = @partner AND leased_by = @worker::uuid AND lease_epoch = @epoch`
 	return s.endLease(ctx, l, release, pgx.NamedArgs{})
 }
 
 func (s *Store) endLease(ctx context.Context, l TokenLease, sql string, args pgx.NamedArgs) error {
-	args["partner"], args["epoch"] = l.Partner, l.Epoch
+	args["partner"], args["worker"], args["epoch"] = l.Partner, s.worker, l.Epoch
 	tag, err := s.pool.Exec(ctx, sql, args)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = errTokenLeftOver

@@ -22,9 +22,8 @@ func (w *world) wholePasses() {
 	stays.DevicesCount, goes.Extra = ptr(int32(2)), `{"new": 1}`
 	lists["stays"] = []Device{{DeviceID: "1", SerialNumber: ptr("another")}}
 	w.wholePass(Scheduled, lists, []ConfigurationPolicy{named("p", "Laptops")}, stays, goes, long)
-	w.reserve(1)
 	w.ok(w.Pause(ctx, "contoso", time.Minute))
-	_, err := w.PauseOf(ctx, "contoso")
+	_, err := w.Pace(ctx, "contoso")
 	w.ok(err)
 	w.wholePass(Scheduled, lists, policies, stays, long) // goes is gone, with its device
 	lists["shortened"] = nil                             // fails

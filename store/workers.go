@@ -9,24 +9,21 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// alive is true of a worker w whose claims hold. It needs the argument lease, an interval.
-const alive = `w.heartbeat_at > clock_timestamp() - @lease::interval`
-
-// heart keeps what heartbeats go over: a connection of their own, since merges may hold all those of the pool for longer
-// than the lease. The zero value is ready.
-type heart struct {
-	mu    sync.Mutex
-	beats bool          // there has been a heartbeat
-	pool  *pgxpool.Pool // of one connection, since a pool makes it anew where it is lost; nil: there is none
+// heartbeatPool gives heartbeats a connection of their own, since merges may hold all those of the pool for longer than
+// the lease. The zero value is ready.
+type heartbeatPool struct {
+	mu      sync.Mutex
+	started bool          // there has been a heartbeat
+	pool    *pgxpool.Pool // of one connection, since a pool reconnects where it is lost; nil: there is none
 }
 
 // open returns the connection, which is made as those of the pool are. The first heartbeat goes over the pool itself, which
 // nobody needs before it: a short pass has none after it.
-func (h *heart) open(ctx context.Context, like *pgxpool.Pool) (*pgxpool.Pool, error) {
+func (h *heartbeatPool) open(ctx context.Context, like *pgxpool.Pool) (*pgxpool.Pool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.beats {
-		h.beats = true
+	if !h.started {
+		h.started = true
 		return like, nil
 	}
 	if h.pool == nil {
@@ -40,43 +37,45 @@ func (h *heart) open(ctx context.Context, like *pgxpool.Pool) (*pgxpool.Pool, er
 	return h.pool, nil
 }
 
-func (h *heart) close() {
+func (h *heartbeatPool) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.beats = false
+	h.started = false
 	if h.pool != nil {
 		h.pool.Close()
 		h.pool = nil
 	}
 }
 
-// Heartbeat says that this worker lives. Call it before the first claim and then several times in a lease, and Leave after
+// Heartbeat keeps this worker's claims. Call it before the first claim and then several times in a lease, and Leave after
 // the last: it keeps a connection from the second on.
 func (s *Store) Heartbeat(ctx context.Context) error {
 	const beat = `
-		INSERT INTO partnersync.workers AS w (worker_id, host, version, started_at, heartbeat_at)
-		VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp())
+		INSERT INTO partnersync.workers AS w (worker_id, host, version, started_at, heartbeat_at, lease)
+		VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp(), @lease)
 		ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = greatest(w.heartbeat_at, excluded.heartbeat_at)`
-	heart, err := s.heart.open(ctx, s.pool)
+	pool, err := s.heartbeats.open(ctx, s.pool)
 	if err != nil {
 		return fmt.Errorf("connecting for the heartbeat: %w", err)
 	}
-	_, err = heart.Exec(ctx, beat, pgx.NamedArgs{"worker": s.worker, "host": s.host, "version": s.version})
-	leaveReadOnly(heart, err)
+	_, err = pool.Exec(ctx, beat, pgx.NamedArgs{
+		"worker": s.worker, "host": s.host, "version": s.version, "lease": s.lease,
+	})
+	leaveReadOnly(pool, err)
 	if err != nil {
 		return fmt.Errorf("writing the heartbeat: %w", err)
 	}
 	return nil
 }
 
-// Leave takes this worker off the list, and with it lets all its claims go. Workers that were last heard of ten leases
-// ago are forgotten too.
+// Leave takes this worker off the list, which releases all its claims. Workers whose last heartbeat is ten leases old are
+// removed too.
 func (s *Store) Leave(ctx context.Context) error {
 	const leave = `
 		DELETE FROM partnersync.workers
-		WHERE worker_id = @worker::uuid OR heartbeat_at < clock_timestamp() - 10 * @lease::interval`
-	defer s.heart.close()
-	if _, err := s.pool.Exec(ctx, leave, pgx.NamedArgs{"worker": s.worker, "lease": s.lease}); err != nil {
+		WHERE worker_id = @worker::uuid OR heartbeat_at < clock_timestamp() - 10 * lease`
+	defer s.heartbeats.close()
+	if _, err := s.pool.Exec(ctx, leave, pgx.NamedArgs{"worker": s.worker}); err != nil {
 		return fmt.Errorf("taking the worker off the list: %w", err)
 	}
 	return nil

@@ -54,7 +54,7 @@ func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
 		CreatedBy:    b.CreatedBy,
 		CreationDate: b.CreationDate,
 		DevicesCount: b.DevicesCount,
-		Extra:        jsonb(b.Extra), // the client has seen to it that PostgreSQL takes it
+		Extra:        string(b.Extra), // the client has seen to it that PostgreSQL takes it
 	})
 }
 
@@ -71,7 +71,7 @@ func addDevice(r *rows[store.Device], d partnercenter.Device) {
 		UploadedBy:          d.UploadedBy,
 		UploadedDate:        d.UploadedDate,
 		Policies:            assignments(d.Policies),
-		Extra:               jsonb(d.Extra),
+		Extra:               string(d.Extra),
 	})
 }
 
@@ -108,7 +108,7 @@ func addPolicy(r *rows[store.ConfigurationPolicy], p partnercenter.Configuration
 		PolicySettings:       p.PolicySettings,
 		CreatedDate:          p.CreatedDate,
 		LastModifiedDate:     p.LastModifiedDate,
-		Extra:                jsonb(p.Extra),
+		Extra:                string(p.Extra),
 	})
 }
 

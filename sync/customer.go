@@ -51,7 +51,7 @@ func (w *pass) customer(ctx context.Context, c store.Claim) (store.Result, error
 // devices reads and merges the device lists of a customer that are due. Those left when the next pass is due stay for it.
 func (w *pass) devices(ctx context.Context, c store.Claim) (store.Result, error) {
 	result := store.Result{Claim: c, OfDevices: true}
-	due, err := w.Store.DueDevices(ctx, c)
+	due, err := w.Store.DueDeviceLists(ctx, c)
 	if err != nil {
 		return result, err
 	}
@@ -106,7 +106,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // batchDevices is the device list of a batch of the claimed customer.
-func (w *pass) batchDevices(c store.Claim, batch store.Batch) list[partnercenter.Device, store.Device] {
+func (w *pass) batchDevices(c store.Claim, batch store.DeviceList) list[partnercenter.Device, store.Device] {
 	l := w.partner.deviceList(c.CustomerID, batch)
 	l.digest = batch.Digest
 	if !w.until.IsZero() {
@@ -119,14 +119,14 @@ func (w *pass) batchDevices(c store.Claim, batch store.Batch) list[partnercenter
 }
 
 // addUp adds how one device list went to the customer's result.
-func addUp(result *store.Result, one store.Result, batch store.Batch, failure *store.Failure) {
+func addUp(result *store.Result, one store.Result, batch store.DeviceList, failure *store.Failure) {
 	result.Confirmed = append(result.Confirmed, one.Confirmed...)
 	result.Requests += one.Requests
 	result.Retries += one.Retries
 	if failure == nil {
 		return
 	}
-	result.FailedBatches = append(result.FailedBatches, batch.ID)
+	result.FailedBatches = append(result.FailedBatches, batch.BatchID)
 	if result.Failure == nil {
 		result.Failure = failure
 	}

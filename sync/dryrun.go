@@ -102,7 +102,7 @@ func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer, 
 	}
 	for _, batch := range due {
 		_, _, err := planList(ctx, &plan, p.deviceList(c.ID, batch), func(l store.Listing, rows []store.Device) ([]store.Difference, error) {
-			return r.Store.CompareDevices(ctx, c.ID, batch.ID, l, rows)
+			return r.Store.CompareDevices(ctx, c.ID, batch.BatchID, l, rows)
 		})
 		if err != nil {
 			return plan, err
@@ -145,7 +145,7 @@ func planList[I, R any](
 // dueInPlan returns the batches whose devices a pass would read, after it has merged these batches as planned.
 func (r *Runner) dueInPlan(
 	ctx context.Context, p Partner, q Request, plan Plan, batches []store.DeviceBatch, listed reading,
-) ([]store.Batch, error) {
+) ([]store.DeviceList, error) {
 	devices := p.deviceReading(q.Since)
 	if devices == nil || listed.hung() || listed.refused() {
 		return nil, nil
@@ -156,5 +156,5 @@ func (r *Runner) dueInPlan(
 			removed = append(removed, d.Key)
 		}
 	}
-	return r.Store.PlanDevices(ctx, plan.Customer.ID, store.Run{Kind: q.Kind, Devices: devices}, batches, removed)
+	return r.Store.PlanDeviceLists(ctx, plan.Customer.ID, store.Run{Kind: q.Kind, Devices: devices}, batches, removed)
 }

@@ -14,18 +14,11 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-// settle makes sure that the run's customers are known: enumerated by this process, which may have claimed that, or by another
-// replica. given are the customers of a restricted run. The run is as it is then.
-func (w *pass) settle(ctx context.Context, claimed *store.EnumerationClaim, given []store.Customer) error {
-	for ; ; claimed = nil {
-		var claim store.EnumerationClaim
-		var err error
-		mine := claimed != nil
-		if mine {
-			claim = *claimed
-		} else {
-			claim, mine, err = w.Store.ClaimEnumeration(ctx, w.run)
-		}
+// settle makes sure that the run's customers are known: enumerated by this process, or by another replica. given are the
+// customers of a restricted run. The run is as it is then.
+func (w *pass) settle(ctx context.Context, given []store.Customer) error {
+	for {
+		claim, mine, err := w.Store.ClaimEnumeration(ctx, w.run)
 		switch {
 		case errors.Is(err, store.ErrClaimHeld):
 			if err := wait(ctx, pollEvery); err != nil {
@@ -40,7 +33,6 @@ func (w *pass) settle(ctx context.Context, claimed *store.EnumerationClaim, give
 			}
 			return err
 		default:
-			w.learnPause(claim.Pause)
 			err := w.enumerate(ctx, claim, given)
 			if !errors.Is(err, store.ErrClaimLost) {
 				return err
@@ -53,7 +45,7 @@ func (w *pass) settle(ctx context.Context, claimed *store.EnumerationClaim, give
 
 // enumerate finds out who the partner's customers are, and writes it.
 func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, given []store.Customer) error {
-	e := store.Enumeration{ObservedAt: claim.ObservedAt(time.Now()), Partners: w.partnerNames(), Claim: claimsAtOnce}
+	e := store.Enumeration{ObservedAt: claim.ObservedAt(time.Now()), Partners: w.partnerNames()}
 	if given != nil {
 		e.Customers = given // of a restricted run, which removes nobody
 	} else {
@@ -79,11 +71,11 @@ func (w *pass) enumerate(ctx context.Context, claim store.EnumerationClaim, give
 			e.Excluded = w.partner.Exclude
 		}
 	}
-	done, err := w.Store.SettleCustomers(ctx, claim, e)
+	done, err := w.Store.RecordEnumeration(ctx, claim, e)
 	if err != nil {
 		return err
 	}
-	w.run, w.claims = done.Run, done.Claims
+	w.run = done.Run
 	if done.Added+done.Removed+done.Held+len(done.Contested) > 0 {
 		w.log.Info("customers enumerated", "customers", len(e.Customers),
 			"added", done.Added, "removed", done.Removed, "held", done.Held, "of_two_partners", len(done.Contested))

@@ -64,11 +64,11 @@ func (p Partner) policyList(customerID string) list[partnercenter.ConfigurationP
 	}
 }
 
-func (p Partner) deviceList(customerID string, batch store.Batch) list[partnercenter.Device, store.Device] {
+func (p Partner) deviceList(customerID string, batch store.DeviceList) list[partnercenter.Device, store.Device] {
 	return list[partnercenter.Device, store.Device]{
-		what:    fmt.Sprintf("devices of batch %q of customer %s", batch.ID, customerID),
+		what:    fmt.Sprintf("devices of batch %q of customer %s", batch.BatchID, customerID),
 		convert: addDevice,
-		known:   store.Confirmation{Resource: store.Devices, Batch: batch},
+		known:   store.Confirmation{Resource: store.Devices, Devices: batch},
 		items: func(ctx context.Context, l *partnercenter.Listing) iter.Seq2[partnercenter.Device, error] {
 			return p.Client.Devices(ctx, customerID, batch.RequestID(), l)
 		},
@@ -134,7 +134,7 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 		return r, ctx.Err()
 	case listed != nil && listing.Pages == 0 && !l.firstBy.IsZero() && !time.Now().Before(l.firstBy):
 		w.log.Info("list broken off by the next tick", "customer_id", w.claim.CustomerID, "resource", l.known.Resource,
-			"batch_id", l.known.Batch.ID)
+			"batch_id", l.known.Devices.BatchID)
 		return reading{}, nil
 	case listing.Unchanged:
 		l.known.ObservedAt = w.claim.ObservedAt(listing.SentAt)
@@ -148,7 +148,7 @@ func syncList[I, R any](ctx context.Context, w *work, l list[I, R]) (r reading, 
 		return r, err
 	}
 	if r.Inserted+r.Changed+r.Removed > 0 {
-		w.log.Info("list changed", "customer_id", w.claim.CustomerID, "resource", l.known.Resource, "batch_id", l.known.Batch.ID,
+		w.log.Info("list changed", "customer_id", w.claim.CustomerID, "resource", l.known.Resource, "batch_id", l.known.Devices.BatchID,
 			"inserted", r.Inserted, "changed", r.Changed, "removed", r.Removed)
 	}
 	if listed == nil && err == nil && r.Held > 0 {

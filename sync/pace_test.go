@@ -34,9 +34,9 @@ func TestRun_authorityThatThrottlesOneReplicaHoldsTheOthers(t *testing.T) {
 	w.api.Fail(partnercentertest.Fault{Path: "/token$", Times: 1, Status: 429, RetryAfter: "300"})
 	_, stopFirst := w.start(w.replica(6000))
 	w.eventually(func() (string, bool) {
-		pause, err := w.store.PauseOf(t.Context(), "contoso")
+		pace, err := w.store.Pace(t.Context(), "contoso")
 		w.ok(err)
-		return "no pause in the database", pause > 0
+		return "no pause in the database", pace.Pause > 0
 	})
 	second := w.replica(6000)
 	_, stopSecond := w.start(second)
@@ -72,9 +72,9 @@ func TestRun_pauseOfOneReplicaHoldsTheOthers(t *testing.T) {
 		first.Partners[0].Concurrency = 1
 		_, stopFirst := w.start(first)
 		w.eventually(func() (string, bool) {
-			pause, err := w.store.PauseOf(t.Context(), "contoso")
+			pace, err := w.store.Pace(t.Context(), "contoso")
 			w.ok(err)
-			return "no pause in the database", pause > 0
+			return "no pause in the database", pace.Pause > 0
 		})
 		// The second replica claims customers that the first one has left, and learns that it has to wait.
 		_, stopSecond := w.start(second)
@@ -98,7 +98,7 @@ func TestDryRun_passesOnNoPause(t *testing.T) {
 	w.customers(2)
 	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 1, Status: 429})
 	w.ok(w.replica(6000).DryRun(t.Context(), Request{Kind: store.Once}, func(Plan) {}))
-	w.want("0", "count(*)) FROM partnersync.partner_pace")
+	w.want("0", "count(*)) FROM partnersync.partner_pauses")
 	if got := len(w.askedAt()); got != 4 {
 		t.Errorf("the API was asked %d times, want 4", got)
 	}
@@ -115,20 +115,4 @@ func (s signalling) Write(line []byte) (int, error) {
 		s.seen <- struct{}{}
 	}
 	return len(line), nil
-}
-
-func TestRun_claimsTellOfThePause(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, partnercentertest.Options{})
-	w.customers(5)
-	r := w.replica(0)
-	w.api.Fail(partnercentertest.Fault{Path: "/customers$", Before: func() { w.ok(w.store.Pause(t.Context(), "contoso", 5*time.Minute)) }})
-	_, stop := w.start(r)
-	w.eventually(func() (string, bool) {
-		return "no pause", time.Until(r.Partners[0].Limiter.PausedUntil()) > 4*time.Minute || len(w.askedAt()) > 1
-	})
-	stop()
-	if got := len(w.askedAt()); got != 1 {
-		t.Errorf("the API was asked %d times, want once, for the customers", got)
-	}
 }

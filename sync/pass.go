@@ -34,7 +34,6 @@ type pass struct {
 	slots   chan struct{} // one for each device list being read
 	id      uuid.UUID     // of this try, from which the correlation ids are made
 	misfits misfits
-	claims  []store.Claim // those made with the enumeration
 }
 
 // pass opens or joins a run and works on it until every customer is done, by this replica or another. given are the
@@ -44,7 +43,6 @@ func (r *Runner) pass(
 	ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer, restricted bool,
 ) (run store.Run, ended bool, err error) {
 	var opened store.Opened
-	ask.Enumerate = true
 	err = r.whileAlive(ctx, func(ctx context.Context) error {
 		opened, err = r.open(ctx, ask)
 		return err
@@ -60,7 +58,7 @@ func (r *Runner) pass(
 		w.log.Info("backfill resumed", "started_at", w.run.StartedAt, "customers_done", w.run.CustomersOK+w.run.CustomersFailed)
 	}
 	err = r.whileAlive(ctx, func(ctx context.Context) error {
-		run, err = w.work(ctx, opened.Enumeration, given)
+		run, err = w.work(ctx, given)
 		return err
 	})
 	// A scheduled run that the database interrupted stays open: the next try goes on with it.
@@ -86,13 +84,9 @@ func (r *Runner) readRun(ctx context.Context, run store.Run) (now store.Run, err
 }
 
 // work settles the customers and then goes over them until none is left.
-func (w *pass) work(ctx context.Context, claimed *store.EnumerationClaim, given []store.Customer) (store.Run, error) {
-	pause, err := w.Store.PauseOf(ctx, w.partner.Name)
-	if err != nil {
-		return w.run, err
-	}
-	w.learnPause(pause)
-	if err := w.settle(ctx, claimed, given); err != nil {
+func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, error) {
+	defer w.followPace(ctx)()
+	if err := w.settle(ctx, given); err != nil {
 		return w.run, err
 	}
 	w.done = w.run.CustomersOK + w.run.CustomersFailed
@@ -103,7 +97,7 @@ func (w *pass) work(ctx context.Context, claimed *store.EnumerationClaim, given 
 	}
 	for {
 		worked, err := w.round(ctx, claimsAhead, w.claimCustomers, w.customer)
-		if err != nil || w.run.State != store.Running {
+		if err != nil {
 			return w.run, err
 		}
 		w.listed = w.run.CustomersTotal
@@ -111,9 +105,13 @@ func (w *pass) work(ctx context.Context, claimed *store.EnumerationClaim, given 
 			// From here on, so that device lists get their turn even if the others take longer than a tick.
 			w.until = w.partner.Schedule.Next(time.Now())
 		}
-		ofDevices, err := w.round(ctx, 0, w.claimDevices, w.devices)
-		if err != nil || w.run.State != store.Running {
+		ofDevices := 0
+		if listed, err := w.Store.Listed(ctx, w.run); err != nil {
 			return w.run, err
+		} else if listed {
+			if ofDevices, err = w.round(ctx, 0, w.claimDevices, w.devices); err != nil {
+				return w.run, err
+			}
 		}
 		if w.run, err = w.Store.FinishRun(ctx, w.run, w.late()); err != nil || w.run.State != store.Running {
 			return w.run, err
@@ -169,9 +167,7 @@ func (w *pass) round(
 func (w *pass) claimCustomers(ctx context.Context, out chan<- store.Claim) (claimed int, err error) {
 	after := ""
 	return w.claimAll(ctx, out, claimsAtOnce, func() (claims []store.Claim, err error) {
-		if claims, w.claims = w.claims, nil; claims == nil {
-			claims, err = w.Store.ClaimCustomers(ctx, w.run, after, claimsAtOnce)
-		}
+		claims, err = w.Store.ClaimCustomers(ctx, w.run, after, claimsAtOnce)
 		if len(claims) > 0 {
 			after = claims[len(claims)-1].CustomerID
 		}
@@ -200,7 +196,6 @@ func (w *pass) claimAll(
 			return claimed, err
 		}
 		more = len(claims) == limit
-		w.learnPause(claims[0].Pause) // of all the partner's customers
 		for _, c := range claims {
 			select {
 			case out <- c:
@@ -212,9 +207,6 @@ func (w *pass) claimAll(
 	}
 	return claimed, nil
 }
-
-// learnPause holds this process's requests back for a pause that another replica may have been asked for.
-func (w *pass) learnPause(pause time.Duration) { w.partner.Limiter.Pause(pause) }
 
 func (w *pass) concurrency() int { return max(1, w.partner.Concurrency) }
 

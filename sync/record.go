@@ -10,18 +10,11 @@ import (
 
 const flushEvery = time.Second // results wait no longer than this to be recorded
 
-// record writes results together: as soon as there are many, and within a second. With the last ones the run ends, unless there is
-// more to do.
+// record writes results together: as soon as there are many, and within a second.
 func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 	var pending []store.Result
-	last := false
-	flush := func(ctx context.Context) (err error) {
-		var lost int
-		if last {
-			w.run, lost, err = w.Store.RecordLastResults(ctx, w.run, pending)
-		} else {
-			lost, err = w.Store.RecordResults(ctx, w.run, pending)
-		}
+	flush := func(ctx context.Context) error {
+		lost, err := w.Store.RecordResults(ctx, w.run, pending)
 		if lost > 0 {
 			w.log.Warn("customers were taken over by another worker", "customers", lost)
 			w.lost(lost)
@@ -46,7 +39,7 @@ func (w *pass) record(ctx context.Context, in <-chan store.Result) error {
 	for {
 		select {
 		case result, open := <-in:
-			if last = !open; last {
+			if !open {
 				return flush(ctx)
 			}
 			if pending = append(pending, result); len(pending) < claimsAtOnce {

@@ -44,7 +44,7 @@ func newFailingAPI(t *testing.T, more string) *failingAPI {
 	const forgetPauses = `
 		CREATE FUNCTION partnersync.forget_pause() RETURNS trigger LANGUAGE plpgsql AS
 		    'BEGIN NEW.paused_until := NULL; RETURN NEW; END';
-		CREATE TRIGGER forget_pause BEFORE INSERT OR UPDATE ON partnersync.partner_pace
+		CREATE TRIGGER forget_pause BEFORE INSERT OR UPDATE ON partnersync.partner_pauses
 		    FOR EACH ROW EXECUTE FUNCTION partnersync.forget_pause()`
 	if _, err := f.db.Pool.Exec(t.Context(), forgetPauses); err != nil {
 		t.Fatal(err)

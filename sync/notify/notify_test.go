@@ -80,7 +80,7 @@ func (w *world) pass(status string, batches ...string) {
 	w.ok(err)
 	enumeration, _, err := w.store.ClaimEnumeration(ctx, opened.Run)
 	w.ok(err)
-	_, err = w.store.SettleCustomers(ctx, enumeration, store.Enumeration{
+	_, err = w.store.RecordEnumeration(ctx, enumeration, store.Enumeration{
 		Customers: []store.Customer{{ID: alpha, CompanyName: ptr("Contoso")}}, ObservedAt: at, Complete: true,
 	})
 	w.ok(err)

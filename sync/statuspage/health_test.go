@@ -96,7 +96,7 @@ func (w *world) began(state string, ago time.Duration) {
 	w.t.Helper()
 	for _, sql := range []string{
 		`INSERT INTO partnersync.partner_state (partner) VALUES ('contoso') ON CONFLICT DO NOTHING`,
-		`INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at) VALUES ('00000000-0000-4000-8000-0000000000ff', '', '', now(), now()) ON CONFLICT DO NOTHING`,
+		`INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease) VALUES ('00000000-0000-4000-8000-0000000000ff', '', '', now(), now(), '1 minute') ON CONFLICT DO NOTHING`,
 	} {
 		_, err := w.db.Pool.Exec(w.t.Context(), sql)
 		w.ok(err)

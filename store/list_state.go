@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// list is one of the lists that the API gives, and so one row of partnersync.list_state.
+type list struct {
+	customerID string
+	resource   string     // such as DeviceBatches
+	devices    DeviceList // of a device list: the batch, as it was known when the list was read
+}
+
+func (l list) String() string {
+	if l.devices.BatchID != "" {
+		return fmt.Sprintf("%s of batch %q of customer %s", l.resource, l.devices.BatchID, l.customerID)
+	}
+	return fmt.Sprintf("%s of customer %s", l.resource, l.customerID)
+}
+
+// args are the arguments that every statement of a merge has.
+func (l list) args() pgx.NamedArgs {
+	return pgx.NamedArgs{"customer_id": l.customerID, "resource": l.resource, "list_batch_id": l.devices.BatchID}
+}
+
+// listState is what earlier listings of a list have left behind.
+type listState struct {
+	ObservedAt  *time.Time // nil: never listed
+	ConfirmedAt *time.Time
+	HeldBefore  []string // keys that the guard held back in an earlier run
+	Counted     bool     // the run has counted the list's rows already
+}
+
+const readListStateSQL = `
+	SELECT observed_at, confirmed_at, CASE WHEN held_run < @run THEN held END,
+	       counted_run IS NOT DISTINCT FROM @run
+	FROM partnersync.list_state
+	WHERE customer_id = @customer_id::uuid AND resource = @resource AND batch_id = @list_batch_id`
+
+// scan reads the row of readListStateSQL; without a row the state stays empty.
+func (s *listState) scan(row pgx.Row) error {
+	err := row.Scan(&s.ObservedAt, &s.ConfirmedAt, &s.HeldBefore, &s.Counted)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// later returns the time at which a listing counts as observed: after any earlier listing of the list, even if the
+// database's clock has gone back.
+func (s *listState) later(observed time.Time) time.Time {
+	observed = observed.UTC().Truncate(time.Microsecond)
+	if s.ObservedAt == nil {
+		return observed
+	}
+	if earliest := s.ObservedAt.Add(time.Microsecond); observed.Before(earliest) {
+		return earliest
+	}
+	return observed
+}
+
+// Only a complete listing of which the guard holds nothing back leaves a digest and a confirmation. An incomplete one
+// leaves the keys that are held as they were.
+const writeListStateSQL = `
+	INSERT INTO partnersync.list_state AS l (
+	    customer_id, resource, batch_id, observed_at, confirmed_at, digest, rows, held, held_run,
+	    batch_status, batch_devices_count, stale_at, counted_run)
+	VALUES (
+	    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @digest, @rows, @held,
+	    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count,
+	    CASE WHEN @stale THEN @observed_at::timestamptz END, @run::bigint)
+	ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
+	    observed_at         = excluded.observed_at,
+	    confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
+	    digest              = excluded.digest,
+	    rows                = excluded.rows,
+	    held                = CASE WHEN @complete THEN excluded.held ELSE l.held END,
+	    held_run            = CASE WHEN @complete THEN excluded.held_run ELSE l.held_run END,
+	    batch_status        = CASE WHEN @stale THEN l.batch_status ELSE excluded.batch_status END,
+	    batch_devices_count = CASE WHEN @stale THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
+	    stale_at            = excluded.stale_at,
+	    counted_run         = excluded.counted_run`
+
+// writeListStateArgs returns the arguments of writeListStateSQL after a listing of so many rows, of which the guard
+// holds some keys back.
+func (l list) writeListStateArgs(run int64, listing Listing, observedAt time.Time, rows int, held []string) pgx.NamedArgs {
+	confirmed := listing.Complete && held == nil
+	args := l.args()
+	args["run"], args["observed_at"], args["rows"], args["held"] = run, observedAt, rows, held
+	args["complete"], args["stale"] = listing.Complete, !confirmed && l.resource == Devices
+	args["batch_status"], args["batch_devices_count"] = l.devices.Status, l.devices.DevicesCount
+	args["confirmed_at"], args["digest"] = nil, nil
+	if confirmed {
+		args["confirmed_at"], args["digest"] = observedAt, listing.Digest
+	}
+	return args
+}
+
+// Confirmation is a complete listing equal to the one that the list's digest stands for.
+type Confirmation struct {
+	Resource   string     // such as DeviceBatches
+	Devices    DeviceList // of a device list: the batch
+	ObservedAt time.Time
+}
+
+// confirmLists moves the confirmation of unchanged lists on, and returns how many rows they have together. Lists that
+// the run has counted already are left out of that.
+func confirmLists(ctx context.Context, tx pgx.Tx, run int64, results []Result) (rows int, err error) {
+	const confirm = `
+		WITH confirmed AS (
+		    UPDATE partnersync.list_state l
+		    SET observed_at         = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
+		        confirmed_at        = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
+		        batch_status        = c.batch_status,
+		        batch_devices_count = c.batch_devices_count,
+		        stale_at            = NULL
+		    FROM unnest(@customer_ids::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[],
+		                @statuses::text[], @devices_counts::integer[])
+		         AS c (customer_id, resource, batch_id, observed_at, batch_status, batch_devices_count)
+		    WHERE l.customer_id = c.customer_id AND l.resource = c.resource AND l.batch_id = c.batch_id
+		    RETURNING CASE WHEN l.counted_run = @run::bigint THEN 0 ELSE l.rows END AS rows
+		)
+		SELECT coalesce(sum(rows), 0) FROM confirmed`
+	var customerIDs, resources, batchIDs []string
+	var observed []time.Time
+	var statuses []*string
+	var devicesCounts []*int32
+	for _, r := range results {
+		for _, c := range r.Confirmed {
+			customerIDs, resources = append(customerIDs, r.Claim.CustomerID), append(resources, c.Resource)
+			batchIDs, observed = append(batchIDs, c.Devices.BatchID), append(observed, c.ObservedAt)
+			statuses, devicesCounts = append(statuses, c.Devices.Status), append(devicesCounts, c.Devices.DevicesCount)
+		}
+	}
+	if len(customerIDs) == 0 {
+		return 0, nil
+	}
+	args := pgx.NamedArgs{
+		"run": run, "customer_ids": customerIDs, "resources": resources, "batch_ids": batchIDs,
+		"observed": observed, "statuses": statuses, "devices_counts": devicesCounts,
+	}
+	if err := tx.QueryRow(ctx, confirm, args).Scan(&rows); err != nil {
+		return 0, fmt.Errorf("confirming %d unchanged lists: %w", len(customerIDs), err)
+	}
+	return rows, nil
+}

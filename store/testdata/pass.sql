@@ -1,0 +1,566 @@
+INSERT INTO partnersync.workers AS w (worker_id, host, version, started_at, heartbeat_at, lease)
+VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp(), @lease)
+ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = greatest(w.heartbeat_at, excluded.heartbeat_at);
+
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL idle_in_transaction_session_timeout = '20000ms';
+SET LOCAL statement_timeout = '5min';
+
+INSERT INTO partnersync.partner_state (partner) VALUES ($1)
+ON CONFLICT DO NOTHING;
+
+SELECT FROM partnersync.partner_state WHERE partner = $1 FOR UPDATE;
+
+UPDATE partnersync.runs r
+SET state = 'abandoned', finished_at = clock_timestamp()
+WHERE r.partner = @partner AND r.state = 'running'
+  AND (r.kind <> 'scheduled' OR @kind = 'scheduled' AND r.scheduled_for < @due::timestamptz)
+  AND NOT EXISTS (
+      SELECT
+      FROM partnersync.run_workers m
+      JOIN partnersync.live_workers w ON w.worker_id = m.worker_id
+      WHERE m.run_id = r.run_id);
+
+SELECT coalesce(max(run_id), 0)
+FROM partnersync.runs
+WHERE partner = @partner AND kind = 'scheduled' AND state = 'running';
+
+SELECT coalesce(max(scheduled_for) >= @scheduled_for::timestamptz, false)
+FROM partnersync.runs
+WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned';
+
+SELECT EXISTS (
+    SELECT FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running');
+
+INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, started_at)
+VALUES (@partner, @kind, @filter, @customers::uuid[], @scheduled_for::timestamptz, clock_timestamp())
+RETURNING run_id;
+
+INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
+ON CONFLICT DO NOTHING;
+
+UPDATE partnersync.partner_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
+
+UPDATE partnersync.customer_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
+
+SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
+       customers_total, customers_ok, customers_failed,
+       inserted, changed, removed, unchanged, requests, retries, error
+FROM partner_center.sync_runs
+WHERE run_id = @run;
+
+commit;
+
+UPDATE partnersync.partner_state s
+SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
+FROM partnersync.runs r
+WHERE s.partner = @partner AND r.run_id = @run AND r.enumerated_at IS NULL
+  AND (s.owner IS NULL OR s.owner = @worker::uuid
+       OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+RETURNING s.lease_epoch, clock_timestamp();
+
+UPDATE partnersync.partner_state
+SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
+WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
+RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL;
+
+SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
+FROM partner_center.customers
+WHERE partner = @partner AND removed_at IS NULL
+ORDER BY customers.customer_id;
+
+WITH written AS (
+    INSERT INTO partner_center.customers AS c (customer_id, partner, company_name, domain, relationship, first_seen_at)
+    SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz
+    FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text[])
+         AS i (customer_id, company_name, domain, relationship)
+    ORDER BY i.customer_id
+    ON CONFLICT (customer_id) DO UPDATE
+    SET partner      = excluded.partner,
+        company_name = coalesce(excluded.company_name, c.company_name),
+        domain       = coalesce(excluded.domain, c.domain),
+        relationship = coalesce(excluded.relationship, c.relationship),
+        removed_at   = NULL
+    WHERE c.partner = excluded.partner OR c.removed_at IS NOT NULL
+    RETURNING first_seen_at
+)
+SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM written;
+
+SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
+FROM partner_center.customers
+WHERE customer_id = ANY (@ids::uuid[]);
+
+WITH moved AS (
+    UPDATE partnersync.customer_state
+    SET partner = $1, owner = NULL, lease_epoch = lease_epoch + 1, consecutive_failures = 0,
+        failing_since = NULL, last_error_code = NULL, last_error = NULL, last_request_id = NULL,
+        last_correlation_id = NULL, devices_refresh = NULL
+    WHERE customer_id = ANY ($2::uuid[]) AND partner <> $1
+    RETURNING customer_id
+)
+UPDATE partnersync.list_state l
+SET digest = NULL, held = NULL, held_run = NULL
+FROM moved
+WHERE l.customer_id = moved.customer_id;
+
+INSERT INTO partnersync.customer_state (customer_id, partner)
+SELECT i.customer_id, $1::text
+FROM unnest($2::uuid[]) AS i (customer_id)
+ON CONFLICT (customer_id) DO UPDATE SET active = true;
+
+DELETE FROM partnersync.contested_customers
+WHERE partner = $1 AND customer_id <> ALL ($2::uuid[])
+  AND ($3 OR customer_id = ANY ($4::uuid[]));
+
+INSERT INTO partnersync.contested_customers AS t
+    (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
+SELECT i.customer_id, $1::text, i.company_name, $2::timestamptz, $2::timestamptz, i.error
+FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i (customer_id, company_name, error)
+ON CONFLICT (customer_id, partner) DO UPDATE
+SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
+    last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1;
+
+UPDATE partnersync.runs
+SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
+    customers_total = @contested::integer + (
+        SELECT count(*)
+        FROM partnersync.customer_state s
+        LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
+        WHERE s.partner = @partner AND s.active
+          AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+          AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+          AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))
+WHERE run_id = @run;
+
+SELECT s.customer_id::text
+FROM partnersync.customer_state s
+LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
+WHERE s.partner = @partner AND s.active AND s.customer_id > @after::uuid
+  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+  AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run)
+  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+ORDER BY s.customer_id
+LIMIT @limit
+FOR UPDATE OF s SKIP LOCKED;
+
+UPDATE partnersync.customer_state
+SET owner = @worker::uuid, lease_epoch = lease_epoch + 1
+WHERE customer_id = ANY (@ids::uuid[]);
+
+SELECT s.customer_id::text, s.lease_epoch, s.consecutive_failures, s.last_success_at IS NOT NULL AS synced,
+       coalesce(@devices AND (@kind = 'backfill' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
+                              OR s.devices_due_at <= clock_timestamp()), false) AS devices_due,
+       coalesce(r.run_id, 0) AS run_id, coalesce(r.devices_run_id, 0) AS devices_run_id,
+       coalesce(r.outcome, '') AS outcome, b.digest AS batches_digest, p.digest AS policies_digest,
+       clock_timestamp() AS now
+FROM unnest(@ids::uuid[]) WITH ORDINALITY AS i (customer_id, position)
+JOIN partnersync.customer_state s ON s.customer_id = i.customer_id
+LEFT JOIN partnersync.customer_runs r ON r.customer_id = i.customer_id AND r.kind = @kind
+LEFT JOIN partnersync.list_state b
+       ON b.customer_id = i.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
+LEFT JOIN partnersync.list_state p
+       ON p.customer_id = i.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
+ORDER BY i.position;
+
+begin isolation level repeatable read read only;
+
+SELECT observed_at, confirmed_at, CASE WHEN held_run < $1 THEN held END,
+       counted_run IS NOT DISTINCT FROM $1
+FROM partnersync.list_state
+WHERE customer_id = $2::uuid AND resource = $3 AND batch_id = $4;
+
+SELECT batch_id, status, created_by, creation_date, devices_count, extra, removed_at
+FROM partner_center.device_batches
+WHERE customer_id = $1::uuid;
+
+SELECT policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, removed_at
+FROM partner_center.configuration_policies
+WHERE customer_id = $1::uuid;
+
+SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, removed_at
+FROM partner_center.devices
+WHERE customer_id = $1::uuid AND batch_id = $2::text;
+
+UPDATE partnersync.customer_state
+SET last_attempt_at = clock_timestamp()
+WHERE customer_id = @customer_id::uuid AND owner = @worker::uuid AND lease_epoch = @epoch;
+
+INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
+SELECT $1::uuid, batch_id, status, created_by, creation_date, devices_count, extra, $2::timestamptz
+FROM (
+    SELECT unnest($3::text[]) AS batch_id,
+           unnest($4::text[]) AS status,
+           unnest($5::text[]) AS created_by,
+           unnest($6::timestamptz[]) AS creation_date,
+           unnest($7::integer[]) AS devices_count,
+           unnest($8::jsonb[]) AS extra
+) i;
+
+INSERT INTO partnersync.list_state AS l (
+    customer_id, resource, batch_id, observed_at, confirmed_at, digest, rows, held, held_run,
+    batch_status, batch_devices_count, stale_at, counted_run)
+VALUES (
+    $1::uuid, $2, $3, $4, $5, $6, $7, $8,
+    CASE WHEN $8::text[] IS NOT NULL THEN $9::bigint END, $10, $11,
+    CASE WHEN $12 THEN $4::timestamptz END, $9::bigint)
+ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
+    observed_at         = excluded.observed_at,
+    confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
+    digest              = excluded.digest,
+    rows                = excluded.rows,
+    held                = CASE WHEN $13 THEN excluded.held ELSE l.held END,
+    held_run            = CASE WHEN $13 THEN excluded.held_run ELSE l.held_run END,
+    batch_status        = CASE WHEN $12 THEN l.batch_status ELSE excluded.batch_status END,
+    batch_devices_count = CASE WHEN $12 THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
+    stale_at            = excluded.stale_at,
+    counted_run         = excluded.counted_run;
+
+INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, received_id)
+SELECT @customer_id::uuid, 'devices', i.batch_id, i.received_id
+FROM unnest(@batch_ids::text[], @received_ids::bytea[]) AS i (batch_id, received_id)
+ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET received_id = excluded.received_id
+WHERE l.received_id IS DISTINCT FROM excluded.received_id;
+
+UPDATE partnersync.customer_state SET devices_due_at = least(devices_due_at, @at::timestamptz)
+WHERE customer_id = @customer_id::uuid;
+
+INSERT INTO partnersync.run_counts AS n (
+    run_id, shard, customers_ok, customers_failed, inserted, changed, removed, unchanged, requests, retries)
+VALUES (@run, @shard, @customers_ok, @customers_failed, @inserted, @changed, @removed, @unchanged, @requests, @retries)
+ON CONFLICT (run_id, shard) DO UPDATE SET
+    customers_ok     = n.customers_ok + excluded.customers_ok,
+    customers_failed = n.customers_failed + excluded.customers_failed,
+    inserted         = n.inserted + excluded.inserted,
+    changed          = n.changed + excluded.changed,
+    removed          = n.removed + excluded.removed,
+    unchanged        = n.unchanged + excluded.unchanged,
+    requests         = n.requests + excluded.requests,
+    retries          = n.retries + excluded.retries;
+
+INSERT INTO partner_center.configuration_policies (customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from)
+SELECT $1::uuid, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, $2::timestamptz
+FROM (
+    SELECT $3::text AS policy_id,
+           $4::text AS name,
+           $5::text AS category,
+           $6::text AS description,
+           $7::integer AS devices_assigned_count,
+           $8::text[] AS policy_settings,
+           $9::timestamptz AS created_date,
+           $10::timestamptz AS last_modified_date,
+           $11::jsonb AS extra
+) i;
+
+UPDATE partnersync.customer_state s
+SET owner                = NULL,
+    last_attempt_at      = CASE WHEN r.succeeded THEN s.last_attempt_at ELSE r.now END,
+    last_success_at      = CASE WHEN r.succeeded THEN r.now ELSE s.last_success_at END,
+    consecutive_failures = CASE WHEN r.succeeded THEN 0 WHEN r.failed THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
+    failing_since        = CASE WHEN r.succeeded THEN NULL WHEN r.failed THEN coalesce(s.failing_since, r.now) ELSE s.failing_since END,
+    last_error_code      = CASE WHEN r.succeeded OR r.failed THEN r.code ELSE s.last_error_code END,
+    last_error           = CASE WHEN r.succeeded OR r.failed THEN r.message ELSE s.last_error END,
+    last_request_id      = CASE WHEN r.succeeded OR r.failed THEN r.request_id ELSE s.last_request_id END,
+    last_correlation_id  = CASE WHEN r.succeeded OR r.failed THEN r.correlation_id ELSE s.last_correlation_id END
+FROM (
+    SELECT unnest(@ids::uuid[]) AS customer_id, unnest(@epochs::bigint[]) AS epoch,
+           unnest(@succeeded::boolean[]) AS succeeded, unnest(@failed::boolean[]) AS failed,
+           unnest(@codes::text[]) AS code, unnest(@messages::text[]) AS message,
+           unnest(@request_ids::text[]) AS request_id, unnest(@correlation_ids::text[]) AS correlation_id,
+           clock_timestamp() AS now
+) r
+WHERE s.customer_id = r.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
+RETURNING s.customer_id::text, s.lease_epoch;
+
+INSERT INTO partnersync.customer_runs AS c (customer_id, kind, run_id, devices_run_id, outcome)
+SELECT r.customer_id, @kind, @run, CASE WHEN r.devices_done THEN @run::bigint ELSE 0 END, r.outcome
+FROM unnest(@ids::uuid[], @devices_done::boolean[], @outcomes::text[]) AS r (customer_id, devices_done, outcome)
+ON CONFLICT (customer_id, kind) DO UPDATE SET
+    run_id         = excluded.run_id,
+    devices_run_id = CASE WHEN excluded.devices_run_id = 0 THEN c.devices_run_id ELSE excluded.devices_run_id END,
+    outcome        = excluded.outcome;
+
+SELECT s.customer_id::text
+FROM partnersync.customer_state s
+JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
+WHERE s.partner = @partner AND s.active AND r.run_id = @run AND r.devices_run_id <> @run
+  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+  AND (@kind = 'backfill' OR s.devices_refresh IS DISTINCT FROM @refresh::interval OR s.devices_due_at <= clock_timestamp())
+  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+ORDER BY s.devices_due_at NULLS FIRST, s.customer_id
+LIMIT @limit
+FOR UPDATE OF s SKIP LOCKED;
+
+SELECT b.customer_id::text, b.batch_id, l.received_id, b.status, b.devices_count, b.creation_date, b.valid_from,
+       coalesce((
+           SELECT min(v.valid_from) FROM partner_center.device_batch_versions v
+           WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id), b.valid_from) AS first_seen_at,
+       l.digest, l.confirmed_at, l.stale_at, l.batch_status, l.batch_devices_count, clock_timestamp() AS now
+FROM partner_center.device_batches b
+LEFT JOIN partnersync.list_state l
+       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
+WHERE b.customer_id = @customer_id::uuid AND b.removed_at IS NULL;
+
+INSERT INTO partner_center.devices (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from)
+SELECT $1::uuid, $2::text, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, $3::timestamptz
+FROM (
+    SELECT unnest($4::text[]) AS device_id,
+           unnest($5::text[]) AS serial_number,
+           unnest($6::text[]) AS product_key,
+           unnest($7::text[]) AS hardware_hash,
+           unnest($8::text[]) AS model_name,
+           unnest($9::text[]) AS oem_manufacturer_name,
+           unnest($10::text[]) AS uploaded_by,
+           unnest($11::timestamptz[]) AS uploaded_date,
+           unnest($12::jsonb[]) AS policies,
+           unnest($13::jsonb[]) AS extra
+) i;
+
+UPDATE partnersync.customer_state SET devices_due_at = @due_at, devices_refresh = @refresh
+WHERE customer_id = @customer_id::uuid;
+
+SELECT s.customer_id::text
+FROM partnersync.customer_state s
+JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
+WHERE s.partner = @partner AND r.run_id = @run AND r.outcome = 'waiting'
+  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+ORDER BY s.customer_id
+FOR UPDATE OF s;
+
+UPDATE partnersync.customer_runs
+SET outcome = 'ok'
+WHERE customer_id = ANY (@ids::uuid[]) AND kind = @kind AND run_id = @run AND outcome = 'waiting'
+RETURNING customer_id::text;
+
+UPDATE partnersync.runs r
+SET finished_at = clock_timestamp(),
+    customers_total = greatest(r.customers_total, n.ok + n.failed),
+    state = CASE WHEN n.ok = 0 THEN 'failed'
+                 WHEN n.ok < r.customers_total OR n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
+                 ELSE 'complete' END
+FROM (
+    SELECT coalesce(sum(customers_ok), 0) AS ok, coalesce(sum(customers_failed), 0) AS failed
+    FROM partnersync.run_counts
+    WHERE run_id = @run
+) n
+WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
+  AND NOT EXISTS (
+      SELECT
+      FROM partnersync.customer_state s
+      LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = @kind
+      WHERE s.partner = @partner AND s.active
+        AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+        AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+        AND ( -- its batches and policies are left to do,
+             coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
+             -- or its device lists,
+             OR @devices AND c.run_id = @run AND c.devices_run_id <> @run
+                AND (@kind = 'backfill' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
+                     OR s.devices_due_at <= clock_timestamp())
+                -- which it is not too late for, or which somebody reads now.
+                AND (NOT @late OR s.owner IN (SELECT worker_id FROM partnersync.live_workers))));
+
+SELECT customer_id::text, partner, company_name, last_attempt_at, last_success_at, consecutive_failures,
+       failing_since, last_error_code, last_error, last_request_id, last_correlation_id
+FROM partner_center.sync_freshness
+WHERE partner = @partner AND consecutive_failures > 0
+ORDER BY failing_since, customer_id;
+
+INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, valid_to)
+SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, $1::timestamptz
+FROM partner_center.device_batches
+WHERE customer_id = $2::uuid AND batch_id = ANY ($3::text[]);
+
+UPDATE partner_center.device_batches k
+SET status = i.status,
+    created_by = i.created_by,
+    creation_date = i.creation_date,
+    devices_count = i.devices_count,
+    extra = i.extra,
+    not_before = greatest($1::timestamptz, k.valid_from),
+    valid_from = $2::timestamptz,
+    removed_at = NULL
+FROM (
+    SELECT unnest($3::text[]) AS batch_id,
+           unnest($4::text[]) AS status,
+           unnest($5::text[]) AS created_by,
+           unnest($6::timestamptz[]) AS creation_date,
+           unnest($7::integer[]) AS devices_count,
+           unnest($8::jsonb[]) AS extra
+) i
+WHERE customer_id = $9::uuid AND k.batch_id = i.batch_id;
+
+UPDATE partner_center.device_batches k
+SET extra = i.extra
+FROM (
+    SELECT unnest($1::text[]) AS batch_id,
+           unnest($2::text[]) AS status,
+           unnest($3::text[]) AS created_by,
+           unnest($4::timestamptz[]) AS creation_date,
+           unnest($5::integer[]) AS devices_count,
+           unnest($6::jsonb[]) AS extra
+) i
+WHERE customer_id = $7::uuid AND k.batch_id = i.batch_id;
+
+INSERT INTO partner_center.configuration_policy_versions (customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from, not_before, removed_at, valid_to)
+SELECT customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from, not_before, removed_at, $1::timestamptz
+FROM partner_center.configuration_policies
+WHERE customer_id = $2::uuid AND policy_id = ANY ($3::text[]);
+
+UPDATE partner_center.configuration_policies k
+SET name = i.name,
+    category = i.category,
+    description = i.description,
+    devices_assigned_count = i.devices_assigned_count,
+    policy_settings = i.policy_settings,
+    created_date = i.created_date,
+    last_modified_date = i.last_modified_date,
+    extra = i.extra,
+    not_before = greatest($1::timestamptz, k.valid_from),
+    valid_from = $2::timestamptz,
+    removed_at = NULL
+FROM (
+    SELECT $3::text AS policy_id,
+           $4::text AS name,
+           $5::text AS category,
+           $6::text AS description,
+           $7::integer AS devices_assigned_count,
+           $8::text[] AS policy_settings,
+           $9::timestamptz AS created_date,
+           $10::timestamptz AS last_modified_date,
+           $11::jsonb AS extra
+) i
+WHERE customer_id = $12::uuid AND k.policy_id = i.policy_id;
+
+UPDATE partner_center.configuration_policies k
+SET not_before = greatest($1::timestamptz, k.valid_from),
+    valid_from = $2::timestamptz,
+    removed_at = $2::timestamptz
+WHERE customer_id = $3::uuid AND k.policy_id = ANY ($4::text[]);
+
+INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
+SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, $1::timestamptz
+FROM partner_center.devices
+WHERE customer_id = $2::uuid AND batch_id = $3::text AND device_id = ANY ($4::text[]);
+
+UPDATE partner_center.devices k
+SET serial_number = i.serial_number,
+    product_key = i.product_key,
+    hardware_hash = i.hardware_hash,
+    model_name = i.model_name,
+    oem_manufacturer_name = i.oem_manufacturer_name,
+    uploaded_by = i.uploaded_by,
+    uploaded_date = i.uploaded_date,
+    policies = i.policies,
+    extra = i.extra,
+    not_before = greatest($1::timestamptz, k.valid_from),
+    valid_from = $2::timestamptz,
+    removed_at = NULL
+FROM (
+    SELECT unnest($3::text[]) AS device_id,
+           unnest($4::text[]) AS serial_number,
+           unnest($5::text[]) AS product_key,
+           unnest($6::text[]) AS hardware_hash,
+           unnest($7::text[]) AS model_name,
+           unnest($8::text[]) AS oem_manufacturer_name,
+           unnest($9::text[]) AS uploaded_by,
+           unnest($10::timestamptz[]) AS uploaded_date,
+           unnest($11::jsonb[]) AS policies,
+           unnest($12::jsonb[]) AS extra
+) i
+WHERE customer_id = $13::uuid AND batch_id = $14::text AND k.device_id = i.device_id;
+
+UPDATE partner_center.devices k
+SET not_before = greatest($1::timestamptz, k.valid_from),
+    valid_from = $2::timestamptz,
+    removed_at = $2::timestamptz
+WHERE customer_id = $3::uuid AND batch_id = $4::text AND k.device_id = ANY ($5::text[]);
+
+INSERT INTO partnersync.partner_pauses AS p (partner, paused_until)
+VALUES (@partner, clock_timestamp() + @pause::interval)
+ON CONFLICT (partner) DO UPDATE SET paused_until = greatest(p.paused_until, excluded.paused_until);
+
+SELECT (
+           SELECT count(DISTINCT m.worker_id)
+           FROM partnersync.runs r
+           JOIN partnersync.run_workers m ON m.run_id = r.run_id
+           JOIN partnersync.live_workers w ON w.worker_id = m.worker_id
+           WHERE r.partner = @partner AND r.state = 'running'
+       ) AS workers,
+       greatest(coalesce((
+           SELECT paused_until - clock_timestamp() FROM partnersync.partner_pauses WHERE partner = @partner
+       ), '0'), '0') AS pause;
+
+SELECT batch_id, device_id
+FROM partner_center.devices
+WHERE customer_id = @customer_id::uuid AND batch_id = ANY (@removed::text[]) AND removed_at IS NULL
+ORDER BY batch_id, device_id;
+
+UPDATE partner_center.device_batches k
+SET not_before = greatest($1::timestamptz, k.valid_from),
+    valid_from = $2::timestamptz,
+    removed_at = $2::timestamptz
+WHERE customer_id = $3::uuid AND k.batch_id = ANY ($4::text[]);
+
+UPDATE partnersync.list_state
+SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz,
+    observed_at = greatest(observed_at + interval '1 microsecond', @at::timestamptz)
+WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[])
+RETURNING batch_id, confirmed_at, observed_at;
+
+INSERT INTO partner_center.device_versions (
+    customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name,
+    oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
+SELECT d.customer_id, d.batch_id, device_id, serial_number, product_key, hardware_hash, model_name,
+       oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at,
+       l.observed_at
+FROM partner_center.devices d
+JOIN unnest(@batch_ids::text[], @observed::timestamptz[]) AS l (batch_id, observed_at) ON l.batch_id = d.batch_id
+WHERE d.customer_id = @customer_id::uuid AND d.removed_at IS NULL;
+
+UPDATE partner_center.devices d
+SET not_before = greatest(l.confirmed_at, d.valid_from), valid_from = l.observed_at, removed_at = l.observed_at
+FROM unnest(@batch_ids::text[], @confirmed::timestamptz[], @observed::timestamptz[])
+     AS l (batch_id, confirmed_at, observed_at)
+WHERE d.customer_id = @customer_id::uuid AND d.batch_id = l.batch_id AND d.removed_at IS NULL;
+
+INSERT INTO partnersync.list_state (customer_id, resource, batch_id, stale_at)
+SELECT @customer_id::uuid, 'devices', i.batch_id, clock_timestamp()
+FROM unnest(@batch_ids::text[]) AS i (batch_id)
+ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET stale_at = excluded.stale_at;
+
+UPDATE partnersync.runs r
+SET state = 'running', finished_at = NULL
+FROM (
+    SELECT run_id, state
+    FROM partnersync.runs
+    WHERE partner = @partner AND kind = 'backfill' AND filter = @filter
+    ORDER BY run_id DESC
+    LIMIT 1
+) newest
+WHERE r.run_id = newest.run_id AND newest.state IN ('running', 'abandoned')
+  AND r.started_at > clock_timestamp() - @resumable::interval
+RETURNING r.run_id, newest.state = 'abandoned';
+
+rollback;
+
+UPDATE partnersync.runs SET state = 'abandoned', finished_at = clock_timestamp() WHERE partner = $1 AND kind = $2 AND state = 'running';
+
+UPDATE partner_center.customers SET removed_at = $1 WHERE customer_id = ANY ($2::uuid[]);
+
+UPDATE partnersync.customer_state SET active = false WHERE customer_id = ANY ($1::uuid[]);
+
+DELETE FROM partnersync.run_workers WHERE run_id = $1 AND worker_id = $2::uuid;
+
+UPDATE partnersync.runs
+SET state = 'abandoned', finished_at = clock_timestamp()
+WHERE run_id = $1 AND state = 'running' AND NOT EXISTS (
+    SELECT
+    FROM partnersync.run_workers m
+    JOIN partnersync.live_workers w ON w.worker_id = m.worker_id
+    WHERE m.run_id = $1);
+
+DELETE FROM partnersync.workers
+WHERE worker_id = @worker::uuid OR heartbeat_at < clock_timestamp() - 10 * lease;
+
