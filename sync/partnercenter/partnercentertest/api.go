@@ -1,6 +1,7 @@
 package partnercentertest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"net/http"
@@ -11,10 +12,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// methods is what a path of the API answers to; each gets the ids in the path.
+// methods are the handlers of a path by method; each gets the ids in the path.
 type methods map[string]func(e *Emulator, r *http.Request, ids []string) answer
 
-// routes are the paths of the API: segments in lower case, "*" for one that is an id.
+// routes are the paths of the API: segments in lower case, "*" for an id.
 var routes = []struct {
 	pattern string
 	methods methods
@@ -22,7 +23,9 @@ var routes = []struct {
 	{"customers", methods{"GET": (*Emulator).listCustomers}},
 	{"customers/*/devicebatches", methods{"GET": (*Emulator).listBatches, "POST": (*Emulator).createBatch}},
 	{"customers/*/devicebatches/*/devices", methods{"GET": (*Emulator).listDevices, "POST": (*Emulator).addDevices}},
-	{"customers/*/devicebatches/*/devices/*", methods{"PUT": (*Emulator).updateDevice, "DELETE": (*Emulator).deleteDevice}},
+	{"customers/*/devicebatches/*/devices/*", methods{
+		"PUT": (*Emulator).updateDevice, "DELETE": (*Emulator).deleteDevice,
+	}},
 	{"customers/*/devicepolicyupdates", methods{"PATCH": (*Emulator).updatePolicies}},
 	{"customers/*/batchjobstatus/*", methods{"GET": (*Emulator).jobStatus}},
 	{"customers/*/policies", methods{"GET": (*Emulator).listPolicies, "POST": (*Emulator).createPolicy}},
@@ -31,13 +34,13 @@ var routes = []struct {
 	}},
 }
 
-// api answers a request to the API: who asks is looked at before what is asked.
+// api answers a request to the API. The token is checked before the path.
 func (e *Emulator) api(r *http.Request) answer {
 	path, ok := versionedPath(r.URL)
 	if !ok {
 		return notFound(r)
 	}
-	if a, refused := e.refusal(r); refused {
+	if a, refused := e.unauthorized(r); refused {
 		return a
 	}
 	for _, route := range routes {
@@ -54,7 +57,7 @@ func (e *Emulator) api(r *http.Request) answer {
 }
 
 // versionedPath returns the segments after /v1, unescaped. One product in production asks for /v1//customers and is
-// answered, so empty segments are passed over there.
+// answered, so empty segments are skipped there.
 func versionedPath(u *url.URL) (segments []string, ok bool) {
 	version, rest, _ := strings.Cut(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
 	if !strings.EqualFold(version, "v1") {
@@ -70,7 +73,7 @@ func versionedPath(u *url.URL) (segments []string, ok bool) {
 	return segments, true
 }
 
-// match compares a path with a pattern, without case, and returns the segments where the pattern has "*".
+// match compares a path with a pattern, ignoring case, and returns the segments where the pattern has "*".
 func match(pattern string, path []string) (ids []string, ok bool) {
 	want := strings.Split(pattern, "/")
 	if len(want) != len(path) {
@@ -87,19 +90,19 @@ func match(pattern string, path []string) (ids []string, ok bool) {
 	return ids, true
 }
 
-// refusal answers a request without a token that this emulator gave out and that is still good. The codes are those of
-// "Partner Center REST error codes".
-func (e *Emulator) refusal(r *http.Request) (a answer, refused bool) {
+// unauthorized answers a request without a valid token of this emulator's. The codes are those of "Partner Center
+// REST error codes".
+func (e *Emulator) unauthorized(r *http.Request) (a answer, refused bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	switch {
 	case token == "" || !strings.EqualFold(scheme, "Bearer"):
 		a = apiFault(r, http.StatusUnauthorized, "800001", "Partner Token missing in request context")
 	default:
-		h, good := e.holder(token)
+		valid, needsMFA := e.checkToken(token)
 		switch {
-		case !good:
+		case !valid:
 			a = apiFault(r, http.StatusUnauthorized, "400", "Access denied")
-		case h.user != nil && !h.user.mfa && e.requiresMFA():
+		case needsMFA:
 			a = apiFault(r, http.StatusUnauthorized, "900421", "MFA is required to access this resource")
 		default:
 			return answer{}, false
@@ -109,57 +112,44 @@ func (e *Emulator) refusal(r *http.Request) (a answer, refused bool) {
 	return a, true
 }
 
-// holder says who has a token, and whether it is one of ours and still good.
-func (e *Emulator) holder(token string) (h holder, good bool) {
+// checkToken reports whether a token is valid, and whether its user lacks the second factor that is required.
+func (e *Emulator) checkToken(token string) (valid, needsMFA bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h = e.tokens[token]
-	return h, time.Now().Before(h.end)
+	h := e.tokens[token]
+	return time.Now().Before(h.end), e.mfaRequired && h.user != nil && !h.user.mfa
 }
 
-func (e *Emulator) requiresMFA() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.mfaRequired
-}
-
-// apiAnswer is an answer of the API proper, with the headers that support asks for: those of the request where it has
-// them, else new ones.
+// apiAnswer returns an answer of the API, with the headers that support asks for: those of the request where it has
+// them, otherwise new ones.
 func apiAnswer(r *http.Request, status int, body []byte) answer {
 	header := http.Header{}
 	header.Set("Content-Type", "application/json; charset=utf-8")
 	header.Set("MS-ServerId", "030020344")
-	echo := func(name string, make func() string) {
-		value := r.Header.Get(name)
-		if value == "" {
-			value = make()
-		}
-		header.Set(name, value)
-	}
-	echo("MS-RequestId", uuid.NewString)
-	echo("MS-CorrelationId", uuid.NewString)
-	echo("MS-CV", newVector)
+	header.Set("MS-RequestId", cmp.Or(r.Header.Get("MS-RequestId"), uuid.NewString()))
+	header.Set("MS-CorrelationId", cmp.Or(r.Header.Get("MS-CorrelationId"), uuid.NewString()))
+	header.Set("MS-CV", cmp.Or(r.Header.Get("MS-CV"), newVector()))
 	return answer{status: status, header: header, body: body}
 }
 
-// untyped takes the Content-Type from an answer, which some documented ones lack.
+// untyped removes the Content-Type from an answer, which some documented ones lack.
 func untyped(a answer) answer {
-	a.header["Content-Type"] = nil // where there is no such entry, net/http guesses
+	a.header["Content-Type"] = nil // without an entry net/http would guess
 	return a
 }
 
-// noContent is the empty answer to a request that was done at once. The documented Content-Length of 0 is lost: net/http
-// sends none with this status.
+// noContent returns the empty answer to a request that was carried out at once. The documented Content-Length of 0 is
+// missing, because net/http sends none with this status.
 func noContent(r *http.Request) answer { return untyped(apiAnswer(r, http.StatusNoContent, nil)) }
 
-// newVector returns a correlation vector that begins: 96 random bits and a count.
+// newVector returns a new correlation vector: 96 random bits and a count.
 func newVector() string {
 	var bits [12]byte
 	rand.Read(bits[:])
 	return base64.StdEncoding.EncodeToString(bits[:]) + ".0"
 }
 
-// apiFault is an error in the form of "Partner Center REST error codes".
+// apiFault returns an error in the form of "Partner Center REST error codes".
 func apiFault(r *http.Request, status int, code, description string) answer {
 	body := appendString([]byte(bom+`{"code":`), code)
 	body = appendString(append(body, `,"description":`...), description)

@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// federatedAudience is whom the tokens of other authorities must be for.
+// federatedAudience is the audience that tokens of other authorities must have.
 const federatedAudience = "api://AzureADTokenExchange"
 
-// issuer is another authority whose tokens the application may sign in with, if they are for the subject.
+// issuer is another authority with whose tokens for the subject the application may sign in.
 type issuer struct {
 	name, subject string
 	key           *rsa.PublicKey
 }
 
-// RegisterCertificate lets the application sign in with assertions signed by the certificate's key, which must be an RSA
-// key.
+// RegisterCertificate lets the application sign in with assertions signed by the certificate's key, which must be
+// RSA.
 func (e *Emulator) RegisterCertificate(c *x509.Certificate) {
 	thumbprint := sha256.Sum256(c.Raw)
 	e.mu.Lock()
@@ -39,7 +39,7 @@ func (e *Emulator) TrustIssuer(name, subject string, key *rsa.PublicKey) {
 	e.issuers = append(e.issuers, issuer{name, subject, key})
 }
 
-// assertion is a JWT by which an application proves who it is.
+// assertion is a JWT by which an application proves its identity.
 type assertion struct {
 	header struct {
 		Alg        string `json:"alg"`
@@ -74,7 +74,7 @@ func parseAssertion(s string) (a assertion, ok bool) {
 	return a, err == nil
 }
 
-// signedBy verifies the signature.
+// signedBy reports whether the signature is the key's.
 func (a *assertion) signedBy(key *rsa.PublicKey) bool {
 	digest := sha256.Sum256([]byte(a.signed))
 	switch a.header.Alg {
@@ -87,8 +87,8 @@ func (a *assertion) signedBy(key *rsa.PublicKey) bool {
 	return false
 }
 
-// wrongAssertion refuses an assertion that proves nothing.
-func (e *Emulator) wrongAssertion(q *query, text string) *refusal {
+// checkAssertion refuses an assertion that proves nothing.
+func (e *Emulator) checkAssertion(q *query, text string) *refusal {
 	deny := func(format string, args ...any) *refusal {
 		return refuse(http.StatusUnauthorized, "invalid_client", format, args...)
 	}
@@ -101,13 +101,14 @@ func (e *Emulator) wrongAssertion(q *query, text string) *refusal {
 		return deny("AADSTS700024: Client assertion is not within its valid time range.")
 	}
 	if a.header.Thumbprint == "" {
-		return e.wrongFederation(&a)
+		return e.checkFederated(&a)
 	}
 	e.mu.Lock()
 	certificate := e.certificates[a.header.Thumbprint]
 	e.mu.Unlock()
 	if certificate == nil {
-		return deny("AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application.")
+		return deny("AADSTS700027: The certificate with identifier used to sign the client assertion " +
+			"is not registered on application.")
 	}
 	key, ok := certificate.PublicKey.(*rsa.PublicKey)
 	switch {
@@ -125,13 +126,13 @@ func (e *Emulator) wrongAssertion(q *query, text string) *refusal {
 	return nil
 }
 
-// sameEndpoint says whether an assertion is for the endpoint that it was sent to.
+// sameEndpoint reports whether an assertion is for the endpoint that it was sent to.
 func sameEndpoint(audience string, r *http.Request) bool {
 	u, err := url.Parse(audience)
 	return err == nil && strings.EqualFold(u.Host, r.Host) && strings.EqualFold(u.Path, r.URL.Path)
 }
 
-// replayed notes an assertion's id, and says whether it was there before.
+// replayed records an assertion's id, and reports whether it was used before.
 func (e *Emulator) replayed(a *assertion) bool {
 	now := time.Now()
 	e.mu.Lock()
@@ -142,8 +143,8 @@ func (e *Emulator) replayed(a *assertion) bool {
 	return before || a.claims.ID == ""
 }
 
-// wrongFederation refuses a token of another authority that no federated credential of the application is about.
-func (e *Emulator) wrongFederation(a *assertion) *refusal {
+// checkFederated refuses a token of another authority for which the application has no federated credential.
+func (e *Emulator) checkFederated(a *assertion) *refusal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, i := range e.issuers {
@@ -151,11 +152,13 @@ func (e *Emulator) wrongFederation(a *assertion) *refusal {
 			continue
 		}
 		if !a.signedBy(i.key) {
-			return refuse(http.StatusUnauthorized, "invalid_client", "AADSTS700027: Client assertion failed signature validation.")
+			return refuse(http.StatusUnauthorized, "invalid_client",
+				"AADSTS700027: Client assertion failed signature validation.")
 		}
 		return nil
 	}
 	return refuse(http.StatusUnauthorized, "invalid_client",
-		"AADSTS70021: No matching federated identity record found for presented assertion. Assertion Issuer: '%s'. Assertion Subject: '%s'. Assertion Audience: '%s'.",
+		"AADSTS70021: No matching federated identity record found for presented assertion. "+
+			"Assertion Issuer: '%s'. Assertion Subject: '%s'. Assertion Audience: '%s'.",
 		a.claims.Issuer, a.claims.Subject, a.claims.Audience)
 }

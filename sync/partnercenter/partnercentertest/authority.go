@@ -11,14 +11,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// endpoint is an endpoint of the authority, by its path.
+// endpoint is an endpoint of the authority.
 type endpoint struct {
 	tenant string
 	name   string // token, devicecode or devicelogin
-	v1     bool   // the older one, which is asked for a resource in place of scopes and gives numbers as strings
+	v1     bool   // the older one, which takes a resource instead of scopes and returns numbers as strings
 }
 
-// authorityEndpoint tells the authority's endpoints from the API's paths.
+// authorityEndpoint returns the endpoint at a path, if it is one of the authority's.
 func authorityEndpoint(path string) (p endpoint, ok bool) {
 	tenant, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	p.tenant = tenant
@@ -36,7 +36,7 @@ func authorityEndpoint(path string) (p endpoint, ok bool) {
 	return p, p.name != ""
 }
 
-// authority answers at one of its endpoints.
+// authority answers a request to one of the authority's endpoints.
 func (e *Emulator) authority(r *http.Request, at endpoint) answer {
 	if at.name == "devicelogin" {
 		return e.deviceLogin(r)
@@ -45,7 +45,7 @@ func (e *Emulator) authority(r *http.Request, at endpoint) answer {
 		return entraError(r, http.StatusMethodNotAllowed, "invalid_request",
 			"AADSTS900561: The endpoint only accepts POST requests. Received a "+r.Method+" request.")
 	}
-	q, refused := e.ask(r, at)
+	q, refused := e.query(r, at)
 	if refused != nil {
 		return refused.answer(r)
 	}
@@ -59,8 +59,8 @@ func (e *Emulator) authority(r *http.Request, at endpoint) answer {
 	return a
 }
 
-// refusal is a refusal of the authority, with the number of "Microsoft Entra authentication and authorization error
-// codes" in front of its description.
+// refusal is a refusal by the authority. Its description begins with a number from "Microsoft Entra authentication
+// and authorization error codes".
 type refusal struct {
 	status      int
 	code        string // of OAuth
@@ -81,12 +81,12 @@ type query struct {
 	r        *http.Request
 	grant    string
 	clientID string
-	scope    []string // without the v2 form's OpenID scopes: what the token is for
+	scope    []string // what the token is for; the OpenID scopes are not among them
 	openID   map[string]bool
 }
 
-// ask reads a request, as far as all grants have it in common.
-func (e *Emulator) ask(r *http.Request, at endpoint) (*query, *refusal) {
+// query reads what requests for all grants have in common.
+func (e *Emulator) query(r *http.Request, at endpoint) (*query, *refusal) {
 	what := "scope"
 	if at.v1 {
 		what = "resource"
@@ -101,7 +101,8 @@ func (e *Emulator) ask(r *http.Request, at endpoint) (*query, *refusal) {
 				"AADSTS900144: The request body must contain the following parameter: '%s'.", name)
 		}
 	}
-	q := &query{endpoint: at, r: r, grant: r.PostFormValue("grant_type"), clientID: r.PostFormValue("client_id"), openID: map[string]bool{}}
+	q := &query{endpoint: at, r: r, openID: map[string]bool{}}
+	q.grant, q.clientID = r.PostFormValue("grant_type"), r.PostFormValue("client_id")
 	for _, scope := range strings.Fields(r.PostFormValue(what)) {
 		switch scope {
 		case "offline_access", "openid", "profile":
@@ -113,7 +114,8 @@ func (e *Emulator) ask(r *http.Request, at endpoint) (*query, *refusal) {
 	switch {
 	case !strings.EqualFold(at.tenant, e.opts.TenantID):
 		return nil, refuse(http.StatusBadRequest, "invalid_request",
-			"AADSTS90002: Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.", at.tenant)
+			"AADSTS90002: Tenant '%s' not found. Check to make sure you have the correct tenant ID "+
+				"and are signing into the correct cloud.", at.tenant)
 	case !strings.EqualFold(q.clientID, e.opts.ClientID) && (at.name == "devicecode" || grants[q.grant] != nil):
 		return nil, refuse(http.StatusBadRequest, "unauthorized_client",
 			"AADSTS700016: Application with identifier '%s' was not found in the directory '%s'.", q.clientID, at.tenant)
@@ -121,7 +123,7 @@ func (e *Emulator) ask(r *http.Request, at endpoint) (*query, *refusal) {
 	return q, nil
 }
 
-// audience is the API that a token is asked for.
+// audience returns the API that a token is requested for.
 func (q *query) audience() string {
 	if q.v1 || len(q.scope) == 0 {
 		return cmp.Or(q.r.PostFormValue("resource"), "00000003-0000-0000-c000-000000000000")
@@ -130,7 +132,7 @@ func (q *query) audience() string {
 	return q.scope[0][:max(i, 0)]
 }
 
-// entraError is an error in the authority's form. The description begins with AADSTS, a number and a colon.
+// entraError returns an error in the authority's form. The description begins with AADSTS, a number and a colon.
 func entraError(r *http.Request, status int, code, description string) answer {
 	number, _, _ := strings.Cut(strings.TrimPrefix(description, "AADSTS"), ":")
 	if _, err := strconv.ParseUint(number, 10, 64); err != nil {
@@ -148,7 +150,7 @@ func entraError(r *http.Request, status int, code, description string) answer {
 	return entraAnswer(status, append(appendString(body, correlation), '}'))
 }
 
-// entraAnswer is an answer of the authority: no byte order mark, nothing to be kept by caches.
+// entraAnswer returns an answer of the authority: without a byte order mark, and not to be cached.
 func entraAnswer(status int, body []byte) answer {
 	header := http.Header{}
 	header.Set("Content-Type", "application/json; charset=utf-8")

@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// Batch is a device batch, and what becomes of it as the emulator's clock moves.
+// Batch is a device batch and how it changes as the emulator's clock moves.
 type Batch struct {
-	ID           string    // as its uploader named it
-	CreatedBy    string    // "" is left out of the answer
-	Created      time.Time // zero: that of the batch it replaces, else the emulator's now
+	ID           string    // the name that its uploader gave it
+	CreatedBy    string    // "" is omitted from the answer
+	Created      time.Time // zero: that of the batch it replaces, or the emulator's now
 	DevicesCount int       // 0: the number of its devices
 
-	// Status is that of a batch without a script; "" is left out of the answer.
+	// Status is the status of a batch without a script; "" is omitted from the answer.
 	Status string
-	// Script is what happens since Created: the last step that has come holds. Before the first, the batch is not there.
+	// Script is what happens after Created: the last step that has begun is in effect. Before the first, there is
+	// no batch.
 	Script []Step
 
-	// Extra is further members of the item as raw JSON, such as `"region":"EU","createdBy":7`: what the API may add one
-	// day, and what it should never send. Of equal names, these come last.
+	// Extra is further members of the item as raw JSON, such as `"region":"EU","createdBy":7`: what the API may add
+	// one day, and what it should never send. They follow the other members, which may have the same names.
 	Extra string
-	// Raw, if set, is served in place of the item, as it is.
+	// Raw, if set, is served instead of the item, as it is.
 	Raw string
 }
 
@@ -32,8 +33,8 @@ type batch struct {
 	devices devices
 }
 
-// PutBatch adds a batch at the end of the customer's list, or replaces the one of that id in its place, where it keeps
-// the devices. It panics where there is no such customer.
+// PutBatch appends a batch to the customer's list, or replaces the one with that id, keeping its place and its
+// devices. It panics if there is no such customer.
 func (e *Emulator) PutBatch(customerID string, b Batch) {
 	b.Script = inOrder(b.Script)
 	now := e.Now()
@@ -54,7 +55,7 @@ func (e *Emulator) PutBatch(customerID string, b Batch) {
 	c.batches.add(b.ID, &batch{Batch: b})
 }
 
-// RemoveBatch takes a batch and its devices away, if it is there.
+// RemoveBatch removes a batch and its devices, if there is one.
 func (e *Emulator) RemoveBatch(customerID, batchID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -75,8 +76,8 @@ func (e *Emulator) listBatches(r *http.Request, ids []string) answer {
 	})
 }
 
-// withBatch answers for a batch that is there, or that there is none.
-func (e *Emulator) withBatch(r *http.Request, ids []string, do func(c *customer, b *batch, now time.Time) answer) answer {
+// withBatch answers with do for a batch, or that there is none.
+func (e *Emulator) withBatch(r *http.Request, ids []string, do func(*customer, *batch, time.Time) answer) answer {
 	return e.withCustomer(r, ids, func(c *customer, now time.Time) answer {
 		b := c.batches.byID[ids[1]]
 		if b == nil {
@@ -115,7 +116,7 @@ func (c *customer) batchList(now time.Time) []byte {
 	return c.batchesRendered.body
 }
 
-// at returns the step that holds at a time, and when the next one comes, zero for never.
+// at returns the step in effect at a time, and when the next one begins, zero for never.
 func (b *Batch) at(now time.Time) (step Step, next time.Time) {
 	if len(b.Script) == 0 {
 		return Step{Status: b.Status}, time.Time{}
@@ -127,7 +128,7 @@ func (b *Batch) at(now time.Time) (step Step, next time.Time) {
 	return b.Script[i], next
 }
 
-// count returns how many devices the batch says it has in a step, and when that changes next, zero for never.
+// count returns how many devices the batch claims to have in a step, and when that changes next, zero for never.
 func (b *batch) count(step Step, now time.Time) (n int, next time.Time) {
 	if n := cmp.Or(step.DevicesCount, b.DevicesCount); n != 0 {
 		return n, time.Time{}
@@ -136,7 +137,7 @@ func (b *batch) count(step Step, now time.Time) (n int, next time.Time) {
 	return n, next
 }
 
-// appendJSON appends the batch as an item of the list: dates without zone or fraction, a link that has its spaces raw
+// appendJSON appends the batch as an item of the list: dates without zone or fraction, and a link with raw spaces
 // and no version.
 func (b *Batch) appendJSON(dst []byte, customerID, status string, devices int) []byte {
 	if b.Raw != "" {

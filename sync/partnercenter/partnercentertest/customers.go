@@ -5,23 +5,24 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Customer is one of the partner's customers, as the list of customers shows it.
+// Customer is one of the partner's customers, as the list of customers has it.
 type Customer struct {
-	ID           string // the customer's tenant; told apart without case
+	ID           string // the customer's tenant; case is ignored
 	CompanyName  string
 	Domain       string
 	Relationship string // relationshipToPartner; "" becomes reseller
 }
 
-// customer is a customer with what belongs to it, and the lists of that as they were last served.
+// customer is a customer with everything that belongs to it, and its lists as they were last served.
 type customer struct {
 	Customer
-	seq      uint32 // rises from customer to customer
+	seq      uint32 // increases from customer to customer
 	batches  ordered[batch]
 	policies ordered[Policy]
 	jobs     map[string]*job
@@ -29,10 +30,10 @@ type customer struct {
 	batchesRendered, policiesRendered rendering
 }
 
-// changed forgets the lists as they were served: the batches' has the numbers of devices, the policies' too.
+// changed discards the lists as they were served. That of batches and that of policies have numbers of devices.
 func (c *customer) changed() { c.batchesRendered, c.policiesRendered = rendering{}, rendering{} }
 
-// customers are all customers, by lower-case id and in the order of their coming.
+// customers are all customers, by lower-case id and in the order in which they were added.
 type customers struct {
 	byID  map[string]*customer
 	order []*customer
@@ -41,8 +42,8 @@ type customers struct {
 
 func (cs *customers) get(id string) *customer { return cs.byID[strings.ToLower(id)] }
 
-// AddCustomer adds a customer at the end of the list. Where there is one of that id, it changes and keeps its place and
-// what belongs to it.
+// AddCustomer appends a customer to the list. If there is one with that id, it is changed and keeps its place and
+// everything that belongs to it.
 func (e *Emulator) AddCustomer(c Customer) {
 	c.Relationship = cmp.Or(c.Relationship, "reseller")
 	e.mu.Lock()
@@ -50,9 +51,9 @@ func (e *Emulator) AddCustomer(c Customer) {
 	cs := &e.customers
 	if old := cs.get(c.ID); old != nil {
 		old.Customer = c
-		old.changed() // the links of its batches have the id
+		old.changed() // the links of its batches contain the id
 		for _, b := range old.batches.order {
-			b.devices.pages = nil // likewise
+			b.devices.pages = nil // and so do those of its devices
 		}
 		return
 	}
@@ -62,7 +63,8 @@ func (e *Emulator) AddCustomer(c Customer) {
 	cs.order = append(cs.order, added)
 }
 
-// RemoveCustomer takes a customer and all it has away; asking for them gives 403 from then on.
+// RemoveCustomer removes a customer with everything that belongs to it; requests for it are answered with 403 from
+// then on.
 func (e *Emulator) RemoveCustomer(id string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -72,7 +74,7 @@ func (e *Emulator) RemoveCustomer(id string) {
 	cs.order = slices.DeleteFunc(cs.order, func(c *customer) bool { return c == removed })
 }
 
-// withCustomer answers for a customer, or that there is none.
+// withCustomer answers with do for a customer, or that there is none.
 func (e *Emulator) withCustomer(r *http.Request, ids []string, do func(c *customer, now time.Time) answer) answer {
 	now := e.Now()
 	e.mu.Lock()
@@ -113,9 +115,9 @@ func (e *Emulator) listCustomers(r *http.Request, _ []string) answer {
 	return apiAnswer(r, http.StatusOK, collection(len(page), items, e.links(size, token)))
 }
 
-// pageSize reads the size asked for, which the service cuts down to its own.
-func (e *Emulator) pageSize(asked string) (size int, ok bool) {
-	size, err := strconv.Atoi(cmp.Or(asked, "0"))
+// pageSize parses the requested page size, which the service limits to its own.
+func (e *Emulator) pageSize(requested string) (size int, ok bool) {
+	size, err := strconv.Atoi(cmp.Or(requested, "0"))
 	if err != nil || size < 0 {
 		return 0, false
 	}
@@ -124,21 +126,17 @@ func (e *Emulator) pageSize(asked string) (size int, ok bool) {
 
 // page returns up to size customers after one, and whether there are more.
 func (cs *customers) page(after uint32, size int) (page []*customer, more bool) {
-	start, found := slices.BinarySearchFunc(cs.order, after, func(c *customer, seq uint32) int { return cmp.Compare(c.seq, seq) })
-	if found {
-		start++
-	}
-	page = cs.order[start:]
+	page = cs.order[sort.Search(len(cs.order), func(i int) bool { return cs.order[i].seq > after }):]
 	if len(page) > size {
 		return page[:size], true
 	}
 	return page, false
 }
 
-// links returns the members that lead on from a page; the token is "" on the last one.
+// links returns the members that refer to the next page; the token is "" on the last one.
 func (e *Emulator) links(size int, token string) string {
 	uri := fmt.Sprintf("%s/customers?size=%d", e.linkVersion(), size)
-	link, top := leadOn(cmp.Or(e.opts.Paging, NextLink), uri+"&seekOperation=Next", token)
+	link, top := nextPage(cmp.Or(e.opts.Paging, NextLink), uri+"&seekOperation=Next", token)
 	if link != "" {
 		link = "," + link
 	}

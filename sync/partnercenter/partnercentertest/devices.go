@@ -2,13 +2,17 @@ package partnercentertest
 
 import (
 	"cmp"
+	"fmt"
 	"math"
+	"net/http"
+	"net/url"
 	"slices"
+	"sort"
 	"time"
 )
 
-// Device is a device of a batch, and what becomes of it as the emulator's clock moves. Texts that are "" are left out of
-// the answer.
+// Device is a device of a batch and how it changes as the emulator's clock moves. Texts that are "" are omitted
+// from the answer.
 type Device struct {
 	ID                  string
 	SerialNumber        string
@@ -17,11 +21,12 @@ type Device struct {
 	ModelName           string
 	OEMManufacturerName string
 	UploadedBy          string
-	Uploaded            time.Time // zero: that of the device it replaces, else the emulator's now; its zone is served
+	Uploaded            time.Time // zero: that of the device it replaces, or the emulator's now; its zone is served
 
-	// Policies are those of a device without a script. nil is the one that each documented device has: o_o_b_e, null.
+	// Policies are those of a device without a script. nil means what each documented device has: o_o_b_e, null.
 	Policies []PolicyAssignment
-	// Script is what happens since Uploaded: the last step that has come holds. Before the first, the device is not there.
+	// Script is what happens after Uploaded: the last step that has begun is in effect. Before the first, there is
+	// no device.
 	Script []DeviceStep
 
 	Extra string // as in [Batch]
@@ -31,16 +36,16 @@ type Device struct {
 // PolicyAssignment says which configuration policy of a category a device has.
 type PolicyAssignment struct {
 	Key   string // the category, such as o_o_b_e
-	Value string // the policy's id or its name: the API has been seen to give either; "" is null, for none
+	Value string // the policy's id or its name: the API has been seen to send either; "" is null, for none
 }
 
-// unassigned are the policies of a device that was given none.
+// unassigned are the policies of a device without any.
 var unassigned = []PolicyAssignment{{Key: "o_o_b_e"}}
 
 // device is a device of a batch.
 type device struct {
 	Device
-	seq  uint32 // rises from device to device
+	seq  uint32 // increases from device to device
 	hash string // its hardware hash, served or not
 }
 
@@ -51,13 +56,13 @@ type devices struct {
 	pages map[uint32]rendering // by the seq after which they begin
 }
 
-// PutDevice adds a device at the end of the batch's list, or replaces the one of that id in its place. It panics where
+// PutDevice appends a device to the batch's list, or replaces the one with that id, keeping its place. It panics if
 // there is no such batch.
 func (e *Emulator) PutDevice(customerID, batchID string, d Device) {
 	e.PutDevices(customerID, batchID, d)
 }
 
-// PutDevices puts several devices as [Emulator.PutDevice] does, so that no request sees but some of them.
+// PutDevices puts several devices as [Emulator.PutDevice] does. No request sees only some of them.
 func (e *Emulator) PutDevices(customerID, batchID string, ds ...Device) {
 	now := e.Now()
 	e.mu.Lock()
@@ -74,7 +79,7 @@ func (e *Emulator) PutDevices(customerID, batchID string, ds ...Device) {
 	c.changed()
 }
 
-// RemoveDevice takes a device away, if it is there.
+// RemoveDevice removes a device, if there is one.
 func (e *Emulator) RemoveDevice(customerID, batchID, deviceID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -86,7 +91,7 @@ func (e *Emulator) RemoveDevice(customerID, batchID, deviceID string) {
 	}
 }
 
-// batch returns a customer and its batch, nil where there is none.
+// batch returns a customer and its batch, nil if there is none.
 func (cs *customers) batch(customerID, batchID string) (*customer, *batch) {
 	c := cs.get(customerID)
 	if c == nil {
@@ -95,7 +100,7 @@ func (cs *customers) batch(customerID, batchID string) (*customer, *batch) {
 	return c, c.batches.byID[batchID]
 }
 
-// put adds a device, or replaces the one of that id.
+// put adds a device, or replaces the one with that id.
 func (ds *devices) put(d device, now time.Time) {
 	ds.pages = nil
 	if old := ds.byID[d.ID]; old != nil {
@@ -108,8 +113,8 @@ func (ds *devices) put(d device, now time.Time) {
 	ds.add(d.ID, &d)
 }
 
-// each calls visit with every device that is there at a time and what holds for it, and returns when that changes next,
-// zero for never.
+// each calls visit with every device that exists at a time and the step in effect, and returns when any of that
+// changes next, zero for never.
 func (ds *devices) each(now time.Time, visit func(*device, DeviceStep)) (next time.Time) {
 	for _, d := range ds.order {
 		step, changes := d.at(now)
@@ -121,7 +126,7 @@ func (ds *devices) each(now time.Time, visit func(*device, DeviceStep)) (next ti
 	return next
 }
 
-// devices calls visit as [devices.each] does, for every batch that is there.
+// devices calls visit as [devices.each] does, for every batch that exists.
 func (c *customer) devices(now time.Time, visit func(*device, DeviceStep)) (next time.Time) {
 	for _, b := range c.batches.order {
 		step, changes := b.at(now)
@@ -133,7 +138,7 @@ func (c *customer) devices(now time.Time, visit func(*device, DeviceStep)) (next
 	return next
 }
 
-// at returns the step that holds at a time, and when the next one comes, zero for never.
+// at returns the step in effect at a time, and when the next one begins, zero for never.
 func (d *Device) at(now time.Time) (step DeviceStep, next time.Time) {
 	i, next := holding(d.Script, d.Uploaded, now)
 	switch {
@@ -150,7 +155,7 @@ func (d *Device) at(now time.Time) (step DeviceStep, next time.Time) {
 	return step, next
 }
 
-// assign changes the device's policies from a time on, until its script says otherwise. Those of other keys stay.
+// assign changes the device's policies from a time on, until its script says otherwise. Those with other keys stay.
 func (d *Device) assign(changes []PolicyAssignment, from time.Time) {
 	step, _ := d.at(from)
 	step.After = from.Sub(d.Uploaded)
@@ -164,7 +169,7 @@ func (d *Device) assign(changes []PolicyAssignment, from time.Time) {
 		}
 	}
 	if len(d.Script) == 0 {
-		d.Script = []DeviceStep{{After: math.MinInt64, Policies: d.Policies}} // there all along
+		d.Script = []DeviceStep{{After: math.MinInt64, Policies: d.Policies}} // from the beginning
 	}
 	d.Script = inOrder(append(d.Script, step))
 }
@@ -193,11 +198,81 @@ func (d *Device) appendJSON(dst []byte, policies []PolicyAssignment) []byte {
 	return appendEnd(dst, "Device", d.Extra)
 }
 
-// appendJSON appends the assignment; the one place where the API writes null.
+// appendJSON appends the assignment. This is the one place where the API sends null.
 func (p PolicyAssignment) appendJSON(dst []byte) []byte {
 	dst = appendString(append(dst, `{"key":`...), p.Key)
 	if p.Value == "" {
 		return append(dst, `,"value":null}`...)
 	}
 	return append(appendMember(dst, "value", p.Value), '}')
+}
+
+// listDevices answers GET /v1/customers/{customer}/deviceBatches/{batch}/devices, by pages. According to the
+// documentation the token alone leads to the next page; seekOperation is not mentioned.
+func (e *Emulator) listDevices(r *http.Request, ids []string) answer {
+	operation, token := foldedQuery(r).Get("seekoperation"), r.Header.Get("MS-ContinuationToken")
+	if token != "" {
+		operation = cmp.Or(operation, "Next")
+	}
+	after, ok := seek(operation, token)
+	if !ok {
+		return badRequest(r, "seekOperation or MS-ContinuationToken")
+	}
+	return e.withBatch(r, ids, func(c *customer, b *batch, now time.Time) answer {
+		a := apiAnswer(r, http.StatusOK, e.devicePage(c, b, after, now))
+		return e.serves(a, c.list(DeviceList, b.ID), after == 0)
+	})
+}
+
+// devicePage returns the body of the page that begins after a device.
+func (e *Emulator) devicePage(c *customer, b *batch, after uint32, now time.Time) []byte {
+	if page := b.devices.pages[after]; page.holds(now) {
+		return page.body
+	}
+	p := b.devices.page(after, e.opts.DevicePageSize, now)
+	uri := fmt.Sprintf("%s/customers/%s/deviceBatches/%s/devices?seekOperation=Next",
+		e.linkVersion(), url.PathEscape(c.ID), url.PathEscape(b.ID))
+	link, tail := nextPage(cmp.Or(e.opts.Paging, BodyToken), uri, p.token)
+	if link != "" {
+		tail = `,"links":{` + link + `}` + tail
+	}
+	body := collection(p.count, p.items, tail)
+	if b.devices.pages == nil {
+		b.devices.pages = map[uint32]rendering{}
+	}
+	b.devices.pages[after] = rendering{body: body, from: now, until: p.until}
+	return body
+}
+
+// devicePage is a page before it is serialized.
+type devicePage struct {
+	items []byte // as for collection
+	count int
+	token string    // of the next page, "" on the last
+	until time.Time // when it changes, zero for never
+}
+
+// page returns the page of up to size devices that begins after one.
+func (ds *devices) page(after uint32, size int, now time.Time) devicePage {
+	start := sort.Search(len(ds.order), func(i int) bool { return ds.order[i].seq > after })
+	var p devicePage
+	var last uint32
+	for _, d := range ds.order[start:] {
+		step, next := d.at(now)
+		p.until = sooner(p.until, next)
+		if step.Gone {
+			continue
+		}
+		if p.count == size {
+			p.token = continuationToken(last)
+			break
+		}
+		if p.count > 0 {
+			p.items = append(p.items, ',')
+		}
+		p.items = d.appendJSON(p.items, step.Policies)
+		p.count++
+		last = d.seq
+	}
+	return p
 }

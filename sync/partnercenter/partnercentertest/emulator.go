@@ -1,21 +1,15 @@
-// Package partnercentertest emulates the part of the Partner Center REST API that is about device deployment, the list of
-// customers, and the authority in front of them. It serves tests, the demo and the partnercenter-emulator command
-// alike:
+// Package partnercentertest emulates the part of the Partner Center REST API that is about device deployment, the
+// list of customers, and the authority (Microsoft Entra ID) in front of them. Tests, the demo and the
+// partnercenter-emulator command use it.
 //
-//	e := partnercentertest.New(partnercentertest.Options{})
-//	e.AddCustomer(partnercentertest.Customer{ID: id, CompanyName: "Contoso Bakery"})
-//	e.PutBatch(id, partnercentertest.Batch{ID: "Sales laptops", Script: partnercentertest.Lifecycle(time.Minute, time.Hour, false)})
-//	e.PutDevice(id, "Sales laptops", partnercentertest.Device{ID: "d1", SerialNumber: "2R9-ZNP67"})
-//	server := httptest.NewServer(e)
+// The API is served under /v1, the authority at /{tenant}/oauth2/v2.0/token (the older endpoint at
+// /{tenant}/oauth2/token) and /devicecode, and the page on which users enter a device code at /devicelogin. What is
+// served changes with the emulator's own clock, which drives the scripts of batches and devices, with calls such as
+// [Emulator.PutBatch], and with the API's own writing requests. [Emulator.Fail] makes requests fail,
+// [Emulator.Requests] returns what was requested, and [Emulator.Timeline] what was served when.
 //
-// The API lies under /v1 of the server, the authority at /{tenant}/oauth2/v2.0/token (the older one at
-// /{tenant}/oauth2/token) and /devicecode, and the page for users of devices at /devicelogin. What is served changes with
-// the emulator's own clock, by the scripts of batches and devices, by calls such as [Emulator.PutBatch], and by the API's
-// own writing calls; [Emulator.Fail] makes requests go wrong; [Emulator.Requests] tells what was asked, and
-// [Emulator.Timeline] what was served when.
-//
-// It is built from the API documentation alone and shares no code with the client, so that the two check each other. It
-// keeps the API's quirks, a byte order mark before each JSON body among them, and adds nothing that the API lacks.
+// It is built from the API documentation alone and shares no code with the client, so that each checks the other. It
+// keeps the API's quirks, such as a byte order mark before each JSON body, and adds nothing that the API lacks.
 package partnercentertest
 
 import (
@@ -28,48 +22,48 @@ import (
 	"time"
 )
 
-// What an emulator takes where [Options] says nothing: plainly not of this world.
+// Defaults of [Options], which plainly are nobody's real ids.
 const (
 	DefaultTenantID     = "11111111-1111-1111-1111-111111111111"
 	DefaultClientID     = "22222222-2222-2222-2222-222222222222"
 	DefaultClientSecret = "emulator-secret"
 )
 
-// How much a page holds at most.
+// The largest pages.
 const (
 	MaxPageSize       = 500 // customers, as users of the API report it
 	MaxDevicePageSize = 100 // devices, by "Get a list of devices for the specified batch and customer"
 )
 
-// Options says how an emulator behaves. The zero value is an emulator of the defaults named, whose clock stands.
+// Options configure an emulator. The zero value means the defaults named here and a clock that stands still.
 type Options struct {
 	Start time.Time // where its clock begins; zero: 2026-01-05 08:00 UTC
-	Speed float64   // how many of its seconds pass in one of ours; 0: the clock moves by Advance alone
+	Speed float64   // how many of its seconds pass in a real one; 0: only Advance moves the clock
 
 	TenantID     string // the partner's tenant
-	ClientID     string // the application that may ask for tokens
+	ClientID     string // the application that may request tokens
 	ClientSecret string // the application's secret
 
-	// TokenLifetime is how long a token is good, by the time of this process and not by the emulator's clock, since its
-	// holder counts so too. 0: 3599 s.
+	// TokenLifetime is how long a token is valid, by real time and not by the emulator's clock, because clients go by
+	// real time as well. 0: 3599 s.
 	TokenLifetime time.Duration
 
-	Confidential   bool          // a user's token is given only to the application that shows its secret
-	DeviceInterval time.Duration // how often a device may ask whether its user has signed in; 0: 5 s, as the authority says
+	Confidential   bool          // users' tokens are issued only if the application sends its secret
+	DeviceInterval time.Duration // how often a device may poll for its user to sign in; 0: 5 s, as the authority has it
 
-	PageSize         int    // customers in a page, at most MaxPageSize; 0: MaxPageSize
-	DevicePageSize   int    // devices in a page, at most MaxDevicePageSize; 0: MaxDevicePageSize
-	Paging           Paging // how a page names the next
-	UnversionedLinks bool   // links of pages lack /v1, as everywhere before November 2021 and still in the sandbox
+	PageSize         int    // customers on a page, at most MaxPageSize; 0: MaxPageSize
+	DevicePageSize   int    // devices on a page, at most MaxDevicePageSize; 0: MaxDevicePageSize
+	Paging           Paging // how a page refers to the next
+	UnversionedLinks bool   // the links of pages lack /v1, as before November 2021 and still in the sandbox
 
-	LogSize  int  // how many requests the log keeps; 0: 10,000
-	Timeline bool // keep what is served and what changes, for [Emulator.Timeline]; it grows without bound
+	LogSize  int  // how many requests to keep for [Emulator.Requests]; 0: 10,000
+	Timeline bool // keep what is served and what changes for [Emulator.Timeline], without bound
 }
 
 // Emulator is an [http.Handler] that answers as the API does. It is safe for concurrent use.
 type Emulator struct {
 	opts     Options
-	born     time.Time
+	started  time.Time
 	advanced atomic.Int64 // nanoseconds
 
 	mu        sync.Mutex // guards what follows
@@ -101,7 +95,7 @@ func New(o Options) *Emulator {
 	o.DevicePageSize = min(cmp.Or(o.DevicePageSize, MaxDevicePageSize), MaxDevicePageSize)
 	return &Emulator{
 		opts:      o,
-		born:      time.Now(),
+		started:   time.Now(),
 		customers: customers{byID: map[string]*customer{}},
 		tokens:    map[string]holder{},
 		log:       requestLog{limit: cmp.Or(o.LogSize, 10_000)},
@@ -115,14 +109,14 @@ func New(o Options) *Emulator {
 
 // Now returns the time by the emulator's clock.
 func (e *Emulator) Now() time.Time {
-	passed := time.Duration(float64(time.Since(e.born)) * e.opts.Speed)
+	passed := time.Duration(float64(time.Since(e.started)) * e.opts.Speed)
 	return e.opts.Start.Add(passed + time.Duration(e.advanced.Load()))
 }
 
-// Advance moves the emulator's clock on by d, beside what passes by itself.
+// Advance moves the emulator's clock forward by d, in addition to the time that passes by itself.
 func (e *Emulator) Advance(d time.Duration) { e.advanced.Add(int64(d)) }
 
-// ServeHTTP answers one request, by a fault that [Emulator.Fail] asked for or as the API would.
+// ServeHTTP answers one request as the API would, or as a fault from [Emulator.Fail] demands.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := e.faultFor(r)
 	if f.Before != nil {
@@ -140,7 +134,8 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// send writes the answer, or half of it. The log has the request first, so that whoever has the answer finds it there.
+// send writes the answer, or half of it. The request is logged first, so that a client that has its answer finds it
+// there.
 func (e *Emulator) send(w http.ResponseWriter, r *http.Request, f *fault) {
 	a := e.answerUnder(f, r)
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
@@ -157,7 +152,7 @@ func (e *Emulator) send(w http.ResponseWriter, r *http.Request, f *fault) {
 		f.trickle(w, r, a.body)
 		return
 	}
-	w.Write(a.body) // whether the client still listens is its own affair
+	w.Write(a.body) // an error is the client's
 	if f.ResetBody {
 		reset(w)
 	}
@@ -167,12 +162,12 @@ func (e *Emulator) send(w http.ResponseWriter, r *http.Request, f *fault) {
 type answer struct {
 	status int
 	header http.Header
-	body   []byte // shared with later answers: to be copied before it is changed
+	body   []byte // shared with later answers: copy it before changing it
 
-	serving *Serving // the page of a list that it is; nil: none, or there is no timeline
+	serving *Serving // if it is a page of a list and there is a timeline
 }
 
-// answer says what the API answers when nothing goes wrong.
+// answer returns the answer of the API or the authority when nothing fails.
 func (e *Emulator) answer(r *http.Request) answer {
 	if at, ok := authorityEndpoint(r.URL.Path); ok {
 		return e.authority(r, at)

@@ -75,9 +75,9 @@ func tokenRequest(t *testing.T, base string, change map[string]string) *http.Req
 }
 
 // newRequest makes a request with headers given as names and values in turn.
-func newRequest(t *testing.T, method, url string, body io.Reader, headers ...string) *http.Request {
+func newRequest(t *testing.T, method, target string, body io.Reader, headers ...string) *http.Request {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	r, err := http.NewRequestWithContext(t.Context(), method, target, body)
 	if err != nil {
 		t.Fatal(err)
 	}

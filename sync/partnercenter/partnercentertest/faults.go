@@ -14,49 +14,50 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong: which requests it hits, and what becomes of them.
+// Fault is a failure: which requests it hits, and what happens to them.
 type Fault struct {
 	Method string  // "": any
-	Path   string  // regular expression looked for in the path, without case, such as "/customers$"; "": any, the token endpoint's too
-	Skip   int     // lets so many matching requests through first
-	Times  int     // hits so many; 0: until it is removed
-	Share  float64 // hits this share of them, by chance; 0: each
+	Path   string  // regular expression for the path, ignoring case, such as "/customers$"; "": any, the authority's too
+	Skip   int     // how many matching requests to let through first
+	Times  int     // how many requests to hit; 0: until it is removed
+	Share  float64 // the share of requests to hit, at random; 0: all
 
-	// Before is called when a request is hit, before it is answered: to change what the emulator has between two pages,
-	// or to hold the answer back until a channel says so.
+	// Before is called when a request is hit, before it is answered: to change what the emulator holds between two
+	// pages, or to block until a channel is closed.
 	Before func()
 
-	Hang      bool // no answer until the client goes away or the fault is removed
-	Reset     bool // the connection is reset before an answer; on one used before, Go's transport then repeats a GET by itself
+	Hang      bool // no answer until the client disconnects or the fault is removed
+	Reset     bool // the connection is reset before an answer; Go's transport then repeats a GET on a reused one
 	ResetBody bool // the connection is reset after half of the body
 
-	// Trickle, if set, sends the body a byte at a time, each after such a wait, until the client goes away or the fault is
+	// Trickle, if set, sends the body a byte at a time at this interval, until the client disconnects or the fault is
 	// removed.
 	Trickle time.Duration
 
-	// Status takes the place of the proper answer; 0 with a Body is 200, 0 without leaves the proper answer. A Body is sent
-	// as it is. Without one, a status from 400 on has a body as documented, by Code and Description if set, and others have
-	// an empty one. A 429 without Code is the gateway's, in its own form.
+	// Status replaces the proper answer; 0 with a Body means 200, and 0 without one keeps the proper answer. A Body
+	// is sent as it is. Without one, a status of 400 or more has the documented body, with Code and Description if
+	// set, and others have an empty one. A 429 without Code is the gateway's, in its own form.
 	Status      int
 	Code        string
 	Description string
 	Body        string
-	RetryAfter  string      // seconds or a date, as it is; "": no such header
-	Header      http.Header // set in the answer, proper or not
+	RetryAfter  string      // seconds or a date, sent as it is; "": no header
+	Header      http.Header // set in the answer, replaced or not
 
-	Edit func(body []byte) []byte // changes the answer's body, proper or not
+	Edit func(body []byte) []byte // changes the answer's body, replaced or not
 }
 
-// fault is a fault that has been asked for.
+// fault is a fault in effect.
 type fault struct {
 	Fault
 	path       *regexp.Regexp
 	seen, hits int
-	removed    chan struct{} // closed when the fault is taken back
+	removed    chan struct{} // closed when the fault is removed
 }
 
-// Fail makes requests go wrong until they have been hit so many times, remove is called, or ClearFaults. The oldest
-// fault that matches a request hits it, and those after it do not see it. Fail panics if f.Path is no regular expression.
+// Fail makes requests fail until f.Times of them have been hit, or until remove or ClearFaults is called. A request
+// is hit by the oldest fault that matches it, and is not seen by later ones. Fail panics if f.Path is not a regular
+// expression.
 func (e *Emulator) Fail(f Fault) (remove func()) {
 	added := &fault{Fault: f, path: regexp.MustCompile("(?i)" + f.Path), removed: make(chan struct{})}
 	e.mu.Lock()
@@ -65,7 +66,7 @@ func (e *Emulator) Fail(f Fault) (remove func()) {
 	return func() { e.removeFaults(func(f *fault) bool { return f == added }) }
 }
 
-// ClearFaults takes all faults back and ends the requests that hang.
+// ClearFaults removes all faults and ends the requests that hang.
 func (e *Emulator) ClearFaults() { e.removeFaults(func(*fault) bool { return true }) }
 
 func (e *Emulator) removeFaults(which func(*fault) bool) {
@@ -80,20 +81,20 @@ func (e *Emulator) removeFaults(which func(*fault) bool) {
 	})
 }
 
-// faultFor returns the fault that hits a request, else one that does nothing.
+// faultFor returns the fault that hits a request, or one that does nothing.
 func (e *Emulator) faultFor(r *http.Request) *fault {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, f := range e.faults {
-		if f.takes(r) {
+		if f.hit(r) {
 			return f
 		}
 	}
 	return &fault{}
 }
 
-// takes says whether the fault hits a request, and counts it.
-func (f *fault) takes(r *http.Request) bool {
+// hit reports whether the fault hits a request, and counts it.
+func (f *fault) hit(r *http.Request) bool {
 	if f.Method != "" && f.Method != r.Method || !f.path.MatchString(r.URL.Path) {
 		return false
 	}
@@ -105,7 +106,7 @@ func (f *fault) takes(r *http.Request) bool {
 	return true
 }
 
-// answerUnder returns the answer to a request that a fault hit.
+// answerUnder returns the answer to a request that a fault has hit.
 func (e *Emulator) answerUnder(f *fault, r *http.Request) answer {
 	var a answer
 	if f.Status == 0 && f.Body == "" {
@@ -125,7 +126,7 @@ func (e *Emulator) answerUnder(f *fault, r *http.Request) answer {
 	return a
 }
 
-// authorityFault is what the authority says with such a status: to try again, or that it refuses.
+// authorityFault returns an error of the authority's for a status: to try again, or a refusal.
 func authorityFault(status int) (code, description string) {
 	if status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500 {
 		return "temporarily_unavailable", "AADSTS90033: A transient error has occurred. Please try again."
@@ -133,7 +134,7 @@ func authorityFault(status int) (code, description string) {
 	return "invalid_client", "AADSTS7000222: The provided client secret keys are expired."
 }
 
-// answer returns the answer that takes the proper one's place.
+// answer returns the answer that replaces the proper one.
 func (f *fault) answer(r *http.Request) answer {
 	status := cmp.Or(f.Status, http.StatusOK)
 	_, isToken := authorityEndpoint(r.URL.Path)
@@ -151,8 +152,8 @@ func (f *fault) answer(r *http.Request) answer {
 	}
 }
 
-// gatewayThrottle is the 429 of the gateway before the API, which knows no request ids and sends no byte order mark. The
-// spaces are as documented.
+// gatewayThrottle returns the 429 of the gateway in front of the API, which has no request ids and sends no byte
+// order mark. The spaces are as documented.
 func gatewayThrottle(retryAfter string) answer {
 	message := "Rate limit is exceeded."
 	if _, err := strconv.Atoi(retryAfter); err == nil {
@@ -165,7 +166,8 @@ func gatewayThrottle(retryAfter string) answer {
 	}
 }
 
-// documentedFault returns the most general code that "Partner Center REST error codes" has for a status, else the status.
+// documentedFault returns the most general code that "Partner Center REST error codes" has for a status, or the
+// status.
 func documentedFault(status int) (code, description string) {
 	switch status {
 	case http.StatusBadRequest:
@@ -185,7 +187,7 @@ func documentedFault(status int) (code, description string) {
 	}
 }
 
-// hang keeps a request without an answer. The server notices a client that goes away once the body is read.
+// hang leaves a request without an answer. The server notices that a client disconnects once the body is read.
 func (f *fault) hang(r *http.Request) {
 	io.Copy(io.Discard, r.Body)
 	select {
@@ -213,7 +215,7 @@ func (f *fault) trickle(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 }
 
-// reset breaks the connection off: with a TCP reset where it is TCP.
+// reset breaks off the connection, with a TCP reset if it is TCP.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil { // a test's own ResponseWriter, or HTTP/2

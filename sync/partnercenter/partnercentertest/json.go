@@ -8,8 +8,8 @@ import (
 // bom is the UTF-8 byte order mark that the API sends before JSON.
 const bom = "\xef\xbb\xbf"
 
-// collection returns the body of a list: items are so many JSON values with commas between, tail is members to follow
-// them, each with a comma before. totalCount is the number of items in this body, as the API's own SDK computes it.
+// collection returns the body of a list: items are JSON values separated by commas, tail is further members, each
+// with a comma before. totalCount is the number of items in this body, as the API's own SDK computes it.
 func collection(count int, items []byte, tail string) []byte {
 	body := make([]byte, 0, len(items)+len(tail)+100)
 	body = append(body, bom+`{"totalCount":`...)
@@ -21,8 +21,8 @@ func collection(count int, items []byte, tail string) []byte {
 	return append(body, `,"attributes":{"objectType":"Collection"}}`...)
 }
 
-// appendMember appends a member whose value is a string, with a comma before. The API leaves out what it has no value
-// for, and so does this.
+// appendMember appends a member whose value is a string, with a comma before. Like the API, it leaves out a member
+// without a value.
 func appendMember(dst []byte, name, value string) []byte {
 	if value == "" {
 		return dst
@@ -31,7 +31,7 @@ func appendMember(dst []byte, name, value string) []byte {
 	return appendString(dst, value)
 }
 
-// appendEnd appends what every resource ends with, and before the bracket further members as raw JSON.
+// appendEnd appends what every resource ends with, and further members as raw JSON before the bracket.
 func appendEnd(dst []byte, objectType, extra string) []byte {
 	dst = append(append(append(dst, `,"attributes":{"objectType":"`...), objectType...), `"}`...)
 	if extra != "" {
@@ -40,11 +40,11 @@ func appendEnd(dst []byte, objectType, extra string) []byte {
 	return append(dst, '}')
 }
 
-// zoneless writes a time as the API does in batches, jobs and answers to writes: in UTC, which it does not say, and
-// whole seconds. The zero time is the date that the API has for none.
+// zoneless formats a time as the API does in batches, jobs and answers to writes: in UTC without saying so, in whole
+// seconds. The zero time is the date that the API uses for none.
 func zoneless(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") }
 
-// zoned writes a time as the API does in devices and policies: with its offset and seven digits of the second.
+// zoned formats a time as the API does in devices and policies: with its offset and seven digits after the second.
 func zoned(t time.Time) string { return t.Format("2006-01-02T15:04:05.0000000-07:00") }
 
 // appendString appends s as a JSON string.
@@ -52,8 +52,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(appendEscaped(append(dst, '"'), s), '"')
 }
 
-// appendEscaped appends s as it stands within a JSON string. Bytes that are no UTF-8 go out as they are: a test may want
-// that.
+// appendEscaped appends s as it stands within a JSON string. Invalid UTF-8 is sent as it is, because a test may
+// want that.
 func appendEscaped(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	written := 0

@@ -8,11 +8,11 @@ import (
 	"sync"
 )
 
-// Pipe serves h in memory and returns a transport that reaches it, whatever the host, and nothing else. There are no
-// sockets, so that it works in a testing/synctest bubble; stop ends it, and has all connections closed when it returns.
+// Pipe serves h in memory and returns a transport that reaches only h, whatever the host. It uses no sockets, so
+// that it works in a testing/synctest bubble. When stop returns, all connections are closed.
 //
-// Connections are not kept: on a kept one net/http itself repeats a request that was reset, so that attempts could not be
-// counted.
+// Connections are not reused: on a reused one net/http itself repeats a request that was reset, so that attempts
+// could not be counted.
 func Pipe(h http.Handler) (transport http.RoundTripper, stop func()) {
 	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
@@ -29,7 +29,7 @@ func Pipe(h http.Handler) (transport http.RoundTripper, stop func()) {
 	}
 }
 
-// pipeListener listens to those who dial it.
+// pipeListener is a listener for in-memory connections.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -58,11 +58,11 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close lets nobody in any more.
+// Close ends accepting and dialing.
 func (l *pipeListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-// Addr returns an address that says what this is.
+// Addr returns an address for error messages.
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }

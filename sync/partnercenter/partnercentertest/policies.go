@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Policy is a configuration policy of a customer.
@@ -13,20 +15,20 @@ type Policy struct {
 	ID           string
 	Name         string
 	Category     string    // "" becomes o_o_b_e
-	Description  string    // "" is left out of the answer
+	Description  string    // "" is omitted from the answer
 	Settings     []string  // policySettings, such as skip_eula
-	Created      time.Time // zero: that of the policy it replaces, else the emulator's now; its zone is served
+	Created      time.Time // zero: that of the policy it replaces, or the emulator's now; its zone is served
 	LastModified time.Time // zero: the emulator's now, or Created for a new one; its zone is served
 
-	// DevicesAssigned is how many devices the policy says it has; 0: the number of those that have its id or its name.
+	// DevicesAssigned is how many devices the policy claims to have; 0: the number of those with its id or its name.
 	DevicesAssigned int
 
 	Extra string // as in [Batch]
-	Raw   string // as in [Batch]; served in lists and alone
+	Raw   string // as in [Batch]; served in the list and by itself
 }
 
-// PutPolicy adds a configuration policy at the end of the customer's list, or replaces the one of that id in its place.
-// It panics where there is no such customer.
+// PutPolicy appends a configuration policy to the customer's list, or replaces the one with that id, keeping its
+// place. It panics if there is no such customer.
 func (e *Emulator) PutPolicy(customerID string, p Policy) {
 	now := e.Now()
 	e.mu.Lock()
@@ -49,7 +51,7 @@ func (e *Emulator) PutPolicy(customerID string, p Policy) {
 	c.policies.add(p.ID, &p)
 }
 
-// RemovePolicy takes a configuration policy away, if it is there. Devices that have it keep its name.
+// RemovePolicy removes a configuration policy, if there is one. Devices that have it keep its name.
 func (e *Emulator) RemovePolicy(customerID, policyID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -68,8 +70,8 @@ func (e *Emulator) listPolicies(r *http.Request, ids []string) answer {
 	})
 }
 
-// readDrift is by how much createdDate is later in a policy by itself than in the list, in the documentation's examples
-// of one and the same.
+// readDrift is how much later createdDate is in a policy requested by itself than in the list, in the documentation's
+// examples of the same policy.
 const readDrift = 2800 * time.Nanosecond
 
 // getPolicy answers GET /v1/customers/{customer}/policies/{policy}. The documented answer has no Content-Type.
@@ -81,8 +83,8 @@ func (e *Emulator) getPolicy(r *http.Request, ids []string) answer {
 	})
 }
 
-// withPolicy answers for a policy, or that there is none.
-func (e *Emulator) withPolicy(r *http.Request, ids []string, do func(c *customer, p *Policy, now time.Time) answer) answer {
+// withPolicy answers with do for a policy, or that there is none.
+func (e *Emulator) withPolicy(r *http.Request, ids []string, do func(*customer, *Policy, time.Time) answer) answer {
 	return e.withCustomer(r, ids, func(c *customer, now time.Time) answer {
 		p := c.policies.byID[ids[1]]
 		if p == nil {
@@ -109,7 +111,7 @@ func (c *customer) policyList(now time.Time) []byte {
 	return c.policiesRendered.body
 }
 
-// assigned counts devices by what their policies say, and returns when that changes next, zero for never.
+// assigned counts devices by the values of their policies, and returns when that changes next, zero for never.
 func (c *customer) assigned(now time.Time) (devices map[string]int, next time.Time) {
 	devices = map[string]int{}
 	next = c.devices(now, func(_ *device, step DeviceStep) {
@@ -151,4 +153,61 @@ func (p *Policy) count(assigned map[string]int) int {
 		n += assigned[p.Name]
 	}
 	return n
+}
+
+// sentPolicy is a configuration policy as requests have it; the case of names is ignored.
+type sentPolicy struct {
+	Name           string
+	Category       string
+	Description    string
+	PolicySettings []string
+}
+
+// createPolicy answers POST /v1/customers/{customer}/policies: 200, not 201, as documented.
+func (e *Emulator) createPolicy(r *http.Request, ids []string) answer {
+	body := readBody(r)
+	return e.withCustomer(r, ids, func(c *customer, now time.Time) answer {
+		p := &Policy{ID: uuid.NewString(), Category: "o_o_b_e", Created: now}
+		a := c.writePolicy(r, p, body, now)
+		if a.status == http.StatusOK {
+			c.policies.add(p.ID, p)
+		}
+		return a
+	})
+}
+
+// updatePolicy answers PUT /v1/customers/{customer}/policies/{policy}: what the body has replaces what was there.
+func (e *Emulator) updatePolicy(r *http.Request, ids []string) answer {
+	body := readBody(r)
+	return e.withPolicy(r, ids, func(c *customer, p *Policy, now time.Time) answer {
+		return c.writePolicy(r, p, body, now)
+	})
+}
+
+// deletePolicy answers DELETE /v1/customers/{customer}/policies/{policy}. The effect on devices that have it is not
+// documented; here they keep it.
+func (e *Emulator) deletePolicy(r *http.Request, ids []string) answer {
+	return e.withPolicy(r, ids, func(c *customer, p *Policy, _ time.Time) answer {
+		c.policies.remove(p.ID)
+		c.changed()
+		return noContent(r)
+	})
+}
+
+// writePolicy makes the policy what a body says and answers with it, its dates in the style of answers to writes,
+// or says what is wrong with the body.
+func (c *customer) writePolicy(r *http.Request, p *Policy, body []byte, now time.Time) answer {
+	sent := sentPolicy{p.Name, p.Category, p.Description, slices.Clone(p.Settings)}
+	if !decode(body, &sent) {
+		return badRequest(r, "ConfigurationPolicy")
+	}
+	if sent.Name == "" {
+		return apiFault(r, http.StatusBadRequest, "3000", "Invalid property: name")
+	}
+	p.Name, p.Category = sent.Name, cmp.Or(sent.Category, p.Category)
+	p.Description, p.Settings = sent.Description, sent.PolicySettings
+	p.LastModified = now
+	c.changed()
+	assigned, _ := c.assigned(now)
+	return apiAnswer(r, http.StatusOK, p.appendJSON([]byte(bom), assigned, zoneless(p.Created), zoneless(p.LastModified)))
 }

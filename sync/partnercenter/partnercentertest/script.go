@@ -9,9 +9,9 @@ import (
 // Step is a state that a batch enters.
 type Step struct {
 	After        time.Duration // since the batch's Created
-	Status       string        // "" is left out of the answer
-	DevicesCount int           // from this step to the next; 0: the batch's own
-	Gone         bool          // the list lacks the batch, and its devices cannot be asked for
+	Status       string        // "" is omitted from the answer
+	DevicesCount int           // from this step to the next; 0: as in [Batch]
+	Gone         bool          // the list lacks the batch, and its devices are not found
 }
 
 // DeviceStep is a state that a device enters.
@@ -21,7 +21,7 @@ type DeviceStep struct {
 	Gone     bool               // the list lacks the device
 }
 
-// Lifecycle returns the script of a batch that is queued and processing for so long each, and then finished, or
+// Lifecycle returns the script of a batch that is queued and processing for the given times, and then finished or
 // finished_with_errors.
 func Lifecycle(queued, processing time.Duration, withErrors bool) []Step {
 	return []Step{
@@ -31,7 +31,7 @@ func Lifecycle(queued, processing time.Duration, withErrors bool) []Step {
 	}
 }
 
-// finished is the status of what has come to its end.
+// finished returns the final status.
 func finished(withErrors bool) string {
 	if withErrors {
 		return "finished_with_errors"
@@ -45,15 +45,15 @@ type scripted interface{ after() time.Duration }
 func (s Step) after() time.Duration       { return s.After }
 func (s DeviceStep) after() time.Duration { return s.After }
 
-// inOrder returns a script's steps in the order of their coming, in a slice of their own.
+// inOrder returns a sorted copy of a script.
 func inOrder[S scripted](script []S) []S {
 	script = slices.Clone(script)
 	slices.SortStableFunc(script, func(x, y S) int { return cmp.Compare(x.after(), y.after()) })
 	return script
 }
 
-// holding returns the index of the step that holds at a time, -1 before the first, and when the next one comes, zero for
-// never.
+// holding returns the index of the step in effect at a time, -1 before the first, and when the next one begins,
+// zero for never.
 func holding[S scripted](script []S, since, now time.Time) (i int, next time.Time) {
 	for i, step := range script {
 		if due := since.Add(step.after()); due.After(now) {

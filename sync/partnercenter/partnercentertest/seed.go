@@ -6,23 +6,25 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
-// SeedOptions says how much to invent.
+// SeedOptions say how much to invent.
 type SeedOptions struct {
 	Customers int
 	Batches   int    // of each customer
-	Devices   int    // of each batch at most, a batch having 1 to 60 of its own; 0: none, but the batches say they have
-	Seed      uint64 // the same one gives the same, but for the times, which are around the emulator's now
+	Devices   int    // of each batch at most, which has 1 to 60; 0: none, though the batches claim to have some
+	Seed      uint64 // the same seed gives the same data, except for the times, which are around the emulator's now
 }
 
-// pace is the time in which something should happen: what passes between two passes of the demo.
+// pace is the time within which something should happen: as much as passes between two passes of the demo.
 const pace = 2 * time.Minute
 
-// Seed adds invented customers with two configuration policies each and batches: companies of the kind that Microsoft's
-// documentation is about, batches long finished, on their way, still to come, and one in five that vanishes and returns.
-// Their devices get policies while the batch is worked on, and one in some batches vanishes. With a dozen batches,
-// something changes in nearly each two minutes of the first twenty of the emulator's clock.
+// Seed adds invented customers with two configuration policies each, and with batches. Some of these finished long
+// ago, some are in progress, some are yet to come, and one in five disappears and returns. Devices are assigned
+// policies while their batch is being processed, and some batches lose a device. With a dozen batches, something
+// changes in nearly every two of the first twenty minutes of the emulator's clock.
 func (e *Emulator) Seed(o SeedOptions) {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], o.Seed)
@@ -69,39 +71,39 @@ func (s *seeder) customer(i int) Customer {
 	return Customer{ID: id, CompanyName: name, Domain: letters.Replace(strings.ToLower(name)) + ".onmicrosoft.com"}
 }
 
-// batch invents the k-th batch of all. What k does to it is fixed, so that the changes are spread evenly.
+// batch invents the k-th batch of all. What happens to it depends on k alone, so that the changes are spread evenly.
 func (s *seeder) batch(k int, name string) Batch {
 	b := Batch{ID: name, DevicesCount: 1 + s.rand.IntN(60)}
 	if s.rand.IntN(2) == 0 {
 		b.CreatedBy = "relecloud.onmicrosoft.com"
 	}
-	errors := s.rand.IntN(4) == 0
+	withErrors := s.rand.IntN(4) == 0
 	change := s.during(1 + k%7)
 	switch k % 5 {
-	case 0: // queued, soon to be worked on
+	case 0: // queued, soon to be processed
 		b.Created = s.start.Add(-s.minutes(5, 60))
-		b.Script = Lifecycle(change.Sub(b.Created), 5*pace, errors)
-	case 1: // still to come
+		b.Script = Lifecycle(change.Sub(b.Created), 5*pace, withErrors)
+	case 1: // yet to come
 		b.Created = change
-		b.Script = Lifecycle(2*pace, 4*pace, errors)
-	case 2: // vanishes and returns
+		b.Script = Lifecycle(2*pace, 4*pace, withErrors)
+	case 2: // disappears and returns
 		b.Created = s.start.Add(-s.days(30, 300))
-		b.Script = Lifecycle(10*time.Minute, time.Hour, errors)
+		b.Script = Lifecycle(10*time.Minute, time.Hour, withErrors)
 		back := b.Script[2]
 		back.After = change.Add(3 * pace).Sub(b.Created)
 		b.Script = append(b.Script, Step{After: change.Sub(b.Created), Gone: true}, back)
-	case 3: // being worked on, with errors in the end
+	case 3: // being processed, with errors in the end
 		worked := s.minutes(20, 90)
 		b.Created = change.Add(-10*time.Minute - worked)
 		b.Script = Lifecycle(10*time.Minute, worked, true)
-	case 4: // long finished
+	case 4: // finished long ago
 		b.Created = s.start.Add(-s.days(2, 700))
-		b.Script = Lifecycle(10*time.Minute, time.Hour, errors)
+		b.Script = Lifecycle(10*time.Minute, time.Hour, withErrors)
 	}
 	return b
 }
 
-// during returns a time in the n-th pace from now, away from its edges.
+// during returns a time within the n-th pace from now, away from its ends.
 func (s *seeder) during(n int) time.Time {
 	return s.start.Add(time.Duration(n)*pace - pace/4 - time.Duration(s.rand.Int64N(int64(pace/2))))
 }
@@ -114,7 +116,7 @@ func (s *seeder) days(least, most int) time.Duration {
 	return 24*time.Duration(least+s.rand.IntN(most-least))*time.Hour + s.minutes(0, 600)
 }
 
-// batchName returns a customer's j-th name, counted from first: as group tags are named.
+// batchName returns a customer's j-th batch name, counted from first, in the style of group tags.
 func batchName(first, j int) string {
 	i := first + j
 	name := departments[i%len(departments)] + " " + kinds[i/len(departments)%len(kinds)]
@@ -137,3 +139,104 @@ var (
 	}
 	kinds = []string{"laptops", "tablets", "desktops", "kiosks", "shared PCs"}
 )
+
+// redmond is the zone of the dates in the documentation's examples.
+var redmond = time.FixedZone("", -7*60*60)
+
+// inventory invents policies and devices. It has random numbers of its own, so that their count does not change the
+// batches.
+type inventory struct {
+	start  time.Time
+	source *rand.ChaCha8
+	rand   *rand.Rand // draws from source
+	most   int        // devices of a batch
+}
+
+// policies invents a customer's configuration policies.
+func (v *inventory) policies() []Policy {
+	policies := []Policy{
+		{
+			Name: "Standard users", Description: "No local administrators",
+			Settings: []string{"oobe_user_not_local_admin", "skip_express_settings"},
+		},
+		{
+			Name: "Shared devices", Description: "As few questions as can be",
+			Settings: []string{"remove_oem_preinstalls", "skip_eula", "skip_express_settings", "skip_oem_registration"},
+		},
+	}
+	for i := range policies {
+		p := &policies[i]
+		p.ID = v.id()
+		p.Created = v.start.Add(-time.Duration(v.rand.Int64N(int64(365 * 24 * time.Hour)))).In(redmond)
+		p.LastModified = p.Created.Add(v.start.Sub(p.Created) / 2)
+	}
+	return policies
+}
+
+// devices invents the devices of the k-th batch of all, as many as it claims to have up to the most there may be.
+// In the last paces before the batch is finished, while its devices are still read in each pass, most of them are
+// assigned a policy or another one. A batch that finished long ago loses a device.
+func (v *inventory) devices(b Batch, k int, policies []Policy) []Device {
+	devices := make([]Device, min(b.DevicesCount, v.most))
+	end := b.Created.Add(b.Script[2].After)
+	for i := range devices {
+		d := v.device(b.Created)
+		first, second := assignment(policies[0]), assignment(policies[1])
+		assigned := DeviceStep{After: end.Add(-time.Duration(1+i%3) * pace).Sub(d.Uploaded), Policies: second}
+		switch i % 4 {
+		case 0:
+			d.Script = []DeviceStep{{Policies: first}, assigned}
+		case 1, 2:
+			d.Script = []DeviceStep{{}, assigned}
+		default: // has none
+		}
+		devices[i] = d
+	}
+	if last := len(devices) - 1; k%5 == 4 && last >= 0 {
+		d := &devices[last]
+		gone := v.start.Add(time.Duration(4+k%3)*pace - pace/2)
+		d.Script = []DeviceStep{{Policies: assignment(policies[0])}, {After: gone.Sub(d.Uploaded), Gone: true}}
+	}
+	return devices
+}
+
+// device invents a device of a batch created at that time.
+func (v *inventory) device(created time.Time) Device {
+	maker := makers[v.rand.IntN(len(makers))]
+	n := v.rand.IntN
+	letter := func() int { return 'A' + n(26) }
+	return Device{
+		ID:                  v.id(),
+		SerialNumber:        fmt.Sprintf("%c%c%d-%c%c%c%d", letter(), letter(), n(10), letter(), letter(), letter(), n(1000)),
+		ProductKey:          fmt.Sprintf("00329-%05d-%05d-AA%03d", n(100_000), n(100_000), n(1000)),
+		ModelName:           maker.models[n(len(maker.models))],
+		OEMManufacturerName: maker.name,
+		Uploaded:            created.Add(time.Duration(n(int(time.Second)))).In(redmond),
+	}
+}
+
+func (v *inventory) id() string { return newID(v.source) }
+
+// newID returns a random GUID.
+func newID(source *rand.ChaCha8) string {
+	id, err := uuid.NewRandomFromReader(source)
+	if err != nil {
+		panic(err) // ChaCha8 never ends
+	}
+	return id.String()
+}
+
+// assignment returns a policy as its devices have it.
+func assignment(p Policy) []PolicyAssignment {
+	return []PolicyAssignment{{Key: "o_o_b_e", Value: p.ID}}
+}
+
+var makers = []struct {
+	name   string
+	models []string
+}{
+	{"Dell Inc.", []string{"Latitude 7450", "Latitude 5550", "OptiPlex 7020", "Precision 3590"}},
+	{"Hewlett-Packard", []string{"HP EliteBook 840 G11", "HP ProBook 460 G11", "HP Elite Mini 800 G9"}},
+	{"LENOVO", []string{"ThinkPad T14 Gen 5", "ThinkPad X1 Carbon Gen 12", "ThinkCentre M70q Gen 5"}},
+	{"Microsoft Corporation", []string{"Surface Laptop 6", "Surface Pro 10", "Surface Go 4"}},
+}
