@@ -25,11 +25,11 @@ func (c *config) endpoints() (all []store.Endpoint) {
 
 // newSender returns what sends to the webhooks. Attempts are counted in m, which may be nil.
 func newSender(c *config, s *store.Store, m *statuspage.Metrics, log *slog.Logger) *notify.Sender {
-	sender := &notify.Sender{Store: s, Version: version(), Logger: log, LookEvery: 10 * time.Minute, OnResult: m.Notified}
+	sender := &notify.Sender{Store: s, Version: version(), Logger: log, SweepEvery: 10 * time.Minute, OnResult: m.Notified}
 	for _, n := range c.Notify {
 		m.WatchEndpoint(n.Name)
 		sender.Endpoints = append(sender.Endpoints, notify.Endpoint{Name: n.Name, URL: n.URL, Keys: n.Keys, Format: n.Format})
-		sender.LookEvery = max(time.Second, min(sender.LookEvery, n.StuckAfter/20))
+		sender.SweepEvery = max(time.Second, min(sender.SweepEvery, n.StuckAfter/20))
 	}
 	return sender
 }
@@ -56,7 +56,7 @@ func drain(ctx context.Context, sender *notify.Sender, log *slog.Logger) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainFor)
 	defer cancel()
-	err := sender.Look(ctx)
+	err := sender.Sweep(ctx)
 	if err == nil {
 		err = sender.Drain(ctx)
 	}

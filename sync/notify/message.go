@@ -22,7 +22,7 @@ type cloudEvent struct {
 	Data            store.EventData `json:"data"`
 }
 
-// message is the body to send, and its type. What a receiver's log or terminal would obey is escaped.
+// message returns the body to send and its type. Control characters are escaped, in case the receiver logs it.
 func message(format string, n store.Notification) (body []byte, contentType string, err error) {
 	var document any = cloudEvent{
 		SpecVersion: "1.0", ID: n.MessageID, Source: "/partners/" + url.PathEscape(n.Data.Partner), Type: n.Type,
@@ -36,7 +36,7 @@ func message(format string, n store.Notification) (body []byte, contentType stri
 	return sanitize.JSON(body), contentType, err
 }
 
-// subject is the path of what the event is about, as the API has it; "" for a partner.
+// subject returns the path of the event's subject in the API; "" for a partner.
 func subject(d store.EventData) string {
 	switch {
 	case d.BatchID != "":

@@ -1,11 +1,10 @@
-// Package notify sends what the store has put into its outbox to webhooks: signed CloudEvents, or a line of text for a chat.
+// Package notify sends the events in the store's outbox to webhooks: as signed CloudEvents, or as a line of text
+// for a chat.
 //
-//	sender := &notify.Sender{Store: s, Endpoints: endpoints}
-//	err := sender.Run(ctx)                 // the daemon's, until ctx is done
-//	err := sender.Drain(ctx)               // what a single pass has left, until it is sent or ctx is done
-//
-// Each event is sent at least once, and again until the receiver answers with a 2xx status, for a day at most. Those of one
-// batch, customer or partner come in their order. Any number of processes may send from one outbox.
+// The daemon sends with [Sender.Run] for as long as it runs, a single pass with [Sender.Drain] at its end. Each
+// event is sent at least once: again and again, for a day at most, until the receiver answers with a 2xx status.
+// The events of a batch, of a customer or of a partner arrive in order. Any number of processes may send from one
+// outbox.
 package notify
 
 import (
@@ -22,13 +21,13 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-// Formats of what is sent.
+// Formats of events.
 const (
 	CloudEvents = "cloudevents" // CloudEvents 1.0, JSON, structured mode
 	Text        = "text"        // {"text": "…"}, as Slack and Teams take it
 )
 
-// Results of an attempt, for OnResult.
+// Results for [Sender.OnResult].
 const (
 	Sent    = "sent"
 	Failed  = "failed"   // there will be another attempt
@@ -39,9 +38,10 @@ const (
 // Endpoint is a webhook.
 type Endpoint struct {
 	Name string // as in the outbox
-	// URL is where it is; a secret, since who knows a chat's may write there.
+	// URL is a secret, since whoever knows that of a chat may write there.
 	URL partnercenter.Secret
-	// Keys sign what is sent, as [ParseKey] reads them; several while one is being replaced. None: it is not signed.
+	// Keys sign the events, in the form that [ParseKey] reads; several while one is being replaced. None: no
+	// signature.
 	Keys   []partnercenter.Secret
 	Format string // CloudEvents or Text
 }
@@ -52,20 +52,21 @@ type Sender struct {
 	Endpoints []Endpoint
 	Version   string       // of the program, for the User-Agent
 	Logger    *slog.Logger // nil: discard
-	// LookEvery is how often Run looks for stuck batches and for what is to be given up; 0: never.
-	LookEvery time.Duration
-	// OnResult, if set, is told of each attempt and of what was given up. Calls may overlap.
+	// SweepEvery is how often Run calls Sweep; 0: never.
+	SweepEvery time.Duration
+	// OnResult, if set, is called with the result of each attempt, and with how many events were given up. Calls
+	// may overlap.
 	OnResult func(endpoint, result string, n int)
 }
 
 const (
-	pollEvery    = 5 * time.Second
-	timeout      = 10 * time.Second // of an attempt
-	lease        = 3 * timeout      // nobody else sends the same meanwhile
-	atOnce       = 8                // attempts at one endpoint
-	firstBackOff = 5 * time.Second
-	mostBackOff  = 5 * time.Minute
-	mostAsked    = time.Hour // by Retry-After
+	pollEvery     = 5 * time.Second
+	timeout       = 10 * time.Second // of an attempt
+	lease         = 3 * timeout      // of a claimed event, which no other process sends meanwhile
+	concurrency   = 8                // attempts at one endpoint
+	minBackOff    = 5 * time.Second
+	maxBackOff    = 5 * time.Minute
+	maxRetryAfter = time.Hour
 )
 
 // Run sends until ctx is done. It outlives every failure of receivers and of the database, and returns nil.
@@ -78,7 +79,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	for i, e := range s.Endpoints {
 		wakes[i] = make(chan struct{}, 1)
 		g.Go(func() error {
-			s.serve(ctx, e, wakes[i])
+			s.sendTo(ctx, e, wakes[i])
 			return nil
 		})
 	}
@@ -87,13 +88,13 @@ func (s *Sender) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
-		s.look(ctx)
+		s.sweepRegularly(ctx)
 		return nil
 	})
 	return g.Wait()
 }
 
-// wake hands on to all endpoints that the outbox has something new.
+// wake wakes all endpoints when something new is in the outbox.
 func (s *Sender) wake(ctx context.Context, wakes []chan struct{}) {
 	for {
 		select {
@@ -110,33 +111,26 @@ func (s *Sender) wake(ctx context.Context, wakes []chan struct{}) {
 	}
 }
 
-// serve sends to one endpoint until ctx is done: a receiver that is slow delays no other.
-func (s *Sender) serve(ctx context.Context, e Endpoint, wake <-chan struct{}) {
+// sendTo sends to one endpoint until ctx is done. A slow receiver delays no other.
+func (s *Sender) sendTo(ctx context.Context, e Endpoint, wake <-chan struct{}) {
 	client := newClient()
 	defer client.CloseIdleConnections()
-	troubled := false
+	failing := false
 	for ctx.Err() == nil {
-		sent, err := s.round(ctx, client, e)
-		if err != nil && ctx.Err() == nil && !troubled { // the passes tell of a database that is away
+		n, err := s.sendDue(ctx, client, e)
+		if err != nil && ctx.Err() == nil && !failing { // later failures are in the log of the passes
 			s.logger().Warn("notifications wait for the database", "endpoint", e.Name, "err", err)
 		}
-		troubled = err != nil
-		if sent > 0 && err == nil {
-			continue
+		failing = err != nil
+		if n == 0 || err != nil {
+			_ = wait(ctx, pollEvery, wake) // the loop looks at ctx
 		}
-		pause := time.NewTimer(pollEvery)
-		select {
-		case <-wake:
-		case <-pause.C:
-		case <-ctx.Done():
-		}
-		pause.Stop()
 	}
 }
 
-// round makes one attempt for each notification that is due now, and returns how many those were.
-func (s *Sender) round(ctx context.Context, client *http.Client, e Endpoint) (n int, err error) {
-	due, err := s.Store.ClaimNotifications(ctx, e.Name, atOnce, lease)
+// sendDue makes one attempt for each notification that is due, up to a limit, and returns how many there were.
+func (s *Sender) sendDue(ctx context.Context, client *http.Client, e Endpoint) (n int, err error) {
+	due, err := s.Store.ClaimNotifications(ctx, e.Name, concurrency, lease)
 	if err != nil {
 		return 0, err
 	}
@@ -147,68 +141,66 @@ func (s *Sender) round(ctx context.Context, client *http.Client, e Endpoint) (n 
 	return len(due), g.Wait()
 }
 
-// attempt sends one notification, and writes down how that went. The error is the database's.
+// attempt sends one notification and records the result. The error is the database's.
 func (s *Sender) attempt(ctx context.Context, client *http.Client, e Endpoint, n store.Notification) error {
 	err := send(ctx, client, e, n, s.Version)
 	log := s.logger().With("endpoint", e.Name, "event", n.Type, "message_id", n.MessageID)
-	// What has been received is noted even if ctx is done: or it would be sent again.
-	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	// The result is recorded even if ctx is done: otherwise what was received would be sent again.
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	refusal, _ := errors.AsType[*refusedError](err)
 	switch {
 	case err == nil:
 		log.Debug("notification sent", "attempts", n.Attempts)
 		s.result(e, Sent)
-		return s.Store.NotificationDone(settling, n)
+		return s.Store.NotificationDone(recording, n)
 	case ctx.Err() != nil:
-		return s.Store.RetryNotification(settling, n, 0)
+		return s.Store.RetryNotification(recording, n, 0)
 	case refusal != nil && refusal.status == http.StatusGone:
 		log.Warn("the receiver is gone for good; remove it from the configuration", "err", err)
 		s.result(e, Refused)
-		return s.Store.NotificationDone(settling, n)
+		return s.Store.NotificationDone(recording, n)
 	}
 	after := backOff(n.Attempts)
 	if refusal != nil {
-		after = max(after, min(refusal.retryAfter, mostAsked))
+		after = max(after, min(refusal.retryAfter, maxRetryAfter))
 	}
 	log.Warn("notification could not be sent", "attempts", n.Attempts, "next_in", after.Round(time.Second), "err", err)
 	s.result(e, Failed)
-	return s.Store.RetryNotification(settling, n, after)
+	return s.Store.RetryNotification(recording, n, after)
 }
 
-// backOff is how long to wait after so many attempts: twice as long each time, spread a little.
+// backOff returns how long to wait after a number of attempts: twice as long each time, with jitter.
 func backOff(attempts int) time.Duration {
-	d := min(firstBackOff<<min(max(attempts-1, 0), 20), mostBackOff)
+	d := min(minBackOff<<min(max(attempts-1, 0), 20), maxBackOff)
 	return d + time.Duration(rand.Int64N(int64(d)/4))
 }
 
-// look does at once and then regularly what waits for no event.
-func (s *Sender) look(ctx context.Context) {
-	troubled := false
-	for s.LookEvery > 0 {
-		err := s.Look(ctx)
-		if err != nil && ctx.Err() == nil && !troubled {
+// sweepRegularly sweeps at once and then every SweepEvery until ctx is done.
+func (s *Sender) sweepRegularly(ctx context.Context) {
+	failing := false
+	for s.SweepEvery > 0 {
+		err := s.Sweep(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
 			s.logger().Warn("stuck batches and old notifications could not be looked at", "err", err)
 		}
-		troubled = err != nil
-		pause := time.NewTimer(s.LookEvery)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		failing = err != nil
+		if wait(ctx, s.SweepEvery, nil) != nil {
 			return
 		}
 	}
 }
 
-// Look puts batches that have become stuck into the outbox, and gives up what is too old.
-func (s *Sender) Look(ctx context.Context) error {
+// Sweep does what no other event triggers: it enqueues batches that have become stuck, and gives up old
+// notifications.
+func (s *Sender) Sweep(ctx context.Context) error {
 	if err := s.Store.NoteStuckBatches(ctx); err != nil {
 		return err
 	}
 	given, err := s.Store.GiveUpNotifications(ctx)
 	for endpoint, n := range given {
-		s.logger().Error("notifications are given up, since they could not be sent for a day", "endpoint", endpoint, "notifications", n)
+		s.logger().Error("notifications are given up, since they could not be sent for a day",
+			"endpoint", endpoint, "notifications", n)
 		if s.OnResult != nil {
 			s.OnResult(endpoint, GivenUp, n)
 		}
@@ -216,7 +208,8 @@ func (s *Sender) Look(ctx context.Context) error {
 	return err
 }
 
-// Drain sends what is in the outbox until nothing is left or ctx is done, which is no error: who sends next goes on.
+// Drain sends what is in the outbox until nothing is left or ctx is done. The latter is no error: the next process
+// to send continues.
 func (s *Sender) Drain(ctx context.Context) error {
 	g, draining := errgroup.WithContext(ctx)
 	for _, e := range s.Endpoints {
@@ -234,25 +227,33 @@ func (s *Sender) drain(ctx context.Context, e Endpoint) error {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	for {
-		n, err := s.round(ctx, client, e)
+		n, err := s.sendDue(ctx, client, e)
 		if err != nil {
 			return err
 		}
 		if n > 0 {
 			continue
 		}
-		wait, pending, err := s.Store.NextNotification(ctx, e.Name)
+		due, pending, err := s.Store.NextNotification(ctx, e.Name)
 		if err != nil || !pending {
 			return err
 		}
-		pause := time.NewTimer(max(wait, 100*time.Millisecond))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return ctx.Err()
+		if err := wait(ctx, max(due, 100*time.Millisecond), nil); err != nil {
+			return err
 		}
 	}
+}
+
+// wait returns after d or when woken, or with the error of ctx if that is done first.
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 func (s *Sender) result(e Endpoint, result string) {

@@ -105,7 +105,7 @@ func (w *world) rounds(n int) {
 	defer client.CloseIdleConnections()
 	for range n {
 		for _, e := range w.sender.Endpoints {
-			_, err := w.sender.round(w.t.Context(), client, e)
+			_, err := w.sender.sendDue(w.t.Context(), client, e)
 			w.ok(err)
 		}
 		_, err := w.pool.Exec(w.t.Context(), "UPDATE partnersync.outbox SET next_at = now()")
@@ -292,7 +292,7 @@ func TestSender_answers(t *testing.T) {
 			w.pass("finished", "a")
 			_, err := w.pool.Exec(t.Context(), "DELETE FROM partnersync.outbox WHERE type <> 'batch.finished'")
 			w.ok(err)
-			_, err = w.sender.round(t.Context(), newClient(), w.sender.Endpoints[0])
+			_, err = w.sender.sendDue(t.Context(), newClient(), w.sender.Endpoints[0])
 			w.ok(err)
 			if diff := cmp.Diff([]string{"r " + tt.result + " 1"}, w.results); diff != "" {
 				t.Errorf("results: (-want +got)\n%s", diff)
@@ -411,10 +411,10 @@ func TestLook_findsStuckBatchesAndGivesUp(t *testing.T) {
 	w := newWorld(t, Endpoint{Name: "r", URL: partnercenter.Secret(r.URL)})
 	_, err := w.pool.Exec(t.Context(), "UPDATE partner_center.device_batches SET valid_from = now() - interval '2 hours', creation_date = now() - interval '2 hours'")
 	w.ok(err)
-	w.ok(w.sender.Look(t.Context()))
+	w.ok(w.sender.Sweep(t.Context()))
 	_, err = w.pool.Exec(t.Context(), "UPDATE partnersync.outbox SET created_at = now() - interval '25 hours' WHERE subject LIKE '%/c'")
 	w.ok(err)
-	w.ok(w.sender.Look(t.Context()))
+	w.ok(w.sender.Sweep(t.Context()))
 	w.rounds(1)
 	if diff := cmp.Diff([]string{"r given_up 1", "r sent 1", "r sent 1"}, w.results); diff != "" {
 		t.Errorf("results: (-want +got)\n%s", diff)
@@ -463,7 +463,7 @@ func TestRefusedError_isFoundByType(t *testing.T) {
 	}
 }
 
-func TestRun_tellsOnceThatItCannotLook(t *testing.T) {
+func TestRun_logsOnceThatItCannotSweep(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -472,8 +472,8 @@ func TestRun_tellsOnceThatItCannotLook(t *testing.T) {
 		pool.Close() // no question has an answer any more
 		ctx, stop := context.WithTimeout(t.Context(), 24*time.Hour)
 		defer stop()
-		s := Sender{Store: store.New(pool, store.Options{}), Logger: w.sender.Logger, LookEvery: 10 * time.Minute}
-		s.look(ctx)
+		s := Sender{Store: store.New(pool, store.Options{}), Logger: w.sender.Logger, SweepEvery: 10 * time.Minute}
+		s.sweepRegularly(ctx)
 		if n := strings.Count(w.log.String(), "could not be looked at"); n != 1 {
 			t.Errorf("told %d times in a day, want once", n)
 		}

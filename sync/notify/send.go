@@ -15,8 +15,8 @@ import (
 	"partnersync/store"
 )
 
-// newClient returns a client for one endpoint, that follows no redirect: what is sent is meant for the one who is
-// configured.
+// newClient returns a client for one endpoint. It follows no redirects, because events are meant for the configured
+// receiver only.
 func newClient() *http.Client {
 	return &http.Client{
 		Timeout:       timeout,
@@ -25,12 +25,13 @@ func newClient() *http.Client {
 	}
 }
 
-// refusedError is an answer that is no 2xx.
+// refusedError is an answer other than 2xx.
 type refusedError struct {
 	status     int
 	retryAfter time.Duration // 0: the receiver does not say
 }
 
+// Error says what the receiver answered.
 func (e *refusedError) Error() string {
 	text := fmt.Sprintf("the receiver answered %d %s", e.status, http.StatusText(e.status))
 	if e.status >= 300 && e.status < 400 {
@@ -39,7 +40,7 @@ func (e *refusedError) Error() string {
 	return strings.TrimSpace(text)
 }
 
-// send makes one attempt. Its error shows nothing of the endpoint's URL but the host.
+// send makes one attempt. Its error shows only the host of the endpoint's URL.
 func send(ctx context.Context, client *http.Client, e Endpoint, n store.Notification, version string) error {
 	body, contentType, err := message(e.Format, n)
 	if err != nil {
@@ -56,18 +57,19 @@ func send(ctx context.Context, client *http.Client, e Endpoint, n store.Notifica
 	}
 	response, err := client.Do(request)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err // its text has the URL
+		err = wrapped.Err // the text of a url.Error contains the URL
 	}
 	if err != nil {
 		return fmt.Errorf("sending to %s: %w", request.URL.Host, err)
 	}
 	defer response.Body.Close()
-	// The answer says nothing to us, but a connection whose body was read can be used again.
+	// The body is of no interest, but reading it lets the connection be reused.
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
 	if response.StatusCode >= 200 && response.StatusCode < 300 {
 		return nil
 	}
-	return &refusedError{status: response.StatusCode, retryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now())}
+	after := retryAfter(response.Header.Get("Retry-After"), time.Now())
+	return &refusedError{status: response.StatusCode, retryAfter: after}
 }
 
 // retryAfter reads the header of that name: seconds, or a date; 0 if it is neither, or past.

@@ -13,8 +13,8 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-// ParseKey reads a secret of Standard Webhooks (https://www.standardwebhooks.com): whsec_ and 24 to 64 bytes in base64. The
-// error shows nothing of it.
+// ParseKey reads a secret of Standard Webhooks (https://www.standardwebhooks.com): whsec_ and 24 to 64 bytes in
+// base64. The error shows nothing of the secret.
 func ParseKey(secret partnercenter.Secret) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(secret.Reveal(), "whsec_")
 	if !ok {
@@ -30,7 +30,8 @@ func ParseKey(secret partnercenter.Secret) ([]byte, error) {
 	return key, nil
 }
 
-// sign sets the headers of Standard Webhooks: who knows a key can tell by them that body is ours, and new.
+// sign sets the headers of Standard Webhooks, by which a receiver that knows a key can verify that body is ours and
+// recent.
 func sign(h http.Header, keys []partnercenter.Secret, id string, at time.Time, body []byte) error {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	h.Set("webhook-id", id)
