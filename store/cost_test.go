@@ -84,7 +84,10 @@ func TestPass_readsFewOldRuns(t *testing.T) {
 // runsRead returns how many rows of partnersync.runs have been read so far.
 func (w *world) runsRead() int64 {
 	w.t.Helper()
-	return w.statistic("seq_tup_read + coalesce(idx_tup_fetch, 0)", "relid = 'partnersync.runs'::regclass")
+	return w.statistic(`
+		SELECT seq_tup_read + coalesce(idx_tup_fetch, 0)
+		FROM pg_stat_user_tables
+		WHERE relid = 'partnersync.runs'::regclass`)
 }
 
 // ownServer returns the URL of a migrated database on a server where nothing else runs.
@@ -114,14 +117,17 @@ func ownServer(t *testing.T) string {
 // writes returns how many rows of partner_center have been written so far.
 func (w *world) writes() int64 {
 	w.t.Helper()
-	return w.statistic("n_tup_ins + n_tup_upd + n_tup_del", "schemaname = 'partner_center'")
+	return w.statistic(`
+		SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint
+		FROM pg_stat_user_tables
+		WHERE schemaname = 'partner_center'`)
 }
 
-// statistic returns the sum of a figure that PostgreSQL keeps of those tables. What comes next has a new connection.
-func (w *world) statistic(figure, tables string) int64 {
+// statistic returns the number that a query reads from PostgreSQL's statistics. What follows has a new connection.
+func (w *world) statistic(query string) int64 {
 	w.t.Helper()
 	w.pool.Reset()
-	return storetest.Statistic(w.t, w.url, figure, tables)
+	return storetest.Statistic(w.t, w.url, query)
 }
 
 // logPosition returns how many bytes the write-ahead log has had so far.

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"partnersync/store/storetest"
 )
 
 // BenchmarkProgram runs the program itself with --once: all of its time, its start included, and its peak of memory.
@@ -165,16 +167,12 @@ func BenchmarkIdle(b *testing.B) {
 // awaitRun waits until a run is complete.
 func (p *programBench) awaitRun(b *testing.B) {
 	b.Helper()
-	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
-		var done bool
-		err := p.pools[0].QueryRow(b.Context(), "SELECT EXISTS (SELECT 1 FROM partner_center.sync_runs WHERE state = 'complete')").Scan(&done)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if done {
-			return
-		}
-	}
+	storetest.Eventually(b, func() (string, bool) {
+		const query = "SELECT count(*) FROM partner_center.sync_runs WHERE state = 'complete'"
+		var n int
+		err := p.pools[0].QueryRow(b.Context(), query).Scan(&n)
+		return fmt.Sprintf("%d runs are complete (%v)", n, err), n > 0
+	})
 }
 
 // processorTime returns what a process has used so far, in Linux's hundredths of a second.

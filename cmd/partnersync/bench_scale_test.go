@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"partnersync/deploy/queries"
+	"partnersync/store/storetest"
 )
 
 // scale is how much of the whole BenchmarkScale makes: 5,000 customers with a million batches and 20 million devices.
@@ -52,22 +53,10 @@ func BenchmarkScale(b *testing.B) {
 
 // views times what analysts read: all of it, and of one customer.
 func views(b *testing.B, conn *pgx.Conn) {
-	for _, v := range []struct{ from, value string }{ // the value keeps the planner from leaving out what a reader would see
-		{"device_batch_history", "max(devices_count)"},
-		{"device_batch_status_changes", "max(time_in_from_status)"},
-		{"unfinished_device_batches", "max(in_status_for)"},
-		{"device_batches_as_of(now() - interval '200 days')", "sum(devices_count)"},
-		{"device_batch_turnaround", "max(duration)"},
-		{"daily_device_batch_statuses", "sum(batches)"},
-		{"device_history", "max(serial_number)"},
-		{"devices_as_of(now() - interval '200 days')", "max(serial_number)"},
-		{"device_policy_changes", "max(to_policy_name)"},
-		{"sync_freshness", "max(age)"},
-	} {
-		name, _, _ := strings.Cut(v.from, "(")
-		all := fmt.Sprintf("SELECT count(*), %s FROM partner_center.%s", v.value, v.from)
-		b.Run("view/"+name+"/all", func(b *testing.B) { timeQuery(b, conn, all) })
-		b.Run("view/"+name+"/of a customer", func(b *testing.B) { timeQuery(b, conn, all+" WHERE customer_id = '"+customerID(1)+"'") })
+	for _, v := range storetest.Views {
+		ofCustomer := v.Query + " WHERE customer_id = '" + customerID(1) + "'"
+		b.Run("view/"+v.Name+"/all", func(b *testing.B) { timeQuery(b, conn, v.Query) })
+		b.Run("view/"+v.Name+"/of a customer", func(b *testing.B) { timeQuery(b, conn, ofCustomer) })
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"partnersync/store/storetest"
 )
 
 // readmePicture is the picture of the status page in the README.
@@ -41,7 +43,7 @@ func TestBrowser_pictureOfTheDemo(t *testing.T) {
 		_ = demo.Wait() // it was interrupted
 	}()
 	var url string
-	eventually(t, func() (string, bool) {
+	storetest.Eventually(t, func() (string, bool) {
 		text, err := os.ReadFile(printed.Name())
 		if at := listeningAt.FindSubmatch(text); at != nil {
 			url = "http://" + string(at[1])

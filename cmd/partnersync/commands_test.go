@@ -10,11 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -47,7 +47,7 @@ func apiCommand(ts *testscript.TestScript, _ bool, args []string) {
 	case "hangs":
 		api.Fail(partnercentertest.Fault{Path: args[1], Hang: true, Skip: number(ts, cmp.Or(args[2], "0"))})
 	case "asked":
-		poll(ts, func() (got string, ok bool) {
+		storetest.Eventually(ts, func() (got string, ok bool) {
 			requests := api.Requests()
 			asked := func(r partnercentertest.Request) bool { return strings.Contains(r.Path, args[1]) }
 			return fmt.Sprint(len(requests), " other requests"), slices.ContainsFunc(requests, asked)
@@ -98,7 +98,7 @@ func sqlCommand(ts *testscript.TestScript, _ bool, args []string) {
 // untilCommand waits until a query gives the result: until QUERY WANT. Errors count as another result: the tables may be
 // still to come.
 func untilCommand(ts *testscript.TestScript, _ bool, args []string) {
-	poll(ts, func() (got string, ok bool) {
+	storetest.Eventually(ts, func() (got string, ok bool) {
 		got, err := query(ts, args[0])
 		if err != nil {
 			return err.Error(), false
@@ -109,28 +109,10 @@ func untilCommand(ts *testscript.TestScript, _ bool, args []string) {
 
 // loggedCommand waits until a file has a text: logged FILE TEXT.
 func loggedCommand(ts *testscript.TestScript, _ bool, args []string) {
-	poll(ts, func() (got string, ok bool) {
+	storetest.Eventually(ts, func() (got string, ok bool) {
 		data, err := os.ReadFile(ts.MkAbs(args[0]))
 		return string(data), err == nil && strings.Contains(string(data), args[1])
 	})
-}
-
-// poll calls what until it is ok.
-func poll(ts *testscript.TestScript, what func() (got string, ok bool)) {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(time.Minute)
-	for {
-		got, ok := what()
-		if ok {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			ts.Fatalf("still so after a minute: %s", got)
-		}
-	}
 }
 
 // query returns the rows of a query's result with ; between them and | between the columns.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"partnersync/store/storetest"
 )
 
 // listeningAt finds the address in a daemon's log, or in what the demo prints.
@@ -27,7 +29,7 @@ func pageCommand(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s does not say where the daemon listens", args[0])
 	}
 	want := regexp.MustCompile(args[3])
-	poll(ts, func() (got string, ok bool) {
+	storetest.Eventually(ts, func() (got string, ok bool) {
 		resp, err := http.Get("http://" + string(at[1]) + args[1])
 		if err != nil {
 			return err.Error(), false

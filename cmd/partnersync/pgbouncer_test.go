@@ -81,7 +81,7 @@ func newPooler(t *testing.T, database string, settings ...string) string {
 	})
 	u := url.URL{Scheme: "postgres", User: url.User(server.User), Path: "/" + server.Database,
 		RawQuery: url.Values{"host": {dir}, "port": {"6432"}}.Encode()}
-	eventually(t, func() (string, bool) {
+	storetest.Eventually(t, func() (string, bool) {
 		conn, err := pgx.Connect(t.Context(), u.String())
 		if err != nil {
 			return err.Error(), false

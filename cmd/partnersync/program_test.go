@@ -11,10 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -127,7 +127,7 @@ func (d *daemon) text() string {
 // logged waits until the log has n lines with the text, or more.
 func (d *daemon) logged(n int, text string) {
 	d.t.Helper()
-	eventually(d.t, func() (string, bool) {
+	storetest.Eventually(d.t, func() (string, bool) {
 		log := d.text()
 		return fmt.Sprintf("%d lines of %s", strings.Count(log, text), text), strings.Count(log, text) >= n
 	})
@@ -188,27 +188,8 @@ func (p *program) want(want, sql string) {
 // until waits until the query has the result. Errors count as another one.
 func (p *program) until(want, sql string) {
 	p.t.Helper()
-	eventually(p.t, func() (string, bool) {
+	storetest.Eventually(p.t, func() (string, bool) {
 		got, err := p.query(sql)
 		return fmt.Sprintf("%s: %s (%v), not %s", sql, got, err, want), err == nil && got == want
 	})
-}
-
-// eventually waits until what is true; got is for the failure.
-func eventually(t *testing.T, what func() (got string, ok bool)) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	timeout := time.After(3 * time.Minute)
-	for {
-		got, ok := what()
-		if ok {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-timeout:
-			t.Fatalf("still so after three minutes: %s", got)
-		}
-	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -47,7 +48,7 @@ func signinCommand(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "enters":
 		code := regexp.MustCompile(`enter the code (\w+)\n`)
-		poll(ts, func() (got string, ok bool) {
+		storetest.Eventually(ts, func() (got string, ok bool) {
 			shown, _ := os.ReadFile(ts.MkAbs(args[1]))
 			match := code.FindSubmatch(shown)
 			return string(shown), match != nil && api.EnterCode(string(match[1]), args[2], true)

@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store/historytest"
+	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -199,14 +200,7 @@ func tail(text []byte, lines int) []byte {
 // until waits for something to become true.
 func (tr *trial) until(what string, holds func() bool) {
 	tr.t.Helper()
-	late := time.After(patience)
-	for ticker := time.NewTicker(10 * time.Millisecond); !holds(); {
-		select {
-		case <-ticker.C:
-		case <-late:
-			tr.t.Fatalf("waited %s for %s", patience, what)
-		}
-	}
+	storetest.Eventually(tr.t, func() (string, bool) { return "waiting for " + what, holds() })
 }
 
 // wait lets a random time of up to d pass.

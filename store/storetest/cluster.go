@@ -16,10 +16,10 @@ import (
 	"partnersync/store/localpg"
 )
 
-// settings trade the durability of databases that live for seconds for speed, and leave room for parallel tests.
+// settings trade durability for speed, since the databases live for seconds, and leave room for parallel tests.
 var settings = map[string]string{"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 
-// kind is what a new database has in it.
+// kind is what a new database contains.
 type kind int
 
 const (
@@ -27,24 +27,24 @@ const (
 	migrated
 )
 
-// cluster is the server with the databases of one test binary. It does nothing until a test asks for a database.
+// cluster is the server with the databases of one test binary. It does nothing until a test needs a database.
 type cluster struct {
-	prefix  string // of the databases' names, unlike any other process's
+	prefix  string // of the databases' names, different in each process
 	count   atomic.Int64
-	connect func() error // finds the server, once
-	migrate func() error // makes the template, once
+	connect func() error // finds or starts the server, once
+	migrate func() error // creates the template, once
 
-	// What connect sets:
+	// Set by connect.
 	admin    *pgxpool.Pool
 	url      func(database string) string
 	stop     func() error
-	strategy string // the clause for a quick copy of a database
+	strategy string // the clause that makes copying a database quick
 }
 
 // newCluster returns the cluster at a URL, or a private one for "".
 func newCluster(server string) *cluster {
 	c := &cluster{prefix: "partnersync_test_" + strings.ToLower(rand.Text()[:10]) + "_"}
-	// What is shared by all tests must not end with the context of the first.
+	// All tests share the cluster, so that it must not end with the context of the first.
 	c.connect = sync.OnceValue(func() error { return c.open(context.Background(), server) })
 	c.migrate = sync.OnceValue(func() error { return c.makeTemplate(context.Background()) })
 	return c
@@ -74,7 +74,7 @@ func (c *cluster) open(ctx context.Context, server string) error {
 		admin.Close()
 		return errors.Join(fmt.Errorf("asking the server for its version: %w", err), stop())
 	}
-	if version >= 15_00_00 { // before, there is no other way
+	if version >= 15_00_00 { // older versions have no other strategy
 		c.strategy = " STRATEGY file_copy"
 	}
 	c.admin, c.stop = admin, stop
@@ -88,7 +88,7 @@ func (c *cluster) open(ctx context.Context, server string) error {
 
 func (c *cluster) template() string { return c.prefix + "template" }
 
-// makeTemplate makes the database that the migrated ones are copies of. Nobody may be connected to it afterwards.
+// makeTemplate creates the database of which the migrated ones are copies. There may be no connections to it afterwards.
 func (c *cluster) makeTemplate(ctx context.Context) error {
 	if err := c.copy(ctx, "template0", c.template()); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (c *cluster) makeTemplate(ctx context.Context) error {
 	return migrations.Up(ctx, pool)
 }
 
-// create makes a database and returns its name.
+// create creates a database and returns its name.
 func (c *cluster) create(ctx context.Context, k kind) (string, error) {
 	if c == nil {
 		return "", errNoMain
@@ -120,7 +120,7 @@ func (c *cluster) create(ctx context.Context, k kind) (string, error) {
 	return name, c.copy(ctx, from, name)
 }
 
-// copy makes the database to, equal to from. Neither name needs quoting.
+// copy creates the database to as a copy of from. Neither name needs quoting.
 func (c *cluster) copy(ctx context.Context, from, to string) error {
 	if _, err := c.admin.Exec(ctx, "CREATE DATABASE "+to+" TEMPLATE "+from+c.strategy); err != nil {
 		return fmt.Errorf("creating the database %s: %w", to, err)
@@ -128,7 +128,7 @@ func (c *cluster) copy(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// drop drops a database, with the connections to it.
+// drop drops a database and ends the connections to it.
 func (c *cluster) drop(ctx context.Context, name string) error {
 	if _, err := c.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
 		return fmt.Errorf("dropping the database %s: %w", name, err)
@@ -136,9 +136,9 @@ func (c *cluster) drop(ctx context.Context, name string) error {
 	return nil
 }
 
-// close drops the template and stops a private server. The tests are over.
+// close drops the template and stops a private server, after all tests.
 func (c *cluster) close(ctx context.Context) error {
-	if c.admin == nil { // nobody asked for a database
+	if c.admin == nil { // no test needed a database
 		return nil
 	}
 	err := c.drop(ctx, c.template())

@@ -1,40 +1,48 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 )
 
-// Statistic returns the sum of a figure that PostgreSQL keeps in pg_stat_user_tables, over some tables of a database:
+// Statistic returns the number that a query reads from PostgreSQL's statistics on a database:
 //
-//	Statistic(t, url, "n_tup_ins + n_tup_upd", "schemaname = 'partner_center'")
+//	SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables WHERE schemaname = 'partner_center'
 //
-// PostgreSQL counts what a connection did when that ends, and up to version 14 tells it half a second late. So this
-// waits, first until no connection named partnersync is left, then until what it is told is newer than that. Pools of
-// store.OpenPool must be closed or reset before.
-func Statistic(t testing.TB, url, figure, tables string) (sum int64) {
+// PostgreSQL counts what a connection did when the connection ends, and up to version 14 it reports that half a second
+// late. Statistic therefore waits until no connection named partnersync is left, and then for statistics that are newer
+// than that. Pools of store.OpenPool must be closed or reset before.
+func Statistic(t testing.TB, url, query string) (n int64) {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
+	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
-	defer pool.Close()
-	// until asks until the answer begins with true; then dest has the rest of it.
-	until := func(dest any, query string, args ...any) {
-		t.Helper()
-		for tick, done := time.NewTicker(5*time.Millisecond), false; !done; <-tick.C {
-			if err := pool.QueryRow(t.Context(), query, args...).Scan(&done, dest); err != nil {
-				t.Fatalf("storetest: asking for statistics: %v: %s", err, query)
+	defer conn.Close(t.Context())
+	var at time.Time
+	Eventually(t, func() (string, bool) {
+		const connections = `
+			SELECT count(*), clock_timestamp()
+			FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'partnersync'`
+		var left int
+		err := conn.QueryRow(t.Context(), connections).Scan(&left, &at)
+		return fmt.Sprintf("%d connections are left (%v)", left, err), err == nil && left == 0
+	})
+	Eventually(t, func() (string, bool) {
+		var newer bool
+		err := pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error {
+			if err := tx.QueryRow(t.Context(), query).Scan(&n); err != nil {
+				return err
 			}
-		}
-	}
-	var gone time.Time
-	until(&gone, `SELECT count(*) = 0, clock_timestamp()
-		FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'partnersync'`)
-	// From version 15 on, statistics are read as they are, and have no time.
-	until(&sum, `SELECT coalesce(pg_stat_get_snapshot_timestamp() > $1, true), sum(`+figure+`)::bigint
-		FROM pg_stat_user_tables WHERE `+tables, gone)
-	return sum
+			// Up to version 14 a transaction reads a snapshot, and later the statistics as they are.
+			const snapshot = `SELECT coalesce(pg_stat_get_snapshot_timestamp() > $1, true)`
+			return tx.QueryRow(t.Context(), snapshot, at).Scan(&newer)
+		})
+		return fmt.Sprintf("the statistics are old (%v)", err), err == nil && newer
+	})
+	return n
 }
