@@ -39,7 +39,7 @@ func TestTurnaround_countsFromTheCreationToTheFirstFinishedVersionAfterAnUnfinis
 		open|02 12:00|-|-|-
 		reopened|02 12:00|04 12:00|3 days 12:00:00|f
 		simple|02 12:00|03 12:00|2 days 12:00:00|f`,
-		`batch_id, to_char(first_seen_at AT TIME ZONE 'UTC', 'DD HH24:MI'), coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'DD HH24:MI'), '-'),
+		`SELECT concat_ws('|', batch_id, to_char(first_seen_at AT TIME ZONE 'UTC', 'DD HH24:MI'), coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'DD HH24:MI'), '-'),
 			coalesce(duration::text, '-'), coalesce(with_errors::text, '-')) FROM (
 				SELECT batch_id, first_seen_at, finished_at, duration, left(with_errors::text, 1) AS with_errors
 				FROM partner_center.device_batch_turnaround) t ORDER BY batch_id`)
@@ -73,7 +73,7 @@ func TestTurnaround_ofANameThatIsUsedAgainIsThatOfTheBatchThatFinished(t *testin
 		ahead|03 12:00|03 12:00|00:00:00
 		open again|05 00:00|-|-
 		undated|-|03 12:00|1 day`,
-		`batch_id, coalesce(to_char(creation_date AT TIME ZONE 'UTC', 'DD HH24:MI'), '-'),
+		`SELECT concat_ws('|', batch_id, coalesce(to_char(creation_date AT TIME ZONE 'UTC', 'DD HH24:MI'), '-'),
 			coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'DD HH24:MI'), '-'), coalesce(duration::text, '-'))
 		FROM partner_center.device_batch_turnaround ORDER BY batch_id`)
 }
@@ -97,8 +97,8 @@ func TestDailyStatuses_areThoseOfTheEndOfEachDay(t *testing.T) {
 		07|queued|1
 		08|finished|1
 		08|queued|1`,
-		`to_char(day, 'DD'), status, batches) FROM partner_center.daily_device_batch_statuses WHERE day < '2026-01-09' ORDER BY day, status`)
-	w.want("t|2", `bool_and(batches = 1), count(*)) FROM partner_center.daily_device_batch_statuses WHERE day = (now() AT TIME ZONE 'UTC')::date`)
+		`SELECT concat_ws('|', to_char(day, 'DD'), status, batches) FROM partner_center.daily_device_batch_statuses WHERE day < '2026-01-09' ORDER BY day, status`)
+	w.want("t|2", `SELECT concat_ws('|', bool_and(batches = 1), count(*)) FROM partner_center.daily_device_batch_statuses WHERE day = (now() AT TIME ZONE 'UTC')::date`)
 }
 
 func TestDevicePolicyChanges(t *testing.T) {
@@ -126,8 +126,8 @@ func TestDevicePolicyChanges(t *testing.T) {
 		05|none|-|-|x|x
 		05|o_o_b_e|8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9|Default|Shared devices|Shared devices
 		06|o_o_b_e|Shared devices|Shared devices|-|-`,
-		`to_char(changed_by AT TIME ZONE 'UTC', 'DD'), policy_key, coalesce(from_value, '-'), coalesce(from_policy_name, '-'), coalesce(to_value, '-'), coalesce(to_policy_name, '-'))
+		`SELECT concat_ws('|', to_char(changed_by AT TIME ZONE 'UTC', 'DD'), policy_key, coalesce(from_value, '-'), coalesce(from_policy_name, '-'), coalesce(to_value, '-'), coalesce(to_policy_name, '-'))
 		FROM partner_center.device_policy_changes ORDER BY changed_by, policy_key`)
-	w.want("b|d|05", `batch_id, device_id, to_char(valid_from AT TIME ZONE 'UTC', 'DD')) FROM partner_center.devices_as_of('2026-01-06T11:59Z')`)
-	w.want("0", `count(*)) FROM partner_center.devices_as_of('2026-01-04T12:00Z')`)
+	w.want("b|d|05", `SELECT concat_ws('|', batch_id, device_id, to_char(valid_from AT TIME ZONE 'UTC', 'DD')) FROM partner_center.devices_as_of('2026-01-06T11:59Z')`)
+	w.want("0", `SELECT concat_ws('|', count(*)) FROM partner_center.devices_as_of('2026-01-04T12:00Z')`)
 }

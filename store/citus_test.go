@@ -40,12 +40,12 @@ func TestCitus_distributesEachTableOfPartnerCenterByCustomer(t *testing.T) {
 	if calls := strings.Count(string(text), "create_distributed_table("); calls != len(got) {
 		t.Errorf("%d calls, of which %d are understood", calls, len(got))
 	}
-	want := w.lines(`oid::regclass) FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'partner_center'::regnamespace
+	want := w.lines(`SELECT concat_ws('|', oid::regclass) FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'partner_center'::regnamespace
 		ORDER BY oid::regclass::text COLLATE "C"`)
 	if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {
 		t.Errorf("distributed tables: (-catalogue +citus.sql)\n%s", diff)
 	}
-	w.want("", `i.indexrelid::regclass) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+	w.want("", `SELECT concat_ws('|', i.indexrelid::regclass) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
 		WHERE c.relnamespace = 'partner_center'::regnamespace AND i.indisunique AND a.attname <> 'customer_id'`)
 }

@@ -190,7 +190,7 @@ func TestClaimCustomers_kindsDoNotBlockEachOther(t *testing.T) {
 			t.Errorf("the %s run is %s, want complete", run.Kind, got.State)
 		}
 	}
-	w.want("backfill 1,once 2,scheduled 3", "string_agg(kind || ' ' || run_id, ',' ORDER BY run_id)) FROM partnersync.customer_runs")
+	w.want("backfill 1,once 2,scheduled 3", "SELECT concat_ws('|', string_agg(kind || ' ' || run_id, ',' ORDER BY run_id)) FROM partnersync.customer_runs")
 }
 
 func TestClaimCustomers_digestOfTheBatchList(t *testing.T) {

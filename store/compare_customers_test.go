@@ -107,7 +107,7 @@ func TestTwoPartnersError_saysWhatToDo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enumerate("contoso", minute(1), listed(alpha))
-	const said = "last_error) FROM partner_center.sync_freshness WHERE partner = 'fabrikam'"
+	const said = "SELECT concat_ws('|', last_error) FROM partner_center.sync_freshness WHERE partner = 'fabrikam'"
 	for _, test := range []struct {
 		configured []string
 		want       string

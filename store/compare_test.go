@@ -120,7 +120,7 @@ func TestCompare_changesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.pass(minute(1), complete("1"), batches(0, 8)...)
-	const places = `'batch', ctid, xmin, xmax) FROM partner_center.device_batches
+	const places = `SELECT concat_ws('|', 'batch', ctid, xmin, xmax) FROM partner_center.device_batches
 		UNION ALL SELECT concat_ws('|', 'list', ctid, xmin, xmax) FROM partnersync.list_state
 		UNION ALL SELECT concat_ws('|', 'customer', ctid, xmin, xmax) FROM partnersync.customer_state
 		UNION ALL SELECT concat_ws('|', 'run', ctid, xmin, xmax) FROM partnersync.runs ORDER BY 1`

@@ -135,15 +135,15 @@ func TestDevices_failedListIsReadAgainAndFailsTheCustomerAlone(t *testing.T) {
 			t.Errorf("pass %d: %+v", n+1, run)
 		}
 	}
-	w.want("2|http_503|devices of bad|f", "consecutive_failures, last_error_code, last_error, last_success_at IS NOT NULL) FROM partner_center.sync_freshness")
-	w.want("good|1", "batch_id, device_id) FROM partner_center.devices")
+	w.want("2|http_503|devices of bad|f", "SELECT concat_ws('|', consecutive_failures, last_error_code, last_error, last_success_at IS NOT NULL) FROM partner_center.sync_freshness")
+	w.want("good|1", "SELECT concat_ws('|', batch_id, device_id) FROM partner_center.devices")
 	lists["bad"] = []Device{device("2")}
 	read, run := w.devicesPass(Scheduled, batches, lists)
 	w.wantRead("recovery", read, "bad")
 	if run.State != Complete {
 		t.Errorf("recovery: %+v", run)
 	}
-	w.want("0|t", "consecutive_failures, last_success_at IS NOT NULL AND last_error IS NULL) FROM partner_center.sync_freshness")
+	w.want("0|t", "SELECT concat_ws('|', consecutive_failures, last_success_at IS NOT NULL AND last_error IS NULL) FROM partner_center.sync_freshness")
 }
 
 func TestDevices_failedListTakesItsTurnBehindThoseThatAreDue(t *testing.T) {
@@ -179,8 +179,8 @@ func TestDevices_goAndReturnWithTheirBatch(t *testing.T) {
 	if run.Removed != 3 {
 		t.Errorf("removal: %+v, want a batch and two devices removed", run)
 	}
-	w.want("1|f\n2|t\n3|t", "device_id, removed_at IS NOT NULL) FROM partner_center.devices ORDER BY device_id")
-	w.want("t", `bool_and(d.removed_at = b.removed_at AND d.valid_from = b.valid_from AND d.not_before < d.valid_from))
+	w.want("1|f\n2|t\n3|t", "SELECT concat_ws('|', device_id, removed_at IS NOT NULL) FROM partner_center.devices ORDER BY device_id")
+	w.want("t", `SELECT concat_ws('|', bool_and(d.removed_at = b.removed_at AND d.valid_from = b.valid_from AND d.not_before < d.valid_from))
 		FROM partner_center.devices d JOIN partner_center.device_batches b USING (customer_id, batch_id) WHERE batch_id = 'goes'`)
 	lists["goes"] = []Device{device("2")}
 	read, run := w.devicesPass(Scheduled, []DeviceBatch{stays, goes}, lists)
@@ -188,8 +188,8 @@ func TestDevices_goAndReturnWithTheirBatch(t *testing.T) {
 	if run.Changed != 2 || run.State != Complete {
 		t.Errorf("return: %+v, want a batch and a device back", run)
 	}
-	w.want("2|3\n3|2", "device_id, count(*)) FROM partner_center.device_history WHERE batch_id = 'goes' GROUP BY device_id ORDER BY device_id")
-	w.want("t", `bool_and(valid_to = coalesce(next, 'infinity') AND valid_to > valid_from)) FROM (
+	w.want("2|3\n3|2", "SELECT concat_ws('|', device_id, count(*)) FROM partner_center.device_history WHERE batch_id = 'goes' GROUP BY device_id ORDER BY device_id")
+	w.want("t", `SELECT concat_ws('|', bool_and(valid_to = coalesce(next, 'infinity') AND valid_to > valid_from)) FROM (
 		SELECT *, lead(valid_from) OVER (PARTITION BY batch_id, device_id ORDER BY valid_from) AS next FROM partner_center.device_history) h`)
 }
 
@@ -204,9 +204,9 @@ func TestDevices_goAndReturnAlthoughTheClockGoesBack(t *testing.T) {
 	w.exec("UPDATE partner_center.devices SET valid_from = (SELECT observed_at FROM partnersync.list_state WHERE batch_id = 'goes')")
 	w.devicesPass(Scheduled, batches[:1], lists)
 	w.devicesPass(Scheduled, batches, lists)
-	w.want("f|0\nt|1\nf|2", `removed_at IS NOT NULL,
+	w.want("f|0\nt|1\nf|2", `SELECT concat_ws('|', removed_at IS NOT NULL,
 		extract(microseconds FROM valid_from - min(valid_from) OVER ())::int) FROM partner_center.device_history ORDER BY valid_from`)
-	w.want("t", `bool_and(valid_to > valid_from AND coalesce(not_before < valid_from, true)
+	w.want("t", `SELECT concat_ws('|', bool_and(valid_to > valid_from AND coalesce(not_before < valid_from, true)
 		AND valid_to = coalesce(next, 'infinity'))) FROM (
 		SELECT *, lead(valid_from) OVER (ORDER BY valid_from) AS next FROM partner_center.device_history) h`)
 }
@@ -342,7 +342,7 @@ func TestMergeConfigurationPolicies_whatOpensAVersion(t *testing.T) {
 	if done := merge(3, known); done != (Outcome{Unchanged: 1}) {
 		t.Errorf("another number of devices assigned: %+v, want no version", done)
 	}
-	w.want(`4|skip_eula/with "quotes", {braces} and \`, "devices_assigned_count, array_to_string(policy_settings, '/')) FROM partner_center.configuration_policies")
+	w.want(`4|skip_eula/with "quotes", {braces} and \`, "SELECT concat_ws('|', devices_assigned_count, array_to_string(policy_settings, '/')) FROM partner_center.configuration_policies")
 	known.PolicySettings = []string{"skip_eula"}
 	if done := merge(4, known); done != (Outcome{Changed: 1}) {
 		t.Errorf("other settings: %+v", done)
@@ -386,6 +386,6 @@ func TestMergeDevices_afterTheirTableWasGone(t *testing.T) {
 	w.exec("UPDATE partnersync.customer_state SET devices_due_at = 'infinity', devices_refresh = '1 day'")
 	w.ok(migrations.Down(t.Context(), w.pool, 6))
 	w.ok(migrations.Up(t.Context(), w.pool))
-	w.want("device_batches", "resource) FROM partnersync.list_state")
-	w.want("", "s.customer_id) FROM partnersync.customer_state s WHERE devices_due_at IS NOT NULL OR devices_refresh IS NOT NULL")
+	w.want("device_batches", "SELECT concat_ws('|', resource) FROM partnersync.list_state")
+	w.want("", "SELECT concat_ws('|', s.customer_id) FROM partnersync.customer_state s WHERE devices_due_at IS NOT NULL OR devices_refresh IS NOT NULL")
 }

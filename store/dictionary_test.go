@@ -63,7 +63,7 @@ func TestDictionary_whoHasNoRightsMayReadIt(t *testing.T) {
 			t.Errorf("%s has no columns or no comment", e.Name)
 		}
 	}
-	names := strings.Split(w.lines(`relname) FROM pg_class WHERE relkind IN ('r', 'v') AND relnamespace = 'partner_center'::regnamespace`), "\n")
+	names := strings.Split(w.lines(`SELECT concat_ws('|', relname) FROM pg_class WHERE relkind IN ('r', 'v') AND relnamespace = 'partner_center'::regnamespace`), "\n")
 	for _, name := range names {
 		if !slices.ContainsFunc(got.Entries, func(e DictionaryEntry) bool { return e.Name == name }) {
 			t.Errorf("%s is missing", name)

@@ -223,7 +223,7 @@ func TestMerge_whatIsWrittenOtherwiseIsUnchanged(t *testing.T) {
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	known := DeviceBatch{BatchID: "a", CreationDate: &day, Extra: `{"n": 1.0, "list": [1, 2]}`}
 	w.pass(minute(1), complete("1"), known)
-	const place = "ctid, xmin) FROM partner_center.device_batches"
+	const place = "SELECT concat_ws('|', ctid, xmin) FROM partner_center.device_batches"
 	before := w.lines(place)
 	same := DeviceBatch{BatchID: "a", CreationDate: ptr(day.Add(999 * time.Millisecond)), Extra: `{"list":[1,2],"n":1.00}`}
 	if got := w.pass(minute(2), complete("2"), same); got != (Outcome{Unchanged: 1}) {

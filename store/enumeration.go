@@ -244,44 +244,6 @@ func (t *enumerating) settleOwnership(ctx context.Context, unknown []Customer, c
 	return nil
 }
 
-// recordContested writes down the customers of two partners for sync_freshness.
-func (t *enumerating) recordContested(ctx context.Context, contested map[string]string) error {
-	// What an incomplete enumeration lacks is not over.
-	const forget = `
-		DELETE FROM partnersync.contested_customers
-		WHERE partner = @partner AND customer_id <> ALL (@ids::uuid[])
-		  AND (@complete OR customer_id = ANY (@listed::uuid[]))`
-	const record = `
-		INSERT INTO partnersync.contested_customers AS t
-		    (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
-		SELECT i.customer_id, @partner::text, i.company_name, @observed::timestamptz, @observed::timestamptz, i.error
-		FROM unnest(@ids::uuid[], @names::text[], @errors::text[]) AS i (customer_id, company_name, error)
-		ON CONFLICT (customer_id, partner) DO UPDATE
-		SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
-		    last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1`
-	e, ids, names, errs := t.enumeration, []string{}, []*string{}, []string{}
-	for _, c := range e.Customers {
-		if holder, ok := contested[c.ID]; ok {
-			why := TwoPartnersError{
-				CustomerID: c.ID, Partner: t.run.Partner, Holder: holder,
-				Gone: e.Partners != nil && !slices.Contains(e.Partners, holder),
-			}
-			ids, names, errs = append(ids, c.ID), append(names, c.CompanyName), append(errs, why.Error())
-		}
-	}
-	args := pgx.NamedArgs{
-		"partner": t.run.Partner, "observed": t.observedAt, "complete": e.Complete, "listed": nil,
-		"ids": ids, "names": names, "errors": errs,
-	}
-	if !e.Complete {
-		args["listed"] = idsOf(e.Customers)
-	}
-	if err := execAll(ctx, t.tx, args, forget, record); err != nil {
-		return fmt.Errorf("recording %d customers of two partners: %w", len(ids), err)
-	}
-	return nil
-}
-
 // remove marks customers as gone, whose batches stay as they are, and keeps those that a complete enumeration lacked and
 // the guard holds back, for a later run's to confirm.
 func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {

@@ -43,7 +43,7 @@ func listed(ids ...string) Enumeration {
 	return Enumeration{Customers: named(ids), Complete: true, Guarded: true}
 }
 
-const customers = `customer_id, partner, to_char(first_seen_at AT TIME ZONE 'UTC', 'HH24:MI'),
+const customers = `SELECT concat_ws('|', customer_id, partner, to_char(first_seen_at AT TIME ZONE 'UTC', 'HH24:MI'),
 	coalesce(to_char(removed_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'))
 	FROM partner_center.customers ORDER BY customer_id`
 
@@ -59,8 +59,8 @@ func TestRecordEnumeration_firstEnumeration(t *testing.T) {
 		t.Errorf("run %+v, want 2 customers, 3 requests, 1 retry, no error, running", run)
 	}
 	w.want(alpha+"|contoso|00:01|-\n"+beta+"|contoso|00:01|-", customers)
-	w.want("Alpha Ltd|alpha.example|reseller", "company_name, domain, relationship) FROM partner_center.customers WHERE customer_id = $1", alpha)
-	w.want(alpha+"|0|f\n"+beta+"|0|f", `customer_id, consecutive_failures, last_attempt_at IS NOT NULL)
+	w.want("Alpha Ltd|alpha.example|reseller", "SELECT concat_ws('|', company_name, domain, relationship) FROM partner_center.customers WHERE customer_id = $1", alpha)
+	w.want(alpha+"|0|f\n"+beta+"|0|f", `SELECT concat_ws('|', customer_id, consecutive_failures, last_attempt_at IS NOT NULL)
 		FROM partner_center.sync_freshness ORDER BY customer_id`)
 }
 
@@ -72,7 +72,7 @@ func TestRecordEnumeration_namesFollowTheAPI(t *testing.T) {
 		c.ID = alpha
 		w.enumerate("contoso", at, Enumeration{Customers: []Customer{c}, Complete: true})
 	}
-	const names = "company_name, domain, relationship) FROM partner_center.customers"
+	const names = "SELECT concat_ws('|', company_name, domain, relationship) FROM partner_center.customers"
 	settle(minute(1), Customer{CompanyName: ptr("Alpha"), Domain: ptr("alpha.example"), Relationship: ptr("reseller")})
 	settle(minute(2), Customer{CompanyName: ptr("Alpha Ltd")})
 	w.want("Alpha Ltd|alpha.example|reseller", names)
@@ -89,7 +89,7 @@ func TestRecordEnumeration_unchangedOnesAreNotWritten(t *testing.T) {
 	e := listed(alpha, beta)
 	e.Customers[0].CompanyName = ptr("Alpha")
 	w.enumerate("contoso", minute(1), e)
-	const places = `c.customer_id, c.ctid, c.xmin, c.xmax, s.ctid, s.xmin, s.xmax) FROM partner_center.customers c
+	const places = `SELECT concat_ws('|', c.customer_id, c.ctid, c.xmin, c.xmax, s.ctid, s.xmin, s.xmax) FROM partner_center.customers c
 		JOIN partnersync.customer_state s USING (customer_id) ORDER BY 1`
 	before := w.lines(places)
 	_, done := w.enumerate("contoso", minute(2), e)
@@ -107,9 +107,9 @@ func TestRecordEnumeration_removalAndReturn(t *testing.T) {
 	if run.CustomersTotal != 1 {
 		t.Errorf("the run has %d customers, want 1", run.CustomersTotal)
 	}
-	const removed = "to_char(removed_at AT TIME ZONE 'UTC', 'HH24:MI')) FROM partner_center.customers WHERE customer_id = $1"
+	const removed = "SELECT concat_ws('|', to_char(removed_at AT TIME ZONE 'UTC', 'HH24:MI')) FROM partner_center.customers WHERE customer_id = $1"
 	w.want("00:03", removed, alpha)
-	w.want(beta, "customer_id) FROM partner_center.sync_freshness")
+	w.want(beta, "SELECT concat_ws('|', customer_id) FROM partner_center.sync_freshness")
 	w.want("b|queued|00:01|-|-|-", history, alpha, "b")
 	if got := claimed(w.claims(run)); !cmp.Equal(got, []string{beta}) {
 		t.Errorf("claimed %v, want %s alone", got, beta)
@@ -161,7 +161,7 @@ func TestRecordEnumeration_massRemovalIsHeldUntilALaterRunConfirmsIt(t *testing.
 	if run.Error != nil || run.CustomersTotal != 5 {
 		t.Errorf("run %+v, want 5 customers and no error", run)
 	}
-	w.want("t|t", "held_customers IS NULL, held_run IS NULL) FROM partnersync.partner_state")
+	w.want("t|t", "SELECT concat_ws('|', held_customers IS NULL, held_run IS NULL) FROM partnersync.partner_state")
 }
 
 func TestRecordEnumeration_heldCustomersThatReturnAreForgotten(t *testing.T) {
@@ -222,8 +222,8 @@ func TestRecordEnumeration_restrictedRunRemovesNobody(t *testing.T) {
 	done, err := w.RecordEnumeration(t.Context(), claim, Enumeration{Customers: named([]string{beta, gamma}), ObservedAt: minute(2)})
 	w.ok(err)
 	w.wantEnumerated(Enumerated{Added: 1}, done)
-	w.want("2", "customers_total) FROM partnersync.runs WHERE run_id = $1", run.ID)
-	w.want("3", "count(*)) FROM partner_center.sync_freshness")
+	w.want("2", "SELECT concat_ws('|', customers_total) FROM partnersync.runs WHERE run_id = $1", run.ID)
+	w.want("3", "SELECT concat_ws('|', count(*)) FROM partner_center.sync_freshness")
 }
 
 func TestRecordEnumeration_customerOfTwoPartners(t *testing.T) {
@@ -241,12 +241,12 @@ func TestRecordEnumeration_customerOfTwoPartners(t *testing.T) {
 		t.Errorf("claimed %v, want %s alone", got, gamma)
 	}
 	w.want(alpha+"|contoso|00:01|-\n"+beta+"|contoso|00:01|-\n"+gamma+"|fabrikam|00:02|-", customers)
-	const contested = `company_name, consecutive_failures, to_char(failing_since AT TIME ZONE 'UTC', 'HH24:MI'),
+	const contested = `SELECT concat_ws('|', company_name, consecutive_failures, to_char(failing_since AT TIME ZONE 'UTC', 'HH24:MI'),
 		to_char(last_attempt_at AT TIME ZONE 'UTC', 'HH24:MI'), last_error_code, last_success_at IS NULL, age IS NULL,
 		last_error LIKE '%' || customer_id || '%contoso%' AND last_error LIKE '%fabrikam%')
 		FROM partner_center.sync_freshness WHERE partner = 'fabrikam' AND customer_id = $1`
 	w.want("Beta|1|00:02|00:02|customer_of_two_partners|t|t|t", contested, beta)
-	w.want("contoso", "partner) FROM partner_center.sync_freshness WHERE customer_id = $1 AND last_error_code IS NULL", beta)
+	w.want("contoso", "SELECT concat_ws('|', partner) FROM partner_center.sync_freshness WHERE customer_id = $1 AND last_error_code IS NULL", beta)
 	w.enumerate("fabrikam", minute(3), e)
 	w.want("Beta|2|00:02|00:03|customer_of_two_partners|t|t|t", contested, beta)
 	// An enumeration that does not come so far says nothing about it, nor does a restricted run.
@@ -288,8 +288,8 @@ func TestRecordEnumeration_moveToTheSecondPartner(t *testing.T) {
 	if run.CustomersTotal != 1 || run.CustomersFailed != 0 {
 		t.Errorf("run %+v, want 1 customer, none failed", run)
 	}
-	w.want("fabrikam|0|-|f", "partner, consecutive_failures, coalesce(last_error_code, '-'), failing_since IS NOT NULL) FROM partner_center.sync_freshness")
-	w.want("0", "count(*)) FROM partnersync.contested_customers")
+	w.want("fabrikam|0|-|f", "SELECT concat_ws('|', partner, consecutive_failures, coalesce(last_error_code, '-'), failing_since IS NOT NULL) FROM partner_center.sync_freshness")
+	w.want("0", "SELECT concat_ws('|', count(*)) FROM partnersync.contested_customers")
 	claim := w.claim(run)
 	if claim.CustomerID != alpha || claim.BatchesDigest != nil {
 		t.Errorf("claimed %+v, want %s without a digest", claim, alpha)
@@ -319,14 +319,14 @@ func TestRecordEnumeration_lostClaimWritesNothing(t *testing.T) {
 	if _, err := w.RecordEnumeration(t.Context(), stale, e); !errors.Is(err, ErrClaimLost) {
 		t.Errorf("settled under a lost claim: %v, want ErrClaimLost", err)
 	}
-	w.want("0|t", "(SELECT count(*) FROM partner_center.customers), enumerated_at IS NULL) FROM partnersync.runs")
+	w.want("0|t", "SELECT concat_ws('|', (SELECT count(*) FROM partner_center.customers), enumerated_at IS NULL) FROM partnersync.runs")
 	_, err = other.RecordEnumeration(t.Context(), claim, e)
 	w.ok(err)
 	// The same once more, as after an error for a commit that happened, counts nothing twice.
 	if _, err := other.RecordEnumeration(t.Context(), claim, e); !errors.Is(err, ErrClaimLost) {
 		t.Errorf("settled twice under one claim: %v, want ErrClaimLost", err)
 	}
-	w.want("1|1", "customers_total, requests) FROM partner_center.sync_runs")
+	w.want("1|1", "SELECT concat_ws('|', customers_total, requests) FROM partner_center.sync_runs")
 }
 
 func TestRecordEnumeration_observedTimesNeverGoBack(t *testing.T) {
@@ -334,7 +334,7 @@ func TestRecordEnumeration_observedTimesNeverGoBack(t *testing.T) {
 	w := newWorld(t)
 	w.enumerate("contoso", minute(9), listed(alpha))
 	w.enumerate("contoso", minute(5), listed())
-	w.want("00:09:00.000001", "to_char(removed_at AT TIME ZONE 'UTC', 'HH24:MI:SS.US')) FROM partner_center.customers")
+	w.want("00:09:00.000001", "SELECT concat_ws('|', to_char(removed_at AT TIME ZONE 'UTC', 'HH24:MI:SS.US')) FROM partner_center.customers")
 }
 
 func TestRecordEnumeration_partnersWithTheSameCustomersAtTheSameTime(t *testing.T) {
@@ -355,7 +355,7 @@ func TestRecordEnumeration_partnersWithTheSameCustomersAtTheSameTime(t *testing.
 		slices.Reverse(ids)
 	}
 	w.ok(g.Wait())
-	w.want("2000|1|2000", `(SELECT count(*) FROM partner_center.customers), (SELECT count(DISTINCT partner) FROM partner_center.customers),
+	w.want("2000|1|2000", `SELECT concat_ws('|', (SELECT count(*) FROM partner_center.customers), (SELECT count(DISTINCT partner) FROM partner_center.customers),
 		(SELECT count(*) FROM partnersync.contested_customers))`)
 }
 

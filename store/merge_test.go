@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const history = `batch_id, status, to_char(valid_from AT TIME ZONE 'UTC', 'HH24:MI'),
+const history = `SELECT concat_ws('|', batch_id, status, to_char(valid_from AT TIME ZONE 'UTC', 'HH24:MI'),
 	CASE WHEN valid_to = 'infinity' THEN '-' ELSE to_char(valid_to AT TIME ZONE 'UTC', 'HH24:MI') END,
 	coalesce(to_char(not_before AT TIME ZONE 'UTC', 'HH24:MI'), '-'), coalesce(to_char(removed_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'))
 	FROM partner_center.device_batch_history WHERE customer_id = $1 AND batch_id = $2 ORDER BY valid_from`
@@ -98,8 +98,8 @@ func TestMerge_whatOpensAVersion(t *testing.T) {
 			if done != want {
 				t.Errorf("merge: %+v, want %+v", done, want)
 			}
-			w.want(versions, "count(*)) FROM partner_center.device_batch_history WHERE customer_id = $1", w.customer)
-			w.want(gocmp.Or(changed.Extra, "{}"), "extra) FROM partner_center.device_batches WHERE customer_id = $1", w.customer)
+			w.want(versions, "SELECT concat_ws('|', count(*)) FROM partner_center.device_batch_history WHERE customer_id = $1", w.customer)
+			w.want(gocmp.Or(changed.Extra, "{}"), "SELECT concat_ws('|', extra) FROM partner_center.device_batches WHERE customer_id = $1", w.customer)
 		})
 	}
 }
@@ -110,7 +110,7 @@ func TestMerge_storedDateIsKeptWhereItIsEqual(t *testing.T) {
 	day := time.Date(2017, 7, 25, 1, 51, 0, 0, time.UTC)
 	w.pass(minute(1), complete("1"), DeviceBatch{BatchID: "b", Status: ptr("queued"), CreationDate: &day})
 	w.pass(minute(2), complete("2"), DeviceBatch{BatchID: "b", Status: ptr("finished"), CreationDate: ptr(day.Add(time.Millisecond))})
-	w.want("0", "extract(microseconds FROM creation_date)::int) FROM partner_center.device_batches")
+	w.want("0", "SELECT concat_ws('|', extract(microseconds FROM creation_date)::int) FROM partner_center.device_batches")
 }
 
 func TestMerge_notBeforeIsTheLastConfirmationOrTheVersionBefore(t *testing.T) {
@@ -136,9 +136,9 @@ func TestMerge_incompleteListingRemovesNothingAndClearsTheDigest(t *testing.T) {
 	if want := (Outcome{Inserted: 1, Changed: 1}); done != want {
 		t.Errorf("merge: %+v, want %+v", done, want)
 	}
-	w.want("a|finished|-\nb|queued|-\nc|queued|-", "batch_id, status, coalesce(removed_at::text, '-')) FROM partner_center.device_batches ORDER BY batch_id")
+	w.want("a|finished|-\nb|queued|-\nc|queued|-", "SELECT concat_ws('|', batch_id, status, coalesce(removed_at::text, '-')) FROM partner_center.device_batches ORDER BY batch_id")
 	w.want("t|2026-01-01 00:01:00|2026-01-01 00:02:00",
-		"digest IS NULL, confirmed_at AT TIME ZONE 'UTC', observed_at AT TIME ZONE 'UTC') FROM partnersync.list_state")
+		"SELECT concat_ws('|', digest IS NULL, confirmed_at AT TIME ZONE 'UTC', observed_at AT TIME ZONE 'UTC') FROM partnersync.list_state")
 }
 
 func TestMerge_massRemovalIsHeldUntilALaterRunConfirmsIt(t *testing.T) {
@@ -152,7 +152,7 @@ func TestMerge_massRemovalIsHeldUntilALaterRunConfirmsIt(t *testing.T) {
 	if done := w.pass(minute(2), complete("2"), all[:5]...); done.Removed != 0 || done.Held != 7 {
 		t.Errorf("first listing that lacks 7 of 12: %+v, want 7 held", done)
 	}
-	w.want("t|2026-01-01 00:01:00|7", "digest IS NULL, confirmed_at AT TIME ZONE 'UTC', cardinality(held)) FROM partnersync.list_state")
+	w.want("t|2026-01-01 00:01:00|7", "SELECT concat_ws('|', digest IS NULL, confirmed_at AT TIME ZONE 'UTC', cardinality(held)) FROM partnersync.list_state")
 	// An incomplete listing in between neither confirms nor forgets.
 	w.pass(minute(3), Listing{}, all[:1]...)
 	if done := w.pass(minute(4), complete("4"), slices.Concat(all[:4], all[5:6])...); done.Removed != 6 || done.Held != 1 {
@@ -161,7 +161,7 @@ func TestMerge_massRemovalIsHeldUntilALaterRunConfirmsIt(t *testing.T) {
 	if done := w.pass(minute(5), complete("5"), slices.Concat(all[:4], all[5:6])...); done.Removed != 1 || done.Held != 0 {
 		t.Errorf("third listing: %+v, want 1 removed", done)
 	}
-	w.want("5", "count(*)) FROM partner_center.device_batches WHERE removed_at IS NULL")
+	w.want("5", "SELECT concat_ws('|', count(*)) FROM partner_center.device_batches WHERE removed_at IS NULL")
 	w.want("b06|finished|00:01|00:04|-|-\nb06|finished|00:04|-|00:01|00:04", history, alpha, "b06")
 }
 
@@ -194,7 +194,7 @@ func TestMerge_batchesOfOtherCustomersAreLeftAlone(t *testing.T) {
 			[]DeviceBatch{batch("same name", "finished"), batch(id, "queued")})
 		w.ok(err)
 	}
-	w.want("4|0", "count(*), count(removed_at)) FROM partner_center.device_batches")
+	w.want("4|0", "SELECT concat_ws('|', count(*), count(removed_at)) FROM partner_center.device_batches")
 }
 
 func TestMerge_idsSurviveUnchanged(t *testing.T) {
@@ -218,7 +218,7 @@ func TestMerge_idsSurviveUnchanged(t *testing.T) {
 		}
 	}
 	slices.Sort(ids)
-	w.want(strings.Join(ids, "\n"), "batch_id) FROM partner_center.device_batches ORDER BY batch_id")
+	w.want(strings.Join(ids, "\n"), "SELECT concat_ws('|', batch_id) FROM partner_center.device_batches ORDER BY batch_id")
 	if done := w.pass(minute(3), Listing{Complete: true}, rows[5:]...); done.Removed != 5 {
 		t.Errorf("removed %d of 5", done.Removed)
 	}
@@ -241,7 +241,7 @@ func TestMerge_observedTimesNeverGoBack(t *testing.T) {
 	w.pass(minute(5), complete("2"), batch("b", "processing"))
 	w.pass(minute(5), complete("3"), batch("b", "finished"))
 	w.want("queued|0\nprocessing|1\nfinished|2",
-		"status, extract(microseconds FROM valid_from)::int) FROM partner_center.device_batch_history ORDER BY valid_from")
+		"SELECT concat_ws('|', status, extract(microseconds FROM valid_from)::int) FROM partner_center.device_batch_history ORDER BY valid_from")
 }
 
 func TestMerge_lostClaimWritesNothing(t *testing.T) {
@@ -260,12 +260,12 @@ func TestMerge_lostClaimWritesNothing(t *testing.T) {
 	if w.ok(err); lost != 1 {
 		t.Errorf("recorded under a lost claim: %d lost, want 1", lost)
 	}
-	w.want("0|0|0", "(SELECT count(*) FROM partner_center.device_batches), (SELECT count(*) FROM partnersync.list_state), "+
+	w.want("0|0|0", "SELECT concat_ws('|', (SELECT count(*) FROM partner_center.device_batches), (SELECT count(*) FROM partnersync.list_state), "+
 		"(SELECT requests FROM partner_center.sync_runs))")
 	_, err = other.MergeDeviceBatches(t.Context(), claim, complete("1"), []DeviceBatch{batch("b", "queued")})
 	w.ok(err)
 	other.record(run, Result{Claim: claim})
-	w.want("1|0|1", "customers_ok, customers_failed, inserted) FROM partner_center.sync_runs")
+	w.want("1|0|1", "SELECT concat_ws('|', customers_ok, customers_failed, inserted) FROM partner_center.sync_runs")
 }
 
 func TestMerge_unchangedRowsAreNotWritten(t *testing.T) {
@@ -273,7 +273,7 @@ func TestMerge_unchangedRowsAreNotWritten(t *testing.T) {
 	w := newWorld(t)
 	rows := []DeviceBatch{batch("a", "queued"), batch("b", "queued"), batch("c", "finished")}
 	w.pass(minute(1), complete("1"), rows...)
-	place := "batch_id, ctid, xmin) FROM partner_center.device_batches WHERE batch_id <> 'a' ORDER BY batch_id"
+	place := "SELECT concat_ws('|', batch_id, ctid, xmin) FROM partner_center.device_batches WHERE batch_id <> 'a' ORDER BY batch_id"
 	before := w.lines(place)
 	rows[0] = batch("a", "processing")
 	w.pass(minute(2), complete("2"), rows...)

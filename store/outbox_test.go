@@ -28,7 +28,7 @@ func telling(t *testing.T, endpoints ...Endpoint) *world {
 // outbox returns endpoint, type and subject of what is in the outbox, in its order.
 func (w *world) outbox() string {
 	w.t.Helper()
-	return w.lines("endpoint, type, subject) FROM partnersync.outbox ORDER BY event_id")
+	return w.lines("SELECT concat_ws('|', endpoint, type, subject) FROM partnersync.outbox ORDER BY event_id")
 }
 
 func (w *world) wantOutbox(want ...string) {
@@ -65,7 +65,7 @@ func TestNoteBatches_tellsWhatBecameOfThem(t *testing.T) {
 			for i, rows := range tt.passes {
 				w.pass(minute(i), complete(fmt.Sprint(i)), rows...)
 			}
-			got := w.lines("type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
+			got := w.lines("SELECT concat_ws('|', type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
 			if got != tt.want {
 				t.Errorf("told of %q, want %q", got, tt.want)
 			}
@@ -82,7 +82,7 @@ func TestNoteBatches_eachEndpointIsToldOfWhatItWants(t *testing.T) {
 	w.wantOutbox()
 	w.pass(minute(2), complete("2"), batch("b", "finished"))
 	w.wantOutbox("all|batch.removed|"+alpha+"/a", "removals|batch.removed|"+alpha+"/a", "all|batch.finished|"+alpha+"/b")
-	w.want("2", "count(DISTINCT message_id)) FROM partnersync.outbox")
+	w.want("2", "SELECT concat_ws('|', count(DISTINCT message_id)) FROM partnersync.outbox")
 	select {
 	case <-w.OutboxWritten():
 	default:
@@ -173,13 +173,13 @@ func TestNoteResults_failingAndRecovered(t *testing.T) {
 	w.attempt(broken)
 	w.attempt(broken)
 	w.wantOutbox("once|customer.failing|"+alpha, "thrice|customer.failing|"+alpha)
-	w.want("3|20002|no relationship|r|c", `data->>'consecutive_failures', data->>'error_code', data->>'error', data->>'request_id', data->>'correlation_id')
+	w.want("3|20002|no relationship|r|c", `SELECT concat_ws('|', data->>'consecutive_failures', data->>'error_code', data->>'error', data->>'request_id', data->>'correlation_id')
 		FROM partnersync.outbox WHERE endpoint = 'thrice'`)
 	w.exec("DELETE FROM partnersync.outbox")
 	w.attempt(nil)
 	w.attempt(nil)
 	w.wantOutbox("thrice|customer.recovered|"+alpha, "once|customer.recovered|"+alpha)
-	w.want("1|2", "count(DISTINCT message_id), count(data->'failing_since')) FROM partnersync.outbox")
+	w.want("1|2", "SELECT concat_ws('|', count(DISTINCT message_id), count(data->'failing_since')) FROM partnersync.outbox")
 	w.exec("DELETE FROM partnersync.outbox")
 	w.attempt(broken)
 	w.attempt(nil)
@@ -199,7 +199,7 @@ func TestNoteResults_failingAnewUnderAnotherPartner(t *testing.T) {
 	run, _ := w.enumerate("fabrikam", w.tick, listed(alpha))
 	w.record(run, Result{Claim: w.claim(run), Failure: broken})
 	w.wantOutbox("once|customer.failing|" + alpha)
-	w.want("fabrikam", "data->>'partner') FROM partnersync.outbox")
+	w.want("fabrikam", "SELECT concat_ws('|', data->>'partner') FROM partnersync.outbox")
 }
 
 // Who begins to listen is not told of customers that fail for long, nor that they recover.
@@ -279,7 +279,7 @@ func TestNoteStuckBatches_onceASpell(t *testing.T) {
 			}
 			w.ok(w.NoteStuckBatches(t.Context()))
 			w.ok(w.NoteStuckBatches(t.Context()))
-			got := w.lines("type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
+			got := w.lines("SELECT concat_ws('|', type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
 			if got != tt.want {
 				t.Errorf("told of %q, want %q", got, tt.want)
 			}
@@ -389,7 +389,7 @@ func TestGiveUpNotifications_afterADay(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	w.wantOutbox("a|event.1|" + alpha + "/y")
-	w.want("batch.stuck|new\ncustomer.failing|old", "type, subject) FROM partnersync.notified ORDER BY 1")
+	w.want("batch.stuck|new\ncustomer.failing|old", "SELECT concat_ws('|', type, subject) FROM partnersync.notified ORDER BY 1")
 }
 
 func TestEventData_isCutOffAndStaysText(t *testing.T) {

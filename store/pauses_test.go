@@ -21,12 +21,12 @@ func TestPause_isKeptForAllReplicasAndNeverShortened(t *testing.T) {
 		}
 	}
 	w.ok(w.Pause(t.Context(), "contoso", 24*time.Hour))
-	until := w.lines("paused_until) FROM partnersync.partner_pauses")
+	until := w.lines("SELECT concat_ws('|', paused_until) FROM partnersync.partner_pauses")
 	if d := left("contoso"); d <= 0 || d > 24*time.Hour {
 		t.Errorf("paused for %s, want up to a day", d)
 	}
 	w.ok(w.Pause(t.Context(), "contoso", time.Minute))
-	w.want(until, "paused_until) FROM partnersync.partner_pauses")
+	w.want(until, "SELECT concat_ws('|', paused_until) FROM partnersync.partner_pauses")
 	w.exec("UPDATE partnersync.partner_pauses SET paused_until = clock_timestamp() - interval '1 second'")
 	if d := left("contoso"); d != 0 {
 		t.Errorf("paused for %s after the pause, want 0", d)

@@ -29,7 +29,7 @@ func (w *world) versions(customer string, keys, n int) {
 }
 
 // kept are the oldest and the newest version of each batch, and how many there are.
-const kept = `customer_id, batch_id, to_char(min(valid_to) AT TIME ZONE 'UTC', 'HH24:MI'), to_char(max(valid_to) AT TIME ZONE 'UTC', 'HH24:MI'), count(*))
+const kept = `SELECT concat_ws('|', customer_id, batch_id, to_char(min(valid_to) AT TIME ZONE 'UTC', 'HH24:MI'), to_char(max(valid_to) AT TIME ZONE 'UTC', 'HH24:MI'), count(*))
 	FROM partner_center.device_batch_versions GROUP BY customer_id, batch_id ORDER BY customer_id, batch_id`
 
 func pruned(batches, devices, policies int64) []Pruned {
@@ -101,7 +101,7 @@ func TestPruneVersions_interruptedLeavesNoGap(t *testing.T) {
 		removed, err := w.PruneVersions(ctx, Pruning{Before: minute(10), Batch: 2})
 		done <- outcome{removed, err}
 	}()
-	for w.lines(`count(*)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == "0" {
+	for w.lines(`SELECT concat_ws('|', count(*)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == "0" {
 		w.ok(t.Context().Err())
 	}
 	cancel()
@@ -133,13 +133,13 @@ func TestPruneVersions_viewsDoNotTakeTheOldestVersionForTheFirst(t *testing.T) {
 	w := newWorld(t)
 	w.fiveVersions()
 	w.wantPruned(Pruning{Before: minute(3)}, pruned(1, 0, 0))
-	w.want("b|processing|finished|00:02:00\nstays|-|finished|-\nstays too|-|finished|-", `batch_id, coalesce(from_status, '-'), to_status,
+	w.want("b|processing|finished|00:02:00\nstays|-|finished|-\nstays too|-|finished|-", `SELECT concat_ws('|', batch_id, coalesce(from_status, '-'), to_status,
 		coalesce(time_in_from_status::text, '-')) FROM partner_center.device_batch_status_changes ORDER BY batch_id, changed_by`)
-	w.want("b|-|00:04\nstays|00:01|-\nstays too|00:01|-", `batch_id, coalesce(to_char(first_seen_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
+	w.want("b|-|00:04\nstays|00:01|-\nstays too|00:01|-", `SELECT concat_ws('|', batch_id, coalesce(to_char(first_seen_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
 		coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'HH24:MI'), '-')) FROM partner_center.device_batch_turnaround ORDER BY batch_id`)
 	w.wantPruned(Pruning{Before: minute(60)}, pruned(3, 0, 0))
-	w.want("stays\nstays too", `batch_id) FROM partner_center.device_batch_status_changes ORDER BY batch_id`)
-	w.want("b|t|t", `batch_id, first_seen_at IS NULL, finished_at IS NULL) FROM partner_center.device_batch_turnaround WHERE batch_id = 'b'`)
+	w.want("stays\nstays too", `SELECT concat_ws('|', batch_id) FROM partner_center.device_batch_status_changes ORDER BY batch_id`)
+	w.want("b|t|t", `SELECT concat_ws('|', batch_id, first_seen_at IS NULL, finished_at IS NULL) FROM partner_center.device_batch_turnaround WHERE batch_id = 'b'`)
 }
 
 func TestPruneVersions_policyChangesOfDevicesBeginWithThoseThatAreKnown(t *testing.T) {
@@ -150,7 +150,7 @@ func TestPruneVersions_policyChangesOfDevicesBeginWithThoseThatAreKnown(t *testi
 	w.exec(fmt.Sprintf(version, "device_versions", ", valid_to", ", $6"), alpha, "d", policies("one"), minute(1), nil, minute(2))
 	w.exec(fmt.Sprintf(version, "devices", "", ""), alpha, "d", policies("two"), minute(2), minute(1))
 	w.exec(fmt.Sprintf(version, "devices", "", ""), alpha, "new", policies("one"), minute(2), nil)
-	const changes = `device_id, coalesce(from_value, '-'), to_value) FROM partner_center.device_policy_changes ORDER BY device_id, changed_by`
+	const changes = `SELECT concat_ws('|', device_id, coalesce(from_value, '-'), to_value) FROM partner_center.device_policy_changes ORDER BY device_id, changed_by`
 	w.want("d|-|one\nd|one|two\nnew|-|one", changes)
 	w.wantPruned(Pruning{Before: minute(3)}, pruned(0, 1, 0))
 	w.want("new|-|one", changes)
@@ -189,7 +189,7 @@ func TestPruneRuns(t *testing.T) {
 
 	w.wantRunsPruned(10*day, 3)
 	for _, table := range []string{"runs", "run_counts", "run_workers"} {
-		w.want("3, 4, 6, 7, 8, 9", "string_agg(run_id::text, ', ' ORDER BY run_id)) FROM partnersync."+table)
+		w.want("3, 4, 6, 7, 8, 9", "SELECT concat_ws('|', string_agg(run_id::text, ', ' ORDER BY run_id)) FROM partnersync."+table)
 	}
 	w.wantRunsPruned(10*day, 0)
 }
@@ -208,7 +208,7 @@ func TestPruneRuns_manyInSmallTransactions(t *testing.T) {
 	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state)
 		SELECT 'contoso', 'scheduled', '2020-01-01', '2020-01-01', '2020-01-01', 'complete' FROM generate_series(1, $1)`, 2*runsAtOnce+2)
 	w.wantRunsPruned(day, 2*runsAtOnce+1)
-	w.want("1", "count(*)) FROM partnersync.runs")
+	w.want("1", "SELECT concat_ws('|', count(*)) FROM partnersync.runs")
 }
 
 func TestRoles_ownerPrunesAndWriterForgetsOldRunsOnly(t *testing.T) {

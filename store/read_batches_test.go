@@ -93,8 +93,8 @@ func TestBatches_unfinishedAndChangesAreThoseOfTheViews(t *testing.T) {
 	for _, c := range b.Changes {
 		changes += c.BatchID + "\n"
 	}
-	w.want(oldest, `batch_id) FROM (SELECT * FROM partner_center.unfinished_device_batches ORDER BY creation_date, customer_id LIMIT 7) u ORDER BY creation_date, customer_id`)
-	w.want(changes, `batch_id) FROM (SELECT * FROM partner_center.device_batch_status_changes ORDER BY changed_by DESC LIMIT 7) c ORDER BY changed_by DESC`)
+	w.want(oldest, `SELECT concat_ws('|', batch_id) FROM (SELECT * FROM partner_center.unfinished_device_batches ORDER BY creation_date, customer_id LIMIT 7) u ORDER BY creation_date, customer_id`)
+	w.want(changes, `SELECT concat_ws('|', batch_id) FROM (SELECT * FROM partner_center.device_batch_status_changes ORDER BY changed_by DESC LIMIT 7) c ORDER BY changed_by DESC`)
 }
 
 func TestBatches_ageGroupsBeginWhereTheySay(t *testing.T) {

@@ -37,7 +37,7 @@ type rolesTest struct {
 func newRolesTest(t *testing.T, db *storetest.DB) *rolesTest {
 	t.Helper()
 	r := &rolesTest{&world{t: t, url: db.URL, pool: db.Pool}, db}
-	if r.lines("rolsuper OR rolcreaterole) FROM pg_roles WHERE rolname = current_user") != "t" {
+	if r.lines("SELECT concat_ws('|', rolsuper OR rolcreaterole) FROM pg_roles WHERE rolname = current_user") != "t" {
 		t.Skip("allowed: the server's role may not create roles")
 	}
 	return r
@@ -118,7 +118,7 @@ func adminOfRoles(r *rolesTest, login string) string {
 	u, err := url.Parse(login)
 	r.ok(err)
 	sql := fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", strings.TrimPrefix(u.Path, "/"), u.User.Username())
-	if r.lines("current_setting('server_version_num')::int >= 160000)") == "t" {
+	if r.lines("SELECT concat_ws('|', current_setting('server_version_num')::int >= 160000)") == "t" {
 		sql += fmt.Sprintf("; GRANT %s TO %s WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", owner, u.User.Username())
 	}
 	return sql
@@ -143,7 +143,7 @@ func TestRoles(t *testing.T) {
 }
 
 // rights are all the rights that the three roles have to anything in the two schemas, and who owns it.
-const rights = `r.rolname, n.what, has.privilege) FROM (
+const rights = `SELECT concat_ws('|', r.rolname, n.what, has.privilege) FROM (
 		SELECT 'schema ' || nspname AS what, nspname, nspacl AS acl, nspowner AS owner FROM pg_namespace
 		UNION ALL
 		SELECT c.oid::regclass::text, c.relnamespace::regnamespace::text, c.relacl, c.relowner FROM pg_class c WHERE relkind IN ('r', 'v')
@@ -230,9 +230,9 @@ func (r *rolesTest) names(query string) []string {
 }
 
 const (
-	tablesOf    = "oid::regclass) FROM pg_class WHERE relkind = 'r' AND relnamespace = "
-	viewsOf     = "oid::regclass) FROM pg_class WHERE relkind = 'v' AND relnamespace = "
-	functionsOf = "oid::regprocedure) FROM pg_proc WHERE pronamespace = "
+	tablesOf    = "SELECT concat_ws('|', oid::regclass) FROM pg_class WHERE relkind = 'r' AND relnamespace = "
+	viewsOf     = "SELECT concat_ws('|', oid::regclass) FROM pg_class WHERE relkind = 'v' AND relnamespace = "
+	functionsOf = "SELECT concat_ws('|', oid::regprocedure) FROM pg_proc WHERE pronamespace = "
 	public      = "'partner_center'::regnamespace"
 	machinery   = "'partnersync'::regnamespace"
 )
@@ -283,7 +283,7 @@ func TestRoles_writerDeletesWhatTheStoreDeletes(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	got := r.lines(`c.oid::regclass) FROM pg_class c WHERE relkind = 'r' AND relnamespace IN (` + public + `, ` + machinery + `)
+	got := r.lines(`SELECT concat_ws('|', c.oid::regclass) FROM pg_class c WHERE relkind = 'r' AND relnamespace IN (` + public + `, ` + machinery + `)
 		AND has_table_privilege('partnersync_writer', c.oid, 'DELETE') ORDER BY c.oid::regclass::text COLLATE "C"`)
 	if diff := cmp.Diff(strings.Join(slices.Compact(want), "\n"), got); diff != "" {
 		t.Errorf("tables that the writer may delete from: (-store +roles.sql)\n%s", diff)
@@ -335,7 +335,7 @@ func (r *rolesTest) analystDoesNothingElse() {
 		"UPDATE %s SET customer_id = customer_id", "DELETE FROM %s", "TRUNCATE %s", "DROP TABLE %s")
 	r.refused(pool, []string{"partner_center", "partnersync"}, "CREATE TABLE %s.mine (id int)", "DROP SCHEMA %s CASCADE")
 	// Not only for want of the schema.
-	r.want("0", "count(*)) FROM pg_class c WHERE relnamespace = "+machinery+" AND relkind = 'r'"+
+	r.want("0", "SELECT concat_ws('|', count(*)) FROM pg_class c WHERE relnamespace = "+machinery+" AND relkind = 'r'"+
 		" AND has_table_privilege('partnersync_analyst', c.oid, 'SELECT, INSERT, UPDATE, DELETE')")
 }
 

@@ -17,7 +17,7 @@ func backfill(filter string) RunRequest {
 	return RunRequest{Partner: "contoso", Kind: Backfill, ScheduledFor: minute(1), Filter: filter}
 }
 
-const states = `run_id, state, finished_at IS NOT NULL) FROM partner_center.sync_runs ORDER BY run_id`
+const states = `SELECT concat_ws('|', run_id, state, finished_at IS NOT NULL) FROM partner_center.sync_runs ORDER BY run_id`
 
 func TestOpenRun_liveScheduledRunIsJoinedWhateverItsTick(t *testing.T) {
 	t.Parallel()
@@ -38,7 +38,7 @@ func TestOpenRun_liveScheduledRunIsJoinedWhateverItsTick(t *testing.T) {
 			t.Errorf("second worker at tick %d: %+v, want run %d joined", tick, second, first.Run.ID)
 		}
 	}
-	w.want("contoso|3", "r.partner, count(*)) FROM partnersync.runs r JOIN partnersync.run_workers USING (run_id) GROUP BY r.run_id")
+	w.want("contoso|3", "SELECT concat_ws('|', r.partner, count(*)) FROM partnersync.runs r JOIN partnersync.run_workers USING (run_id) GROUP BY r.run_id")
 }
 
 func TestOpenRun_scheduledRunWithoutALiveWorker(t *testing.T) {
@@ -114,7 +114,7 @@ func TestOpenRun_partnersAreIndependent(t *testing.T) {
 	if opened := w.another().open(other); opened.Run.ID == contoso.ID || opened.Joined {
 		t.Errorf("opened %+v, want a run of its own", opened)
 	}
-	w.want("contoso|running\nfabrikam|running", "partner, state) FROM partner_center.sync_runs ORDER BY run_id")
+	w.want("contoso|running\nfabrikam|running", "SELECT concat_ws('|', partner, state) FROM partner_center.sync_runs ORDER BY run_id")
 }
 
 // Each kind marks the customers that a run has done in one place, which two runs at a time would take from each other.
@@ -410,7 +410,7 @@ func TestReadRun_keepsTheRestriction(t *testing.T) {
 	if diff := cmp.Diff(run, got); diff != "" {
 		t.Errorf("the run read again: (-want +got)\n%s", diff)
 	}
-	w.want("customer="+beta+"|{"+beta+"}", "filter, customers) FROM partnersync.runs")
+	w.want("customer="+beta+"|{"+beta+"}", "SELECT concat_ws('|', filter, customers) FROM partnersync.runs")
 	if _, err := w.ReadRun(t.Context(), Run{ID: 99}); err == nil {
 		t.Error("a run that does not exist was read")
 	}

@@ -185,10 +185,10 @@ func (w *world) record(run Run, results ...Result) {
 	}
 }
 
-// lines returns the query's rows as text, a line each.
+// lines returns the query's rows, of one text column, a line each.
 func (w *world) lines(query string, args ...any) string {
 	w.t.Helper()
-	rows, err := w.pool.Query(w.t.Context(), "SELECT concat_ws('|', "+query, args...)
+	rows, err := w.pool.Query(w.t.Context(), query, args...)
 	w.ok(err)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	w.ok(err)
@@ -265,14 +265,14 @@ func TestWrite_limitsItsTransactionOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const limits = `SELECT current_setting('idle_in_transaction_session_timeout') || ' ' || current_setting('statement_timeout')`
-	outside := w.lines("x) FROM (" + limits + ") AS l (x)")
+	outside := w.lines("SELECT concat_ws('|', x) FROM (" + limits + ") AS l (x)")
 	var inside string
 	s := New(w.pool, Options{Lease: 2 * time.Second})
 	w.ok(s.write(t.Context(), func(tx pgx.Tx) error { return tx.QueryRow(t.Context(), limits).Scan(&inside) }))
 	if inside != "666ms 5min" {
 		t.Errorf("limits of a writing transaction: %s, want a third of the lease and 5min", inside)
 	}
-	w.want(outside, "x) FROM ("+limits+") AS l (x)")
+	w.want(outside, "SELECT concat_ws('|', x) FROM ("+limits+") AS l (x)")
 }
 
 // enter begins a merge of the customer's batches, and so locks its state.
@@ -300,5 +300,5 @@ func TestWrite_frozenHolderLetsGo(t *testing.T) {
 	if err == nil {
 		t.Error("the transaction of a frozen worker was committed")
 	}
-	w.want("2||", "s.lease_epoch, coalesce(c.domain, ''), '') FROM partnersync.customer_state s JOIN partner_center.customers c USING (customer_id)")
+	w.want("2||", "SELECT concat_ws('|', s.lease_epoch, coalesce(c.domain, ''), '') FROM partnersync.customer_state s JOIN partner_center.customers c USING (customer_id)")
 }

@@ -42,7 +42,7 @@ func TestLeaseToken_oneWorkerAtATime(t *testing.T) {
 	// What was used is what is kept, whichever it was.
 	third := w.lease()
 	w.ok(w.StoreToken(t.Context(), third, 1, []byte("three")))
-	w.want("three|one", "convert_from(sealed_token, 'UTF8'), convert_from(previous_token, 'UTF8')) FROM partnersync.user_sign_ins")
+	w.want("three|one", "SELECT concat_ws('|', convert_from(sealed_token, 'UTF8'), convert_from(previous_token, 'UTF8')) FROM partnersync.user_sign_ins")
 }
 
 func TestLeaseToken_ofADeadWorkerIsTakenOver(t *testing.T) {
@@ -61,7 +61,7 @@ func TestLeaseToken_ofADeadWorkerIsTakenOver(t *testing.T) {
 		t.Errorf("releasing a lost lease: %v", err)
 	}
 	other.ok(other.StoreToken(t.Context(), taken, 0, []byte("two")))
-	w.want("two", "convert_from(sealed_token, 'UTF8')) FROM partnersync.user_sign_ins")
+	w.want("two", "SELECT concat_ws('|', convert_from(sealed_token, 'UTF8')) FROM partnersync.user_sign_ins")
 }
 
 func TestSignIn_andOutEndALeaseUnderWay(t *testing.T) {
@@ -90,7 +90,7 @@ func TestSignIn_andOutEndALeaseUnderWay(t *testing.T) {
 			if err := w.StoreToken(t.Context(), l, 0, []byte("late")); !errors.Is(err, ErrClaimLost) {
 				t.Errorf("storing what came of the old token: %v", err)
 			}
-			w.want(tt.want, `coalesce(user_name, ''), coalesce(convert_from(sealed_token, 'UTF8'), ''),
+			w.want(tt.want, `SELECT concat_ws('|', coalesce(user_name, ''), coalesce(convert_from(sealed_token, 'UTF8'), ''),
 				coalesce(convert_from(previous_token, 'UTF8'), ''), leased_until IS NULL) FROM partnersync.user_sign_ins`)
 		})
 	}

@@ -70,7 +70,7 @@ func TestDeviceBatchStatusChanges(t *testing.T) {
 			queued|-|00:03|00:04|00:01:00
 			-|finished|00:06|00:07|00:03:00`},
 	}
-	const changes = `coalesce(from_status, '-'), coalesce(to_status, '-'), coalesce(to_char(changed_after AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
+	const changes = `SELECT concat_ws('|', coalesce(from_status, '-'), coalesce(to_status, '-'), coalesce(to_char(changed_after AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
 		to_char(changed_by AT TIME ZONE 'UTC', 'HH24:MI'), coalesce(time_in_from_status::text, '-'))
 		FROM partner_center.device_batch_status_changes WHERE customer_id = $1 AND batch_id = $2 ORDER BY changed_by`
 	w, states := newWorld(t), map[string][]string{}
@@ -92,7 +92,7 @@ func TestDeviceBatchStatusChanges_otherColumnsDoNotCount(t *testing.T) {
 		w.pass(minute(i+1), Listing{}, DeviceBatch{BatchID: "b", Status: ptr("queued"), DevicesCount: ptr(n)})
 	}
 	w.pass(minute(4), Listing{}, DeviceBatch{BatchID: "b", Status: ptr("finished"), DevicesCount: ptr(int32(3))})
-	w.want("-|-\nqueued|00:03:00", `coalesce(from_status, '-'), coalesce(time_in_from_status::text, '-'))
+	w.want("-|-\nqueued|00:03:00", `SELECT concat_ws('|', coalesce(from_status, '-'), coalesce(time_in_from_status::text, '-'))
 		FROM partner_center.device_batch_status_changes ORDER BY changed_by`)
 }
 
@@ -125,11 +125,11 @@ func TestUnfinishedDeviceBatches_terminalStatuses(t *testing.T) {
 	}
 	w.pass(minute(1), Listing{Complete: true}, rows...)
 	for status, unfinished := range tests {
-		w.want(fmt.Sprintf("%t", unfinished), "(count(*) = 1)::text) FROM partner_center.unfinished_device_batches WHERE batch_id = $1", status)
+		w.want(fmt.Sprintf("%t", unfinished), "SELECT concat_ws('|', (count(*) = 1)::text) FROM partner_center.unfinished_device_batches WHERE batch_id = $1", status)
 	}
 	w.pass(minute(2), Listing{Complete: true}, batch("done", "finished"))
 	w.pass(minute(3), Listing{Complete: true}, batch("done", "finished"))
-	w.want("0", "count(*)) FROM partner_center.unfinished_device_batches")
+	w.want("0", "SELECT concat_ws('|', count(*)) FROM partner_center.unfinished_device_batches")
 }
 
 func TestUnfinishedDeviceBatches_statusSince(t *testing.T) {
@@ -157,7 +157,7 @@ func TestUnfinishedDeviceBatches_statusSince(t *testing.T) {
 	w.stories(states)
 	for _, test := range tests {
 		w.run(test.name, func(*testing.T) {
-			w.want(test.want, `to_char(status_since AT TIME ZONE 'UTC', 'HH24:MI'))
+			w.want(test.want, `SELECT concat_ws('|', to_char(status_since AT TIME ZONE 'UTC', 'HH24:MI'))
 				FROM partner_center.unfinished_device_batches WHERE customer_id = $1 AND batch_id = $2`, alpha, test.name)
 		})
 	}
@@ -170,10 +170,10 @@ func TestUnfinishedDeviceBatches_times(t *testing.T) {
 	w.pass(minute(1), Listing{Complete: true}, b, batch("undated", "queued"))
 	b.DevicesCount = ptr(int32(2)) // opens a version, in the same status
 	w.pass(minute(2), Listing{Complete: true}, b, batch("undated", "queued"))
-	w.want("b|t|00:01|00:02|f\nundated|t|00:01|00:01|t", `batch_id, in_status_for = now() - status_since,
+	w.want("b|t|00:01|00:02|f\nundated|t|00:01|00:01|t", `SELECT concat_ws('|', batch_id, in_status_for = now() - status_since,
 		to_char(status_since AT TIME ZONE 'UTC', 'HH24:MI'), to_char(valid_from AT TIME ZONE 'UTC', 'HH24:MI'), age IS NULL)
 		FROM partner_center.unfinished_device_batches ORDER BY 1`)
-	w.want("t", "age = now() - creation_date) FROM partner_center.unfinished_device_batches WHERE batch_id = 'b'")
+	w.want("t", "SELECT concat_ws('|', age = now() - creation_date) FROM partner_center.unfinished_device_batches WHERE batch_id = 'b'")
 }
 
 func TestDeviceBatchesAsOf(t *testing.T) {
@@ -197,31 +197,31 @@ func TestDeviceBatchesAsOf(t *testing.T) {
 	}
 	for _, test := range tests {
 		w.run(test.name, func(*testing.T) {
-			w.want(test.want, "status) FROM partner_center.device_batches_as_of($1) WHERE customer_id = $2 AND batch_id = 'b'", test.at, alpha)
+			w.want(test.want, "SELECT concat_ws('|', status) FROM partner_center.device_batches_as_of($1) WHERE customer_id = $2 AND batch_id = 'b'", test.at, alpha)
 		})
 	}
-	w.want("3", "count(*)) FROM partner_center.device_batches_as_of(now())")
+	w.want("3", "SELECT concat_ws('|', count(*)) FROM partner_center.device_batches_as_of(now())")
 }
 
 func TestDeviceBatchHistory_hasNeitherOverlapsNorGaps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.stories(map[string][]string{"b": {"queued", "processing", absent, absent, "processing", noStatus, "finished", absent, "queued", "queued"}})
-	w.want("b|8|8|1", `batch_id, count(*), count(DISTINCT valid_from), count(*) FILTER (WHERE valid_to = 'infinity'))
+	w.want("b|8|8|1", `SELECT concat_ws('|', batch_id, count(*), count(DISTINCT valid_from), count(*) FILTER (WHERE valid_to = 'infinity'))
 		FROM partner_center.device_batch_history WHERE batch_id = 'b' GROUP BY batch_id`)
-	w.want("0", `count(*)) FROM (
+	w.want("0", `SELECT concat_ws('|', count(*)) FROM (
 		SELECT valid_to, lead(valid_from, 1, 'infinity') OVER (PARTITION BY customer_id, batch_id ORDER BY valid_from) AS next
 		FROM partner_center.device_batch_history) v WHERE valid_to <> next`)
-	w.want("0", `count(*)) FROM partner_center.device_batch_history
+	w.want("0", `SELECT concat_ws('|', count(*)) FROM partner_center.device_batch_history
 		WHERE valid_from >= valid_to OR not_before >= valid_from OR removed_at <> valid_from`)
-	w.want("b00|-", `batch_id, coalesce(not_before::text, '-')) FROM partner_center.device_batch_history WHERE batch_id = 'b00'`)
+	w.want("b00|-", `SELECT concat_ws('|', batch_id, coalesce(not_before::text, '-')) FROM partner_center.device_batch_history WHERE batch_id = 'b00'`)
 }
 
 func TestSyncRuns_runWithoutCounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.open(scheduled(1, 1))
-	w.want("contoso|scheduled|running|f|0|0|0|0|0|0|0|0|0", `partner, kind, state, finished_at IS NOT NULL, customers_total, customers_ok,
+	w.want("contoso|scheduled|running|f|0|0|0|0|0|0|0|0|0", `SELECT concat_ws('|', partner, kind, state, finished_at IS NOT NULL, customers_total, customers_ok,
 		customers_failed, inserted, changed, removed, unchanged, requests, retries) FROM partner_center.sync_runs`)
 }
 
@@ -236,6 +236,6 @@ func TestSyncFreshness_oneRowACustomer(t *testing.T) {
 	w.record(run, Result{Claim: w.claim(run)})
 	// gamma left contoso and belongs to fabrikam now; beta is listed by both.
 	w.want(alpha+"|contoso|Alpha|-|-\n"+beta+"|contoso|-|-|-\n"+beta+"|fabrikam|-|-|customer_of_two_partners\n"+gamma+"|fabrikam|-|t|-",
-		`customer_id, partner, coalesce(company_name, '-'), CASE WHEN age >= '0' THEN 't' ELSE '-' END, coalesce(last_error_code, '-'))
+		`SELECT concat_ws('|', customer_id, partner, coalesce(company_name, '-'), CASE WHEN age >= '0' THEN 't' ELSE '-' END, coalesce(last_error_code, '-'))
 		FROM partner_center.sync_freshness ORDER BY customer_id, partner`)
 }

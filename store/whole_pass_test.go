@@ -74,10 +74,10 @@ func (w *world) wholePass(kind string, lists deviceLists, policies []Configurati
 // wantWholePasses checks what wholePasses leave behind.
 func (w *world) wantWholePasses() {
 	w.t.Helper()
-	w.want("goes|3\nshortened|1\nstays|2", `batch_id, count(*)) FROM partner_center.device_batch_history GROUP BY batch_id ORDER BY batch_id`)
-	w.want("1|2\n2|2\n3|3\n4|1", `device_id, count(*)) FROM partner_center.device_history GROUP BY device_id ORDER BY device_id`)
-	w.want("p|3\nq|3", `policy_id, count(*)) FROM partner_center.configuration_policy_history GROUP BY policy_id ORDER BY policy_id`)
-	w.want("contoso|abandoned\nfabrikam|running", `partner, state) FROM (
+	w.want("goes|3\nshortened|1\nstays|2", `SELECT concat_ws('|', batch_id, count(*)) FROM partner_center.device_batch_history GROUP BY batch_id ORDER BY batch_id`)
+	w.want("1|2\n2|2\n3|3\n4|1", `SELECT concat_ws('|', device_id, count(*)) FROM partner_center.device_history GROUP BY device_id ORDER BY device_id`)
+	w.want("p|3\nq|3", `SELECT concat_ws('|', policy_id, count(*)) FROM partner_center.configuration_policy_history GROUP BY policy_id ORDER BY policy_id`)
+	w.want("contoso|abandoned\nfabrikam|running", `SELECT concat_ws('|', partner, state) FROM (
 		SELECT DISTINCT ON (partner) partner, state FROM partner_center.sync_runs ORDER BY partner, run_id DESC) r`)
 }
 

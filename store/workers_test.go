@@ -8,10 +8,10 @@ import (
 func TestHeartbeat_neverGoesBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.want("test|t|t|t", `version, host <> '', heartbeat_at >= started_at, worker_id = $1::uuid) FROM partnersync.workers`, w.Worker())
+	w.want("test|t|t|t", `SELECT concat_ws('|', version, host <> '', heartbeat_at >= started_at, worker_id = $1::uuid) FROM partnersync.workers`, w.Worker())
 	w.exec("UPDATE partnersync.workers SET heartbeat_at = '2999-01-01Z'") // the clock went back since
 	w.ok(w.Heartbeat(t.Context()))
-	w.want("t", "heartbeat_at = '2999-01-01Z') FROM partnersync.workers")
+	w.want("t", "SELECT concat_ws('|', heartbeat_at = '2999-01-01Z') FROM partnersync.workers")
 }
 
 func TestLeave_forgetsThisWorkerAndThoseLongDead(t *testing.T) {
@@ -25,7 +25,7 @@ func TestLeave_forgetsThisWorkerAndThoseLongDead(t *testing.T) {
 	age(dead, 9)
 	age(longDead, 11)
 	w.ok(w.Leave(t.Context()))
-	w.want("2|2", "count(*), count(*) FILTER (WHERE worker_id IN ($1::uuid, $2::uuid))) FROM partnersync.workers", live.Worker(), dead.Worker())
+	w.want("2|2", "SELECT concat_ws('|', count(*), count(*) FILTER (WHERE worker_id IN ($1::uuid, $2::uuid))) FROM partnersync.workers", live.Worker(), dead.Worker())
 	w.ok(w.Leave(t.Context()))
 }
 
