@@ -10,55 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// EnumerationClaim is the right to say who a run's customers are. What is written under it is fenced by owner and epoch.
-type EnumerationClaim struct {
-	Run   Run
-	Epoch int64
-	clock clock
-}
-
-// ObservedAt turns the local time at which a request was sent into the database's time.
-func (c EnumerationClaim) ObservedAt(sent time.Time) time.Time { return c.clock.at(sent) }
-
-// ErrClaimHeld is returned for a claim that another live worker holds.
-var ErrClaimHeld = errors.New("another worker holds the claim")
-
-// ErrClaimLost is returned by a write whose claim another worker has taken over since. Nothing was written.
-var ErrClaimLost = errors.New("the claim was lost to another worker")
-
-// ClaimEnumeration claims the enumeration of the run's customers. It returns ok = false if that is done already, and
-// ErrClaimHeld while another worker is at it.
-func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim EnumerationClaim, ok bool, err error) {
-	const take = `
-		UPDATE partnersync.partner_state s
-		SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
-		FROM partnersync.runs r
-		WHERE s.partner = @partner AND r.run_id = @run AND r.enumerated_at IS NULL
-		  AND (s.owner IS NULL OR s.owner = @worker::uuid
-		       OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
-		RETURNING s.lease_epoch, clock_timestamp()`
-	const done = `
-		SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = @run`
-	claim.Run = run
-	args := pgx.NamedArgs{"worker": s.worker, "partner": run.Partner, "run": run.ID}
-	var enumerated bool
-	err = s.write(ctx, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, take, args).Scan(&claim.Epoch, &claim.clock.database)
-		claim.clock.local = time.Now()
-		if ok = err == nil; ok || !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		return tx.QueryRow(ctx, done, args).Scan(&enumerated)
-	})
-	if err == nil && !ok && !enumerated {
-		err = ErrClaimHeld
-	}
-	if err != nil {
-		return claim, false, fmt.Errorf("claiming the enumeration of partner %s: %w", run.Partner, err)
-	}
-	return claim, ok, nil
-}
-
 // Enumeration is what was learned of a partner's customers.
 type Enumeration struct {
 	Customers  []Customer // RecordEnumeration sorts them
