@@ -79,7 +79,8 @@ func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, 
 		WHERE s.partner = @partner AND s.active AND r.run_id = @run AND r.devices_run_id <> @run
 		  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 		  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-		  AND (@kind = 'backfill' OR s.devices_refresh IS DISTINCT FROM @refresh::interval OR s.devices_due_at <= clock_timestamp())
+		  AND (s.devices_refresh IS DISTINCT FROM @refresh::interval OR s.devices_due_at <= clock_timestamp()
+		       OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
 		  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
 		ORDER BY s.devices_due_at NULLS FIRST, s.customer_id
 		LIMIT @limit
@@ -164,8 +165,9 @@ func (s *Store) claim(
 func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids []string) ([]claimRow, error) {
 	const read = `
 		SELECT s.customer_id::text, s.lease_epoch, s.consecutive_failures, s.last_success_at IS NOT NULL AS synced,
-		       coalesce(@devices AND (@kind = 'backfill' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
-		                              OR s.devices_due_at <= clock_timestamp()), false) AS devices_due,
+		       coalesce(@devices AND (s.devices_refresh IS DISTINCT FROM @refresh::interval
+		                              OR s.devices_due_at <= clock_timestamp()
+		                              OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL), false) AS devices_due,
 		       coalesce(r.run_id, 0) AS run_id, coalesce(r.devices_run_id, 0) AS devices_run_id,
 		       coalesce(r.outcome, '') AS outcome, b.digest AS batches_digest, p.digest AS policies_digest,
 		       clock_timestamp() AS now

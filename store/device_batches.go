@@ -54,12 +54,9 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 		if err := keepReceivedIDs(ctx, m.tx, c.CustomerID, rows); err != nil {
 			return err
 		}
-		if m.differs() {
-			if err := devicesDueFrom(ctx, m.tx, c.CustomerID, m.observedAt); err != nil {
-				return err
-			}
+		if done.DevicesDue, err = devicesDueAfterMerge(ctx, m, c); err != nil {
+			return err
 		}
-		done.DevicesDue = c.Run.Devices != nil && (m.differs() || c.DevicesDue)
 		enqueued, err = enqueueBatchEvents(ctx, s, m.tx, c, m.superseded())
 		return err
 	})

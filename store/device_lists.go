@@ -176,16 +176,31 @@ func (s *Store) PlanDeviceLists(
 	return dueLists(lists, run, now), nil
 }
 
-// devicesDueFrom notes that the first of the customer's device lists may be due from that time on. When exactly is found
-// out when the lists are gone through.
-func devicesDueFrom(ctx context.Context, tx pgx.Tx, customerID string, at time.Time) error {
-	const note = `
+// devicesDueAfterMerge notes that the customer has no device lists after a merge of its batches, or that the first of them
+// may be due since then: when exactly is found out when they are gone through. It returns whether the run may have any to
+// read.
+func devicesDueAfterMerge(ctx context.Context, m *merging[DeviceBatch], c Claim) (due bool, err error) {
+	const none = `
+		UPDATE partnersync.customer_state SET devices_due_at = NULL, devices_refresh = @refresh::interval
+		WHERE customer_id = @customer_id::uuid`
+	const some = `
 		UPDATE partnersync.customer_state SET devices_due_at = least(devices_due_at, @at::timestamptz)
 		WHERE customer_id = @customer_id::uuid`
-	if _, err := tx.Exec(ctx, note, pgx.NamedArgs{"customer_id": customerID, "at": at}); err != nil {
-		return fmt.Errorf("noting that device lists may be due: %w", err)
+	args := pgx.NamedArgs{"customer_id": c.CustomerID, "at": m.observedAt}
+	switch batches := len(m.rows) + len(m.diff.absent) - len(m.removed); {
+	case batches == 0 && c.Run.Devices != nil:
+		args["refresh"] = c.Run.Devices.Refresh
+		_, err = m.tx.Exec(ctx, none, args)
+	case m.differs():
+		due = true
+		_, err = m.tx.Exec(ctx, some, args)
+	default:
+		due = c.DevicesDue
 	}
-	return nil
+	if err != nil {
+		return false, fmt.Errorf("noting when device lists are due: %w", err)
+	}
+	return due && c.Run.Devices != nil, nil
 }
 
 // rescheduleDevices notes which of a customer's device lists failed, and when the first of its lists is due, after they

@@ -199,8 +199,8 @@ func finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (ended bool, err
 		             coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
 		             -- or its device lists,
 		             OR @devices AND c.run_id = @run AND c.devices_run_id <> @run
-		                AND (@kind = 'backfill' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
-		                     OR s.devices_due_at <= clock_timestamp())
+		                AND (s.devices_refresh IS DISTINCT FROM @refresh::interval OR s.devices_due_at <= clock_timestamp()
+		                     OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
 		                -- which it is not too late for, or which somebody reads now.
 		                AND (NOT @late OR s.owner IN (SELECT worker_id FROM partnersync.live_workers))))`
 	args := run.args()
