@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Dictionary describes the schema partner_center, as the database's catalogue has it: what analysts may rely on.
+// Dictionary describes the schema partner_center, on which analysts may rely, as the database's catalogue has it.
 type Dictionary struct {
 	Comment string // on the schema
 	Entries []DictionaryEntry
@@ -16,26 +16,29 @@ type Dictionary struct {
 // DictionaryEntry is a table, a view or a function.
 type DictionaryEntry struct {
 	Kind    string // "table", "view" or "function"
-	Name    string // of a function with its arguments
+	Name    string // of a function: with its arguments
 	Comment string
-	Columns []DictionaryColumn // in their order; of a function those of the rows that it returns
+	Columns []DictionaryColumn // in order; of a function those of the rows that it returns
 }
 
 // DictionaryColumn is a column of an entry.
 type DictionaryColumn struct {
 	Name string
 	Type string // as PostgreSQL spells it
-	// Null is "key" for a column of a table's primary key, "no" or "yes" for the other columns of tables, and "" elsewhere:
-	// of views and functions PostgreSQL does not know.
+	// Null is "key" for a column of a table's primary key, "no" or "yes" for other columns of tables, and "" for
+	// columns of views and functions, where PostgreSQL does not know.
 	Null    string
 	Comment string // "" for a function's
 }
 
-// Dictionary reads the catalogue: tables first, then views, then functions, each by name. It needs no rights to what it
-// describes. Where the schema is missing, there are no entries.
+// Dictionary reads the catalogue: tables, then views, then functions, each ordered by name. It needs no rights to
+// what it describes. If the schema is missing, there are no entries.
 func (s *Store) Dictionary(ctx context.Context) (d Dictionary, err error) {
-	const comment = `SELECT coalesce(max(obj_description(oid, 'pg_namespace')), '') FROM pg_namespace WHERE nspname = 'partner_center'`
-	// An entry without columns is a row without column.
+	const comment = `
+		SELECT coalesce(max(obj_description(oid, 'pg_namespace')), '')
+		FROM pg_namespace
+		WHERE nspname = 'partner_center'`
+	// An entry without columns is one row, whose column is empty.
 	const query = `
 		WITH entry AS (
 		    SELECT c.oid, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind, c.relname::text AS name,
@@ -48,7 +51,8 @@ func (s *Store) Dictionary(ctx context.Context) (d Dictionary, err error) {
 		    FROM pg_proc p
 		    WHERE p.pronamespace = to_regnamespace('partner_center')
 		), described AS (
-		    SELECT a.attrelid AS oid, a.attnum AS position, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type,
+		    SELECT a.attrelid AS oid, a.attnum AS position, a.attname::text AS name,
+		           format_type(a.atttypid, a.atttypmod) AS type,
 		           CASE WHEN c.relkind = 'v' THEN ''
 		                WHEN a.attnum = ANY (i.indkey) THEN 'key'
 		                WHEN a.attnotnull THEN 'no'
@@ -61,10 +65,12 @@ func (s *Store) Dictionary(ctx context.Context) (d Dictionary, err error) {
 		    UNION ALL
 		    SELECT p.oid, o.position, o.name, format_type(o.type, NULL), '', ''
 		    FROM pg_proc p
-		    CROSS JOIN LATERAL unnest(p.proargnames, p.proallargtypes, p.proargmodes) WITH ORDINALITY AS o (name, type, mode, position)
+		    CROSS JOIN LATERAL unnest(p.proargnames, p.proallargtypes, p.proargmodes)
+		         WITH ORDINALITY AS o (name, type, mode, position)
 		    WHERE o.mode IN ('o', 't')
 		)
-		SELECT e.kind, e.name, e.comment, coalesce(d.name, ''), coalesce(d.type, ''), coalesce(d.nullable, ''), coalesce(d.comment, '')
+		SELECT e.kind, e.name, e.comment, coalesce(d.name, ''), coalesce(d.type, ''), coalesce(d.nullable, ''),
+		       coalesce(d.comment, '')
 		FROM entry e
 		LEFT JOIN described d ON d.oid = e.oid
 		ORDER BY CASE e.kind WHEN 'table' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, e.name COLLATE "C", d.position`
@@ -74,7 +80,8 @@ func (s *Store) Dictionary(ctx context.Context) (d Dictionary, err error) {
 	rows, _ := s.pool.Query(ctx, query) // ForEachRow returns its error
 	var e DictionaryEntry
 	var c DictionaryColumn
-	_, err = pgx.ForEachRow(rows, []any{&e.Kind, &e.Name, &e.Comment, &c.Name, &c.Type, &c.Null, &c.Comment}, func() error {
+	into := []any{&e.Kind, &e.Name, &e.Comment, &c.Name, &c.Type, &c.Null, &c.Comment}
+	_, err = pgx.ForEachRow(rows, into, func() error {
 		d.add(e, c)
 		return nil
 	})
@@ -84,7 +91,7 @@ func (s *Store) Dictionary(ctx context.Context) (d Dictionary, err error) {
 	return d, nil
 }
 
-// add adds a column to its entry, which is the last one or comes next.
+// add adds a column to its entry, which is the last one or a new one.
 func (d *Dictionary) add(e DictionaryEntry, c DictionaryColumn) {
 	if last := len(d.Entries) - 1; last < 0 || d.Entries[last].Kind != e.Kind || d.Entries[last].Name != e.Name {
 		d.Entries = append(d.Entries, e)

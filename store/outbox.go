@@ -4,124 +4,179 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"partnersync/store/sanitize"
 )
 
-// Notification is an event that an endpoint is to be told of now, as ClaimNotifications hands it out.
-type Notification struct {
-	Endpoint  string    // its name
-	MessageID string    // uuid: the same at each attempt
-	Type      string    // such as BatchFinished
-	CreatedAt time.Time // when it was noted
-	Attempts  int       // begun, this one included
-	Data      EventData
+// Types of events.
+const (
+	BatchFinished           = "batch.finished"             // a batch has reached the status finished
+	BatchFinishedWithErrors = "batch.finished_with_errors" // or finished_with_errors
+	BatchStuck              = "batch.stuck"                // a batch has been in one unfinished status for long
+	BatchRemoved            = "batch.removed"              // a complete listing lacked a batch
+	CustomerFailing         = "customer.failing"           // a customer has failed in several passes in a row
+	CustomerRecovered       = "customer.recovered"         // such a customer has been read again
+	SignInFailed            = "partner.sign_in_failed"     // a partner's sign-in was refused
+)
 
-	eventID int64
+// EventTypes returns all types of events, in the order of the documentation.
+func EventTypes() []string {
+	return []string{
+		BatchFinished, BatchFinishedWithErrors, BatchStuck, BatchRemoved, CustomerFailing, CustomerRecovered, SignInFailed,
+	}
 }
 
-// ClaimNotifications hands out up to limit notifications of the endpoint that are due, the longest due first: of each
-// subject only the earliest that is there. Nobody else gets them for the time of the lease; then they are due again.
-func (s *Store) ClaimNotifications(ctx context.Context, endpoint string, limit int, lease time.Duration) ([]Notification, error) {
-	const claim = `
-		WITH due AS (
-		    SELECT o.event_id
-		    FROM partnersync.outbox o
-		    WHERE o.endpoint = @endpoint AND o.next_at <= clock_timestamp()
-		      AND NOT EXISTS (
-		          SELECT 1 FROM partnersync.outbox e
-		          WHERE e.endpoint = o.endpoint AND e.subject = o.subject AND e.event_id < o.event_id)
-		    ORDER BY o.next_at, o.event_id
-		    LIMIT @limit
-		    FOR UPDATE OF o SKIP LOCKED
-		)
-		UPDATE partnersync.outbox o
-		SET next_at = clock_timestamp() + @lease::interval, attempts = o.attempts + 1
-		FROM due
-		WHERE o.event_id = due.event_id
-		RETURNING o.event_id, o.message_id::text, o.endpoint, o.type, o.created_at, o.attempts, o.data`
-	args := pgx.NamedArgs{"endpoint": endpoint, "limit": limit, "lease": lease}
-	rows, _ := s.pool.Query(ctx, claim, args) // CollectRows returns its error
-	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Notification, err error) {
-		var data []byte
-		if err := row.Scan(&n.eventID, &n.MessageID, &n.Endpoint, &n.Type, &n.CreatedAt, &n.Attempts, &data); err != nil {
-			return n, err
+// Endpoint is a receiver of events, and which of them it subscribes to.
+type Endpoint struct {
+	Name     string   // unique; as in partnersync.outbox
+	Events   []string // types; nil: all
+	Partners []string // names; nil: all
+	// StuckAfter is after how long in one unfinished status a batch is stuck, and FailingAfter after how many
+	// passes a customer is failing.
+	StuckAfter   time.Duration
+	FailingAfter int
+}
+
+// subscribes reports whether the endpoint subscribes to a type of events of the partner; "" is any partner.
+func (e Endpoint) subscribes(kind, partner string) bool {
+	return (e.Events == nil || slices.Contains(e.Events, kind)) &&
+		(e.Partners == nil || partner == "" || slices.Contains(e.Partners, partner))
+}
+
+// subscribers returns the endpoints that subscribe to any of the types of events of the partner.
+func (s *Store) subscribers(partner string, kinds ...string) (endpoints []Endpoint) {
+	for _, e := range s.endpoints {
+		if slices.ContainsFunc(kinds, func(kind string) bool { return e.subscribes(kind, partner) }) {
+			endpoints = append(endpoints, e)
 		}
-		return n, json.Unmarshal(data, &n.Data)
+	}
+	return endpoints
+}
+
+// EventData is the content of an event; fields that do not belong to its type are omitted. Long texts from the API
+// are shortened.
+type EventData struct {
+	Partner     string  `json:"partner"`
+	CustomerID  string  `json:"customer_id,omitempty"`
+	CompanyName *string `json:"company_name,omitempty"`
+
+	BatchID      string     `json:"batch_id,omitempty"`
+	Status       *string    `json:"status,omitempty"`
+	FromStatus   *string    `json:"from_status,omitempty"` // of the version before
+	StatusSince  *time.Time `json:"status_since,omitempty"`
+	DevicesCount *int32     `json:"devices_count,omitempty"`
+	CreatedBy    *string    `json:"created_by,omitempty"`
+	CreationDate *time.Time `json:"creation_date,omitempty"`
+	ChangedAfter *time.Time `json:"changed_after,omitempty"` // the change happened after this time
+	ChangedBy    *time.Time `json:"changed_by,omitempty"`    // and no later than this
+
+	ConsecutiveFailures int        `json:"consecutive_failures,omitempty"`
+	FailingSince        *time.Time `json:"failing_since,omitempty"`
+	ErrorCode           string     `json:"error_code,omitempty"`
+	Error               string     `json:"error,omitempty"`
+	RequestID           string     `json:"request_id,omitempty"`
+	CorrelationID       string     `json:"correlation_id,omitempty"`
+}
+
+// subject returns what events are ordered by: the batch, the customer or the partner. Since customers' ids have a fixed
+// length, no two batches share a subject.
+func (d EventData) subject() string {
+	switch {
+	case d.BatchID != "":
+		return d.CustomerID + "/" + d.BatchID
+	case d.CustomerID != "":
+		return d.CustomerID
+	}
+	return d.Partner
+}
+
+// event is an event for one endpoint.
+type event struct {
+	endpoint, kind string
+	id             uuid.UUID // shared by the events of one occurrence
+	data           EventData
+}
+
+// enqueue puts events into the outbox, in their order.
+func enqueue(ctx context.Context, tx pgx.Tx, events []event) error {
+	const insert = `
+		INSERT INTO partnersync.outbox (message_id, endpoint, subject, type, data, created_at, next_at)
+		SELECT i.message_id, i.endpoint, i.subject, i.type, i.data::jsonb, c.now, c.now
+		FROM unnest(@message_ids::uuid[], @endpoints::text[], @subjects::text[], @types::text[], @data::text[])
+		     WITH ORDINALITY AS i (message_id, endpoint, subject, type, data, position)
+		CROSS JOIN (SELECT clock_timestamp() AS now) c
+		ORDER BY i.position`
+	if len(events) == 0 {
+		return nil
+	}
+	var ids, endpoints, subjects, types, data []string
+	for _, e := range events {
+		text, err := json.Marshal(e.data.wireForm())
+		if err != nil {
+			return fmt.Errorf("writing the event %s: %w", e.kind, err)
+		}
+		ids, endpoints = append(ids, e.id.String()), append(endpoints, e.endpoint)
+		subjects, types, data = append(subjects, e.data.subject()), append(types, e.kind), append(data, string(text))
+	}
+	args := pgx.NamedArgs{"message_ids": ids, "endpoints": endpoints, "subjects": subjects, "types": types, "data": data}
+	if _, err := tx.Exec(ctx, insert, args); err != nil {
+		return fmt.Errorf("putting %d events into the outbox: %w", len(events), err)
+	}
+	return nil
+}
+
+// wireForm returns the data with times in UTC and long texts shortened, since receivers refuse large bodies. Batches' ids
+// are short enough.
+func (d EventData) wireForm() EventData {
+	const maxName, maxMessage = 300, 1500 // bytes
+	for _, text := range []**string{&d.CompanyName, &d.Status, &d.FromStatus, &d.CreatedBy} {
+		if *text != nil {
+			short := sanitize.Shorten(**text, maxName)
+			*text = &short
+		}
+	}
+	for _, text := range []*string{&d.ErrorCode, &d.RequestID, &d.CorrelationID} {
+		*text = sanitize.Shorten(*text, maxName)
+	}
+	d.Error = sanitize.Shorten(d.Error, maxMessage)
+	for _, t := range []**time.Time{&d.StatusSince, &d.CreationDate, &d.ChangedAfter, &d.ChangedBy, &d.FailingSince} {
+		if *t != nil {
+			utc := (*t).UTC()
+			*t = &utc
+		}
+	}
+	return d
+}
+
+// writeEvents runs a transaction and puts the events that it returns into the outbox.
+func (s *Store) writeEvents(ctx context.Context, do func(pgx.Tx) ([]event, error)) error {
+	enqueued := false
+	err := s.write(ctx, func(tx pgx.Tx) error {
+		events, err := do(tx)
+		if err != nil {
+			return err
+		}
+		enqueued = len(events) > 0
+		return enqueue(ctx, tx, events)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("claiming notifications for %s: %w", endpoint, err)
+	if err == nil && enqueued {
+		s.wakeSender()
 	}
-	return due, nil
+	return err
 }
 
-// NotificationDone takes a notification out of the outbox: it has been received, or never will be.
-func (s *Store) NotificationDone(ctx context.Context, n Notification) error {
-	const done = `
-		DELETE FROM partnersync.outbox WHERE event_id = @event_id`
-	if _, err := s.pool.Exec(ctx, done, pgx.NamedArgs{"event_id": n.eventID}); err != nil {
-		return fmt.Errorf("taking a notification out of the outbox: %w", err)
-	}
-	return nil
-}
+// OutboxWritten receives a value after this Store has put something into the outbox.
+func (s *Store) OutboxWritten() <-chan struct{} { return s.outboxWritten }
 
-// RetryNotification gives a notification back, for another attempt after so long. One that somebody else has claimed since
-// stays as it is.
-func (s *Store) RetryNotification(ctx context.Context, n Notification, after time.Duration) error {
-	const retry = `
-		UPDATE partnersync.outbox SET next_at = clock_timestamp() + @after::interval
-		WHERE event_id = @event_id AND attempts = @attempts`
-	args := pgx.NamedArgs{"event_id": n.eventID, "attempts": n.Attempts, "after": after}
-	if _, err := s.pool.Exec(ctx, retry, args); err != nil {
-		return fmt.Errorf("putting a notification off: %w", err)
+// wakeSender wakes the receiver of OutboxWritten, after the commit.
+func (s *Store) wakeSender() {
+	select {
+	case s.outboxWritten <- struct{}{}:
+	default: // it has been woken, and has not looked since
 	}
-	return nil
-}
-
-// NextNotification returns how long it is until one of the endpoint's notifications is due, 0 if one is; pending is false
-// if there are none.
-func (s *Store) NextNotification(ctx context.Context, endpoint string) (wait time.Duration, pending bool, err error) {
-	const next = `
-		SELECT min(greatest(o.next_at - clock_timestamp(), '0'))
-		FROM partnersync.outbox o
-		WHERE o.endpoint = @endpoint AND NOT EXISTS (
-		    SELECT 1 FROM partnersync.outbox e
-		    WHERE e.endpoint = o.endpoint AND e.subject = o.subject AND e.event_id < o.event_id)`
-	var left *time.Duration
-	if err := s.pool.QueryRow(ctx, next, pgx.NamedArgs{"endpoint": endpoint}).Scan(&left); err != nil {
-		return 0, false, fmt.Errorf("looking for the next notification for %s: %w", endpoint, err)
-	}
-	if left == nil {
-		return 0, false, nil
-	}
-	return *left, true, nil
-}
-
-// GiveUpNotifications removes the notifications that could not be sent for NotifyWithin, those of endpoints that are no
-// longer configured among them, and returns how many they were, by endpoint. Of stuck batches it forgets those that are no
-// longer told of anyway.
-func (s *Store) GiveUpNotifications(ctx context.Context) (map[string]int, error) {
-	const giveUp = `
-		WITH old AS (
-		    DELETE FROM partnersync.outbox WHERE created_at < clock_timestamp() - @within::interval RETURNING endpoint
-		)
-		SELECT endpoint, count(*) FROM old GROUP BY endpoint`
-	const forget = `
-		DELETE FROM partnersync.notified
-		WHERE endpoint = @endpoint AND type = @type AND since < clock_timestamp() - @stuck_after::interval - 2 * @within::interval`
-	rows, _ := s.pool.Query(ctx, giveUp, pgx.NamedArgs{"within": NotifyWithin}) // ForEachRow returns its error
-	given := map[string]int{}
-	var endpoint string
-	var n int
-	if _, err := pgx.ForEachRow(rows, []any{&endpoint, &n}, func() error { given[endpoint] = n; return nil }); err != nil {
-		return nil, fmt.Errorf("giving notifications up: %w", err)
-	}
-	for _, e := range s.told("", BatchStuck) {
-		args := pgx.NamedArgs{"endpoint": e.Name, "type": BatchStuck, "stuck_after": e.StuckAfter, "within": NotifyWithin}
-		if _, err := s.pool.Exec(ctx, forget, args); err != nil {
-			return given, fmt.Errorf("forgetting stuck batches: %w", err)
-		}
-	}
-	return given, nil
 }

@@ -11,13 +11,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// hook is told of everything, a batch that is unfinished for a day and a customer that fails three times.
+// hook returns an endpoint that subscribes to everything, a batch that is unfinished for a day, and a customer that
+// fails three times.
 func hook(name string) Endpoint {
 	return Endpoint{Name: name, StuckAfter: 24 * time.Hour, FailingAfter: 3}
 }
 
-// telling returns a world whose worker tells the endpoints.
-func telling(t *testing.T, endpoints ...Endpoint) *world {
+// subscribed returns a world whose worker has the endpoints.
+func subscribed(t *testing.T, endpoints ...Endpoint) *world {
 	t.Helper()
 	w := newWorld(t)
 	w.Store = New(w.pool, Options{Version: "test", Endpoints: endpoints})
@@ -40,9 +41,9 @@ func (w *world) wantOutbox(want ...string) {
 
 var broken = &Failure{Code: "20002", Message: "no relationship", RequestID: "r", CorrelationID: "c"}
 
-func TestNoteBatches_tellsWhatBecameOfThem(t *testing.T) {
+func TestEnqueueBatchEvents_changes(t *testing.T) {
 	t.Parallel()
-	w := telling(t, hook("a"))
+	w := subscribed(t, hook("a"))
 	tests := []struct {
 		name   string
 		passes [][]DeviceBatch // "" is no status
@@ -67,17 +68,17 @@ func TestNoteBatches_tellsWhatBecameOfThem(t *testing.T) {
 			}
 			got := w.lines("SELECT concat_ws('|', type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
 			if got != tt.want {
-				t.Errorf("told of %q, want %q", got, tt.want)
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
 }
 
-func TestNoteBatches_eachEndpointIsToldOfWhatItWants(t *testing.T) {
+func TestEnqueueBatchEvents_eachEndpointGetsWhatItSubscribesTo(t *testing.T) {
 	t.Parallel()
 	all, removals, elsewhere := hook("all"), hook("removals"), hook("elsewhere")
 	removals.Events, elsewhere.Partners = []string{BatchRemoved}, []string{"fabrikam"}
-	w := telling(t, all, removals, elsewhere)
+	w := subscribed(t, all, removals, elsewhere)
 	w.pass(minute(1), complete("1"), batch("a", "queued"), batch("b", "queued"))
 	w.wantOutbox()
 	w.pass(minute(2), complete("2"), batch("b", "finished"))
@@ -96,9 +97,9 @@ func TestNoteBatches_eachEndpointIsToldOfWhatItWants(t *testing.T) {
 	}
 }
 
-func TestNoteBatches_saysWhatBecameOfTheBatch(t *testing.T) {
+func TestEnqueueBatchEvents_content(t *testing.T) {
 	t.Parallel()
-	w := telling(t, hook("a"))
+	w := subscribed(t, hook("a"))
 	b := DeviceBatch{BatchID: "a/b \"c\"", Status: ptr("queued"), CreatedBy: ptr(strings.Repeat("ü", 1000)), CreationDate: ptr(minute(0)), DevicesCount: ptr(int32(5))}
 	w.pass(minute(1), complete("1"), b)
 	w.exec("UPDATE partner_center.customers SET company_name = '<Contoso>'")
@@ -119,10 +120,10 @@ func TestNoteBatches_saysWhatBecameOfTheBatch(t *testing.T) {
 	}
 }
 
-// What was merged under a claim that is lost is told to nobody.
-func TestNoteBatches_isFencedLikeTheMerge(t *testing.T) {
+// What is merged under a lost claim is no event.
+func TestEnqueueBatchEvents_areFencedLikeTheMerge(t *testing.T) {
 	t.Parallel()
-	w := telling(t, hook("a"))
+	w := subscribed(t, hook("a"))
 	w.pass(minute(1), complete("1"), batch("b", "queued"))
 	claim := w.claim(w.begin(Scheduled, alpha))
 	w.exec("UPDATE partnersync.customer_state SET lease_epoch = lease_epoch + 1")
@@ -134,7 +135,7 @@ func TestNoteBatches_isFencedLikeTheMerge(t *testing.T) {
 	w.wantOutbox()
 }
 
-func TestStore_writesAndReadsNoOutboxWhereNobodyIsTold(t *testing.T) {
+func TestStore_writesAndReadsNoOutboxWithoutSubscribers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec("ALTER TABLE partnersync.outbox RENAME TO away")
@@ -145,15 +146,15 @@ func TestStore_writesAndReadsNoOutboxWhereNobodyIsTold(t *testing.T) {
 		w.attempt(broken)
 	}
 	w.attempt(nil)
-	w.ok(w.NoteSignInFailed(t.Context(), "contoso", *broken))
-	w.ok(w.NoteSignedIn(t.Context(), "contoso"))
-	w.ok(w.NoteStuckBatches(t.Context()))
+	w.ok(w.EnqueueSignInFailed(t.Context(), "contoso", *broken))
+	w.ok(w.ClearSignInFailed(t.Context(), "contoso"))
+	w.ok(w.EnqueueStuckBatches(t.Context()))
 }
 
-// Where nothing changed, not even those who are told cost a statement.
+// If nothing changed, not even subscribers cost a statement.
 func TestStore_writesAndReadsNoOutboxWhereNothingChanged(t *testing.T) {
 	t.Parallel()
-	w := telling(t, hook("a"))
+	w := subscribed(t, hook("a"))
 	w.pass(minute(1), complete("1"), batch("a", "queued"))
 	w.exec("ALTER TABLE partnersync.outbox RENAME TO away")
 	w.exec("ALTER TABLE partnersync.notified RENAME TO away_too")
@@ -161,11 +162,11 @@ func TestStore_writesAndReadsNoOutboxWhereNothingChanged(t *testing.T) {
 	w.attempt(nil)
 }
 
-func TestNoteResults_failingAndRecovered(t *testing.T) {
+func TestEnqueueCustomerEvents_failingAndRecovered(t *testing.T) {
 	t.Parallel()
 	once, deaf := hook("once"), hook("deaf")
 	once.FailingAfter, deaf.Events = 1, []string{BatchFinished}
-	w := telling(t, hook("thrice"), once, deaf)
+	w := subscribed(t, hook("thrice"), once, deaf)
 	w.attempt(broken)
 	w.wantOutbox() // the first pass ever
 	w.attempt(broken)
@@ -186,11 +187,11 @@ func TestNoteResults_failingAndRecovered(t *testing.T) {
 	w.wantOutbox("once|customer.failing|"+alpha, "once|customer.recovered|"+alpha)
 }
 
-func TestNoteResults_failingAnewUnderAnotherPartner(t *testing.T) {
+func TestEnqueueCustomerEvents_failingAnewUnderAnotherPartner(t *testing.T) {
 	t.Parallel()
 	once := hook("once")
 	once.FailingAfter = 1
-	w := telling(t, once)
+	w := subscribed(t, once)
 	w.attempt(nil)
 	w.attempt(broken)
 	w.wantOutbox("once|customer.failing|" + alpha)
@@ -202,8 +203,8 @@ func TestNoteResults_failingAnewUnderAnotherPartner(t *testing.T) {
 	w.want("fabrikam", "SELECT concat_ws('|', data->>'partner') FROM partnersync.outbox")
 }
 
-// Who begins to listen is not told of customers that fail for long, nor that they recover.
-func TestNoteResults_whatWasBeforeIsNoNews(t *testing.T) {
+// A new endpoint gets no events for customers that have been failing for long, nor for their recovery.
+func TestEnqueueCustomerEvents_whatWasBeforeIsNoNews(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for range 4 {
@@ -216,9 +217,9 @@ func TestNoteResults_whatWasBeforeIsNoNews(t *testing.T) {
 	w.wantOutbox()
 }
 
-func TestNoteResults_deviceListsLeftToTheNextPassAreNoFailure(t *testing.T) {
+func TestEnqueueCustomerEvents_deviceListsLeftToTheNextPassAreNoFailure(t *testing.T) {
 	t.Parallel()
-	w := telling(t, hook("a"))
+	w := subscribed(t, hook("a"))
 	for range 3 {
 		w.attempt(broken)
 	}
@@ -244,9 +245,9 @@ func TestNoteResults_deviceListsLeftToTheNextPassAreNoFailure(t *testing.T) {
 	w.wantOutbox("a|customer.recovered|" + alpha)
 }
 
-func TestNoteStuckBatches_onceASpell(t *testing.T) {
+func TestEnqueueStuckBatches_onceASpell(t *testing.T) {
 	t.Parallel()
-	w := telling(t, hook("a"))
+	w := subscribed(t, hook("a"))
 	ago := func(d time.Duration) time.Time { return time.Now().Add(-d).UTC().Truncate(time.Microsecond) }
 	tests := []struct {
 		name  string
@@ -277,11 +278,11 @@ func TestNoteStuckBatches_onceASpell(t *testing.T) {
 				tt.rows[0].Status = ptr("processing")
 				w.pass(ago(tt.later), complete("2"), tt.rows...)
 			}
-			w.ok(w.NoteStuckBatches(t.Context()))
-			w.ok(w.NoteStuckBatches(t.Context()))
+			w.ok(w.EnqueueStuckBatches(t.Context()))
+			w.ok(w.EnqueueStuckBatches(t.Context()))
 			got := w.lines("SELECT concat_ws('|', type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
 			if got != tt.want {
-				t.Errorf("told of %q, want %q", got, tt.want)
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
@@ -292,20 +293,20 @@ func TestNoteStuckBatches_onceASpell(t *testing.T) {
 	}
 }
 
-func TestNoteSignInFailed_onceUntilItWorks(t *testing.T) {
+func TestEnqueueSignInFailed_onceUntilItWorks(t *testing.T) {
 	t.Parallel()
-	w := telling(t, hook("a"))
+	w := subscribed(t, hook("a"))
 	ctx := t.Context()
 	w.attempt(broken)
-	w.ok(w.NoteSignInFailed(ctx, "contoso", *broken))
+	w.ok(w.EnqueueSignInFailed(ctx, "contoso", *broken))
 	w.wantOutbox() // the first pass ever
 	w.attempt(broken)
-	w.ok(w.NoteSignInFailed(ctx, "contoso", *broken))
-	w.ok(w.another().NoteSignInFailed(ctx, "contoso", *broken))
-	w.ok(w.NoteSignInFailed(ctx, "contoso", *broken))
+	w.ok(w.EnqueueSignInFailed(ctx, "contoso", *broken))
+	w.ok(w.another().EnqueueSignInFailed(ctx, "contoso", *broken))
+	w.ok(w.EnqueueSignInFailed(ctx, "contoso", *broken))
 	w.wantOutbox("a|partner.sign_in_failed|contoso")
-	w.ok(w.NoteSignedIn(ctx, "contoso"))
-	w.ok(w.NoteSignInFailed(ctx, "contoso", *broken))
+	w.ok(w.ClearSignInFailed(ctx, "contoso"))
+	w.ok(w.EnqueueSignInFailed(ctx, "contoso", *broken))
 	w.wantOutbox("a|partner.sign_in_failed|contoso", "a|partner.sign_in_failed|contoso")
 }
 
@@ -314,9 +315,9 @@ func (w *world) put(endpoint string, batches ...string) {
 	w.t.Helper()
 	events := make([]event, len(batches))
 	for i, id := range batches {
-		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i), data: &EventData{Partner: "contoso", CustomerID: alpha, BatchID: id}}
+		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i), data: EventData{Partner: "contoso", CustomerID: alpha, BatchID: id}}
 	}
-	w.ok(w.write(w.t.Context(), func(tx pgx.Tx) error { return queue(w.t.Context(), tx, events) }))
+	w.ok(w.write(w.t.Context(), func(tx pgx.Tx) error { return enqueue(w.t.Context(), tx, events) }))
 }
 
 // due claims what is due and returns it as batch and number.
@@ -333,7 +334,7 @@ func (w *world) due(lease time.Duration) (all []Notification, names string) {
 
 func TestClaimNotifications_inTheOrderOfEachSubject(t *testing.T) {
 	t.Parallel()
-	w := telling(t)
+	w := subscribed(t)
 	w.put("a", "x", "x", "y", "x")
 	w.put("b", "x")
 	first, names := w.due(time.Hour)
@@ -343,7 +344,7 @@ func TestClaimNotifications_inTheOrderOfEachSubject(t *testing.T) {
 	if _, names := w.due(time.Hour); names != "" {
 		t.Errorf("claimed %s, which others have, or before them", names)
 	}
-	w.ok(w.NotificationDone(t.Context(), first[0]))
+	w.ok(w.RemoveNotification(t.Context(), first[0]))
 	w.ok(w.RetryNotification(t.Context(), first[1], 0))
 	second, names := w.due(0)
 	if names != "y.2 x.1" && names != "x.1 y.2" {
@@ -361,7 +362,7 @@ func TestClaimNotifications_inTheOrderOfEachSubject(t *testing.T) {
 
 func TestNextNotification(t *testing.T) {
 	t.Parallel()
-	w := telling(t)
+	w := subscribed(t)
 	if _, pending, err := w.NextNotification(t.Context(), "a"); err != nil || pending {
 		t.Errorf("pending %v, error %v", pending, err)
 	}
@@ -377,7 +378,7 @@ func TestNextNotification(t *testing.T) {
 
 func TestGiveUpNotifications_afterADay(t *testing.T) {
 	t.Parallel()
-	w := telling(t, hook("a"))
+	w := subscribed(t, hook("a"))
 	w.put("a", "x", "y")
 	w.put("gone", "x")
 	w.exec("UPDATE partnersync.outbox SET created_at = created_at - interval '25 hours' WHERE subject LIKE '%/x'")
@@ -395,7 +396,7 @@ func TestGiveUpNotifications_afterADay(t *testing.T) {
 func TestEventData_isCutOffAndStaysText(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{strings.Repeat("a", 3000), strings.Repeat("€", 1000), strings.Repeat("😀", 1000), "short"} {
-		d := EventData{Error: text, Status: &text}.cut()
+		d := EventData{Error: text, Status: &text}.wireForm()
 		if len(d.Error) > 1503 || len(*d.Status) > 303 || !strings.HasPrefix(text, strings.TrimSuffix(d.Error, "…")) {
 			t.Errorf("cut off to %d and %d bytes", len(d.Error), len(*d.Status))
 		}

@@ -1,53 +1,74 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// Pruning says which superseded versions are to go. Current rows never do.
+// Pruning says which superseded versions to remove. Current rows are never removed.
 type Pruning struct {
 	Before    time.Time // versions that ended before this
 	Customers []string  // uuids; nil: of all customers
 	Batch     int       // rows removed in one transaction; 0: 10,000
 }
 
-// Pruned is what a Pruning is about in one table.
+// Pruned is how many rows of a table a Pruning removes.
 type Pruned struct {
 	Table string // with its schema
 	Rows  int64
 }
 
-// ErrMayNotPrune is returned where the database's user may not delete from the tables of superseded versions.
-var ErrMayNotPrune = errors.New("the database's user may not remove history: only a member of partnersync_owner (deploy/roles.sql), or whoever owns the tables, may")
+// ErrMayNotPrune is returned if the database's user may not delete from the tables of superseded versions.
+var ErrMayNotPrune = errors.New("the database's user may not remove history: " +
+	"only a member of partnersync_owner (deploy/roles.sql), or whoever owns the tables, may")
 
-// versionTable is a table of superseded versions and the key of what it has versions of, within a customer.
-type versionTable struct {
-	table string
-	key   []string
-}
-
-var versionTables = []versionTable{deviceBatches.versionTable(), devices.versionTable(), configurationPolicies.versionTable()}
-
-func (r *resource[R]) versionTable() versionTable {
-	key := []string{r.keyColumn}
-	if r.ofBatch {
-		key = []string{"batch_id", r.keyColumn}
-	}
-	return versionTable{table: "partner_center." + r.versions, key: key}
+// versionTables are the tables of superseded versions, each with the statement that removes the next versions of a
+// customer. The versions of a row are removed in their order, so that those that stay never leave a gap.
+var versionTables = []struct{ name, prune string }{
+	{"partner_center.device_batch_versions", `
+		DELETE FROM partner_center.device_batch_versions v
+		USING (
+		    SELECT batch_id, valid_to
+		    FROM partner_center.device_batch_versions
+		    WHERE customer_id = @customer_id::uuid AND valid_to < @before
+		    ORDER BY batch_id, valid_to
+		    LIMIT @limit
+		) old
+		WHERE v.customer_id = @customer_id::uuid AND v.batch_id = old.batch_id AND v.valid_to = old.valid_to`},
+	{"partner_center.device_versions", `
+		DELETE FROM partner_center.device_versions v
+		USING (
+		    SELECT batch_id, device_id, valid_to
+		    FROM partner_center.device_versions
+		    WHERE customer_id = @customer_id::uuid AND valid_to < @before
+		    ORDER BY batch_id, device_id, valid_to
+		    LIMIT @limit
+		) old
+		WHERE v.customer_id = @customer_id::uuid
+		  AND v.batch_id = old.batch_id AND v.device_id = old.device_id AND v.valid_to = old.valid_to`},
+	{"partner_center.configuration_policy_versions", `
+		DELETE FROM partner_center.configuration_policy_versions v
+		USING (
+		    SELECT policy_id, valid_to
+		    FROM partner_center.configuration_policy_versions
+		    WHERE customer_id = @customer_id::uuid AND valid_to < @before
+		    ORDER BY policy_id, valid_to
+		    LIMIT @limit
+		) old
+		WHERE v.customer_id = @customer_id::uuid AND v.policy_id = old.policy_id AND v.valid_to = old.valid_to`},
 }
 
 // CheckMayPrune returns ErrMayNotPrune if PruneVersions would be refused.
 func (s *Store) CheckMayPrune(ctx context.Context) error {
-	for _, h := range versionTables {
+	for _, table := range versionTables {
 		var may bool
-		if err := s.pool.QueryRow(ctx, `SELECT has_table_privilege($1, 'DELETE')`, h.table).Scan(&may); err != nil {
-			return fmt.Errorf("asking for the right to prune %s: %w", h.table, err)
+		if err := s.pool.QueryRow(ctx, `SELECT has_table_privilege($1, 'DELETE')`, table.name).Scan(&may); err != nil {
+			return fmt.Errorf("looking for the right to prune %s: %w", table.name, err)
 		}
 		if !may {
 			return ErrMayNotPrune
@@ -58,129 +79,87 @@ func (s *Store) CheckMayPrune(ctx context.Context) error {
 
 // CountVersions returns how many rows of each table PruneVersions would remove.
 func (s *Store) CountVersions(ctx context.Context, p Pruning) ([]Pruned, error) {
-	counts := make([]Pruned, len(versionTables))
-	for i, h := range versionTables {
-		count := `
-			SELECT count(*)
-			FROM ` + h.table + `
-			WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))`
-		counts[i].Table = h.table
-		if err := s.pool.QueryRow(ctx, count, p.args()).Scan(&counts[i].Rows); err != nil {
-			return nil, fmt.Errorf("counting the versions to prune in %s: %w", h.table, err)
-		}
+	const query = `
+		SELECT (SELECT count(*) FROM partner_center.device_batch_versions
+		        WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))),
+		       (SELECT count(*) FROM partner_center.device_versions
+		        WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))),
+		       (SELECT count(*) FROM partner_center.configuration_policy_versions
+		        WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers)))`
+	counts := unpruned()
+	err := s.pool.QueryRow(ctx, query, p.args()).Scan(&counts[0].Rows, &counts[1].Rows, &counts[2].Rows)
+	if err != nil {
+		return nil, fmt.Errorf("counting the versions to prune: %w", err)
 	}
 	return counts, nil
 }
 
-// PruneVersions removes superseded versions in many small transactions, and returns what it has removed from each table,
-// with an error too: that much is done then. The versions of a row go in their order, so that those that stay never
-// leave a gap.
-func (s *Store) PruneVersions(ctx context.Context, p Pruning) ([]Pruned, error) {
-	removed := make([]Pruned, len(versionTables))
-	for i, h := range versionTables {
-		removed[i].Table = h.table
+// unpruned returns the tables, without rows.
+func unpruned() []Pruned {
+	tables := make([]Pruned, len(versionTables))
+	for i, table := range versionTables {
+		tables[i].Table = table.name
 	}
-	for i, h := range versionTables {
-		customers, err := s.customersToPrune(ctx, h, p)
-		if err != nil {
-			return removed, err
-		}
-		for _, customer := range customers {
-			if err := s.pruneCustomer(ctx, h, p, customer, &removed[i].Rows); err != nil {
-				return removed, fmt.Errorf("pruning %s of customer %s: %w", h.table, customer, err)
+	return tables
+}
+
+// PruneVersions removes superseded versions in many small transactions, and returns how many it has removed from each
+// table, also if there is an error: those stay removed.
+func (s *Store) PruneVersions(ctx context.Context, p Pruning) ([]Pruned, error) {
+	const customersSQL = `
+		SELECT customer_id::text FROM partner_center.device_batch_versions
+		WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))
+		UNION
+		SELECT customer_id::text FROM partner_center.device_versions
+		WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))
+		UNION
+		SELECT customer_id::text FROM partner_center.configuration_policy_versions
+		WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))
+		ORDER BY customer_id`
+	removed := unpruned()
+	rows, _ := s.pool.Query(ctx, customersSQL, p.args()) // CollectRows returns its error
+	customers, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return removed, fmt.Errorf("looking for customers with versions to prune: %w", err)
+	}
+	for _, customer := range customers {
+		for i, table := range versionTables {
+			if err := s.pruneCustomer(ctx, table.prune, p, customer, &removed[i].Rows); err != nil {
+				return removed, fmt.Errorf("pruning %s of customer %s: %w", table.name, customer, err)
 			}
 		}
 	}
 	return removed, nil
 }
 
-func (s *Store) customersToPrune(ctx context.Context, h versionTable, p Pruning) ([]string, error) {
-	list := `
-		SELECT DISTINCT customer_id::text
-		FROM ` + h.table + `
-		WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))
-		ORDER BY 1`
-	rows, _ := s.pool.Query(ctx, list, p.args()) // CollectRows returns its error
-	customers, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("looking for versions to prune in %s: %w", h.table, err)
-	}
-	return customers, nil
-}
-
-// pruneCustomer goes once along the key of the customer's versions, a transaction for each step, and adds to removed.
-func (s *Store) pruneCustomer(ctx context.Context, h versionTable, p Pruning, customer string, removed *int64) error {
-	prune := h.pruneSQL()
+// pruneCustomer removes a customer's versions from a table, some in each transaction, and adds their number to
+// removed.
+func (s *Store) pruneCustomer(ctx context.Context, prune string, p Pruning, customer string, removed *int64) error {
+	limit := cmp.Or(p.Batch, 10_000)
 	args := p.args()
-	args["customer_id"], args["limit"] = customer, p.batch()
-	after, afterValidTo := make([]string, len(h.key)), time.Time{}
+	args["customer_id"], args["limit"] = customer, limit
 	for {
-		var found, deleted int64
+		var n int64
 		err := s.write(ctx, func(tx pgx.Tx) error {
-			args["after"], args["after_valid_to"] = after, afterValidTo
-			err := tx.QueryRow(ctx, prune, args).Scan(&found, &deleted, &after, &afterValidTo)
-			if errors.Is(err, pgx.ErrNoRows) { // none was left
-				return nil
-			}
+			tag, err := tx.Exec(ctx, prune, args)
+			n = tag.RowsAffected()
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		*removed += deleted
-		if found < int64(p.batch()) {
+		*removed += n
+		if n < int64(limit) {
 			return nil
 		}
 	}
-}
-
-// pruneSQL removes the next versions of one customer after a place in the order of the key, and returns how many it found
-// and removed, and the place of the last one.
-func (h versionTable) pruneSQL() string {
-	var after, same, descending []string
-	for i, name := range h.key {
-		after = append(after, fmt.Sprintf("(@after::text[])[%d]", i+1))
-		same = append(same, fmt.Sprintf("AND v.%[1]s = old.%[1]s", name))
-		descending = append(descending, name+" DESC")
-	}
-	return strings.NewReplacer(
-		"{table}", h.table,
-		"{key}", strings.Join(h.key, ", "),
-		"{after}", strings.Join(after, ", "),
-		"{same key}", strings.Join(same, " "),
-		"{key descending}", strings.Join(descending, ", "),
-	).Replace(`
-		WITH old AS (
-		    SELECT {key}, valid_to
-		    FROM {table}
-		    WHERE customer_id = @customer_id::uuid AND valid_to < @before
-		      AND ({key}, valid_to) > ({after}, @after_valid_to::timestamptz)
-		    ORDER BY {key}, valid_to
-		    LIMIT @limit
-		), deleted AS (
-		    DELETE FROM {table} v
-		    USING old
-		    WHERE v.customer_id = @customer_id::uuid {same key} AND v.valid_to = old.valid_to
-		    RETURNING 1
-		)
-		SELECT count(*) OVER (), (SELECT count(*) FROM deleted), ARRAY[{key}]::text[], valid_to
-		FROM old
-		ORDER BY {key descending}, valid_to DESC
-		LIMIT 1`)
 }
 
 func (p Pruning) args() pgx.NamedArgs {
 	return pgx.NamedArgs{"before": p.Before, "customers": p.Customers}
 }
 
-func (p Pruning) batch() int {
-	if p.Batch == 0 {
-		return 10_000
-	}
-	return p.Batch
-}
-
-// PartnersOfCustomers returns the partner's name of every customer there ever was, by the customer's id.
+// PartnersOfCustomers returns the partner of every customer there ever was, by the customer's id.
 func (s *Store) PartnersOfCustomers(ctx context.Context) (map[string]string, error) {
 	const query = `
 		SELECT customer_id::text, partner FROM partner_center.customers`
@@ -195,4 +174,52 @@ func (s *Store) PartnersOfCustomers(ctx context.Context) (map[string]string, err
 		return nil, fmt.Errorf("reading the customers: %w", err)
 	}
 	return partners, nil
+}
+
+// maxPrunedRuns is how many runs one transaction removes at most.
+const maxPrunedRuns = 500
+
+// PruneRuns removes the runs that ended longer ago than keep, with their counts and workers, and returns how many
+// it has removed. Open runs stay, and so does the newest run of each partner and kind, which says what has been
+// done. While another worker prunes, it does nothing.
+func (s *Store) PruneRuns(ctx context.Context, keep time.Duration) (removed int64, err error) {
+	for {
+		var n int64
+		err := s.write(ctx, func(tx pgx.Tx) error {
+			n, err = pruneRuns(ctx, tx, keep)
+			return err
+		})
+		if err != nil {
+			return removed, fmt.Errorf("removing runs older than %v: %w", keep, err)
+		}
+		removed += n
+		if n < maxPrunedRuns {
+			return removed, nil
+		}
+	}
+}
+
+func pruneRuns(ctx context.Context, tx pgx.Tx, keep time.Duration) (removed int64, err error) {
+	// The lock ends with the transaction.
+	const lock = `
+		SELECT pg_try_advisory_xact_lock(hashtextextended('partnersync.runs are pruned', 0))`
+	const prune = `
+		DELETE FROM partnersync.runs
+		WHERE run_id IN (
+		    SELECT r.run_id
+		    FROM partnersync.runs r
+		    WHERE r.state <> 'running' AND r.finished_at < clock_timestamp() - @keep::interval
+		      AND EXISTS (
+		          SELECT 1
+		          FROM partnersync.runs n
+		          WHERE n.partner = r.partner AND n.kind = r.kind AND n.run_id > r.run_id)
+		    ORDER BY r.run_id
+		    LIMIT @limit
+		    FOR UPDATE OF r SKIP LOCKED)`
+	var locked bool
+	if err := tx.QueryRow(ctx, lock).Scan(&locked); err != nil || !locked {
+		return 0, err
+	}
+	tag, err := tx.Exec(ctx, prune, pgx.NamedArgs{"keep": keep, "limit": maxPrunedRuns})
+	return tag.RowsAffected(), err
 }

@@ -11,21 +11,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// versions makes superseded versions of b1 to bN, of a device in each and of policies, of the customer: n of each, a minute
-// apart, the last of which is superseded at minute n+1.
+// versions creates superseded versions of the customer's batches b1 to bN, of a device in each and of policies: n of each,
+// a minute apart, the last of which is superseded at minute n+1.
 func (w *world) versions(customer string, keys, n int) {
 	w.t.Helper()
-	for _, h := range versionTables {
-		key, more := "'b' || k", ""
-		if len(h.key) == 2 {
-			key, more = "'b' || k, 'd'", "batch_id, "
-		}
-		w.exec(fmt.Sprintf(`INSERT INTO %s (customer_id, %s%s, valid_from, not_before, valid_to)
-			SELECT $1::uuid, %s, $2::timestamptz + m * interval '1 minute', CASE WHEN m > 1 THEN $2::timestamptz + (m - 1) * interval '1 minute' END,
-			       $2::timestamptz + (m + 1) * interval '1 minute'
-			FROM generate_series(1, $3::int) k, generate_series(1, $4::int) m`, h.table, more, h.key[len(h.key)-1], key),
-			customer, minute(0), keys, n)
-	}
+	w.exec(`INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, valid_from, not_before, valid_to)
+		SELECT $1::uuid, 'b' || k, $2::timestamptz + m * interval '1 minute',
+		       CASE WHEN m > 1 THEN $2::timestamptz + (m - 1) * interval '1 minute' END,
+		       $2::timestamptz + (m + 1) * interval '1 minute'
+		FROM generate_series(1, $3::integer) k, generate_series(1, $4::integer) m`, customer, minute(0), keys, n)
+	w.exec(`INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, valid_from, not_before, valid_to)
+		SELECT customer_id, batch_id, 'd', valid_from, not_before, valid_to
+		FROM partner_center.device_batch_versions WHERE customer_id = $1`, customer)
+	w.exec(`INSERT INTO partner_center.configuration_policy_versions (customer_id, policy_id, valid_from, not_before, valid_to)
+		SELECT customer_id, batch_id, valid_from, not_before, valid_to
+		FROM partner_center.device_batch_versions WHERE customer_id = $1`, customer)
 }
 
 // kept are the oldest and the newest version of each batch, and how many there are.
@@ -206,8 +206,8 @@ func TestPruneRuns_manyInSmallTransactions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state)
-		SELECT 'contoso', 'scheduled', '2020-01-01', '2020-01-01', '2020-01-01', 'complete' FROM generate_series(1, $1)`, 2*runsAtOnce+2)
-	w.wantRunsPruned(day, 2*runsAtOnce+1)
+		SELECT 'contoso', 'scheduled', '2020-01-01', '2020-01-01', '2020-01-01', 'complete' FROM generate_series(1, $1)`, 2*maxPrunedRuns+2)
+	w.wantRunsPruned(day, 2*maxPrunedRuns+1)
 	w.want("1", "SELECT concat_ws('|', count(*)) FROM partnersync.runs")
 }
 

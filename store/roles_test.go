@@ -277,7 +277,8 @@ func TestRoles_writerDeletesWhatTheStoreDeletes(t *testing.T) {
 		text, err := os.ReadFile(file)
 		r.ok(err)
 		for _, match := range deletes.FindAllStringSubmatch(string(text), -1) {
-			if !strings.HasSuffix(file, "_test.go") {
+			byOwner := file == "prune.go" && strings.HasPrefix(match[1], "partner_center.")
+			if !strings.HasSuffix(file, "_test.go") && !byOwner {
 				want = append(want, match[1])
 			}
 		}

@@ -52,9 +52,9 @@ func (s *signIns) note(ctx context.Context, began time.Time) {
 	switch {
 	case refused != nil:
 		s.in = false
-		err = s.Store.NoteSignInFailed(ctx, s.partner.Name, *failure(refused, partnercenter.Listing{}))
+		err = s.Store.EnqueueSignInFailed(ctx, s.partner.Name, *failure(refused, partnercenter.Listing{}))
 	case !s.in && s.partner.Tokens.Expires().After(time.Now()):
-		err = s.Store.NoteSignedIn(ctx, s.partner.Name)
+		err = s.Store.ClearSignInFailed(ctx, s.partner.Name)
 		s.in = err == nil
 	}
 	if err != nil && ctx.Err() == nil {

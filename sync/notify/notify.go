@@ -153,13 +153,13 @@ func (s *Sender) attempt(ctx context.Context, client *http.Client, e Endpoint, n
 	case err == nil:
 		log.Debug("notification sent", "attempts", n.Attempts)
 		s.result(e, Sent)
-		return s.Store.NotificationDone(recording, n)
+		return s.Store.RemoveNotification(recording, n)
 	case ctx.Err() != nil:
 		return s.Store.RetryNotification(recording, n, 0)
 	case refusal != nil && refusal.status == http.StatusGone:
 		log.Warn("the receiver is gone for good; remove it from the configuration", "err", err)
 		s.result(e, Refused)
-		return s.Store.NotificationDone(recording, n)
+		return s.Store.RemoveNotification(recording, n)
 	}
 	after := backOff(n.Attempts)
 	if refusal != nil {
@@ -194,7 +194,7 @@ func (s *Sender) sweepRegularly(ctx context.Context) {
 // Sweep does what no other event triggers: it enqueues batches that have become stuck, and gives up old
 // notifications.
 func (s *Sender) Sweep(ctx context.Context) error {
-	if err := s.Store.NoteStuckBatches(ctx); err != nil {
+	if err := s.Store.EnqueueStuckBatches(ctx); err != nil {
 		return err
 	}
 	given, err := s.Store.GiveUpNotifications(ctx)

@@ -11,12 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// unreachable is the advice for a server that does not answer, or no longer.
+// unreachable is the advice if the server does not answer.
 const unreachable = "check that PostgreSQL runs and that database_url has the right host and port"
 
-// advice says what to do about an error of the server, by its SQLSTATE.
+// advice is what to do about an error of the server, by its SQLSTATE.
 var advice = map[string]string{
-	"25006": "the server is read-only, perhaps a standby: let database_url name the writable one, or all of them and target_session_attrs=read-write",
+	"25006": "the server is read-only, perhaps a standby: let database_url name the writable one, or all of them and " +
+		"target_session_attrs=read-write",
 	"26000": poolerAdvice,
 	"28000": signInAdvice,
 	"28P01": signInAdvice,
@@ -28,9 +29,11 @@ var advice = map[string]string{
 	"42P05": poolerAdvice,
 	"53100": "the server's disk is full: make room on it",
 	"53200": "the server is out of memory: lower its work_mem or max_connections, or give it more",
-	"53300": "the server has no connection left: lower pool_max_conns in database_url or the number of replicas, or raise its max_connections",
+	"53300": "the server has no connection left: lower pool_max_conns in database_url or the number of replicas, " +
+		"or raise its max_connections",
 	"53400": "a limit in the server's configuration was reached: raise the one that the message names",
-	"57014": "a statement was cancelled: look for a statement_timeout that is too short, and in pg_locks for what it waited for",
+	"57014": "a statement was cancelled: look for a statement_timeout that is too short, " +
+		"and in pg_locks for what it waited for",
 	"57P01": restartAdvice,
 	"57P02": restartAdvice,
 	"57P03": restartAdvice,
@@ -43,8 +46,8 @@ const (
 	restartAdvice = "the server stops or starts: if it does not come back, look into its log"
 )
 
-// Advice says what a person can do about an error of the database, in a clause without a full stop. It is "" for an error
-// that comes from elsewhere, or that nothing general can be said about.
+// Advice returns what a person can do about an error of the database, as a clause without a full stop. It is "" for
+// other errors, and for those about which nothing general can be said.
 func Advice(err error) string {
 	if errors.Is(err, errStandby) {
 		return advice["25006"]
@@ -54,7 +57,8 @@ func Advice(err error) string {
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		// pgx has no type for servers that it refused because of target_session_attrs.
-		if strings.Contains(err.Error(), "read only connection") || strings.Contains(err.Error(), "server is in standby mode") {
+		text := err.Error()
+		if strings.Contains(text, "read only connection") || strings.Contains(text, "server is in standby mode") {
 			return "none of the servers that database_url names is writable: promote one, or name the one that is"
 		}
 		return unreachable
@@ -65,17 +69,18 @@ func Advice(err error) string {
 	return ""
 }
 
-// lostConnection reports whether err is a connection to the server that broke, or that nothing came over in time.
+// lostConnection reports whether a connection to the server broke, or nothing arrived over it in time.
 func lostConnection(err error) bool {
 	if _, ok := errors.AsType[*url.Error](err); ok {
 		return false // of an HTTP request
 	}
 	_, ofNetwork := errors.AsType[*net.OpError](err)
-	return ofNetwork || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed)
+	return ofNetwork || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// OneLine returns the text of an error on one line: pgx puts each address that it tried on a line of its own, and tries
-// one twice, with TLS and without.
+// OneLine returns the text of an error on one line. pgx puts each address that it tried on a line of its own, and
+// tries each twice, with TLS and without.
 func OneLine(err error) string {
 	var line strings.Builder
 	last := ""
