@@ -49,6 +49,9 @@ const (
 // Advice returns what a person can do about an error of the database, as a clause without a full stop. It is "" for
 // other errors, and for those about which nothing general can be said.
 func Advice(err error) string {
+	if errors.Is(err, ErrEncoding) {
+		return "create a database with ENCODING 'UTF8' TEMPLATE template0, and name that one in database_url"
+	}
 	if errors.Is(err, errStandby) {
 		return advice["25006"]
 	}

@@ -159,14 +159,10 @@ func TestStore_readOnlyConnectionsAreGivenUp(t *testing.T) {
 	w := newWorld(t)
 	w.ok(w.Heartbeat(t.Context()))
 	w.ok(w.Heartbeat(t.Context())) // from the second on, over a connection of its own
-	readOnly := true               // the first write, whatever the session's default is
-	for name, test := range map[string]struct {
-		over *pgxpool.Pool
-		do   func() error
-	}{
-		"heartbeat": {w.heartbeats.pool, func() error { return w.Heartbeat(t.Context()) }},
-		"write": {w.pool, func() error {
-			return w.write(t.Context(), func(tx pgx.Tx) error {
+	for name, over := range map[string]*pgxpool.Pool{"heartbeat": w.heartbeats.pool, "write": w.pool} {
+		readOnly := true // the first transaction, whatever the session's default is
+		write := func() error {
+			return w.writeOver(t.Context(), over, func(tx pgx.Tx) error {
 				if readOnly {
 					readOnly = false
 					_, err := tx.Exec(t.Context(), "SET TRANSACTION READ ONLY")
@@ -175,20 +171,17 @@ func TestStore_readOnlyConnectionsAreGivenUp(t *testing.T) {
 				_, err := tx.Exec(t.Context(), "DELETE FROM partnersync.runs")
 				return err
 			})
-		}},
-	} {
-		conn, err := test.over.Acquire(t.Context())
+		}
+		conn, err := over.Acquire(t.Context())
 		w.ok(err)
 		process := conn.Conn().PgConn().PID()
-		_, err = conn.Exec(t.Context(), "SET default_transaction_read_only = on")
-		w.ok(err)
 		conn.Release()
-		e, ok := errors.AsType[*pgconn.PgError](test.do())
+		e, ok := errors.AsType[*pgconn.PgError](write())
 		if !ok || e.Code != "25006" {
 			t.Fatalf("%s: got %v, want the server to be read-only", name, e)
 		}
-		w.ok(test.do())
-		conn, err = test.over.Acquire(t.Context())
+		w.ok(write())
+		conn, err = over.Acquire(t.Context())
 		w.ok(err)
 		if conn.Conn().PgConn().PID() == process {
 			t.Errorf("%s: the connection was kept", name)

@@ -195,12 +195,12 @@ func compareWithKnownCustomers(ctx context.Context, tx pgx.Tx, partner string, e
 }
 
 // readCustomers reads the customers with these ids, removed ones and those of other partners too.
-func readCustomers(ctx context.Context, q querier, ids []string) iter.Seq2[*knownCustomer, error] {
+func readCustomers(ctx context.Context, tx pgx.Tx, ids []string) iter.Seq2[*knownCustomer, error] {
 	const query = `
 		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
 		FROM partner_center.customers
 		WHERE customer_id = ANY (@ids::uuid[])`
-	rows, _ := q.Query(ctx, query, pgx.NamedArgs{"ids": ids}) // stream returns its error
+	rows, _ := tx.Query(ctx, query, pgx.NamedArgs{"ids": ids}) // stream returns its error
 	return stream[knownCustomer](rows)
 }
 
@@ -213,18 +213,22 @@ func idsOf(customers []Customer) []string {
 }
 
 // PartnerOf returns the partner that the customer belongs to; "" if it is not known, or removed, or the schema is missing.
-func (s *Store) PartnerOf(ctx context.Context, customerID string) (string, error) {
-	for k, err := range readCustomers(ctx, s.pool, []string{customerID}) {
-		switch {
-		case missing(err):
-			return "", nil
-		case err != nil:
-			return "", fmt.Errorf("looking for customer %s: %w", customerID, err)
-		case k.RemovedAt == nil:
-			return k.Partner, nil
+func (s *Store) PartnerOf(ctx context.Context, customerID string) (partner string, err error) {
+	err = s.readOnly(ctx, func(tx pgx.Tx) error {
+		for k, err := range readCustomers(ctx, tx, []string{customerID}) {
+			if err != nil {
+				return err
+			}
+			if k.RemovedAt == nil {
+				partner = k.Partner
+			}
 		}
+		return nil
+	})
+	if err != nil && !missing(err) {
+		return "", fmt.Errorf("looking for customer %s: %w", customerID, err)
 	}
-	return "", nil
+	return partner, nil
 }
 
 // KnownCustomers returns the partner's customers that are not removed, by id; none where the schema is missing.
@@ -234,8 +238,7 @@ func (s *Store) KnownCustomers(ctx context.Context, partner string) ([]Customer,
 		FROM partner_center.customers
 		WHERE partner = @partner AND removed_at IS NULL
 		ORDER BY customers.customer_id`
-	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"partner": partner}) // CollectRows returns its error
-	customers, err := pgx.CollectRows(rows, pgx.RowToStructByName[Customer])
+	customers, err := collect(ctx, s.readOnly, query, pgx.NamedArgs{"partner": partner}, pgx.RowToStructByName[Customer])
 	if err != nil && !missing(err) {
 		return nil, fmt.Errorf("reading the customers of partner %s: %w", partner, err)
 	}

@@ -99,13 +99,8 @@ func dueLists(lists []DeviceList, run Run, now time.Time) []DeviceList {
 	return due
 }
 
-// querier is what both a pool and a transaction can do.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // readDeviceLists returns the device lists of the customer's batches that are not removed, and the database's time.
-func readDeviceLists(ctx context.Context, q querier, customerID string) (
+func readDeviceLists(ctx context.Context, tx pgx.Tx, customerID string) (
 	lists []DeviceList, now time.Time, err error,
 ) {
 	const query = `
@@ -122,7 +117,7 @@ func readDeviceLists(ctx context.Context, q querier, customerID string) (
 		DeviceList
 		Now time.Time `db:"now"`
 	}
-	rows, _ := q.Query(ctx, query, pgx.NamedArgs{"customer_id": customerID}) // stream returns its error
+	rows, _ := tx.Query(ctx, query, pgx.NamedArgs{"customer_id": customerID}) // stream returns its error
 	for r, err := range stream[row](rows) {
 		if err != nil {
 			return nil, now, fmt.Errorf("reading the states of device lists: %w", err)
@@ -132,9 +127,17 @@ func readDeviceLists(ctx context.Context, q querier, customerID string) (
 	return lists, now, nil
 }
 
+func (s *Store) deviceLists(ctx context.Context, customerID string) (lists []DeviceList, now time.Time, err error) {
+	err = s.readOnly(ctx, func(tx pgx.Tx) error {
+		lists, now, err = readDeviceLists(ctx, tx, customerID)
+		return err
+	})
+	return lists, now, err
+}
+
 // DueDeviceLists returns the device lists of a claimed customer that are to be read now, the longest due first.
 func (s *Store) DueDeviceLists(ctx context.Context, c Claim) ([]DeviceList, error) {
-	lists, now, err := readDeviceLists(ctx, s.pool, c.CustomerID)
+	lists, now, err := s.deviceLists(ctx, c.CustomerID)
 	if err != nil {
 		return nil, fmt.Errorf("finding the device lists of customer %s that are due: %w", c.CustomerID, err)
 	}
@@ -146,7 +149,7 @@ func (s *Store) DueDeviceLists(ctx context.Context, c Claim) ([]DeviceList, erro
 func (s *Store) PlanDeviceLists(
 	ctx context.Context, customerID string, run Run, listed []DeviceBatch, removed []string,
 ) ([]DeviceList, error) {
-	known, now, err := readDeviceLists(ctx, s.pool, customerID)
+	known, now, err := s.deviceLists(ctx, customerID)
 	if err != nil && !missing(err) {
 		return nil, fmt.Errorf("finding the device lists of customer %s that would be due: %w", customerID, err)
 	}

@@ -74,16 +74,20 @@ func (s *Store) Dictionary(ctx context.Context) (d Dictionary, err error) {
 		FROM entry e
 		LEFT JOIN described d ON d.oid = e.oid
 		ORDER BY CASE e.kind WHEN 'table' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, e.name COLLATE "C", d.position`
-	if err := s.pool.QueryRow(ctx, comment).Scan(&d.Comment); err != nil {
-		return d, fmt.Errorf("reading the schema's comment: %w", err)
-	}
-	rows, _ := s.pool.Query(ctx, query) // ForEachRow returns its error
-	var e DictionaryEntry
-	var c DictionaryColumn
-	into := []any{&e.Kind, &e.Name, &e.Comment, &c.Name, &c.Type, &c.Null, &c.Comment}
-	_, err = pgx.ForEachRow(rows, into, func() error {
-		d.add(e, c)
-		return nil
+	err = s.readOnly(ctx, func(tx pgx.Tx) error {
+		d = Dictionary{}
+		if err := tx.QueryRow(ctx, comment).Scan(&d.Comment); err != nil {
+			return err
+		}
+		rows, _ := tx.Query(ctx, query) // ForEachRow returns its error
+		var e DictionaryEntry
+		var c DictionaryColumn
+		into := []any{&e.Kind, &e.Name, &e.Comment, &c.Name, &c.Type, &c.Null, &c.Comment}
+		_, err := pgx.ForEachRow(rows, into, func() error {
+			d.add(e, c)
+			return nil
+		})
+		return err
 	})
 	if err != nil {
 		return d, fmt.Errorf("reading the catalogue: %w", err)

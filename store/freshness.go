@@ -31,8 +31,7 @@ func (s *Store) FailingCustomers(ctx context.Context, partner string) ([]Freshne
 		FROM partner_center.sync_freshness
 		WHERE partner = @partner AND consecutive_failures > 0
 		ORDER BY failing_since, customer_id`
-	rows, _ := s.pool.Query(ctx, query, pgx.NamedArgs{"partner": partner}) // CollectRows returns its error
-	failing, err := pgx.CollectRows(rows, pgx.RowToStructByName[Freshness])
+	failing, err := collect(ctx, s.readOnly, query, pgx.NamedArgs{"partner": partner}, pgx.RowToStructByName[Freshness])
 	if err != nil && !missing(err) {
 		return nil, fmt.Errorf("reading the failing customers of partner %s: %w", partner, err)
 	}

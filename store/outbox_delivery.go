@@ -44,8 +44,7 @@ func (s *Store) ClaimNotifications(
 		WHERE o.event_id = due.event_id
 		RETURNING o.event_id, o.message_id::text, o.endpoint, o.type, o.created_at, o.attempts, o.data`
 	args := pgx.NamedArgs{"endpoint": endpoint, "limit": limit, "lease": lease}
-	rows, _ := s.pool.Query(ctx, claim, args) // CollectRows returns its error
-	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Notification, err error) {
+	due, err := collect(ctx, s.write, claim, args, func(row pgx.CollectableRow) (n Notification, err error) {
 		var data []byte
 		if err := row.Scan(&n.eventID, &n.MessageID, &n.Endpoint, &n.Type, &n.CreatedAt, &n.Attempts, &data); err != nil {
 			return n, err
@@ -62,7 +61,7 @@ func (s *Store) ClaimNotifications(
 func (s *Store) RemoveNotification(ctx context.Context, n Notification) error {
 	const remove = `
 		DELETE FROM partnersync.outbox WHERE event_id = @event_id`
-	if _, err := s.pool.Exec(ctx, remove, pgx.NamedArgs{"event_id": n.eventID}); err != nil {
+	if _, err := s.exec(ctx, remove, pgx.NamedArgs{"event_id": n.eventID}); err != nil {
 		return fmt.Errorf("removing a notification from the outbox: %w", err)
 	}
 	return nil
@@ -75,7 +74,7 @@ func (s *Store) RetryNotification(ctx context.Context, n Notification, after tim
 		UPDATE partnersync.outbox SET next_at = clock_timestamp() + @after::interval
 		WHERE event_id = @event_id AND attempts = @attempts`
 	args := pgx.NamedArgs{"event_id": n.eventID, "attempts": n.Attempts, "after": after}
-	if _, err := s.pool.Exec(ctx, retry, args); err != nil {
+	if _, err := s.exec(ctx, retry, args); err != nil {
 		return fmt.Errorf("postponing a notification: %w", err)
 	}
 	return nil
@@ -90,14 +89,14 @@ func (s *Store) NextNotification(ctx context.Context, endpoint string) (wait tim
 		WHERE o.endpoint = @endpoint AND NOT EXISTS (
 		    SELECT 1 FROM partnersync.outbox e
 		    WHERE e.endpoint = o.endpoint AND e.subject = o.subject AND e.event_id < o.event_id)`
-	var left *time.Duration
-	if err := s.pool.QueryRow(ctx, next, pgx.NamedArgs{"endpoint": endpoint}).Scan(&left); err != nil {
+	left, err := collect(ctx, s.readOnly, next, pgx.NamedArgs{"endpoint": endpoint}, pgx.RowTo[*time.Duration])
+	if err != nil {
 		return 0, false, fmt.Errorf("looking for the next notification for %s: %w", endpoint, err)
 	}
-	if left == nil {
+	if left[0] == nil {
 		return 0, false, nil
 	}
-	return *left, true, nil
+	return *left[0], true, nil
 }
 
 // GiveUpNotifications removes the notifications that could not be sent for NotifyWithin, including those of
@@ -115,16 +114,21 @@ func (s *Store) GiveUpNotifications(ctx context.Context) (map[string]int, error)
 		DELETE FROM partnersync.notified
 		WHERE endpoint = @endpoint AND type = @type
 		  AND since < clock_timestamp() - @stuck_after::interval - 2 * @within::interval`
-	rows, _ := s.pool.Query(ctx, giveUp, pgx.NamedArgs{"within": NotifyWithin}) // ForEachRow returns its error
-	given := map[string]int{}
-	var endpoint string
-	var n int
-	if _, err := pgx.ForEachRow(rows, []any{&endpoint, &n}, func() error { given[endpoint] = n; return nil }); err != nil {
+	type givenUp struct {
+		Endpoint string
+		Count    int
+	}
+	all, err := collect(ctx, s.write, giveUp, pgx.NamedArgs{"within": NotifyWithin}, pgx.RowToStructByPos[givenUp])
+	if err != nil {
 		return nil, fmt.Errorf("giving notifications up: %w", err)
+	}
+	given := map[string]int{}
+	for _, g := range all {
+		given[g.Endpoint] = g.Count
 	}
 	for _, e := range s.subscribers("", BatchStuck) {
 		args := pgx.NamedArgs{"endpoint": e.Name, "type": BatchStuck, "stuck_after": e.StuckAfter, "within": NotifyWithin}
-		if _, err := s.pool.Exec(ctx, forget, args); err != nil {
+		if _, err := s.exec(ctx, forget, args); err != nil {
 			return given, fmt.Errorf("forgetting stuck batches: %w", err)
 		}
 	}

@@ -174,7 +174,7 @@ func (s *Store) ClearSignInFailed(ctx context.Context, partner string) error {
 	if len(s.subscribers(partner, SignInFailed)) == 0 {
 		return nil
 	}
-	if _, err := s.pool.Exec(ctx, forget, pgx.NamedArgs{"type": SignInFailed, "partner": partner}); err != nil {
+	if _, err := s.exec(ctx, forget, pgx.NamedArgs{"type": SignInFailed, "partner": partner}); err != nil {
 		return fmt.Errorf("clearing the refused sign-in of partner %s: %w", partner, err)
 	}
 	return nil

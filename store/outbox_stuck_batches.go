@@ -33,7 +33,11 @@ const stuckBatchesSQL = `
 // process. It reads all unfinished batches and is therefore not to be called every second.
 func (s *Store) EnqueueStuckBatches(ctx context.Context) error {
 	for _, e := range s.subscribers("", BatchStuck) {
-		stuck, err := stuckBatches(ctx, s.pool, e, nil)
+		var stuck []EventData
+		err := s.readOnly(ctx, func(tx pgx.Tx) (err error) {
+			stuck, err = stuckBatches(ctx, tx, e, nil)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -52,8 +56,8 @@ func (s *Store) EnqueueStuckBatches(ctx context.Context) error {
 }
 
 // stuckBatches returns the stuck batches of a customer, or of all that the endpoint subscribes to.
-func stuckBatches(ctx context.Context, q querier, e Endpoint, customerID *string) ([]EventData, error) {
-	rows, _ := q.Query(ctx, stuckBatchesSQL, pgx.NamedArgs{ // CollectRows returns its error
+func stuckBatches(ctx context.Context, tx pgx.Tx, e Endpoint, customerID *string) ([]EventData, error) {
+	rows, _ := tx.Query(ctx, stuckBatchesSQL, pgx.NamedArgs{ // CollectRows returns its error
 		"customer_id": customerID, "partners": e.Partners, "stuck_after": e.StuckAfter, "within": NotifyWithin,
 	})
 	stuck, err := pgx.CollectRows(rows, pgx.RowToStructByNameLax[EventData])

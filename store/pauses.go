@@ -27,12 +27,11 @@ func (s *Store) Pace(ctx context.Context, partner string) (Pace, error) {
 		       greatest(coalesce((
 		           SELECT paused_until - clock_timestamp() FROM partnersync.partner_pauses WHERE partner = @partner
 		       ), '0'), '0') AS pause`
-	rows, _ := s.pool.Query(ctx, read, pgx.NamedArgs{"partner": partner}) // CollectExactlyOneRow returns its error
-	pace, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Pace])
+	paces, err := collect(ctx, s.readOnly, read, pgx.NamedArgs{"partner": partner}, pgx.RowToStructByName[Pace])
 	if err != nil {
 		return Pace{}, fmt.Errorf("reading the pace of partner %s: %w", partner, err)
 	}
-	return pace, nil
+	return paces[0], nil
 }
 
 // Pause makes all replicas leave the partner's API alone for so long. It never shortens a pause.
@@ -41,7 +40,7 @@ func (s *Store) Pause(ctx context.Context, partner string, d time.Duration) erro
 		INSERT INTO partnersync.partner_pauses AS p (partner, paused_until)
 		VALUES (@partner, clock_timestamp() + @pause::interval)
 		ON CONFLICT (partner) DO UPDATE SET paused_until = greatest(p.paused_until, excluded.paused_until)`
-	if _, err := s.pool.Exec(ctx, pause, pgx.NamedArgs{"partner": partner, "pause": d}); err != nil {
+	if _, err := s.exec(ctx, pause, pgx.NamedArgs{"partner": partner, "pause": d}); err != nil {
 		return fmt.Errorf("pausing partner %s: %w", partner, err)
 	}
 	return nil

@@ -65,14 +65,16 @@ var versionTables = []struct{ name, prune string }{
 
 // CheckMayPrune returns ErrMayNotPrune if PruneVersions would be refused.
 func (s *Store) CheckMayPrune(ctx context.Context) error {
-	for _, table := range versionTables {
-		var may bool
-		if err := s.pool.QueryRow(ctx, `SELECT has_table_privilege($1, 'DELETE')`, table.name).Scan(&may); err != nil {
-			return fmt.Errorf("looking for the right to prune %s: %w", table.name, err)
-		}
-		if !may {
-			return ErrMayNotPrune
-		}
+	const query = `
+		SELECT has_table_privilege('partner_center.device_batch_versions', 'DELETE')
+		   AND has_table_privilege('partner_center.device_versions', 'DELETE')
+		   AND has_table_privilege('partner_center.configuration_policy_versions', 'DELETE')`
+	may, err := collect(ctx, s.readOnly, query, nil, pgx.RowTo[bool])
+	if err != nil {
+		return fmt.Errorf("looking for the right to prune: %w", err)
+	}
+	if !may[0] {
+		return ErrMayNotPrune
 	}
 	return nil
 }
@@ -87,7 +89,9 @@ func (s *Store) CountVersions(ctx context.Context, p Pruning) ([]Pruned, error) 
 		       (SELECT count(*) FROM partner_center.configuration_policy_versions
 		        WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers)))`
 	counts := unpruned()
-	err := s.pool.QueryRow(ctx, query, p.args()).Scan(&counts[0].Rows, &counts[1].Rows, &counts[2].Rows)
+	err := s.readOnly(ctx, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, query, p.args()).Scan(&counts[0].Rows, &counts[1].Rows, &counts[2].Rows)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("counting the versions to prune: %w", err)
 	}
@@ -117,8 +121,7 @@ func (s *Store) PruneVersions(ctx context.Context, p Pruning) ([]Pruned, error) 
 		WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))
 		ORDER BY customer_id`
 	removed := unpruned()
-	rows, _ := s.pool.Query(ctx, customersSQL, p.args()) // CollectRows returns its error
-	customers, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	customers, err := collect(ctx, s.readOnly, customersSQL, p.args(), pgx.RowTo[string])
 	if err != nil {
 		return removed, fmt.Errorf("looking for customers with versions to prune: %w", err)
 	}
@@ -163,15 +166,14 @@ func (p Pruning) args() pgx.NamedArgs {
 func (s *Store) PartnersOfCustomers(ctx context.Context) (map[string]string, error) {
 	const query = `
 		SELECT customer_id::text, partner FROM partner_center.customers`
-	rows, _ := s.pool.Query(ctx, query) // ForEachRow returns its error
-	partners := map[string]string{}
-	var id, partner string
-	_, err := pgx.ForEachRow(rows, []any{&id, &partner}, func() error {
-		partners[id] = partner
-		return nil
-	})
+	type owned struct{ ID, Partner string }
+	customers, err := collect(ctx, s.readOnly, query, nil, pgx.RowToStructByPos[owned])
 	if err != nil {
 		return nil, fmt.Errorf("reading the customers: %w", err)
+	}
+	partners := map[string]string{}
+	for _, c := range customers {
+		partners[c.ID] = c.Partner
 	}
 	return partners, nil
 }

@@ -66,14 +66,14 @@ func (r Run) args() pgx.NamedArgs {
 }
 
 // readRun reads the run with its state and counts as they are now. What was asked for is kept.
-func readRun(ctx context.Context, q querier, run Run) (Run, error) {
+func readRun(ctx context.Context, tx pgx.Tx, run Run) (Run, error) {
 	const read = `
 		SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
 		       customers_total, customers_ok, customers_failed,
 		       inserted, changed, removed, unchanged, requests, retries, error
 		FROM partner_center.sync_runs
 		WHERE run_id = @run`
-	rows, _ := q.Query(ctx, read, pgx.NamedArgs{"run": run.ID}) // CollectExactlyOneRow returns its error
+	rows, _ := tx.Query(ctx, read, pgx.NamedArgs{"run": run.ID}) // CollectExactlyOneRow returns its error
 	now, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Run])
 	if err != nil {
 		return run, fmt.Errorf("reading run %d: %w", run.ID, err)
@@ -83,10 +83,16 @@ func readRun(ctx context.Context, q querier, run Run) (Run, error) {
 }
 
 // ReadRun returns the run with its state and counts as they are now.
-func (s *Store) ReadRun(ctx context.Context, run Run) (Run, error) { return readRun(ctx, s.pool, run) }
+func (s *Store) ReadRun(ctx context.Context, run Run) (now Run, err error) {
+	err = s.readOnly(ctx, func(tx pgx.Tx) error {
+		now, err = readRun(ctx, tx, run)
+		return err
+	})
+	return now, err
+}
 
 // Listed reports whether the batches and policies of all the run's customers have been tried.
-func (s *Store) Listed(ctx context.Context, run Run) (listed bool, err error) {
+func (s *Store) Listed(ctx context.Context, run Run) (bool, error) {
 	const query = `
 		SELECT NOT EXISTS (
 		    SELECT
@@ -96,10 +102,11 @@ func (s *Store) Listed(ctx context.Context, run Run) (listed bool, err error) {
 		      AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 		      AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
 		      AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))`
-	if err := s.pool.QueryRow(ctx, query, run.args()).Scan(&listed); err != nil {
+	answers, err := collect(ctx, s.readOnly, query, run.args(), pgx.RowTo[bool])
+	if err != nil {
 		return false, fmt.Errorf("looking for customers of run %d that are not listed yet: %w", run.ID, err)
 	}
-	return listed, nil
+	return answers[0], nil
 }
 
 // FinishRun ends the run if none of its customers is left to do, and returns it as it is then: its State is Running if

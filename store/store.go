@@ -75,6 +75,14 @@ func (s *Store) Lease() time.Duration { return s.lease }
 // default grows with the cores of the machine, which replicas times cores would soon make more than a server takes.
 const maxConnections = 4
 
+// connectTimeout is how long one of the servers that a URL names may take to answer, unless the URL or PGCONNECT_TIMEOUT
+// says otherwise; pgx's own is two minutes, which the others would wait for.
+const connectTimeout = 5 * time.Second
+
+// ErrEncoding is returned by OpenPool for a database whose encoding is not UTF8: names would be stored garbled there, or not
+// at all.
+var ErrEncoding = errors.New("the database's encoding is not UTF8")
+
 // OpenPool connects to the database that url names, with at most four connections unless it says otherwise
 // (pool_max_conns). The connection is tried, so that a wrong address, password or database name shows here. Errors never
 // hold the password.
@@ -84,11 +92,25 @@ func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 		// Not the parser's message: it shows the URL, and hides a password only where one usually is.
 		return nil, errors.New("reading database_url: it does not read as a PostgreSQL URL, or names a file that cannot be read")
 	}
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "partnersync"
+	// These are all that PgBouncer takes at the start of a connection. The other settings are stated in each transaction.
+	params := config.ConnConfig.RuntimeParams
+	params["client_encoding"], params["DateStyle"], params["TimeZone"] = "UTF8", "ISO, MDY", "UTC"
+	params["standard_conforming_strings"] = "on"
+	if params["application_name"] == "" {
+		params["application_name"] = "partnersync"
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		config.MaxConns = maxConnections
+	}
+	if !strings.Contains(url, "connect_timeout") && os.Getenv("PGCONNECT_TIMEOUT") == "" {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	config.PingTimeout = connectTimeout
+	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		if encoding := conn.PgConn().ParameterStatus("server_encoding"); encoding != "" && encoding != "UTF8" {
+			return fmt.Errorf("%w but %s", ErrEncoding, encoding)
+		}
+		return nil
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -113,28 +135,94 @@ func execAll(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs, statements ...s
 // errStandby is why a server refuses to begin a transaction that writes.
 var errStandby = errors.New("the server is a standby")
 
+// errNoAnswer is why a transaction is given up whose server does not answer.
+var errNoAnswer = errors.New("the server has not answered for longer than a statement may take")
+
+// beginSQL begins a transaction in the same way whatever defaults the role or the database has. It takes the access mode,
+// and two limits in milliseconds.
+const beginSQL = `
+	BEGIN ISOLATION LEVEL READ COMMITTED %s NOT DEFERRABLE;
+	SELECT set_config(name, value, true)
+	FROM (VALUES
+	    ('idle_in_transaction_session_timeout', '%d'), ('statement_timeout', '%d'), ('lock_timeout', '0'),
+	    ('search_path', 'pg_catalog, pg_temp'), ('plan_cache_mode', 'auto'),
+	    ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')
+	) AS setting (name, value);
+	-- PostgreSQL 17 and newer have it.
+	SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL`
+
+// statementTimeout is how long the largest statement may take.
+const statementTimeout = 5 * time.Minute
+
 // write runs a transaction that a frozen process lets go of: PostgreSQL ends it when it has been idle for a third of the
-// lease, before anybody else may take over its claims.
+// lease, before anybody else may take over its claims. It is run again if the server ends it for a deadlock or the like.
 func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
-	begin := fmt.Sprintf(`
-		BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-		SET LOCAL idle_in_transaction_session_timeout = '%dms';
-		SET LOCAL statement_timeout = '5min'`, (s.lease / 3).Milliseconds())
+	return s.writeOver(ctx, s.pool, do)
+}
+
+func (s *Store) writeOver(ctx context.Context, pool *pgxpool.Pool, do func(pgx.Tx) error) error {
+	err := retryConflicts(func() error { return s.transact(ctx, pool, "READ WRITE", do) })
+	leaveReadOnly(pool, err)
+	return err
+}
+
+// readOnly runs a transaction that writes nothing, under the same rules.
+func (s *Store) readOnly(ctx context.Context, do func(pgx.Tx) error) error {
+	return retryConflicts(func() error { return s.transact(ctx, s.pool, "READ ONLY", do) })
+}
+
+// transact runs a transaction. No answer is waited for longer than its statements may take: a connection can die without a
+// word.
+func (s *Store) transact(ctx context.Context, pool *pgxpool.Pool, mode string, do func(pgx.Tx) error) error {
+	begin := fmt.Sprintf(beginSQL, mode, (s.lease / 3).Milliseconds(), statementTimeout.Milliseconds())
+	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout+connectTimeout, errNoAnswer)
+	defer cancel()
 	begun := false
-	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
 		begun = true
 		return do(tx)
 	})
 	if !begun && sqlState(err) == "0A000" { // feature_not_supported: to write during recovery
 		err = fmt.Errorf("%w: %w", errStandby, err)
 	}
-	leaveReadOnly(s.pool, err)
 	return err
 }
 
-// readOnly runs a transaction that writes nothing, and sees the database as it is at its first statement.
-func (s *Store) readOnly(ctx context.Context, do func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, do)
+// exec runs a single statement that writes.
+func (s *Store) exec(ctx context.Context, sql string, args pgx.NamedArgs) (tag pgconn.CommandTag, err error) {
+	err = s.write(ctx, func(tx pgx.Tx) error {
+		tag, err = tx.Exec(ctx, sql, args)
+		return err
+	})
+	return tag, err
+}
+
+// collect reads the rows of a single statement, in a transaction of s.readOnly or s.write.
+func collect[T any](
+	ctx context.Context, transact func(context.Context, func(pgx.Tx) error) error, sql string, args pgx.NamedArgs,
+	row pgx.RowToFunc[T],
+) (all []T, err error) {
+	err = transact(ctx, func(tx pgx.Tx) error {
+		rows, _ := tx.Query(ctx, sql, args) // CollectRows returns its error
+		all, err = pgx.CollectRows(rows, row)
+		return err
+	})
+	return all, err
+}
+
+// conflictTries is how often a transaction is run that the server ends for a conflict with others.
+const conflictTries = 3
+
+// retryConflicts runs a transaction again that the server has rolled back for a conflict with others: SQLSTATE class 40,
+// but for 40003, with which nobody knows whether it was committed.
+func retryConflicts(do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		state := sqlState(err)
+		if try == conflictTries || !strings.HasPrefix(state, "40") || state == "40003" {
+			return err
+		}
+	}
 }
 
 // leaveReadOnly gives the pool's connections up if the error of a write is that the server is read-only. One that has become

@@ -48,7 +48,9 @@ func (s *Store) LeaseToken(ctx context.Context, partner string, d time.Duration)
 	l := TokenLease{Partner: partner}
 	var newest, previous []byte
 	args := pgx.NamedArgs{"partner": partner, "worker": s.worker, "lease": d}
-	err := s.pool.QueryRow(ctx, lease, args).Scan(&l.Epoch, &newest, &previous, &l.UserName)
+	err := s.write(ctx, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, lease, args).Scan(&l.Epoch, &newest, &previous, &l.UserName)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrTokenLeased
 		if _, signedIn, readErr := s.UserSignIn(ctx, partner); readErr != nil {
@@ -90,7 +92,7 @@ func (s *Store) ReleaseToken(ctx context.Context, l TokenLease) error {
 
 func (s *Store) endLease(ctx context.Context, l TokenLease, sql string, args pgx.NamedArgs) error {
 	args["partner"], args["worker"], args["epoch"] = l.Partner, s.worker, l.Epoch
-	tag, err := s.pool.Exec(ctx, sql, args)
+	tag, err := s.exec(ctx, sql, args)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = errTokenLeftOver
 	}
@@ -110,7 +112,7 @@ func (s *Store) SignIn(ctx context.Context, partner, userName string, sealed []b
 		SET user_name = excluded.user_name, signed_in_at = excluded.signed_in_at,
 		    sealed_token = excluded.sealed_token, previous_token = NULL, rotated_at = excluded.rotated_at,
 		    leased_by = NULL, lease_epoch = u.lease_epoch + 1, leased_until = NULL`
-	_, err := s.pool.Exec(ctx, signIn, pgx.NamedArgs{"partner": partner, "user": userName, "token": sealed})
+	_, err := s.exec(ctx, signIn, pgx.NamedArgs{"partner": partner, "user": userName, "token": sealed})
 	if err != nil {
 		return fmt.Errorf("storing the sign-in for partner %s: %w", partner, err)
 	}
@@ -124,7 +126,7 @@ func (s *Store) SignOut(ctx context.Context, partner string) (bool, error) {
 		SET user_name = NULL, signed_in_at = NULL, sealed_token = NULL, previous_token = NULL, rotated_at = NULL,
 		    leased_by = NULL, lease_epoch = lease_epoch + 1, leased_until = NULL
 		WHERE partner = @partner AND sealed_token IS NOT NULL`
-	tag, err := s.pool.Exec(ctx, signOut, pgx.NamedArgs{"partner": partner})
+	tag, err := s.exec(ctx, signOut, pgx.NamedArgs{"partner": partner})
 	if err != nil {
 		return false, fmt.Errorf("signing the user of partner %s out: %w", partner, err)
 	}
@@ -137,7 +139,9 @@ func (s *Store) UserSignIn(ctx context.Context, partner string) (u UserSignIn, o
 		SELECT coalesce(user_name, ''), signed_in_at, rotated_at, clock_timestamp()
 		FROM partnersync.user_sign_ins
 		WHERE partner = @partner AND sealed_token IS NOT NULL`
-	err = s.pool.QueryRow(ctx, read, pgx.NamedArgs{"partner": partner}).Scan(&u.UserName, &u.SignedInAt, &u.RotatedAt, &u.Now)
+	err = s.readOnly(ctx, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, read, pgx.NamedArgs{"partner": partner}).Scan(&u.UserName, &u.SignedInAt, &u.RotatedAt, &u.Now)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return UserSignIn{}, false, nil
 	}

@@ -58,10 +58,12 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connecting for the heartbeat: %w", err)
 	}
-	_, err = pool.Exec(ctx, beat, pgx.NamedArgs{
-		"worker": s.worker, "host": s.host, "version": s.version, "lease": s.lease,
+	err = s.writeOver(ctx, pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, beat, pgx.NamedArgs{
+			"worker": s.worker, "host": s.host, "version": s.version, "lease": s.lease,
+		})
+		return err
 	})
-	leaveReadOnly(pool, err)
 	if err != nil {
 		return fmt.Errorf("writing the heartbeat: %w", err)
 	}
@@ -75,7 +77,7 @@ func (s *Store) Leave(ctx context.Context) error {
 		DELETE FROM partnersync.workers
 		WHERE worker_id = @worker::uuid OR heartbeat_at < clock_timestamp() - 10 * lease`
 	defer s.heartbeats.close()
-	if _, err := s.pool.Exec(ctx, leave, pgx.NamedArgs{"worker": s.worker}); err != nil {
+	if _, err := s.exec(ctx, leave, pgx.NamedArgs{"worker": s.worker}); err != nil {
 		return fmt.Errorf("taking the worker off the list: %w", err)
 	}
 	return nil

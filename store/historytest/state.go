@@ -95,9 +95,8 @@ func (s servedItem) state(kind string) state {
 	default:
 		slices.SortStableFunc(s.Policies, func(a, b assignment) int { return cmp.Compare(a.Key, b.Key) })
 		policies := canonical(s.Policies)
-		return newState([]*string{
-			s.SerialNumber, s.ProductKey, s.HardwareHash, s.ModelName, s.OEMManufacturerName, s.UploadedBy, &policies,
-		}, s.UploadedDate.Time)
+		texts := []*string{s.SerialNumber, s.ProductKey, s.HardwareHash, s.ModelName, s.OEMManufacturerName, s.UploadedBy, &policies}
+		return newState(texts, s.UploadedDate.Time)
 	}
 }
 

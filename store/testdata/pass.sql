@@ -1,10 +1,18 @@
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE;
+SELECT set_config(name, value, true)
+FROM (VALUES
+    ('idle_in_transaction_session_timeout', '20000'), ('statement_timeout', '300000'), ('lock_timeout', '0'),
+    ('search_path', 'pg_catalog, pg_temp'), ('plan_cache_mode', 'auto'),
+    ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')
+) AS setting (name, value);
+-- PostgreSQL 17 and newer have it.
+SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
+
 INSERT INTO partnersync.workers AS w (worker_id, host, version, started_at, heartbeat_at, lease)
 VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp(), @lease)
 ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = greatest(w.heartbeat_at, excluded.heartbeat_at);
 
-BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SET LOCAL idle_in_transaction_session_timeout = '20000ms';
-SET LOCAL statement_timeout = '5min';
+commit;
 
 INSERT INTO partnersync.partner_state (partner) VALUES ($1)
 ON CONFLICT DO NOTHING;
@@ -48,8 +56,6 @@ SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
        inserted, changed, removed, unchanged, requests, retries, error
 FROM partner_center.sync_runs
 WHERE run_id = @run;
-
-commit;
 
 UPDATE partnersync.partner_state s
 SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
@@ -164,7 +170,15 @@ LEFT JOIN partnersync.list_state p
        ON p.customer_id = i.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
 ORDER BY i.position;
 
-begin isolation level repeatable read read only;
+BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE;
+SELECT set_config(name, value, true)
+FROM (VALUES
+    ('idle_in_transaction_session_timeout', '20000'), ('statement_timeout', '300000'), ('lock_timeout', '0'),
+    ('search_path', 'pg_catalog, pg_temp'), ('plan_cache_mode', 'auto'),
+    ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')
+) AS setting (name, value);
+-- PostgreSQL 17 and newer have it.
+SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
 
 SELECT observed_at, confirmed_at, CASE WHEN held_run < $1 THEN held END,
        counted_run IS NOT DISTINCT FROM $1
