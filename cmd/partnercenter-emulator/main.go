@@ -1,13 +1,13 @@
 // Partnercenter-emulator serves an emulated Partner Center API with invented customers, device batches, devices and
-// configuration policies on a port: to try partnersync out without an account, and for tests in other languages. It
-// prints the configuration that points partnersync at it, and runs until it is interrupted:
+// configuration policies on a port: for trying out partnersync without an account, and for tests in other
+// languages. It prints the configuration with which partnersync reads from it, and runs until it is interrupted:
 //
 //	partnercenter-emulator --listen 127.0.0.1:8470 --customers 3 --batches 4 --devices 20
 //
-// Its clock runs faster than ours (--speed), so that batches get on while one watches. Everything is in memory, and the
-// same --seed invents the same.
+// Its clock is faster than real time (--speed), so that batches progress while one watches. Everything is in
+// memory, and the same --seed invents the same data.
 //
-// Exit codes: 0 after SIGINT or SIGTERM, 1 where it cannot serve, 2 for wrong usage.
+// Exit codes: 0 after SIGINT or SIGTERM, 1 if it cannot serve, 2 for wrong usage.
 package main
 
 import (
@@ -29,7 +29,7 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// stopTimeout is how long requests under way may take to end.
+// stopTimeout is how long pending requests may take to finish.
 const stopTimeout = 5 * time.Second
 
 func main() {
@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, _ func(string) string, _ io.Reader,
 	return 0
 }
 
-// serve answers requests until ctx ends, and then lets those under way finish.
+// serve answers requests until ctx ends, and then lets pending ones finish.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
@@ -80,7 +80,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	return nil
 }
 
-// newEmulator returns an emulator that begins now, with its customers and faults.
+// newEmulator returns an emulator that starts now, with its customers and faults.
 func newEmulator(o options) *partnercentertest.Emulator {
 	e := partnercentertest.New(partnercentertest.Options{
 		Start:         time.Now(),
@@ -92,17 +92,19 @@ func newEmulator(o options) *partnercentertest.Emulator {
 	})
 	e.Seed(partnercentertest.SeedOptions{Customers: o.customers, Batches: o.batches, Devices: o.devices, Seed: o.seed})
 	if o.faultRate > 0 {
-		// The second fault sees what the first let through, and takes as many of all.
+		// The second fault sees what the first one let through, and hits as many requests.
 		half := o.faultRate / 2
 		e.Fail(partnercentertest.Fault{Path: "^/v1/", Share: half, Status: http.StatusServiceUnavailable})
-		e.Fail(partnercentertest.Fault{Path: "^/v1/", Share: half / (1 - half), Status: http.StatusTooManyRequests, RetryAfter: "1"})
+		e.Fail(partnercentertest.Fault{
+			Path: "^/v1/", Share: half / (1 - half), Status: http.StatusTooManyRequests, RetryAfter: "1",
+		})
 	}
 	return e
 }
 
-// snippet returns the configuration by which partnersync reads from the emulator at addr.
+// snippet returns the configuration with which partnersync reads from the emulator at addr.
 func snippet(o options, addr net.Addr) string {
-	url := "http://" + reachable(addr)
+	base := "http://" + reachable(addr)
 	return fmt.Sprintf(`partners:
   - name: emulator
     tenant_id: %s
@@ -110,7 +112,7 @@ func snippet(o options, addr net.Addr) string {
     client_secret: %s
     api_url: %s
     authority_url: %s
-`, quote(o.tenant), quote(o.clientID), quote(o.clientSecret), quote(url), quote(url))
+`, quote(o.tenant), quote(o.clientID), quote(o.clientSecret), quote(base), quote(base))
 }
 
 // reachable returns the host and port under which a client on this machine finds addr.
@@ -122,7 +124,7 @@ func reachable(addr net.Addr) string {
 	return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
 }
 
-// quote writes a value as YAML in which partnersync finds no variable to replace.
+// quote returns a value as YAML, in which partnersync finds no variable to replace.
 func quote(s string) string {
 	return strconv.Quote(strings.ReplaceAll(s, "$", "$$"))
 }

@@ -64,9 +64,9 @@ func signIn(t *testing.T, config map[string]string) string {
 }
 
 // get returns the status and body of a GET with the token.
-func get(t *testing.T, url, token string) (int, string) {
+func get(t *testing.T, target, token string) (int, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

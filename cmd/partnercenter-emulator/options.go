@@ -10,7 +10,7 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// options is what the command line says.
+// options are the flags of the command line.
 type options struct {
 	listen        string
 	customers     int
@@ -25,8 +25,8 @@ type options struct {
 	faultRate     float64
 }
 
-// parseOptions reads the command line. What is wrong with it has been printed to stderr when it returns; the answer to
-// --help is flag.ErrHelp.
+// parseOptions reads the command line and prints what is wrong with it to stderr. The error for --help is
+// flag.ErrHelp.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("partnercenter-emulator", flag.ContinueOnError)
@@ -35,12 +35,12 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.customers, "customers", 3, "how many customers to invent")
 	flags.IntVar(&o.batches, "batches", 4, "how many device batches to invent for each customer")
 	flags.IntVar(&o.devices, "devices", 20, "how many devices to invent for each batch at most")
-	flags.Uint64Var(&o.seed, "seed", 0, "the same seed invents the same")
+	flags.Uint64Var(&o.seed, "seed", 0, "the same seed invents the same data")
 	flags.Float64Var(&o.speed, "speed", 60, "emulated seconds per second")
 	flags.StringVar(&o.tenant, "tenant", partnercentertest.DefaultTenantID, "the partner's tenant `id`")
-	flags.StringVar(&o.clientID, "client-id", partnercentertest.DefaultClientID, "`id` of the application that may sign in")
+	flags.StringVar(&o.clientID, "client-id", partnercentertest.DefaultClientID, "the application's `id`")
 	flags.StringVar(&o.clientSecret, "client-secret", partnercentertest.DefaultClientSecret, "the application's `secret`")
-	flags.DurationVar(&o.tokenLifetime, "token-lifetime", time.Hour, "how long a token is good, in our time")
+	flags.DurationVar(&o.tokenLifetime, "token-lifetime", time.Hour, "how long a token is valid, in real time")
 	flags.Float64Var(&o.faultRate, "fault-rate", 0, "share of API requests, 0 to 1, that are answered 503 or 429")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -67,6 +67,7 @@ func (o options) check(rest []string) error {
 	require(o.speed >= 0 && o.speed <= 3600, "--speed %g: give 0 to 3600", o.speed)
 	require(o.tokenLifetime >= time.Second, "--token-lifetime %v: give 1s or more", o.tokenLifetime)
 	require(o.faultRate >= 0 && o.faultRate <= 1, "--fault-rate %g: give a share from 0 to 1", o.faultRate)
-	require(o.tenant != "" && o.clientID != "" && o.clientSecret != "", "--tenant, --client-id and --client-secret: none may be empty")
+	require(o.tenant != "" && o.clientID != "" && o.clientSecret != "",
+		"--tenant, --client-id and --client-secret: none may be empty")
 	return errors.Join(mistakes...)
 }

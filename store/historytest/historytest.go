@@ -1,22 +1,25 @@
-// Package historytest checks the history in the database against a record of what the API served: that nothing was lost,
-// duplicated or put out of order, whatever happened to the processes that wrote it. The emulator keeps such a record.
+// Package historytest checks the history in the database against a record of what the API served: that nothing was
+// lost, duplicated or put out of order, whatever happened to the processes that wrote it. The emulator keeps such a
+// record.
 //
-// It shares no code with what it checks: it reads the tables and the served bodies itself. This is what holds of a true
-// history:
+// It shares no code with what it checks: it reads the tables and the served bodies itself. This is what holds of a
+// true history:
 //
-//   - The versions of an item join without gap or overlap, each differs from the one before, and the last one is current.
+//   - The versions of an item join without gap or overlap, each differs from the one before, and the last is current.
 //   - At each moment when versions of a list begin, the whole list was as one listing had served it, and these listings
 //     are in the order in which they were served. A listing of which some pages are missing may lack items.
-//   - valid_from lies within the listing, and the change to the version within (not_before, valid_from]: by the record it
-//     happened after not_before, and a listing at not_before still had the version before.
+//   - valid_from lies within the listing, and the change to the version within (not_before, valid_from]: by the record
+//     it happened after not_before, and a listing at not_before still had the version before.
 //   - The runs' counts are those of the versions.
 //
-// A listing that was never written is no damage in itself, since the process that asked for it may have been killed.
-// [Options] says when it is one: the batches of a customer must have been written once their reader goes on to the
-// policies. Nothing of that kind can be said of policies and devices, because the next request may come from another
-// process: a state of theirs that was served, never written and followed by another goes unnoticed, unless it is the last.
+// A listing that was never written is no damage in itself, since the process that asked for it may have been
+// killed. [Options] says when it is one: the batches of a customer must have been written once their reader goes on
+// to the policies. Nothing of that kind can be said of policies and devices, because the next request may come from
+// another process: a state of theirs that was served, never written and followed by another goes unnoticed, unless
+// it is the last.
 //
-// Listings that the mass removal guard would hold are not provided for, nor fields beyond those that the API documents.
+// Listings that the mass removal guard would hold are not provided for, nor fields beyond those that the API
+// documents.
 package historytest
 
 import (
@@ -97,20 +100,20 @@ const DefaultSlack = 10 * time.Second
 
 // Options say what is known about the circumstances.
 type Options struct {
-	// Slack is how long before a page was served its listing may have been observed: a request takes its time, and a page
-	// follows those before it. 0: DefaultSlack.
+	// Slack is how long before a page was served its listing may have been observed: a request takes its time, and
+	// a page follows those before it. 0: DefaultSlack.
 	Slack time.Duration
-	// CaughtUp: nothing has changed since the last listings, which were complete and have been written. The current rows
-	// must then be what was served last.
+	// CaughtUp: nothing has changed since the last listings, which were complete and have been written. The current
+	// rows must then be what was served last.
 	CaughtUp bool
-	// OneProcess: there was one process at a time, and it reads policies. When it goes on from a customer's batches to the
-	// policies, it has written the batches, so that these must be in the history.
+	// OneProcess: there was one process at a time, and it reads policies. When it goes on from a customer's batches
+	// to the policies, it has written the batches, so that these must be in the history.
 	OneProcess bool
 }
 
-// Check compares the history in a database with what was served and what changed meanwhile, and returns what is wrong with
-// it, ordered by list and time. Servings must be in the order of their times, and the clocks of the database's machine and
-// of this one must agree.
+// Check compares the history in a database with what was served and what changed meanwhile, and returns what is
+// wrong with it, ordered by list and time. Servings must be in the order of their times, and the clocks of the
+// database's machine and of this one must agree.
 func Check(ctx context.Context, db *pgxpool.Pool, served []Serving, changed []Change, o Options) ([]Damage, error) {
 	c := &checker{Options: o, histories: map[List]history{}, changed: map[item][]time.Time{}}
 	c.Slack = cmp.Or(c.Slack, DefaultSlack)
@@ -138,7 +141,8 @@ func Check(ctx context.Context, db *pgxpool.Pool, served []Serving, changed []Ch
 	c.checkCounts()
 	slices.SortFunc(c.damages, func(a, b Damage) int {
 		return cmp.Or(
-			cmp.Compare(a.List.CustomerID, b.List.CustomerID), cmp.Compare(a.List.Kind, b.List.Kind), cmp.Compare(a.List.BatchID, b.List.BatchID),
+			cmp.Compare(a.List.CustomerID, b.List.CustomerID), cmp.Compare(a.List.Kind, b.List.Kind),
+			cmp.Compare(a.List.BatchID, b.List.BatchID),
 			a.At.Compare(b.At), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Kind, b.Kind))
 	})
 	return c.damages, nil

@@ -9,8 +9,8 @@ import (
 // clockSkew is how far the clocks of the database and of this process may be apart.
 const clockSkew = 50 * time.Millisecond
 
-// checkOrigins finds for each moment at which versions of a list begin the listing that they come from, and checks them
-// against it.
+// checkOrigins finds for each moment at which versions of a list begin the listing that they come from, and checks
+// them against it.
 func (c *checker) checkOrigins(l List, h history) {
 	served := c.served[l]
 	next := 0
@@ -56,8 +56,8 @@ func (c *checker) near(s listing, observed time.Time) bool {
 // agrees reports whether the history as of a time is what the listing had.
 func (l listing) agrees(h history, t time.Time) bool { return l.differing(h, t) == nil }
 
-// differing returns the items that differ between the listing and the history as of a time. An incomplete listing says
-// nothing about the items that it lacks.
+// differing returns the items that differ between the listing and the history as of a time. An incomplete listing
+// says nothing about the items that it lacks.
 func (l listing) differing(h history, t time.Time) (keys []string) {
 	for key, versions := range h {
 		if listed := l.state(key); (l.complete || !listed.absent) && !equal(listed, asOf(versions, t)) {
@@ -82,7 +82,8 @@ func (c *checker) explain(l List, h history, t time.Time, served []listing, next
 		}
 		// What began is as this listing had it, so that something else is missing.
 		for _, key := range keys {
-			c.damaged(Lost, l, key, t, "the listing served at %s has it %s, and the history %s", clock(s.at), s.state(key), asOf(h[key], t))
+			c.damaged(Lost, l, key, t, "the listing served at %s has it %s, and the history %s",
+				clock(s.at), s.state(key), asOf(h[key], t))
 		}
 		return
 	}
@@ -108,8 +109,8 @@ func begins(versions []version, t time.Time) bool {
 }
 
 // checkNotBefore checks that the change to a version, which came with a listing served until then, happened after
-// not_before: by the record of changes, of which the last one before that time led to the version, and by what was served
-// at not_before.
+// not_before: by the record of changes, of which the last one before that time led to the version, and by what was
+// served at not_before.
 func (c *checker) checkNotBefore(l List, key string, before, v version, until time.Time) {
 	if v.notBefore == nil {
 		return // reported already
@@ -126,7 +127,8 @@ func (c *checker) checkNotBefore(l List, key string, before, v version, until ti
 		return s.complete && c.near(s, *v.notBefore) && equal(s.state(key), before.state)
 	})
 	if !confirmed {
-		c.damaged(Bounds, l, key, v.from, "not_before is %s, and no listing then had it %s", clock(*v.notBefore), before.state)
+		c.damaged(Bounds, l, key, v.from, "not_before is %s, and no listing then had it %s",
+			clock(*v.notBefore), before.state)
 	}
 }
 
@@ -152,7 +154,8 @@ func (c *checker) checkWritten(l List) {
 		want.items = nil // the devices are removed with their batch
 	}
 	for _, key := range want.differing(h, end) {
-		c.damaged(Behind, l, key, want.at, "it was last served %s, and the current row is %s", want.state(key), asOf(h[key], end))
+		c.damaged(Behind, l, key, want.at, "it was last served %s, and the current row is %s",
+			want.state(key), asOf(h[key], end))
 	}
 }
 

@@ -95,8 +95,9 @@ func (s servedItem) state(kind string) state {
 	default:
 		slices.SortStableFunc(s.Policies, func(a, b assignment) int { return cmp.Compare(a.Key, b.Key) })
 		policies := canonical(s.Policies)
-		texts := []*string{s.SerialNumber, s.ProductKey, s.HardwareHash, s.ModelName, s.OEMManufacturerName, s.UploadedBy, &policies}
-		return newState(texts, s.UploadedDate.Time)
+		return newState([]*string{
+			s.SerialNumber, s.ProductKey, s.HardwareHash, s.ModelName, s.OEMManufacturerName, s.UploadedBy, &policies,
+		}, s.UploadedDate.Time)
 	}
 }
 

@@ -10,13 +10,13 @@ import (
 	"syscall"
 )
 
-// account is whom the server runs as. The zero value is whoever we are.
+// account is the account that the server runs as. The zero value is our own.
 type account struct {
 	name       string
 	credential *syscall.Credential
 }
 
-// serverAccount returns the account for a server that uid starts.
+// serverAccount returns the account for a server that a user starts.
 func serverAccount(uid int) (account, error) {
 	if uid != 0 {
 		return account{}, nil
@@ -36,7 +36,7 @@ func serverAccount(uid int) (account, error) {
 		"neither an account postgres nor nobody: create one, or start this as another user")
 }
 
-// own gives path to the account.
+// own makes the account the owner of path.
 func (a account) own(path string) error {
 	if a.credential == nil {
 		return nil
@@ -44,8 +44,8 @@ func (a account) own(path string) error {
 	return os.Chown(path, int(a.credential.Uid), int(a.credential.Gid))
 }
 
-// reach returns an error if a directory on the way to dir, or dir itself, is closed to the account. The path is
-// absolute and without symbolic links.
+// reach returns an error if the account may not enter dir or a directory above it. The path is absolute and without
+// symbolic links.
 func (a account) reach(dir string) error {
 	if a.credential == nil {
 		return nil
@@ -71,7 +71,7 @@ func (a account) reach(dir string) error {
 		a.name, strings.Join(closed, ", "), strings.Join(closed, " "))
 }
 
-// searchable reports whether the permission bits let the account, which is in no group but its own, into a directory.
+// searchable reports whether the permission bits let the account, which is only in its own group, into a directory.
 func (a account) searchable(info os.FileInfo) bool {
 	bit := os.FileMode(0o001)
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {

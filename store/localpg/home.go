@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// poll is how often the files that PostgreSQL communicates by are looked at.
+// poll is how often to look at the files through which PostgreSQL reports its state.
 const poll = 5 * time.Millisecond
 
 // tempPattern names the temporary directories.
@@ -23,10 +23,10 @@ const tempPattern = "partnersync-postgres-"
 // home is the directory of a server:
 //
 //	data/         the cluster
-//	data.new-…/   the cluster while initdb is at work; the next start removes what a killed one left
-//	socket/       the socket, in a directory closed to others
+//	data.new-…/   the cluster while initdb creates it; the next start removes those of killed ones
+//	socket/       the socket, in a directory that is closed to others
 //	postgres.log  the log of the last run
-//	lock          locked by the process that started the server, for as long as it lives
+//	lock          locked by the process that started the server while it lives
 type home struct {
 	dir     string // absolute, without symbolic links
 	account account
@@ -37,7 +37,7 @@ type home struct {
 func (h *home) data() string { return filepath.Join(h.dir, "data") }
 func (h *home) log() string  { return filepath.Join(h.dir, "postgres.log") }
 
-// openHome makes the directory, a temporary one for "", and makes sure that the server's account can reach it.
+// openHome creates the directory, a temporary one for "", and checks that the server's account can reach it.
 func openHome(dir string) (*home, error) {
 	a, err := serverAccount(os.Geteuid())
 	if err != nil {
@@ -60,8 +60,8 @@ func openHome(dir string) (*home, error) {
 	return h, nil
 }
 
-// makeDir makes dir unless it is there, and resolves it. Others may pass through a directory of our making, but see
-// none of what is in it: the server's account, if it is not ours, has to pass.
+// makeDir creates dir if it is missing, and resolves it. Others may enter a directory of ours, since the server's
+// account may be another, but see nothing of what is in it.
 func makeDir(dir string, ours bool) (string, error) {
 	const passable = 0o711
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +80,7 @@ func makeDir(dir string, ours bool) (string, error) {
 	return filepath.EvalSymlinks(dir)
 }
 
-// close removes what is temporary and lets the directory go.
+// close removes temporary directories and unlocks the home.
 func (h *home) close() error {
 	var errs []error
 	for _, dir := range h.temp {
@@ -92,18 +92,18 @@ func (h *home) close() error {
 	return errors.Join(errs...)
 }
 
-// version returns the major version of PostgreSQL that the data is of, 0 if there is none yet.
+// version returns the major version of PostgreSQL that created the data, 0 if there is none yet.
 func (h *home) version() int {
 	text, err := os.ReadFile(filepath.Join(h.data(), "PG_VERSION"))
 	if err != nil {
 		return 0
 	}
-	major, _ := strconv.Atoi(strings.TrimSpace(string(text))) // anything else is for the server to complain of
+	major, _ := strconv.Atoi(strings.TrimSpace(string(text))) // the server complains about anything else
 	return major
 }
 
-// claim makes us the starter of the server, after stopping what a starter that is gone has left; or it returns the
-// server of a starter that lives, once it is ready.
+// claim makes us the starter of the server, after stopping a server whose starter is gone. If its starter is alive,
+// claim returns that server once it is ready.
 func (h *home) claim(ctx context.Context) (*postmaster, error) {
 	for tick := time.NewTicker(poll); ; {
 		locked, err := h.tryLock()
@@ -124,8 +124,8 @@ func (h *home) claim(ctx context.Context) (*postmaster, error) {
 	}
 }
 
-// tryLock locks the directory unless a live process has. The system drops the lock when the process ends, however it
-// does, and unlike a process id it cannot mean another process later.
+// tryLock locks the directory unless a live process has locked it. The system releases the lock whenever the
+// process ends, and unlike a process id it cannot come to mean another process.
 func (h *home) tryLock() (bool, error) {
 	f, err := os.OpenFile(filepath.Join(h.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -143,11 +143,11 @@ func (h *home) tryLock() (bool, error) {
 	return false, fmt.Errorf("locking %s: %w", f.Name(), err)
 }
 
-// stopStale stops the server that is still running though its starter is gone, and waits until it is down.
+// stopStale stops a server whose starter is gone, and waits until it is down.
 func (h *home) stopStale(ctx context.Context) error {
 	for tick := time.NewTicker(poll); ; {
 		at, ok := h.postmaster()
-		// The process id alone may be another process's by now: only a server that answers is alive.
+		// By now the process id may be that of another process: only a server that answers is alive.
 		if !ok || !at.answers() {
 			return nil
 		}
@@ -162,7 +162,7 @@ func (h *home) stopStale(ctx context.Context) error {
 	}
 }
 
-// sweep removes the temporary directories in parent whose starters were killed before they could.
+// sweep removes temporary directories in parent whose starters were killed.
 func sweep(parent string) {
 	dirs, _ := filepath.Glob(filepath.Join(parent, tempPattern+"*", "data*")) // fails for a malformed pattern only
 	for _, data := range dirs {
@@ -170,7 +170,7 @@ func sweep(parent string) {
 		if !ownedBy(h.dir, os.Geteuid()) {
 			continue
 		}
-		// Data is made by who holds the lock: with data but without a holder, a directory has been left.
+		// The holder of the lock creates the data: with data but without a holder, a directory is abandoned.
 		if locked, err := h.tryLock(); err != nil || !locked {
 			continue
 		}
@@ -179,12 +179,11 @@ func sweep(parent string) {
 			h.temp = []string{h.dir}
 		}
 		cancel()
-		_ = h.close() // a rest stays for the next sweep
+		_ = h.close() // the next sweep removes what is left
 	}
 }
 
-// ownedBy reports whether the directory, itself and no link, is the user's. One of another user's making may hold
-// anything.
+// ownedBy reports whether the directory, which must not be a link, is the user's. Another user's may hold anything.
 func ownedBy(dir string, uid int) bool {
 	info, err := os.Lstat(dir)
 	if err != nil || !info.IsDir() {
@@ -194,7 +193,7 @@ func ownedBy(dir string, uid int) bool {
 	return ok && int(stat.Uid) == uid
 }
 
-// postmaster is what the running server says of itself in postmaster.pid.
+// postmaster is what the running server says about itself in postmaster.pid.
 type postmaster struct {
 	pid       int
 	port      int
@@ -202,7 +201,7 @@ type postmaster struct {
 	ready     bool // it accepts connections
 }
 
-// postmaster reads postmaster.pid. It is false if there is none, or one that is still being written.
+// postmaster reads postmaster.pid, and reports whether there is one that is completely written.
 func (h *home) postmaster() (postmaster, bool) {
 	text, err := os.ReadFile(filepath.Join(h.data(), "postmaster.pid"))
 	if err != nil {
@@ -212,7 +211,7 @@ func (h *home) postmaster() (postmaster, bool) {
 }
 
 // parsePostmaster reads the lines of postmaster.pid: process id, data directory, start time, port, socket directory,
-// address, shared memory, status. The later ones are missing while the server comes up.
+// address, shared memory, status. The last ones are missing while the server starts.
 func parsePostmaster(text string) (postmaster, bool) {
 	lines := append(strings.Split(text, "\n"), make([]string, 8)...)
 	pid, err := strconv.Atoi(lines[0])

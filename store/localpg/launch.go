@@ -16,22 +16,22 @@ import (
 	"time"
 )
 
-// maxSocketPath is the longest path that every system takes for a socket, in bytes: macOS's limit. Linux's is 107.
+// maxSocketPath is the longest path of a socket that every system accepts, in bytes: macOS's limit. Linux's is 107.
 const maxSocketPath = 103
 
-// freshPattern names the cluster in the making. Each has a name of its own, since an initdb may outlive its parent by a
-// moment and clean up behind itself.
+// freshPattern is the name of a cluster that is being created. Each has its own, since an initdb may outlive its
+// parent for a moment and then remove what it created.
 const freshPattern = "data.new-*"
 
-// initialize makes the cluster unless it is there. It is complete when it gets its name, so that a kill on the way
-// leaves nothing that looks like one.
+// initialize creates the cluster if it is missing. It gets its name when it is complete, so that a killed process
+// leaves nothing that looks like a cluster.
 func (h *home) initialize(ctx context.Context, pg programs) error {
 	if _, err := os.Stat(h.data()); err == nil {
 		return nil
 	}
 	left, _ := filepath.Glob(filepath.Join(h.dir, freshPattern)) // fails for a malformed pattern only
 	for _, dir := range left {
-		_ = os.RemoveAll(dir) // an initdb that is still dying may write there: the next start tries again
+		_ = os.RemoveAll(dir) // an initdb that is still ending may write there: the next start tries again
 	}
 	fresh, err := os.MkdirTemp(h.dir, freshPattern)
 	if err != nil {
@@ -54,7 +54,7 @@ func (h *home) initialize(ctx context.Context, pg programs) error {
 	return os.Rename(fresh, h.data())
 }
 
-// mkdir makes a directory that only the server's account and root can enter.
+// mkdir creates a directory that only the server's account and root can enter.
 func (h *home) mkdir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -91,15 +91,15 @@ func (h *home) launch(ctx context.Context, pg programs, cfg Config) (*process, p
 	}
 }
 
-// occupied reports whether the server says in err that the one before is not quite gone: after a crash, its backends
-// keep the shared memory until they notice; at the end of a shutdown, its lock file goes last.
+// occupied reports whether err says that the server before has not quite ended: after a crash its backends keep the
+// shared memory until they notice, and its lock file is the last thing that a shutdown removes.
 func occupied(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "is still in use") || strings.Contains(text, `lock file "postmaster.pid" already exists`)
 }
 
-// arguments returns the command line of the server. Where a setting is given twice the last one wins: the caller's,
-// but for where to listen.
+// arguments returns the command line of the server. If a setting is given twice, the last one wins, so that the
+// caller cannot change where the server listens.
 func arguments(data string, at postmaster, cfg Config) []string {
 	listen := ""
 	if cfg.Port != 0 {
@@ -113,7 +113,7 @@ func arguments(data string, at postmaster, cfg Config) []string {
 		"-c", "unix_socket_directories="+at.socketDir, "-c", "unix_socket_permissions=0700")
 }
 
-// serve starts postgres once and waits until it is ready or over.
+// serve starts postgres once and waits until it is ready or has ended.
 func (h *home) serve(ctx context.Context, pg programs, args []string) (*process, error) {
 	log, err := os.OpenFile(h.log(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
@@ -136,7 +136,7 @@ func (h *home) serve(ctx context.Context, pg programs, args []string) (*process,
 			return nil, fmt.Errorf("the server did not come up (%s); its log, %s, ends with:\n%s",
 				cmd.ProcessState, h.log(), tail(h.log()))
 		case <-ctx.Done():
-			_ = p.stop() // what matters is that it is over
+			_ = p.stop() // what matters is that it has ended
 			return nil, fmt.Errorf("waiting for the server to come up: %w; its log, %s, ends with:\n%s",
 				ctx.Err(), h.log(), tail(h.log()))
 		}
@@ -154,16 +154,16 @@ func tail(path string) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// process is a program of PostgreSQL's that we started.
+// process is one of PostgreSQL's programs that we have started.
 type process struct {
 	cmd      *exec.Cmd
 	stopping atomic.Bool
-	done     chan struct{} // closed when the program is over
-	err      error         // how it ended; to be read after done
+	done     chan struct{} // closed when the program has ended
+	err      error         // how it ended; read it after done
 }
 
-// run starts the command as the server's account. The program is out of reach of the terminal's ^C, which would
-// otherwise end it before we are done with it, but it ends with us where the system can do that.
+// run starts the command as the server's account. The terminal's ^C does not reach the program, since it would end
+// it while we still need it, but the program ends with us if the system can do that.
 func (h *home) run(cmd *exec.Cmd) (*process, error) {
 	cmd.Dir = h.dir
 	cmd.Env = environment(os.Environ())
@@ -172,7 +172,7 @@ func (h *home) run(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// For the system, the parent is the thread that starts the program: keep it until the program is over.
+		// To the system, the parent is the thread that starts the program: keep it until the program has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -188,7 +188,7 @@ func (h *home) run(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// stop asks the program to end and waits until it has. A program that had ended by itself is an error.
+// stop ends the program and waits until it has ended. It is an error if the program had ended by itself.
 func (p *process) stop() error {
 	p.stopping.Store(true)
 	select {
@@ -203,7 +203,7 @@ func (p *process) stop() error {
 	return p.err
 }
 
-// environment returns env without what would change the programs' behaviour or the language of their messages.
+// environment returns env without variables that change the programs' behaviour or the language of their messages.
 func environment(env []string) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
 		return strings.HasPrefix(v, "PG") || strings.HasPrefix(v, "LC_") || strings.HasPrefix(v, "LANG")

@@ -2,7 +2,7 @@ package localpg
 
 import "syscall"
 
-// endWithParent has the system send the program the signal for a fast shutdown when we end, however we do.
+// endWithParent makes the system send the signal for a fast shutdown to the program whenever we end.
 func endWithParent(attr *syscall.SysProcAttr) {
 	attr.Pdeathsig = syscall.SIGINT
 }

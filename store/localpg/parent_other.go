@@ -4,5 +4,5 @@ package localpg
 
 import "syscall"
 
-// endWithParent does nothing: the system has no means. The next start stops what a killed starter left.
+// endWithParent does nothing, since the system offers no way. The next start stops the server of a killed starter.
 func endWithParent(*syscall.SysProcAttr) {}

@@ -15,7 +15,7 @@ import (
 // minMajor is the oldest major version that partnersync supports.
 const minMajor = 14
 
-// wellKnown are the places where packages put the server's programs without putting them on the PATH.
+// wellKnown are the directories where packages put the server's programs that are not on the PATH.
 var wellKnown = []string{
 	"/usr/lib/postgresql/*/bin",                           // Debian, Ubuntu
 	"/usr/pgsql-*/bin",                                    // Red Hat and others, from postgresql.org
@@ -34,8 +34,8 @@ type programs struct {
 	version version
 }
 
-// psql returns the command psql: the server's own if it is there, since Debian's wrapper of that name complains where
-// no cluster of the system's is set up.
+// psql returns the command psql: the installation's own if it has one, since Debian's wrapper of that name
+// complains if the system has no cluster.
 func (p programs) psql() string {
 	if own := filepath.Join(p.dir, "psql"); isProgram(own) {
 		return own
@@ -43,8 +43,8 @@ func (p programs) psql() string {
 	return "psql"
 }
 
-// findPrograms returns the newest installation on the PATH given or at one of the well-known places below root; if
-// major is not 0, the newest of that major version.
+// findPrograms returns the newest installation on the given PATH or in one of the well-known directories below
+// root; if major is not 0, the newest of that major version.
 func findPrograms(ctx context.Context, path, root string, major int) (programs, error) {
 	var found []programs
 	for _, dir := range candidates(ctx, path, root) {
@@ -66,7 +66,7 @@ func candidates(ctx context.Context, path, root string) []string {
 	dirs := filepath.SplitList(path)
 	for _, dir := range dirs {
 		if config := filepath.Join(dir, "pg_config"); isProgram(config) {
-			out, _ := exec.CommandContext(ctx, config, "--bindir").Output() // one that does not answer finds nothing
+			out, _ := exec.CommandContext(ctx, config, "--bindir").Output() // one that fails finds nothing
 			dirs = append(dirs, strings.TrimSpace(string(out)))
 		}
 	}
@@ -102,7 +102,7 @@ func serverVersion(ctx context.Context, dir string) (version, bool) {
 	return parseVersion(string(out))
 }
 
-// notFound says what was looked for, where, what was there instead, and what to install.
+// notFound returns the error that says what was looked for and where, what was found instead, and what to install.
 func notFound(path string, major int, found []programs) error {
 	wanted, apt, brew := fmt.Sprintf("PostgreSQL %d or newer", minMajor), "postgresql", "postgresql"
 	if major != 0 {
@@ -121,6 +121,7 @@ func notFound(path string, major int, found []programs) error {
 // version is a version of PostgreSQL; the minor one is 0 for a beta.
 type version struct{ major, minor int }
 
+// String returns major and minor version, such as 15.18.
 func (v version) String() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
 
 func (v version) compare(w version) int {

@@ -1,8 +1,8 @@
-// Package sanitize makes text that others wrote fit for where it goes: the database, a terminal or a page, or a message of
-// limited length. It depends on nothing, so that any package may use it.
+// Package sanitize makes text that others wrote fit for where it goes: the database, a terminal or a page, or a
+// message of limited length. It depends on nothing, so that any package may use it.
 //
-// Names and error texts may hold characters that a terminal obeys, such as ESC or the C1 control U+009B, or that turn the
-// direction of writing, so that one name looks like another.
+// Names and error texts may hold characters that a terminal obeys, such as ESC or the C1 control U+009B, or that
+// turn the direction of writing, so that one name looks like another.
 package sanitize
 
 import (
@@ -20,8 +20,8 @@ func ForStorage(s string) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 }
 
-// ForTerminal returns s fit to be shown on a terminal or a page. Lines stay lines; other white space becomes a space, and
-// control, format and unassigned characters become U+FFFD.
+// ForTerminal returns s fit to be shown on a terminal or a page. Lines stay lines; other white space becomes a
+// space, and control, format and unassigned characters become U+FFFD.
 func ForTerminal(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -40,7 +40,8 @@ func Line(s string) string { return strings.ReplaceAll(ForTerminal(s), "\n", " "
 // Printable reports whether a character is harmless wherever it is shown: it is visible, a space or a line end.
 func Printable(r rune) bool { return unicode.IsPrint(r) || r == '\n' || unicode.Is(unicode.Zs, r) }
 
-// Shorten cuts s after at most so many bytes, at the end of a character, and adds an ellipsis if anything was cut off.
+// Shorten cuts s after at most so many bytes, at the end of a character, and adds an ellipsis if anything was cut
+// off.
 func Shorten(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -51,8 +52,8 @@ func Shorten(s string, most int) string {
 	return s[:most] + "…"
 }
 
-// JSON returns an equivalent of a JSON document in which every character that is not printable is escaped, including those
-// that encoding/json leaves alone. They occur in strings only.
+// JSON returns an equivalent of a JSON document in which every character that is not printable is escaped,
+// including those that encoding/json leaves alone. They occur in strings only.
 func JSON(document []byte) []byte {
 	var b bytes.Buffer
 	for _, r := range string(document) {
@@ -69,8 +70,8 @@ func JSON(document []byte) []byte {
 	return b.Bytes()
 }
 
-// JSONWriter returns a writer that passes JSON documents on to out, escaped as by [JSON]. Each Write has to end with a
-// whole character.
+// JSONWriter returns a writer that passes JSON documents on to out, escaped as by [JSON]. Each Write has to end
+// with a whole character.
 func JSONWriter(out io.Writer) io.Writer { return jsonWriter{out} }
 
 type jsonWriter struct{ out io.Writer }

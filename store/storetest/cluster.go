@@ -88,7 +88,8 @@ func (c *cluster) open(ctx context.Context, server string) error {
 
 func (c *cluster) template() string { return c.prefix + "template" }
 
-// makeTemplate creates the database of which the migrated ones are copies. There may be no connections to it afterwards.
+// makeTemplate creates the database of which the migrated ones are copies. There may be no connections to it
+// afterwards.
 func (c *cluster) makeTemplate(ctx context.Context) error {
 	if err := c.copy(ctx, "template0", c.template()); err != nil {
 		return err

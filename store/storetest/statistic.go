@@ -12,9 +12,9 @@ import (
 //
 //	SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables WHERE schemaname = 'partner_center'
 //
-// PostgreSQL counts what a connection did when the connection ends, and up to version 14 it reports that half a second
-// late. Statistic therefore waits until no connection named partnersync is left, and then for statistics that are newer
-// than that. Pools of store.OpenPool must be closed or reset before.
+// PostgreSQL counts what a connection did when the connection ends, and up to version 14 it reports that half a
+// second late. Statistic therefore waits until no connection named partnersync is left, and then for statistics
+// that are newer than that. Pools of store.OpenPool must be closed or reset before.
 func Statistic(t testing.TB, url, query string) (n int64) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

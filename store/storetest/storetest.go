@@ -1,8 +1,9 @@
-// Package storetest gives each test a PostgreSQL database of its own. A package that uses it calls [Main] from its TestMain,
-// and [New] or [Empty] in each test.
+// Package storetest gives each test a PostgreSQL database of its own. A package that uses it calls [Main] from its
+// TestMain, and [New] or [Empty] in each test.
 //
 // The databases are in a private server that starts when it is first needed and ends with the test binary. If
-// TEST_DATABASE_URL is set, they are in the server at that URL instead, whose role must be allowed to create databases.
+// TEST_DATABASE_URL is set, they are in the server at that URL instead, whose role must be allowed to create
+// databases.
 package storetest
 
 import (
@@ -26,7 +27,8 @@ type DB struct {
 }
 
 // errNoMain is the error in packages without a TestMain that calls Main.
-var errNoMain = errors.New("there is no server: add func TestMain(m *testing.M) { storetest.Main(m) } to the package's tests")
+var errNoMain = errors.New("there is no server: " +
+	"add func TestMain(m *testing.M) { storetest.Main(m) } to the package's tests")
 
 // shared is the cluster that New and Empty use.
 var shared *cluster

@@ -1,20 +1,42 @@
 package storetest
 
-// View is a query over all rows of a view or function for analysts. It aggregates a column of the rows' own, so that the
-// planner cannot leave out what a reader would see. All of them have customer_id, for a WHERE.
+// View is a query over all rows of a view or function for analysts. It aggregates a column of the rows' own, so
+// that the planner cannot leave out what a reader would see. All of them have customer_id, for a WHERE.
 type View struct{ Name, Query string }
 
 // Views are the views and functions for analysts that grow with the history.
 var Views = []View{
-	{"device_batch_history", "SELECT count(*), max(devices_count) FROM partner_center.device_batch_history"},
-	{"device_batch_status_changes", "SELECT count(*), max(time_in_from_status) FROM partner_center.device_batch_status_changes"},
-	{"unfinished_device_batches", "SELECT count(*), max(in_status_for) FROM partner_center.unfinished_device_batches"},
-	{"device_batches_as_of", "SELECT count(*), sum(devices_count) FROM partner_center.device_batches_as_of(now() - interval '200 days')"},
-	{"device_batch_turnaround", "SELECT count(*), max(duration) FROM partner_center.device_batch_turnaround"},
-	{"daily_device_batch_statuses", "SELECT count(*), sum(batches) FROM partner_center.daily_device_batch_statuses"},
-	{"device_history", "SELECT count(*), max(serial_number) FROM partner_center.device_history"},
-	{"devices_as_of", "SELECT count(*), max(serial_number) FROM partner_center.devices_as_of(now() - interval '200 days')"},
-	{"device_policy_changes", "SELECT count(*), max(to_policy_name) FROM partner_center.device_policy_changes"},
-	{"configuration_policy_history", "SELECT count(*), max(name) FROM partner_center.configuration_policy_history"},
-	{"sync_freshness", "SELECT count(*), max(age) FROM partner_center.sync_freshness"},
+	{"device_batch_history", `
+		SELECT count(*), max(devices_count)
+		FROM partner_center.device_batch_history`},
+	{"device_batch_status_changes", `
+		SELECT count(*), max(time_in_from_status)
+		FROM partner_center.device_batch_status_changes`},
+	{"unfinished_device_batches", `
+		SELECT count(*), max(in_status_for)
+		FROM partner_center.unfinished_device_batches`},
+	{"device_batches_as_of", `
+		SELECT count(*), sum(devices_count)
+		FROM partner_center.device_batches_as_of(now() - interval '200 days')`},
+	{"device_batch_turnaround", `
+		SELECT count(*), max(duration)
+		FROM partner_center.device_batch_turnaround`},
+	{"daily_device_batch_statuses", `
+		SELECT count(*), sum(batches)
+		FROM partner_center.daily_device_batch_statuses`},
+	{"device_history", `
+		SELECT count(*), max(serial_number)
+		FROM partner_center.device_history`},
+	{"devices_as_of", `
+		SELECT count(*), max(serial_number)
+		FROM partner_center.devices_as_of(now() - interval '200 days')`},
+	{"device_policy_changes", `
+		SELECT count(*), max(to_policy_name)
+		FROM partner_center.device_policy_changes`},
+	{"configuration_policy_history", `
+		SELECT count(*), max(name)
+		FROM partner_center.configuration_policy_history`},
+	{"sync_freshness", `
+		SELECT count(*), max(age)
+		FROM partner_center.sync_freshness`},
 }
