@@ -12,7 +12,7 @@ import (
 	"partnersync/store"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
-	"partnersync/sync/partnercenter/partnercentertest"
+	"partnersync/sync/passtest"
 )
 
 // bench is what a benchmark runs on: the emulator in a process of its own, a server, and a worker that is this process.
@@ -111,18 +111,8 @@ func (b *bench) written() int64 {
 // runner returns a worker over the pool, which as a daemon makes one pass at its start.
 func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
 	b.Helper()
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: b.api.url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
-		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
 	limiter := partnercenter.NewLimiter(0)
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: b.api.url, Tokens: tokens, Limiter: limiter})
-	if err != nil {
-		b.Fatal(err)
-	}
+	client, _ := passtest.Client(b, b.api.url, limiter, nil)
 	schedule, err := sync.ParseSchedule("@every 24h", time.UTC)
 	if err != nil {
 		b.Fatal(err)

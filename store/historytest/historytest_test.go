@@ -3,13 +3,10 @@ package historytest_test
 import (
 	"fmt"
 	"log/slog"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store"
 	"partnersync/store/historytest"
@@ -17,6 +14,7 @@ import (
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
+	"partnersync/sync/passtest"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -26,33 +24,21 @@ const contoso = "47021739-3426-40bf-9601-61b4b6d7c793"
 
 // world is an emulated API and a database that a runner keeps in step with it.
 type world struct {
+	passtest.World
 	t      *testing.T
-	api    *partnercentertest.Emulator
-	pool   *pgxpool.Pool
 	runner *sync.Runner
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	api := partnercentertest.New(partnercentertest.Options{Timeline: true, DevicePageSize: 2, Speed: 1000})
-	server := httptest.NewServer(api)
-	t.Cleanup(server.Close)
-	db := storetest.New(t)
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: server.URL, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
-		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: server.URL, Tokens: tokens, Limiter: partnercenter.NewLimiter(0)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := &world{World: passtest.New(t, partnercentertest.Options{Timeline: true, DevicePageSize: 2, Speed: 1000}), t: t}
+	client, _ := passtest.Client(t, w.URL, partnercenter.NewLimiter(0), nil)
 	partner := sync.Partner{Name: "contoso", Client: client, Policies: true, Devices: true, DevicesRefresh: time.Hour}
-	return &world{t: t, api: api, pool: db.Pool, runner: &sync.Runner{
-		Store: store.New(db.Pool, store.Options{}), Partners: []sync.Partner{partner}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	}}
+	w.runner = &sync.Runner{
+		Store: store.New(w.DB.Pool, store.Options{}), Partners: []sync.Partner{partner},
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	return w
 }
 
 func (w *world) once() {
@@ -66,7 +52,7 @@ func (w *world) check(o historytest.Options) []historytest.Damage {
 	w.t.Helper()
 	var served []historytest.Serving
 	var changed []historytest.Change
-	record := w.api.Timeline()
+	record := w.API.Timeline()
 	for _, s := range record.Servings {
 		served = append(served, historytest.Serving{
 			List: historytest.List(s.List), At: s.At, CorrelationID: s.CorrelationID, First: s.First, Body: s.Body,
@@ -75,7 +61,7 @@ func (w *world) check(o historytest.Options) []historytest.Damage {
 	for _, c := range record.Changes {
 		changed = append(changed, historytest.Change{List: historytest.List(c.List), Key: c.Key, At: c.At})
 	}
-	damages, err := historytest.Check(w.t.Context(), w.pool, served, changed, o)
+	damages, err := historytest.Check(w.t.Context(), w.DB.Pool, served, changed, o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -85,7 +71,7 @@ func (w *world) check(o historytest.Options) []historytest.Damage {
 // sql runs a statement and returns how many rows it concerned.
 func (w *world) sql(statement string) int64 {
 	w.t.Helper()
-	tag, err := w.pool.Exec(w.t.Context(), statement)
+	tag, err := w.DB.Pool.Exec(w.t.Context(), statement)
 	if err != nil {
 		w.t.Fatalf("%s: %v", statement, err)
 	}
@@ -101,37 +87,37 @@ func (w *world) exec(statement string) {
 }
 
 func (w *world) status(batchID, status string) {
-	w.api.PutBatch(contoso, partnercentertest.Batch{ID: batchID, Status: status, CreatedBy: "relecloud.onmicrosoft.com", DevicesCount: 5})
+	w.API.PutBatch(contoso, partnercentertest.Batch{ID: batchID, Status: status, CreatedBy: "relecloud.onmicrosoft.com", DevicesCount: 5})
 }
 
 func (w *world) device(id, serial string, policies ...partnercentertest.PolicyAssignment) {
-	w.api.PutDevice(contoso, "a", partnercentertest.Device{ID: id, SerialNumber: serial, Policies: policies})
+	w.API.PutDevice(contoso, "a", partnercentertest.Device{ID: id, SerialNumber: serial, Policies: policies})
 }
 
 // live lets batches, devices and a policy come, change, go and return over seven passes. Batch a goes through queued,
 // processing, finished, absent and reopened; b stays.
 func (w *world) live() {
 	w.t.Helper()
-	w.api.AddCustomer(partnercentertest.Customer{ID: contoso})
+	w.API.AddCustomer(partnercentertest.Customer{ID: contoso})
 	w.status("b", "finished")
 	w.status("a", "queued")
 	for i := range 5 {
 		w.device(fmt.Sprint("d", i), fmt.Sprint("serial ", i))
 	}
-	w.api.PutPolicy(contoso, partnercentertest.Policy{ID: "p", Name: "Kiosk", Settings: []string{"skip_eula", "remove_oem_preinstalls"}})
-	w.api.PutPolicy(contoso, partnercentertest.Policy{ID: "q", Name: "Office"})
+	w.API.PutPolicy(contoso, partnercentertest.Policy{ID: "p", Name: "Kiosk", Settings: []string{"skip_eula", "remove_oem_preinstalls"}})
+	w.API.PutPolicy(contoso, partnercentertest.Policy{ID: "q", Name: "Office"})
 	w.once()
 	w.status("a", "processing")
 	w.device("d1", "another", partnercentertest.PolicyAssignment{Key: "z", Value: "p"}, partnercentertest.PolicyAssignment{Key: "o_o_b_e", Value: "q"})
 	w.once()
-	w.api.RemoveDevice(contoso, "a", "d2")
-	w.api.PutPolicy(contoso, partnercentertest.Policy{ID: "p", Name: "Kiosks"})
+	w.API.RemoveDevice(contoso, "a", "d2")
+	w.API.PutPolicy(contoso, partnercentertest.Policy{ID: "p", Name: "Kiosks"})
 	w.once()
 	w.once() // nothing new
 	w.status("a", "finished")
-	w.api.RemovePolicy(contoso, "q")
+	w.API.RemovePolicy(contoso, "q")
 	w.once()
-	w.api.RemoveBatch(contoso, "a")
+	w.API.RemoveBatch(contoso, "a")
 	w.once()
 	w.status("a", "reopened")
 	w.device("d1", "another")
@@ -147,7 +133,7 @@ func TestCheck_findsNothingInATrueHistory(t *testing.T) {
 	}
 	var versions int
 	const count = `SELECT count(*) FROM partner_center.device_history`
-	if err := w.pool.QueryRow(t.Context(), count).Scan(&versions); err != nil || versions < 5+1+1+4+1 {
+	if err := w.DB.Pool.QueryRow(t.Context(), count).Scan(&versions); err != nil || versions < 5+1+1+4+1 {
 		t.Errorf("%d versions of devices, %v: the history is not as rich as it was meant to be", versions, err)
 	}
 }
@@ -160,7 +146,7 @@ func TestCheck_findsNothingAfterAListingThatBrokeOff(t *testing.T) {
 	w.device("d3", "serial 3")
 	w.device("d4", "serial 4") // on a second page, which does not come
 	w.status("a", "processing")
-	remove := w.api.Fail(partnercentertest.Fault{Path: "/devices$", Skip: 1, Status: 400})
+	remove := w.API.Fail(partnercentertest.Fault{Path: "/devices$", Skip: 1, Status: 400})
 	w.once()
 	remove()
 	if damages := w.check(historytest.Options{OneProcess: true}); len(damages) != 0 {
