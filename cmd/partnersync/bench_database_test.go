@@ -18,8 +18,8 @@ import (
 	"partnersync/store/storetest"
 )
 
-// benchServer is a server of the benchmark's own, as durable as users have it. Only images of whole pages are left out of
-// its log, since how many there are depends on when the last checkpoint was.
+// benchServer is a server of the benchmark's own, as durable as that of users. Only full-page images are left out
+// of its log, since their number depends on the time of the last checkpoint.
 type benchServer struct {
 	*localpg.Server
 	admin *pgx.Conn
@@ -69,10 +69,11 @@ func (s *benchServer) exec(tb testing.TB, sql string, args ...any) {
 	}
 }
 
-// logged returns how many bytes the write-ahead log has had so far.
+// logged returns how many bytes have been written to the write-ahead log so far.
 func (s *benchServer) logged(tb testing.TB) (bytes int64) {
 	tb.Helper()
-	if err := s.admin.QueryRow(tb.Context(), "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").Scan(&bytes); err != nil {
+	const query = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
+	if err := s.admin.QueryRow(tb.Context(), query).Scan(&bytes); err != nil {
 		tb.Fatal(err)
 	}
 	return bytes
@@ -84,7 +85,7 @@ type benchDatabase struct {
 	name string
 }
 
-// create makes a migrated database; the newest one is the only one.
+// create creates a migrated database, in place of the one before.
 func (s *benchServer) create(tb testing.TB) *benchDatabase {
 	tb.Helper()
 	if s.made > 0 {
@@ -98,7 +99,7 @@ func (s *benchServer) create(tb testing.TB) *benchDatabase {
 
 func (d *benchDatabase) url() string { return d.URL(d.name) }
 
-// pool opens so many connections at most, and connects one.
+// pool opens a pool of at most so many connections, and connects one.
 func (d *benchDatabase) pool(tb testing.TB, connections int, counted *statements) *pgxpool.Pool {
 	tb.Helper()
 	config, err := pgxpool.ParseConfig(d.url())
@@ -118,7 +119,8 @@ func (d *benchDatabase) pool(tb testing.TB, connections int, counted *statements
 	return pool
 }
 
-// written returns how many rows of partner_center have been written since the database was made. No pool may be open.
+// written returns how many rows of partner_center have been written since the database was created. No pool may be
+// open.
 func (d *benchDatabase) written(tb testing.TB) int64 {
 	tb.Helper()
 	return storetest.Statistic(tb, d.url(), `
@@ -127,7 +129,7 @@ func (d *benchDatabase) written(tb testing.TB) int64 {
 		WHERE schemaname = 'partner_center'`)
 }
 
-// settle leaves the tables as autovacuum would in time.
+// settle leaves the tables as autovacuum eventually would.
 func (d *benchDatabase) settle(tb testing.TB) {
 	tb.Helper()
 	conn := connection(tb, d.url())
@@ -137,19 +139,21 @@ func (d *benchDatabase) settle(tb testing.TB) {
 	}
 }
 
-// like makes a table in the schema public with the columns of one of partner_center's, and with the clauses beside.
+// like creates a table in the schema public with the columns of one of partner_center's, and with further clauses.
 func (d *benchDatabase) like(tb testing.TB, table, clauses string) {
 	tb.Helper()
 	conn := connection(tb, d.url())
 	defer conn.Close(tb.Context())
-	sql := fmt.Sprintf("DROP TABLE IF EXISTS public.%[1]s; CREATE TABLE public.%[1]s (LIKE partner_center.%[1]s %[2]s)", table, clauses)
+	sql := fmt.Sprintf(`
+		DROP TABLE IF EXISTS public.%[1]s;
+		CREATE TABLE public.%[1]s (LIKE partner_center.%[1]s %[2]s)`, table, clauses)
 	if _, err := conn.Exec(tb.Context(), sql); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-// copied is the limit of a first load: the same rows by COPY into one bare table with a key, a list in a transaction, by so
-// many connections.
+// copied returns the limit of a first load: how long it takes to COPY the same rows into one bare table with a key,
+// each list in a transaction, over a number of connections.
 func (d *benchDatabase) copied(tb testing.TB, s size, connections int) time.Duration {
 	tb.Helper()
 	table, key, columns := "device_batches", "customer_id, batch_id", batchColumns
@@ -162,7 +166,7 @@ func (d *benchDatabase) copied(tb testing.TB, s size, connections int) time.Dura
 	return d.copyRows(tb, table, columns, listed(lists, s.list(), row), connections)
 }
 
-// listed makes so many lists of so many rows.
+// listed returns a number of lists of n rows each.
 func listed(lists, n int, row func(l, i int) []any) [][][]any {
 	rows := make([][][]any, lists)
 	for l := range rows {
@@ -175,7 +179,9 @@ func listed(lists, n int, row func(l, i int) []any) [][][]any {
 }
 
 // copyRows copies the lists into a table of the schema public.
-func (d *benchDatabase) copyRows(tb testing.TB, table string, columns []string, lists [][][]any, connections int) time.Duration {
+func (d *benchDatabase) copyRows(
+	tb testing.TB, table string, columns []string, lists [][][]any, connections int,
+) time.Duration {
 	tb.Helper()
 	pool := d.pool(tb, connections, nil)
 	defer pool.Close()
@@ -194,8 +200,8 @@ func (d *benchDatabase) copyRows(tb testing.TB, table string, columns []string, 
 	return time.Since(began)
 }
 
-// rewritten is the limit of a pass that changes a share of each list of batches: how many bytes of log the same changes take in
-// tables like partner_center's, with their indexes, by two statements a list.
+// rewritten returns the limit of a pass that changes a share of each list of batches: how many bytes of log the
+// same changes take in tables like partner_center's, with their indexes, by two statements a list.
 func (d *benchDatabase) rewritten(tb testing.TB, s size, share float64) (bytes int64) {
 	tb.Helper()
 	d.like(tb, "device_batches", "INCLUDING DEFAULTS INCLUDING INDEXES")
@@ -203,9 +209,12 @@ func (d *benchDatabase) rewritten(tb testing.TB, s size, share float64) (bytes i
 	d.copyRows(tb, "device_batches", batchColumns, listed(s.Customers, s.list(), batchRow(s)), 1)
 	const supersede = `
 		INSERT INTO public.device_batch_versions
-		SELECT *, clock_timestamp() FROM public.device_batches WHERE customer_id = $1::uuid AND batch_id = ANY ($2)`
+		SELECT *, clock_timestamp()
+		FROM public.device_batches
+		WHERE customer_id = $1::uuid AND batch_id = ANY ($2)`
 	const change = `
-		UPDATE public.device_batches SET status = 'finished_with_errors', valid_from = clock_timestamp(), not_before = valid_from
+		UPDATE public.device_batches
+		SET status = 'finished_with_errors', valid_from = clock_timestamp(), not_before = valid_from
 		WHERE customer_id = $1::uuid AND batch_id = ANY ($2)`
 	keys := make([]string, s.changedIn(share))
 	for i := range keys {
@@ -226,15 +235,21 @@ func (d *benchDatabase) rewritten(tb testing.TB, s size, share float64) (bytes i
 }
 
 var (
-	batchColumns  = []string{"customer_id", "batch_id", "status", "created_by", "creation_date", "devices_count", "valid_from"}
-	deviceColumns = []string{"customer_id", "batch_id", "device_id", "serial_number", "product_key", "model_name", "oem_manufacturer_name", "uploaded_date", "policies", "valid_from"}
+	batchColumns = []string{
+		"customer_id", "batch_id", "status", "created_by", "creation_date", "devices_count", "valid_from",
+	}
+	deviceColumns = []string{
+		"customer_id", "batch_id", "device_id", "serial_number", "product_key", "model_name", "oem_manufacturer_name",
+		"uploaded_date", "policies", "valid_from",
+	}
 )
 
 // batchRow returns the i-th row of the l-th customer's list.
 func batchRow(s size) func(l, i int) []any {
 	return func(l, i int) []any {
 		b := benchBatch(s, i, 0, false)
-		return []any{pgtype.UUID{Bytes: uuid.MustParse(customerID(l)), Valid: true}, b.ID, b.Status, b.CreatedBy, b.Created, b.DevicesCount, created}
+		customer := pgtype.UUID{Bytes: uuid.MustParse(customerID(l)), Valid: true}
+		return []any{customer, b.ID, b.Status, b.CreatedBy, b.Created, b.DevicesCount, created}
 	}
 }
 
@@ -250,10 +265,11 @@ func deviceRow(s size) func(l, i int) []any {
 	}
 }
 
-// statements counts what is sent to the database: each statement of a batch, and what begins and ends transactions.
+// statements counts the statements sent to the database, including those in batches and those that begin and end
+// transactions.
 type statements struct{ n atomic.Int64 }
 
-// count is how many there have been.
+// count returns how many there have been.
 func (s *statements) count() int64 { return s.n.Load() }
 
 // TraceQueryStart counts a statement.
@@ -267,7 +283,7 @@ func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.Tra
 // TraceQueryEnd does nothing.
 func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// TraceBatchStart does nothing: the batch's statements count.
+// TraceBatchStart does nothing, since the batch's statements are counted.
 func (s *statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
 	return ctx
 }

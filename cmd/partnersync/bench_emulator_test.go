@@ -26,10 +26,10 @@ func (s size) String() string {
 	return fmt.Sprintf("%dx%d", s.Customers, s.Batches)
 }
 
-// rows is how many rows the lists make that a benchmark is about: of devices where there are any, else of batches.
+// rows returns the number of rows that a benchmark is about: those of devices if there are any, otherwise of batches.
 func (s size) rows() int { return s.Customers * s.Batches * max(1, s.Devices) }
 
-// list is how many rows one list has.
+// list returns the number of rows of one list.
 func (s size) list() int {
 	if s.Devices > 0 {
 		return s.Devices
@@ -37,25 +37,25 @@ func (s size) list() int {
 	return s.Batches
 }
 
-// changedIn is how many rows of each list a share of them is: one at least.
+// changedIn returns how many rows of each list a share of them is, at least one.
 func (s size) changedIn(share float64) int { return max(1, int(share*float64(s.list()))) }
 
-// changed is how many rows of all lists a share of each is.
+// changed returns how many rows of all lists a share of each list is.
 func (s size) changed(share float64) int { return s.rows() / s.list() * s.changedIn(share) }
 
-// created is when all batches were created; the emulator's clock stands.
+// created is when all batches were created; the emulator's clock stands still.
 var created = time.Date(2025, time.March, 3, 9, 30, 0, 0, time.UTC)
 
 func seededBatchID(n int) string { return fmt.Sprintf("Sales laptops %05d", n) }
 
-// benchBatch is a batch that has changed so many times.
-func benchBatch(s size, n, turns int, uploaders bool) partnercentertest.Batch {
+// benchBatch returns a batch after a number of changes.
+func benchBatch(s size, n, changes int, uploaders bool) partnercentertest.Batch {
 	b := partnercentertest.Batch{
-		ID: seededBatchID(n), CreatedBy: "admin@relecloud.onmicrosoft.com", Created: created.Add(time.Duration(n) * time.Minute), DevicesCount: 1 + n%60,
-		Status: []string{"finished", "finished_with_errors"}[turns%2],
+		ID: seededBatchID(n), CreatedBy: "admin@relecloud.onmicrosoft.com", DevicesCount: 1 + n%60,
+		Created: created.Add(time.Duration(n) * time.Minute), Status: []string{"finished", "finished_with_errors"}[changes%2],
 	}
-	if uploaders && turns > 0 {
-		b.Status, b.CreatedBy = "finished", fmt.Sprintf("admin%d@relecloud.onmicrosoft.com", turns)
+	if uploaders && changes > 0 {
+		b.Status, b.CreatedBy = "finished", fmt.Sprintf("admin%d@relecloud.onmicrosoft.com", changes)
 	}
 	if s.Devices > 0 { // unfinished, so that each pass reads the devices
 		b.Status, b.DevicesCount = "processing", s.Devices
@@ -65,25 +65,28 @@ func benchBatch(s size, n, turns int, uploaders bool) partnercentertest.Batch {
 
 func seededDeviceID(n int) string { return fmt.Sprintf("1c2d3e4f-0000-4000-8000-%012d", n) }
 
-// benchDevice is a device that has changed so many times.
-func benchDevice(n, turns int) partnercentertest.Device {
+// benchDevice returns a device after a number of changes.
+func benchDevice(n, changes int) partnercentertest.Device {
 	return partnercentertest.Device{
-		ID: seededDeviceID(n), SerialNumber: fmt.Sprintf("2R9-ZNP%05d", n), ProductKey: fmt.Sprintf("00329-00000-%05d-AA882", n), Uploaded: created,
+		ID: seededDeviceID(n), Uploaded: created,
+		SerialNumber: fmt.Sprintf("2R9-ZNP%05d", n), ProductKey: fmt.Sprintf("00329-00000-%05d-AA882", n),
 		ModelName: "Latitude 7450", OEMManufacturerName: "Dell Inc.",
-		Policies: []partnercentertest.PolicyAssignment{{Key: "o_o_b_e", Value: fmt.Sprintf("9b1c%04d-1111-4000-8000-000000000001", turns)}},
+		Policies: []partnercentertest.PolicyAssignment{
+			{Key: "o_o_b_e", Value: fmt.Sprintf("9b1c%04d-1111-4000-8000-000000000001", changes)},
+		},
 	}
 }
 
-// order is what the process of the emulator is told to do.
+// order is a command to the process of the emulator.
 type order struct {
-	Seed *size // begin anew with so much
-	// Uploaders: what changes in a batch is its createdBy, which makes no device list due, in place of its status.
+	Seed *size // start anew with so much data
+	// Uploaders: what changes in a batch is its createdBy, which makes no device list due, instead of its status.
 	Uploaders bool
-	Change    float64 // the share of each list that is to change; the next ones in turn
+	Change    float64 // the share of each list to change, beginning after the last change
 }
 
-// benchEmulator serves the emulated API until its input ends: a command of its own, so that what the benchmarks measure of
-// their own process is the worker's.
+// benchEmulator serves the emulated API until its input ends. It is a command of its own, so that the benchmarks'
+// process contains only the worker to be measured.
 func benchEmulator() {
 	var serving atomic.Pointer[partnercentertest.Emulator]
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -91,7 +94,8 @@ func benchEmulator() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serving.Load().ServeHTTP(w, r) })) //nolint:errcheck // ends with the process
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serving.Load().ServeHTTP(w, r) })
+	go http.Serve(listener, handler) //nolint:errcheck // ends with the process
 	orders, answers := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	var of size
 	var uploaders bool
@@ -116,7 +120,7 @@ func benchEmulator() {
 	}
 }
 
-// seeded returns an emulator with so much in it.
+// seeded returns an emulator with so much data.
 func seeded(s size) *partnercentertest.Emulator {
 	e := partnercentertest.New(partnercentertest.Options{LogSize: 1})
 	devices := make([]partnercentertest.Device, s.Devices)
@@ -125,7 +129,9 @@ func seeded(s size) *partnercentertest.Emulator {
 	}
 	for c := range s.Customers {
 		id := customerID(c)
-		e.AddCustomer(partnercentertest.Customer{ID: id, CompanyName: fmt.Sprint("Contoso ", c), Domain: fmt.Sprintf("contoso%d.onmicrosoft.com", c)})
+		e.AddCustomer(partnercentertest.Customer{
+			ID: id, CompanyName: fmt.Sprint("Contoso ", c), Domain: fmt.Sprintf("contoso%d.onmicrosoft.com", c),
+		})
 		for b := range s.Batches {
 			e.PutBatch(id, benchBatch(s, b, 0, false))
 			if s.Devices > 0 {
@@ -136,7 +142,7 @@ func seeded(s size) *partnercentertest.Emulator {
 	return e
 }
 
-// change changes the n rows from the at-th on, counted round and round, in each list.
+// change changes n rows in each list, from the at-th on, and from the first again after the last.
 func change(e *partnercentertest.Emulator, s size, at, n int, uploaders bool) {
 	for c := range s.Customers {
 		id := customerID(c)
@@ -161,7 +167,7 @@ type emulator struct {
 	answers *json.Decoder
 }
 
-// startEmulator starts one with so much to read in it. It ends with the benchmark.
+// startEmulator starts an emulator with so much data. It ends with the benchmark.
 func startEmulator(tb testing.TB, s size) *emulator {
 	tb.Helper()
 	cmd := exec.CommandContext(tb.Context(), "bench-emulator")
@@ -193,10 +199,10 @@ func drained(r io.Reader) error {
 	return err
 }
 
-// order has the emulator do something, and waits until it is done.
+// order sends an order to the emulator and waits until it is carried out.
 func (e *emulator) order(tb testing.TB, o order) {
 	tb.Helper()
 	if err := errors.Join(e.orders.Encode(o), e.answers.Decode(&e.url)); err != nil {
-		tb.Fatalf("telling the emulator %+v: %v", o, err)
+		tb.Fatalf("sending %+v to the emulator: %v", o, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// fetcher makes a pass's requests and throws the answers away: the limit of every pass.
+// fetcher makes the requests of a pass and discards the answers, which is the limit of every pass.
 type fetcher struct {
 	client *http.Client
 	base   string
@@ -45,9 +45,9 @@ func newFetcher(tb testing.TB, base string, concurrency int) *fetcher {
 	return f
 }
 
-// all makes the requests of a pass over so much: first as many for customers as there are pages of them, one after another,
-// then those for the lists, so many at a time. Where there are devices, all of a customer's other lists come before them, as
-// in a pass. It returns how long that took and how many bytes came.
+// all makes the requests of a pass: first one after another for the pages of customers, then a number at a time for
+// the lists of batches, and then for those of devices. It returns how long that took and how many bytes were
+// received.
 func (f *fetcher) all(tb testing.TB, s size, concurrency int) (took time.Duration, bytes int64) {
 	tb.Helper()
 	began := time.Now()
@@ -75,7 +75,7 @@ func (f *fetcher) all(tb testing.TB, s size, concurrency int) (took time.Duratio
 	return time.Since(began), bytes
 }
 
-// lists asks for the lists at the paths.
+// lists fetches the lists at the paths.
 func (f *fetcher) lists(tb testing.TB, paths []string, concurrency int) (bytes int64) {
 	tb.Helper()
 	next, sizes := make(chan string), make([]int64, concurrency)

@@ -15,14 +15,15 @@ import (
 	"partnersync/sync/passtest"
 )
 
-// bench is what a benchmark runs on: the emulator in a process of its own, a server, and a worker that is this process.
+// bench is what a benchmark runs on: the emulator in its own process, a database server, and a worker in this
+// process.
 type bench struct {
 	testing.TB            // the benchmark that runs
-	parent     testing.TB // which fails where a target is missed: of one that fails itself Go shows no figures
+	parent     testing.TB // it fails where a target is missed, since Go shows no figures of a benchmark that fails
 	size
 	workers
-	devices   bool // device lists are read, when they are due
-	generated bool // the database was filled otherwise: there is no first load
+	devices   bool // device lists are read when they are due
+	generated bool // the database was filled in another way, so that there is no first load
 	uploaders bool // what changes in a batch is who uploaded it
 	api       *emulator
 	fetch     *fetcher
@@ -34,14 +35,14 @@ type bench struct {
 	loads     []time.Duration // how long each first load took
 }
 
-// workers are what makes the passes.
+// workers are the processes that make the passes.
 type workers struct {
 	concurrency int // of requests
 	connections int // to the database, of each replica
 	replicas    int // 0: one process that makes its passes with --once; otherwise this many daemons
 }
 
-// defaultWorkers is one worker as it is where its configuration says nothing.
+// defaultWorkers is one worker with the configuration's defaults.
 var defaultWorkers = workers{concurrency: 8, connections: 4}
 
 func newBench(tb testing.TB, s size, w workers) *bench {
@@ -55,7 +56,7 @@ func newBench(tb testing.TB, s size, w workers) *bench {
 	return b
 }
 
-// fresh begins with an empty database.
+// fresh starts with an empty database.
 func (b *bench) fresh() {
 	b.Helper()
 	b.close()
@@ -75,7 +76,7 @@ func (b *bench) load() cost {
 	return c
 }
 
-// loaded makes sure that there is a database in line with the API.
+// loaded makes sure that the database has what the API has.
 func (b *bench) loaded() {
 	b.Helper()
 	if len(b.loads) == 0 && !b.generated {
@@ -126,7 +127,7 @@ func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
 	}
 }
 
-// cost is what a pass took.
+// cost is what a pass costs.
 type cost struct {
 	store.Run
 	took        time.Duration
@@ -167,7 +168,7 @@ func (b *bench) once() (run store.Run, took time.Duration) {
 	return runs[0], took
 }
 
-// daemons starts the replicas together, and returns their common run and when it was over.
+// daemons starts the replicas together, and returns their common run and how long it took.
 func (b *bench) daemons() (run store.Run, took time.Duration) {
 	b.Helper()
 	ctx, stop := context.WithCancel(b.Context())
@@ -192,7 +193,7 @@ func (b *bench) daemons() (run store.Run, took time.Duration) {
 	return run, took
 }
 
-// median returns the middle one of the values, the greater of two.
+// median returns the middle value, the greater of two.
 func median[T int64 | uint64 | float64 | time.Duration](values []T) T {
 	values = slices.Sorted(slices.Values(values))
 	return values[len(values)/2]

@@ -14,7 +14,8 @@ import (
 	"partnersync/store/storetest"
 )
 
-// BenchmarkProgram runs the program itself with --once: all of its time, its start included, and its peak of memory.
+// BenchmarkProgram runs the program with --once and measures its whole time, including its start, and its peak of
+// memory.
 func BenchmarkProgram(b *testing.B) {
 	program := build(b, b.TempDir())
 	peaks := map[int]map[string]float64{} // MiB, by customers and pass
@@ -36,7 +37,7 @@ func BenchmarkProgram(b *testing.B) {
 	}
 }
 
-// programBench is the program and what it runs on.
+// programBench is a benchmark of the program.
 type programBench struct {
 	*bench
 	program, config string
@@ -47,14 +48,15 @@ type programBench struct {
 func (b *bench) configuration() string {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "partnersync.yaml")
-	partner := fmt.Sprintf("    requests_per_minute: 0\n    concurrency: %d\n    devices: false\n    policies: false\n", b.concurrency)
+	const settings = "    requests_per_minute: 0\n    concurrency: %d\n    devices: false\n    policies: false\n"
+	partner := fmt.Sprintf(settings, b.concurrency)
 	if err := os.WriteFile(path, []byte("listen: \"\"\n"+defaultConfig+partner), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	return path
 }
 
-// environment is what the program is started with.
+// environment returns the program's environment.
 func (p *programBench) environment() []string {
 	return append(os.Environ(), "DATABASE_URL="+p.db.url(), "API_URL="+p.api.url, "CLIENT_SECRET=emulator-secret")
 }
@@ -99,7 +101,7 @@ func (p *programBench) unchanged(b *testing.B) {
 	})
 }
 
-// passes runs the program again and again, and judges the medians.
+// passes runs the program repeatedly and compares the medians with the targets.
 func (p *programBench) passes(b *testing.B, pass string, run func() (took, limit time.Duration, peak float64)) {
 	p.TB = b
 	var times, ratios, peaks []float64
@@ -130,7 +132,7 @@ func (p *programBench) passes(b *testing.B, pass string, run func() (took, limit
 	}
 }
 
-// BenchmarkIdle takes the processor time of a daemon that waits for its next tick.
+// BenchmarkIdle measures the processor time of a daemon that waits for its next tick.
 func BenchmarkIdle(b *testing.B) {
 	const window = 10 * time.Second
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
@@ -175,14 +177,15 @@ func (p *programBench) awaitRun(b *testing.B) {
 	})
 }
 
-// processorTime returns what a process has used so far, in Linux's hundredths of a second.
+// processorTime returns the processor time that a process has used so far, which Linux counts in hundredths of a
+// second.
 func processorTime(b *testing.B, pid int) time.Duration {
 	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // behind the program's name; the state is the third field of all
+	_, rest, _ := strings.Cut(string(stat), ") ") // after the program's name; the state is the third field
 	fields := strings.Fields(rest)
 	var ticks time.Duration
 	for _, field := range fields[11:13] { // utime and stime

@@ -18,7 +18,7 @@ import (
 // scale is how much of the whole BenchmarkScale makes: 5,000 customers with a million batches and 20 million devices.
 var scale = flag.Float64("scale", 0.05, "share of a million batches and 20 million devices that BenchmarkScale makes")
 
-// fiveYears makes all of them, with the versions of five years.
+// fiveYears generates the data, with the versions of five years.
 //
 //go:embed testdata/scale.sql
 var fiveYears string
@@ -29,7 +29,7 @@ func BenchmarkScale(b *testing.B) {
 	on := newBench(b, s, defaultWorkers)
 	on.generated, on.devices, on.uploaders = true, true, true
 	on.api.order(b, order{Seed: &s, Uploaders: true})
-	on.fetch = newFetcher(b, on.api.url, on.concurrency) // the emulator has begun anew, and knows no token
+	on.fetch = newFetcher(b, on.api.url, on.concurrency) // the emulator has started anew and knows no tokens
 	conn := connection(b, on.db.url())
 	began := time.Now()
 	execute(b, conn, strings.ReplaceAll(fiveYears, "{customers}", fmt.Sprint(s.Customers)))
@@ -51,7 +51,7 @@ func BenchmarkScale(b *testing.B) {
 	cookbook(b, conn)
 }
 
-// views times what analysts read: all of it, and of one customer.
+// views times the views for analysts: all rows, and those of one customer.
 func views(b *testing.B, conn *pgx.Conn) {
 	for _, v := range storetest.Views {
 		ofCustomer := v.Query + " WHERE customer_id = '" + customerID(1) + "'"
@@ -60,7 +60,7 @@ func views(b *testing.B, conn *pgx.Conn) {
 	}
 }
 
-// cookbook times the questions of deploy/queries, without sending the answers.
+// cookbook times the queries of deploy/queries without sending the results.
 func cookbook(b *testing.B, conn *pgx.Conn) {
 	names, err := fs.Glob(queries.Files, "*.sql")
 	if err != nil || len(names) == 0 {
@@ -87,7 +87,7 @@ func timeQuery(b *testing.B, conn *pgx.Conn, sql string) {
 	reportTime(b, median(times))
 }
 
-// vacuum does what autovacuum would, and returns how long that took.
+// vacuum does the work of autovacuum and returns how long that took.
 func vacuum(b *testing.B, conn *pgx.Conn) time.Duration {
 	b.Helper()
 	began := time.Now()
@@ -110,7 +110,13 @@ func reportTime(b *testing.B, d time.Duration) {
 // onlyTables returns the names of the tables that have rows, with their schemas.
 func onlyTables(b *testing.B, conn *pgx.Conn) []string {
 	b.Helper()
-	rows, _ := conn.Query(b.Context(), "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace IN ('partner_center'::regnamespace, 'partnersync'::regnamespace) AND reltuples > 0 ORDER BY 1")
+	const query = `
+		SELECT oid::regclass::text
+		FROM pg_class
+		WHERE relkind = 'r' AND reltuples > 0
+		  AND relnamespace IN ('partner_center'::regnamespace, 'partnersync'::regnamespace)
+		ORDER BY 1`
+	rows, _ := conn.Query(b.Context(), query)
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		b.Fatal(err)

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// What a pass costs, measured with the real client, the emulated API in a process of its own, and a real PostgreSQL. deploy/bench
-// runs all of it, some minutes long, and prints a table. By hand:
+// What a pass costs, measured with the real client, the emulated API in a process of its own, and a real
+// PostgreSQL. deploy/bench runs all of it, some minutes long, and prints a table. By hand:
 //
 //	go test ./cmd/partnersync -run '^$' -bench Pass/50x2000 -benchtime 5x
 //
-// Each figure is the median over all passes: one in each iteration, and several where a target is about their time. A limit is
-// what a pass cannot do without: the same requests with the answers thrown away (fetch), and the same rows by COPY into one bare
-// table (copy). Limits and passes alternate without a pause, so that both find the machine in the same state: after some idling
-// a statement can take thirty times as long. A benchmark fails where a pass costs more than it should. -short takes a twentieth
-// of the customers and has no targets of time.
+// Each figure is the median over all passes: one in each iteration, and several where a target is about their time.
+// A limit is what a pass cannot do without: the same requests with the answers thrown away (fetch), and the same
+// rows by COPY into one bare table (copy). Limits and passes alternate without a pause, so that both find the
+// machine in the same state: after some idling a statement can take thirty times as long. A benchmark fails where a
+// pass costs more than it should. -short takes a twentieth of the customers and has no targets of time.
 
 // wholeSize are the lists that the targets are about.
 var wholeSize = size{Customers: 50, Batches: 2000}
 
-// shortened returns the size to take.
+// shortened returns the size to use.
 func shortened(s size) size {
 	if testing.Short() {
 		s.Customers = max(1, s.Customers/20)
@@ -41,7 +41,7 @@ func BenchmarkPass(b *testing.B) {
 	}
 }
 
-// BenchmarkConcurrency makes passes with so many requests, and connections to the database, at a time.
+// BenchmarkConcurrency makes passes with different numbers of concurrent requests and connections to the database.
 func BenchmarkConcurrency(b *testing.B) {
 	for _, n := range []int{1, 4, 8, 16} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -62,7 +62,7 @@ func BenchmarkCustomers(b *testing.B) {
 	}
 }
 
-// BenchmarkReplicas has several daemons share a pass. They are one process here, with as many connections each.
+// BenchmarkReplicas lets several daemons share a pass. They run in this process, each with its own connections.
 func BenchmarkReplicas(b *testing.B) {
 	for _, n := range []int{1, 3} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -75,47 +75,47 @@ func BenchmarkReplicas(b *testing.B) {
 	}
 }
 
-// turn is a pass and its limits.
-type turn struct {
+// measurement is what a pass cost, and its limits.
+type measurement struct {
 	cost
 	fetched, copied time.Duration
 	rewritten       int64 // bytes of log
 }
 
-func (t turn) limit() time.Duration { return t.fetched + t.copied }
+func (m measurement) limit() time.Duration { return m.fetched + m.copied }
 
-// targeted says whether the targets of time are about these passes.
+// targeted reports whether the targets of time are about these passes.
 func (on *bench) targeted() bool { return on.size == wholeSize && on.workers == defaultWorkers }
 
-// iterate takes a turn in each iteration. Times scatter, those of short passes most: where there are targets, it takes a dozen,
-// or as many as take a second.
-func (on *bench) iterate(b *testing.B, take func() turn) (turns []turn) {
+// iterate measures a pass in each iteration. Times scatter, those of short passes most: where there are targets of
+// time, it measures a dozen passes, or as many as take a second.
+func (on *bench) iterate(b *testing.B, measure func() measurement) (all []measurement) {
 	for b.Loop() {
 		took := time.Duration(0)
 		for n := 0; n == 0 || on.targeted() && n < 12 && took < time.Second; n++ {
-			t := take()
-			turns, took = append(turns, t), took+t.took
+			m := measure()
+			all, took = append(all, m), took+m.took
 		}
 	}
-	return turns
+	return all
 }
 
 // first loads an empty database.
 func (on *bench) first(b *testing.B) {
 	on.TB = b
-	turns := on.iterate(b, func() (t turn) {
-		t.fetched = on.fetched()
+	all := on.iterate(b, func() (m measurement) {
+		m.fetched = on.fetched()
 		on.fresh()
-		t.copied = on.db.copied(b, on.size, on.connections)
-		t.cost = on.load()
-		return t
+		m.copied = on.db.copied(b, on.size, on.connections)
+		m.cost = on.load()
+		return m
 	})
-	on.report(b, turns, on.rows())
+	on.report(b, all, on.rows())
 	if testing.Short() || !on.targeted() {
 		return
 	}
-	on.atMost("times fetch and copy", middle(turns, turn.times), 1.7)
-	on.atLeast("rows/s", middle(turns, on.rate), 160_000)
+	on.atMost("times fetch and copy", middle(all, measurement.times), 1.7)
+	on.atLeast("rows/s", middle(all, on.rate), 160_000)
 }
 
 // unchanged makes passes in which nothing has changed.
@@ -126,33 +126,33 @@ func (on *bench) unchanged(b *testing.B) {
 	for range on.connections { // until they have prepared their statements
 		on.pass()
 	}
-	turns := on.iterate(b, func() (t turn) {
-		t.fetched = on.fetched()
-		t.cost = on.pass()
-		if t.Inserted+t.Changed+t.Removed != 0 {
-			b.Errorf("%d new, %d changed, %d removed rows, want none", t.Inserted, t.Changed, t.Removed)
+	all := on.iterate(b, func() (m measurement) {
+		m.fetched = on.fetched()
+		m.cost = on.pass()
+		if m.Inserted+m.Changed+m.Removed != 0 {
+			b.Errorf("%d new, %d changed, %d removed rows, want none", m.Inserted, m.Changed, m.Removed)
 		}
-		return t
+		return m
 	})
 	if n := on.written() - before; n != 0 {
 		b.Errorf("%d rows of partner_center were written, want none", n)
 	}
-	on.report(b, turns, 0)
+	on.report(b, all, 0)
 	if on.rows() >= 50_000 && on.list() >= 2000 {
-		on.atMost("allocations a row: rows are decoded", middle(turns, on.allocationsOfRow), 0.5)
+		on.atMost("allocations a row: rows are decoded", middle(all, on.allocationsOfRow), 0.5)
 	}
 	if testing.Short() || on.devices {
 		return
 	}
 	if on.Customers > 1 { // else it is the run's own
-		on.atMost("bytes of log a customer", middle(turns, on.loggedOfCustomer), 650)
+		on.atMost("bytes of log a customer", middle(all, on.loggedOfCustomer), 650)
 	}
 	switch {
 	case on.targeted():
-		on.atMost("times fetch", middle(turns, turn.times), 1.7)
+		on.atMost("times fetch", middle(all, measurement.times), 1.7)
 	case on.Customers >= 20_000:
-		on.atLeast("customers/s beyond fetch", middle(turns, on.customersBeyondFetch), 8000)
-		on.atMost("statements a customer", middle(turns, on.statementsOfCustomer), 0.2)
+		on.atLeast("customers/s beyond fetch", middle(all, on.customersBeyondFetch), 8000)
+		on.atMost("statements a customer", middle(all, on.statementsOfCustomer), 0.2)
 	}
 }
 
@@ -163,26 +163,26 @@ func (on *bench) changed(b *testing.B, share float64) {
 		on.load()
 	}
 	on.loaded()
-	turns := on.iterate(b, func() (t turn) {
+	all := on.iterate(b, func() (m measurement) {
 		on.api.order(b, order{Change: share})
 		on.fetched() // the emulator writes its answers
-		t.fetched = on.fetched()
-		t.cost = on.pass()
+		m.fetched = on.fetched()
+		m.cost = on.pass()
 		if on.Devices == 0 && !on.generated {
-			t.rewritten = on.db.rewritten(b, on.size, share)
+			m.rewritten = on.db.rewritten(b, on.size, share)
 		}
-		if want := int64(on.size.changed(share)); t.Changed != want || t.Inserted+t.Removed != 0 {
-			b.Errorf("%d changed, %d new, %d removed rows, want %d changed ones", t.Changed, t.Inserted, t.Removed, want)
+		if want := int64(on.size.changed(share)); m.Changed != want || m.Inserted+m.Removed != 0 {
+			b.Errorf("%d changed, %d new, %d removed rows, want %d changed ones", m.Changed, m.Inserted, m.Removed, want)
 		}
-		return t
+		return m
 	})
-	on.report(b, turns, on.size.changed(share))
+	on.report(b, all, on.size.changed(share))
 	if on.Devices > 0 || on.generated {
 		return
 	}
-	ofLoad := middle(turns, func(t turn) float64 { return float64(t.took) / float64(median(on.loads)) })
+	ofLoad := middle(all, func(m measurement) float64 { return float64(m.took) / float64(median(on.loads)) })
 	b.ReportMetric(ofLoad, "x/first")
-	beyond := middle(turns, func(t turn) float64 { return float64(t.logged-t.rewritten) / float64(t.Changed) })
+	beyond := middle(all, func(m measurement) float64 { return float64(m.logged-m.rewritten) / float64(m.Changed) })
 	b.ReportMetric(beyond, "extra-WAL-B/row")
 	if testing.Short() || !on.targeted() || share > 0.01 {
 		return
@@ -191,61 +191,62 @@ func (on *bench) changed(b *testing.B, share float64) {
 	on.atMost("bytes of log a changed row beyond what the tables' pages take", beyond, 100)
 }
 
-// fetched is the limit of what was just changed or not.
+// fetched returns how long it takes to fetch all lists as they are now.
 func (on *bench) fetched() time.Duration {
 	took, _ := on.fetch.all(on, on.size, on.concurrency)
 	return took
 }
 
-// The figures of a turn.
+// The figures of a measurement.
 
-func (t turn) times() float64 { return float64(t.took) / float64(t.limit()) }
+func (m measurement) times() float64 { return float64(m.took) / float64(m.limit()) }
 
-func (on *bench) rate(t turn) float64 { return float64(on.rows()) / t.took.Seconds() }
+func (on *bench) rate(m measurement) float64 { return float64(on.rows()) / m.took.Seconds() }
 
-func (on *bench) allocationsOfRow(t turn) float64 {
-	return float64(t.allocations) / float64(on.rows())
+func (on *bench) allocationsOfRow(m measurement) float64 {
+	return float64(m.allocations) / float64(on.rows())
 }
 
-func (on *bench) loggedOfCustomer(t turn) float64 {
-	return float64(t.logged) / float64(on.Customers)
+func (on *bench) loggedOfCustomer(m measurement) float64 {
+	return float64(m.logged) / float64(on.Customers)
 }
 
-func (on *bench) statementsOfCustomer(t turn) float64 {
-	return float64(t.statements) / float64(on.Customers)
+func (on *bench) statementsOfCustomer(m measurement) float64 {
+	return float64(m.statements) / float64(on.Customers)
 }
 
-func (on *bench) customersBeyondFetch(t turn) float64 {
-	return float64(on.Customers) / max(t.took-t.fetched, time.Millisecond).Seconds()
+func (on *bench) customersBeyondFetch(m measurement) float64 {
+	return float64(on.Customers) / max(m.took-m.fetched, time.Millisecond).Seconds()
 }
 
-// middle is the median of a figure.
-func middle(turns []turn, figure func(turn) float64) float64 {
-	values := make([]float64, len(turns))
-	for i, t := range turns {
-		values[i] = figure(t)
+// middle returns the median of a figure.
+func middle(all []measurement, figure func(measurement) float64) float64 {
+	values := make([]float64, len(all))
+	for i, m := range all {
+		values[i] = figure(m)
 	}
 	return median(values)
 }
 
-// report shows the medians; written is how many rows a pass writes.
-func (on *bench) report(b *testing.B, turns []turn, written int) {
+// report reports the medians; written is how many rows a pass writes.
+func (on *bench) report(b *testing.B, all []measurement, written int) {
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	b.ReportMetric(0, "ns/op") // limits included: it says nothing
-	b.ReportMetric(milliseconds(time.Duration(middle(turns, func(t turn) float64 { return float64(t.took) }))), "ms")
-	b.ReportMetric(milliseconds(time.Duration(middle(turns, func(t turn) float64 { return float64(t.limit()) }))), "limit-ms")
-	b.ReportMetric(middle(turns, turn.times), "x/limit")
-	b.ReportMetric(middle(turns, on.rate), "rows/s")
-	b.ReportMetric(middle(turns, on.loggedOfCustomer), "WAL-B/customer")
-	b.ReportMetric(middle(turns, on.statementsOfCustomer), "stmts/customer")
-	b.ReportMetric(middle(turns, on.allocationsOfRow), "allocs/row")
+	b.ReportMetric(middle(all, func(m measurement) float64 { return milliseconds(m.took) }), "ms")
+	b.ReportMetric(middle(all, func(m measurement) float64 { return milliseconds(m.limit()) }), "limit-ms")
+	b.ReportMetric(middle(all, measurement.times), "x/limit")
+	b.ReportMetric(middle(all, on.rate), "rows/s")
+	b.ReportMetric(middle(all, on.loggedOfCustomer), "WAL-B/customer")
+	b.ReportMetric(middle(all, on.statementsOfCustomer), "stmts/customer")
+	b.ReportMetric(middle(all, on.allocationsOfRow), "allocs/row")
 	if written > 0 {
-		b.ReportMetric(middle(turns, func(t turn) float64 { return float64(t.logged) / float64(written) }), "WAL-B/row")
-		b.ReportMetric(middle(turns, func(t turn) float64 { return float64(t.statements) / float64(written) }), "stmts/row")
+		ofRow := func(n int64) float64 { return float64(n) / float64(written) }
+		b.ReportMetric(middle(all, func(m measurement) float64 { return ofRow(m.logged) }), "WAL-B/row")
+		b.ReportMetric(middle(all, func(m measurement) float64 { return ofRow(m.statements) }), "stmts/row")
 	}
 }
 
-// atMost fails the benchmark where a figure is greater than it may be.
+// atMost fails the benchmark if a figure is greater than it may be.
 func (on *bench) atMost(what string, got, most float64) {
 	on.Helper()
 	if got > most {
@@ -253,7 +254,7 @@ func (on *bench) atMost(what string, got, most float64) {
 	}
 }
 
-// atLeast fails the benchmark where a figure is smaller than it should be.
+// atLeast fails the benchmark if a figure is smaller than it must be.
 func (on *bench) atLeast(what string, got, least float64) {
 	on.Helper()
 	if got < least {

@@ -1,5 +1,6 @@
-// Package validate checks what partnersync is deployed with by the libraries of those who read it: compose.yaml,
-// Dockerfile and the Kubernetes manifests. It is a module of its own, so that partnersync has none of these dependencies.
+// Package validate checks the files that partnersync is deployed with, compose.yaml, Dockerfile and the Kubernetes
+// manifests, by the libraries of the programs that read them. It is a module of its own, so that partnersync has none of
+// these dependencies.
 package validate
 
 import (
