@@ -34,14 +34,16 @@ func TestAdvice_ofErrorsThatTheServerGives(t *testing.T) {
 		name, want string
 		provoke    []string // the last one fails
 	}{
-		{"read-only", "target_session_attrs=read-write", []string{"SET default_transaction_read_only = on", "CREATE TABLE t ()"}},
+		{"read-only", "target_session_attrs=read-write",
+			[]string{"SET default_transaction_read_only = on", "CREATE TABLE t ()"}},
 		{"statement time-out", "statement_timeout", []string{"SET statement_timeout = '1ms'", "SELECT pg_sleep(60)"}},
 		{"missing table", "partnersync migrate up", []string{"SELECT 1 FROM nowhere"}},
 		{"missing schema", "partnersync migrate up", []string{"CREATE TABLE nowhere.t ()"}},
 		{"limit", "raise the one that the message names", []string{"SET temp_file_limit = '1kB'", "SET work_mem = '64kB'",
 			"SELECT count(*) FROM (SELECT i FROM generate_series(1, 100000) i ORDER BY md5(i::text)) t"}},
 		{"statement that is not there", "default_query_exec_mode=exec", []string{"EXECUTE nothing"}},
-		{"statement that is there", "default_query_exec_mode=exec", []string{"PREPARE one AS SELECT 1", "PREPARE one AS SELECT 1"}},
+		{"statement that is there", "default_query_exec_mode=exec",
+			[]string{"PREPARE one AS SELECT 1", "PREPARE one AS SELECT 1"}},
 		{"full disk", "make room", []string{"DO $$ BEGIN RAISE disk_full; END $$"}},
 		{"a mistake of ours", "", []string{"SELEC"}},
 	} {
@@ -91,7 +93,8 @@ func TestAdvice_ofConnectionsThatFail(t *testing.T) {
 		{"no such database", strings.Replace(here, "/partnersync_test_", "/nowhere_", 1), "create the database"},
 		{"no such user", strings.Replace(here, "postgres@", "nobody_of_that_name@", 1), "check the user"},
 		{"only a standby wanted", withParameter(t, here, "target_session_attrs", "read-only"), ""},
-		{"writable wanted", withParameter(t, withParameter(t, here, "default_transaction_read_only", "on"), "target_session_attrs", "read-write"),
+		{"writable wanted", withParameter(t, withParameter(t, here, "default_transaction_read_only", "on"),
+			"target_session_attrs", "read-write"),
 			"promote one"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -110,13 +113,15 @@ func TestAdvice_ofConnectionsThatFail(t *testing.T) {
 func TestAdvice_ofLostConnections(t *testing.T) {
 	t.Parallel()
 	broken := &net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")}
-	for _, err := range []error{broken, io.ErrUnexpectedEOF, fmt.Errorf("asking: %w", context.DeadlineExceeded), net.ErrClosed} {
+	for _, err := range []error{broken, io.ErrUnexpectedEOF, fmt.Errorf("asking: %w", context.DeadlineExceeded),
+		net.ErrClosed} {
 		if got := Advice(err); got != unreachable {
 			t.Errorf("advice for %v is %q", err, got)
 		}
 	}
 	for _, err := range []error{
-		&url.Error{Op: "Get", URL: "https://api.example/", Err: broken}, errors.New("anything"), context.Canceled, ErrClaimLost,
+		&url.Error{Op: "Get", URL: "https://api.example/", Err: broken}, errors.New("anything"), context.Canceled,
+		ErrClaimLost,
 	} {
 		if got := Advice(err); got != "" {
 			t.Errorf("advice for %v is %q, want none: it is not of the database", err, got)

@@ -34,8 +34,10 @@ func TestDictionary_tellsWhatTheCatalogueHas(t *testing.T) {
 			{Name: "id", Type: "uuid", Null: "key"}, {Name: "at", Type: "timestamp with time zone", Null: "key"},
 			{Name: "of", Type: "numeric(5,2)[]", Null: "yes", Comment: "A column."},
 		}},
-		{Kind: "view", Name: "a", Comment: "A view.", Columns: []DictionaryColumn{{Name: "id", Type: "uuid", Comment: "Another."}}},
-		{Kind: "function", Name: "c(at date)", Comment: "A function.", Columns: []DictionaryColumn{{Name: "x", Type: "text"}, {Name: "y", Type: "integer"}}},
+		{Kind: "view", Name: "a", Comment: "A view.",
+			Columns: []DictionaryColumn{{Name: "id", Type: "uuid", Comment: "Another."}}},
+		{Kind: "function", Name: "c(at date)", Comment: "A function.",
+			Columns: []DictionaryColumn{{Name: "x", Type: "text"}, {Name: "y", Type: "integer"}}},
 		{Kind: "function", Name: "f(at date, OUT n integer)", Columns: []DictionaryColumn{{Name: "n", Type: "integer"}}},
 	}}
 	got, err := w.Dictionary(t.Context())

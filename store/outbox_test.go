@@ -51,22 +51,30 @@ func TestEnqueueBatchEvents_changes(t *testing.T) {
 	}{
 		{"a first version is none", [][]DeviceBatch{{batch("b", "finished")}}, ""},
 		{"one that comes later neither", [][]DeviceBatch{{}, {batch("b", "finished_with_errors")}}, ""},
-		{"from queued to finished", [][]DeviceBatch{{batch("b", "queued")}, {batch("b", "processing")}, {batch("b", "finished")}}, "batch.finished"},
-		{"as other words", [][]DeviceBatch{{batch("b", "queued")}, {batch("b", "Finished-With-Errors")}}, "batch.finished_with_errors"},
+		{"from queued to finished",
+			[][]DeviceBatch{{batch("b", "queued")}, {batch("b", "processing")}, {batch("b", "finished")}}, "batch.finished"},
+		{"as other words", [][]DeviceBatch{{batch("b", "queued")}, {batch("b", "Finished-With-Errors")}},
+			"batch.finished_with_errors"},
 		{"the same in other words", [][]DeviceBatch{{batch("b", "finished")}, {batch("b", "Finished")}}, ""},
 		{"from no status", [][]DeviceBatch{{{BatchID: "b"}}, {batch("b", "finished")}}, "batch.finished"},
-		{"to errors after all", [][]DeviceBatch{{batch("b", "finished")}, {batch("b", "finished_with_errors")}}, "batch.finished_with_errors"},
-		{"another change", [][]DeviceBatch{{batch("b", "finished")}, {{BatchID: "b", Status: ptr("finished"), DevicesCount: ptr(int32(9))}}}, ""},
-		{"removed and back", [][]DeviceBatch{{batch("a", "queued"), batch("b", "finished")}, {batch("a", "queued")}, {batch("a", "queued"), batch("b", "finished")}}, "batch.removed"},
-		{"back as another", [][]DeviceBatch{{batch("a", "x"), batch("b", "queued")}, {batch("a", "x")}, {batch("a", "x"), batch("b", "finished")}}, "batch.removed\nbatch.finished"},
-		{"finished and unfinished", [][]DeviceBatch{{batch("b", "finished")}, {batch("b", "queued")}, {batch("b", "finished")}}, "batch.finished"},
+		{"to errors after all", [][]DeviceBatch{{batch("b", "finished")}, {batch("b", "finished_with_errors")}},
+			"batch.finished_with_errors"},
+		{"another change", [][]DeviceBatch{{batch("b", "finished")},
+			{{BatchID: "b", Status: ptr("finished"), DevicesCount: ptr(int32(9))}}}, ""},
+		{"removed and back", [][]DeviceBatch{{batch("a", "queued"), batch("b", "finished")}, {batch("a", "queued")},
+			{batch("a", "queued"), batch("b", "finished")}}, "batch.removed"},
+		{"back as another", [][]DeviceBatch{{batch("a", "x"), batch("b", "queued")}, {batch("a", "x")},
+			{batch("a", "x"), batch("b", "finished")}}, "batch.removed\nbatch.finished"},
+		{"finished and unfinished",
+			[][]DeviceBatch{{batch("b", "finished")}, {batch("b", "queued")}, {batch("b", "finished")}}, "batch.finished"},
 	}
 	for _, tt := range tests {
 		w.run(tt.name, func(t *testing.T) {
 			for i, rows := range tt.passes {
 				w.pass(minute(i), complete(fmt.Sprint(i)), rows...)
 			}
-			got := w.lines("SELECT concat_ws('|', type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
+			got := w.lines("SELECT concat_ws('|', type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id",
+				w.customer+"/b")
 			if got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -100,7 +108,8 @@ func TestEnqueueBatchEvents_eachEndpointGetsWhatItSubscribesTo(t *testing.T) {
 func TestEnqueueBatchEvents_content(t *testing.T) {
 	t.Parallel()
 	w := subscribed(t, hook("a"))
-	b := DeviceBatch{BatchID: "a/b \"c\"", Status: ptr("queued"), CreatedBy: ptr(strings.Repeat("ü", 1000)), CreationDate: ptr(minute(0)), DevicesCount: ptr(int32(5))}
+	b := DeviceBatch{BatchID: "a/b \"c\"", Status: ptr("queued"), CreatedBy: ptr(strings.Repeat("ü", 1000)),
+		CreationDate: ptr(minute(0)), DevicesCount: ptr(int32(5))}
 	w.pass(minute(1), complete("1"), b)
 	w.exec("UPDATE partner_center.customers SET company_name = '<Contoso>'")
 	b.Status = ptr("finished")
@@ -108,8 +117,9 @@ func TestEnqueueBatchEvents_content(t *testing.T) {
 	claimed, err := w.ClaimNotifications(t.Context(), "a", 10, time.Minute)
 	w.ok(err)
 	want := EventData{
-		Partner: "contoso", CustomerID: alpha, CompanyName: ptr("<Contoso>"), BatchID: "a/b \"c\"", Status: ptr("finished"), FromStatus: ptr("queued"),
-		CreatedBy: ptr(strings.Repeat("ü", 150) + "…"), CreationDate: ptr(minute(0)), DevicesCount: ptr(int32(5)),
+		Partner: "contoso", CustomerID: alpha, CompanyName: ptr("<Contoso>"), BatchID: "a/b \"c\"", Status: ptr("finished"),
+		FromStatus: ptr("queued"),
+		CreatedBy:  ptr(strings.Repeat("ü", 150) + "…"), CreationDate: ptr(minute(0)), DevicesCount: ptr(int32(5)),
 		ChangedAfter: ptr(minute(1)), ChangedBy: ptr(minute(2)),
 	}
 	if len(claimed) != 1 {
@@ -225,10 +235,12 @@ func TestEnqueueCustomerEvents_deviceListsLeftToTheNextPassAreNoFailure(t *testi
 	}
 	w.exec("DELETE FROM partnersync.outbox")
 	w.tick = w.tick.Add(time.Minute)
-	opened := w.open(RunRequest{Partner: "contoso", Kind: Scheduled, ScheduledFor: w.tick, Due: w.tick, Devices: &DeviceReading{Refresh: time.Hour}})
+	opened := w.open(RunRequest{Partner: "contoso", Kind: Scheduled, ScheduledFor: w.tick, Due: w.tick,
+		Devices: &DeviceReading{Refresh: time.Hour}})
 	enumeration, _, err := w.ClaimEnumeration(t.Context(), opened.Run)
 	w.ok(err)
-	_, err = w.RecordEnumeration(t.Context(), enumeration, Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
+	_, err = w.RecordEnumeration(t.Context(), enumeration,
+		Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
 	w.ok(err)
 	claim := w.claim(opened.Run)
 	l := complete("1")
@@ -263,10 +275,12 @@ func TestEnqueueStuckBatches_onceASpell(t *testing.T) {
 		{"finished", 25 * time.Hour, 0, []DeviceBatch{batch("b", "finished")}, 0, ""},
 		{"stuck long before it was first seen", 25 * time.Hour, 90 * time.Hour, []DeviceBatch{batch("b", "queued")}, 0, ""},
 		{"it may have been, for want of a date of creation", 25 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 0, ""},
-		{"stuck again, without a date of creation", 80 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 26 * time.Hour, "batch.stuck"},
+		{"stuck again, without a date of creation", 80 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 26 * time.Hour,
+			"batch.stuck"},
 		{"so long that it is no news", 49 * time.Hour, 49 * time.Hour, []DeviceBatch{batch("b", "queued")}, 0, ""},
 		{"it has moved meanwhile", 30 * time.Hour, 0, []DeviceBatch{batch("b", "queued")}, 2 * time.Hour, ""},
-		{"it has moved, and is stuck again", 80 * time.Hour, 90 * time.Hour, []DeviceBatch{batch("b", "queued")}, 26 * time.Hour, "batch.stuck"},
+		{"it has moved, and is stuck again", 80 * time.Hour, 90 * time.Hour, []DeviceBatch{batch("b", "queued")},
+			26 * time.Hour, "batch.stuck"},
 	}
 	for _, tt := range tests {
 		w.run(tt.name, func(t *testing.T) {
@@ -280,7 +294,8 @@ func TestEnqueueStuckBatches_onceASpell(t *testing.T) {
 			}
 			w.ok(w.EnqueueStuckBatches(t.Context()))
 			w.ok(w.EnqueueStuckBatches(t.Context()))
-			got := w.lines("SELECT concat_ws('|', type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id", w.customer+"/b")
+			got := w.lines("SELECT concat_ws('|', type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id",
+				w.customer+"/b")
 			if got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -315,7 +330,8 @@ func (w *world) put(endpoint string, batches ...string) {
 	w.t.Helper()
 	events := make([]event, len(batches))
 	for i, id := range batches {
-		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i), data: EventData{Partner: "contoso", CustomerID: alpha, BatchID: id}}
+		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i),
+			data: EventData{Partner: "contoso", CustomerID: alpha, BatchID: id}}
 	}
 	w.ok(w.write(w.t.Context(), func(tx pgx.Tx) error { return enqueue(w.t.Context(), tx, events) }))
 }
@@ -382,7 +398,8 @@ func TestGiveUpNotifications_afterADay(t *testing.T) {
 	w.put("a", "x", "y")
 	w.put("gone", "x")
 	w.exec("UPDATE partnersync.outbox SET created_at = created_at - interval '25 hours' WHERE subject LIKE '%/x'")
-	w.exec(`INSERT INTO partnersync.notified VALUES ('a', 'batch.stuck', 'old', now() - interval '4 days'), ('a', 'batch.stuck', 'new', now() - interval '2 days'),
+	w.exec(`INSERT INTO partnersync.notified
+		VALUES ('a', 'batch.stuck', 'old', now() - interval '4 days'), ('a', 'batch.stuck', 'new', now() - interval '2 days'),
 		('a', 'customer.failing', 'old', now() - interval '4 days')`)
 	given, err := w.GiveUpNotifications(t.Context())
 	w.ok(err)
@@ -390,12 +407,14 @@ func TestGiveUpNotifications_afterADay(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	w.wantOutbox("a|event.1|" + alpha + "/y")
-	w.want("batch.stuck|new\ncustomer.failing|old", "SELECT concat_ws('|', type, subject) FROM partnersync.notified ORDER BY 1")
+	w.want("batch.stuck|new\ncustomer.failing|old",
+		"SELECT concat_ws('|', type, subject) FROM partnersync.notified ORDER BY 1")
 }
 
 func TestEventData_isCutOffAndStaysText(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{strings.Repeat("a", 3000), strings.Repeat("€", 1000), strings.Repeat("😀", 1000), "short"} {
+	for _, text := range []string{strings.Repeat("a", 3000), strings.Repeat("€", 1000), strings.Repeat("😀", 1000),
+		"short"} {
 		d := EventData{Error: text, Status: &text}.wireForm()
 		if len(d.Error) > 1503 || len(*d.Status) > 303 || !strings.HasPrefix(text, strings.TrimSuffix(d.Error, "…")) {
 			t.Errorf("cut off to %d and %d bytes", len(d.Error), len(*d.Status))

@@ -55,7 +55,8 @@ func (w *world) wantPruned(p Pruning, want []Pruned) {
 
 func TestPruneVersions_removesWhatEndedBefore(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{1, 4, 5, 12, 0} { // smaller than one row's versions, across rows, the very number, all at once
+	for _, size := range []int{1, 4, 5, 12,
+		0} { // smaller than one row's versions, across rows, the very number, all at once
 		t.Run(fmt.Sprint(size, " at a time"), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -90,7 +91,8 @@ func TestPruneVersions_interruptedLeavesNoGap(t *testing.T) {
 	// The third transaction waits for a row, and its end comes meanwhile.
 	tx, err := w.pool.Begin(t.Context())
 	w.ok(err)
-	_, err = tx.Exec(t.Context(), `SELECT 1 FROM partner_center.device_batch_versions WHERE valid_to = $1 FOR UPDATE`, minute(6))
+	_, err = tx.Exec(t.Context(), `SELECT 1 FROM partner_center.device_batch_versions WHERE valid_to = $1 FOR UPDATE`,
+		minute(6))
 	w.ok(err)
 	type outcome struct {
 		removed []Pruned
@@ -101,7 +103,8 @@ func TestPruneVersions_interruptedLeavesNoGap(t *testing.T) {
 		removed, err := w.PruneVersions(ctx, Pruning{Before: minute(10), Batch: 2})
 		done <- outcome{removed, err}
 	}()
-	for w.lines(`SELECT concat_ws('|', count(*)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == "0" {
+	for w.lines(`SELECT concat_ws('|', count(*)) FROM pg_stat_activity WHERE datname = current_database()
+		AND wait_event_type = 'Lock'`) == "0" {
 		w.ok(t.Context().Err())
 	}
 	cancel()
@@ -134,23 +137,30 @@ func TestPruneVersions_viewsDoNotTakeTheOldestVersionForTheFirst(t *testing.T) {
 	w.fiveVersions()
 	w.wantPruned(Pruning{Before: minute(3)}, pruned(1, 0, 0))
 	w.want("b|processing|finished|00:02:00\nstays|-|finished|-\nstays too|-|finished|-", `SELECT concat_ws('|', batch_id, coalesce(from_status, '-'), to_status,
-		coalesce(time_in_from_status::text, '-')) FROM partner_center.device_batch_status_changes ORDER BY batch_id, changed_by`)
+		coalesce(time_in_from_status::text, '-')) FROM partner_center.device_batch_status_changes
+		ORDER BY batch_id, changed_by`)
 	w.want("b|-|00:04\nstays|00:01|-\nstays too|00:01|-", `SELECT concat_ws('|', batch_id, coalesce(to_char(first_seen_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
-		coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'HH24:MI'), '-')) FROM partner_center.device_batch_turnaround ORDER BY batch_id`)
+		coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'HH24:MI'), '-')) FROM partner_center.device_batch_turnaround
+		ORDER BY batch_id`)
 	w.wantPruned(Pruning{Before: minute(60)}, pruned(3, 0, 0))
-	w.want("stays\nstays too", `SELECT concat_ws('|', batch_id) FROM partner_center.device_batch_status_changes ORDER BY batch_id`)
-	w.want("b|t|t", `SELECT concat_ws('|', batch_id, first_seen_at IS NULL, finished_at IS NULL) FROM partner_center.device_batch_turnaround WHERE batch_id = 'b'`)
+	w.want("stays\nstays too",
+		`SELECT concat_ws('|', batch_id) FROM partner_center.device_batch_status_changes ORDER BY batch_id`)
+	w.want("b|t|t", `SELECT concat_ws('|', batch_id, first_seen_at IS NULL, finished_at IS NULL)
+		FROM partner_center.device_batch_turnaround WHERE batch_id = 'b'`)
 }
 
 func TestPruneVersions_policyChangesOfDevicesBeginWithThoseThatAreKnown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	const version = `INSERT INTO partner_center.%s (customer_id, batch_id, device_id, policies, valid_from, not_before%s) VALUES ($1, 'b', $2, $3, $4, $5%s)`
+	const version = `INSERT INTO partner_center.%s (customer_id, batch_id, device_id, policies, valid_from, not_before%s)
+		VALUES ($1, 'b', $2, $3, $4, $5%s)`
 	policies := func(value string) string { return fmt.Sprintf(`[{"key": "o_o_b_e", "value": %q}]`, value) }
-	w.exec(fmt.Sprintf(version, "device_versions", ", valid_to", ", $6"), alpha, "d", policies("one"), minute(1), nil, minute(2))
+	w.exec(fmt.Sprintf(version, "device_versions", ", valid_to", ", $6"), alpha, "d", policies("one"), minute(1), nil,
+		minute(2))
 	w.exec(fmt.Sprintf(version, "devices", "", ""), alpha, "d", policies("two"), minute(2), minute(1))
 	w.exec(fmt.Sprintf(version, "devices", "", ""), alpha, "new", policies("one"), minute(2), nil)
-	const changes = `SELECT concat_ws('|', device_id, coalesce(from_value, '-'), to_value) FROM partner_center.device_policy_changes ORDER BY device_id, changed_by`
+	const changes = `SELECT concat_ws('|', device_id, coalesce(from_value, '-'), to_value)
+		FROM partner_center.device_policy_changes ORDER BY device_id, changed_by`
 	w.want("d|-|one\nd|one|two\nnew|-|one", changes)
 	w.wantPruned(Pruning{Before: minute(3)}, pruned(0, 1, 0))
 	w.want("new|-|one", changes)
@@ -179,7 +189,8 @@ func TestPruneRuns(t *testing.T) {
 		w.exec(run, r.partner, r.kind, r.age, r.state)
 	}
 	w.exec(`INSERT INTO partnersync.run_counts (run_id, shard, inserted) SELECT run_id, 0, 1 FROM partnersync.runs`)
-	w.exec(`INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, $1::uuid FROM partnersync.runs`, w.Worker())
+	w.exec(`INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, $1::uuid FROM partnersync.runs`,
+		w.Worker())
 
 	w.ok(w.write(t.Context(), func(tx pgx.Tx) error {
 		_, err := pruneRuns(t.Context(), tx, 1000*day) // another worker is at it
@@ -189,7 +200,8 @@ func TestPruneRuns(t *testing.T) {
 
 	w.wantRunsPruned(10*day, 3)
 	for _, table := range []string{"runs", "run_counts", "run_workers"} {
-		w.want("3, 4, 6, 7, 8, 9", "SELECT concat_ws('|', string_agg(run_id::text, ', ' ORDER BY run_id)) FROM partnersync."+table)
+		w.want("3, 4, 6, 7, 8, 9",
+			"SELECT concat_ws('|', string_agg(run_id::text, ', ' ORDER BY run_id)) FROM partnersync."+table)
 	}
 	w.wantRunsPruned(10*day, 0)
 }
@@ -206,7 +218,8 @@ func TestPruneRuns_manyInSmallTransactions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state)
-		SELECT 'contoso', 'scheduled', '2020-01-01', '2020-01-01', '2020-01-01', 'complete' FROM generate_series(1, $1)`, 2*maxPrunedRuns+2)
+		SELECT 'contoso', 'scheduled', '2020-01-01', '2020-01-01', '2020-01-01', 'complete'
+		FROM generate_series(1, $1)`, 2*maxPrunedRuns+2)
 	w.wantRunsPruned(day, 2*maxPrunedRuns+1)
 	w.want("1", "SELECT concat_ws('|', count(*)) FROM partnersync.runs")
 }

@@ -104,7 +104,8 @@ func TestRun_batchesHaveDevicesUpToTheirNumber(t *testing.T) {
 	batches := config["api_url"] + "/v1/customers/" + id + "/deviceBatches"
 	_, body = get(t, batches, token)
 	name := between(t, body, `"items":[{"id":"`, `"`)
-	if status, body := get(t, batches+"/"+url.PathEscape(name)+"/devices", token); status != http.StatusOK || !strings.Contains(body, `"totalCount":3,`) {
+	if status, body := get(t, batches+"/"+url.PathEscape(name)+"/devices", token); status != http.StatusOK ||
+		!strings.Contains(body, `"totalCount":3,`) {
 		t.Errorf("got %d and not three devices: %s", status, body)
 	}
 }
@@ -167,8 +168,11 @@ func TestRun_exitCodes(t *testing.T) {
 		{"unknown flag", []string{"--no-such-flag"}, 2, []string{"no-such-flag"}},
 		{"argument", []string{"serve"}, 2, []string{`unexpected arguments ["serve"]`}},
 		{"not a number", []string{"--customers", "many"}, 2, []string{"many"}},
-		{"all mistakes at once", []string{"--customers=-1", "--batches=-2", "--devices=-3", "--speed=-1", "--token-lifetime=1ms", "--fault-rate=2", "--tenant="}, 2,
-			[]string{"--customers -1", "--batches -2", "--devices -3", "--speed -1", "--token-lifetime 1ms", "--fault-rate 2", "--tenant, --client-id"}},
+		{"all mistakes at once",
+			[]string{"--customers=-1", "--batches=-2", "--devices=-3", "--speed=-1", "--token-lifetime=1ms", "--fault-rate=2",
+				"--tenant="}, 2,
+			[]string{"--customers -1", "--batches -2", "--devices -3", "--speed -1", "--token-lifetime 1ms", "--fault-rate 2",
+				"--tenant, --client-id"}},
 		{"no share", []string{"--fault-rate=NaN"}, 2, []string{"--fault-rate NaN"}},
 		{"port taken", []string{"--listen", taken.Addr().String()}, 1, []string{"address already in use"}},
 	}

@@ -87,7 +87,8 @@ func (w *world) exec(statement string) {
 }
 
 func (w *world) status(batchID, status string) {
-	w.API.PutBatch(contoso, partnercentertest.Batch{ID: batchID, Status: status, CreatedBy: "relecloud.onmicrosoft.com", DevicesCount: 5})
+	w.API.PutBatch(contoso,
+		partnercentertest.Batch{ID: batchID, Status: status, CreatedBy: "relecloud.onmicrosoft.com", DevicesCount: 5})
 }
 
 func (w *world) device(id, serial string, policies ...partnercentertest.PolicyAssignment) {
@@ -104,11 +105,13 @@ func (w *world) live() {
 	for i := range 5 {
 		w.device(fmt.Sprint("d", i), fmt.Sprint("serial ", i))
 	}
-	w.API.PutPolicy(contoso, partnercentertest.Policy{ID: "p", Name: "Kiosk", Settings: []string{"skip_eula", "remove_oem_preinstalls"}})
+	w.API.PutPolicy(contoso,
+		partnercentertest.Policy{ID: "p", Name: "Kiosk", Settings: []string{"skip_eula", "remove_oem_preinstalls"}})
 	w.API.PutPolicy(contoso, partnercentertest.Policy{ID: "q", Name: "Office"})
 	w.once()
 	w.status("a", "processing")
-	w.device("d1", "another", partnercentertest.PolicyAssignment{Key: "z", Value: "p"}, partnercentertest.PolicyAssignment{Key: "o_o_b_e", Value: "q"})
+	w.device("d1", "another", partnercentertest.PolicyAssignment{Key: "z", Value: "p"},
+		partnercentertest.PolicyAssignment{Key: "o_o_b_e", Value: "q"})
 	w.once()
 	w.API.RemoveDevice(contoso, "a", "d2")
 	w.API.PutPolicy(contoso, partnercentertest.Policy{ID: "p", Name: "Kiosks"})
@@ -157,12 +160,12 @@ func TestCheck_findsNothingAfterAListingThatBrokeOff(t *testing.T) {
 func TestCheck_findsDamage(t *testing.T) {
 	t.Parallel()
 	const (
-		versions = `partner_center.device_batch_versions`
-		current  = `partner_center.device_batches`
-		joined   = `UPDATE partner_center.device_batch_versions v SET valid_to = n.valid_from
-			FROM partner_center.device_batch_versions n WHERE v.status = 'queued' AND n.status = 'finished' AND n.removed_at IS NULL`
+		joined = `UPDATE partner_center.device_batch_versions v SET valid_to = n.valid_from
+			FROM partner_center.device_batch_versions n WHERE v.status = 'queued' AND n.status = 'finished'
+			AND n.removed_at IS NULL`
 		forgotten = `DELETE FROM partner_center.device_batch_versions WHERE status = 'processing'`
-		uncounted = `UPDATE partnersync.run_counts SET changed = changed - 1 WHERE (run_id, shard) = (SELECT run_id, shard FROM partnersync.run_counts WHERE changed > 0 LIMIT 1)`
+		uncounted = `UPDATE partnersync.run_counts SET changed = changed - 1 WHERE (run_id, shard) = (SELECT run_id, shard
+			FROM partnersync.run_counts WHERE changed > 0 LIMIT 1)`
 	)
 	w := newWorld(t)
 	w.live()
@@ -177,53 +180,103 @@ func TestCheck_findsDamage(t *testing.T) {
 		{"a version is missing and its predecessor takes its place", []string{forgotten, joined}, historytest.Miscounted},
 		{"and it was not counted", []string{forgotten, joined, uncounted}, historytest.Lost},
 		{"a version with its moment is missing", []string{
-			`DELETE FROM ` + versions + ` WHERE status = 'finished' AND removed_at IS NULL`,
-			`UPDATE ` + versions + ` v SET valid_to = n.valid_from FROM ` + versions + ` n WHERE v.status = 'processing' AND n.removed_at IS NOT NULL`,
+			`DELETE FROM partner_center.device_batch_versions WHERE status = 'finished' AND removed_at IS NULL`,
+			`UPDATE partner_center.device_batch_versions v SET valid_to = n.valid_from
+				FROM partner_center.device_batch_versions n WHERE v.status = 'processing' AND n.removed_at IS NOT NULL`,
 		}, historytest.Lost},
-		{"a current row is missing", []string{`DELETE FROM ` + current + ` WHERE batch_id = 'a'`}, historytest.Lost},
-		{"an item is missing", []string{`DELETE FROM ` + current + ` WHERE batch_id = 'b'`}, historytest.Lost},
+		{"a current row is missing", []string{`DELETE FROM partner_center.device_batches
+			WHERE batch_id = 'a'`}, historytest.Lost},
+		{"an item is missing", []string{`DELETE FROM partner_center.device_batches WHERE batch_id = 'b'`}, historytest.Lost},
 		{"a device is missing", []string{`DELETE FROM partner_center.devices WHERE device_id = 'd0'`}, historytest.Lost},
-		{"a policy is missing", []string{`DELETE FROM partner_center.configuration_policies WHERE policy_id = 'q'`}, historytest.Lost},
+		{"a policy is missing", []string{`DELETE FROM partner_center.configuration_policies WHERE policy_id = 'q'`},
+			historytest.Lost},
 		{"a version twice", []string{
-			`INSERT INTO ` + versions + ` (customer_id, batch_id, status, created_by, creation_date, devices_count, valid_from, not_before, valid_to)
-				SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, valid_from, not_before, valid_from + (valid_to - valid_from) / 2 FROM ` + versions + ` WHERE status = 'processing'`,
-			`UPDATE ` + versions + ` v SET valid_from = o.valid_to, not_before = o.valid_from FROM ` + versions + ` o
-				WHERE v.status = 'processing' AND o.status = 'processing' AND v.valid_from = o.valid_from AND v.valid_to > o.valid_to`,
+			`INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, status, created_by, creation_date, devices_count, valid_from, not_before, valid_to)
+				SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, valid_from, not_before, valid_from + (valid_to - valid_from) / 2 FROM partner_center.device_batch_versions WHERE status = 'processing'`,
+			`UPDATE partner_center.device_batch_versions v SET valid_from = o.valid_to, not_before = o.valid_from
+				FROM partner_center.device_batch_versions o
+				WHERE v.status = 'processing' AND o.status = 'processing' AND v.valid_from = o.valid_from
+				AND v.valid_to > o.valid_to`,
 		}, historytest.Duplicate},
 		{"a removal twice", []string{
-			`INSERT INTO ` + versions + ` (customer_id, batch_id, valid_from, not_before, removed_at, valid_to)
-				SELECT customer_id, batch_id, valid_from, not_before, valid_from, valid_from + (valid_to - valid_from) / 2 FROM ` + versions + ` WHERE removed_at IS NOT NULL`,
-			`UPDATE ` + versions + ` v SET valid_from = o.valid_to, removed_at = o.valid_to, not_before = o.valid_from FROM ` + versions + ` o
+			`INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, valid_from, not_before, removed_at, valid_to)
+				SELECT customer_id, batch_id, valid_from, not_before, valid_from, valid_from + (valid_to - valid_from) / 2
+				FROM partner_center.device_batch_versions WHERE removed_at IS NOT NULL`,
+			`UPDATE partner_center.device_batch_versions v
+				SET valid_from = o.valid_to, removed_at = o.valid_to, not_before = o.valid_from
+				FROM partner_center.device_batch_versions o
 				WHERE v.status IS NOT NULL AND v.removed_at IS NOT NULL AND o.status IS NULL AND v.batch_id = o.batch_id`,
 		}, historytest.Duplicate},
 		{"a device's version twice", []string{
 			`INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, serial_number, uploaded_date, policies, valid_from, valid_to)
 				SELECT customer_id, batch_id, device_id, serial_number, uploaded_date, policies, valid_from - interval '1 ms', valid_from
 				FROM partner_center.device_versions WHERE device_id = 'd0' AND not_before IS NULL`,
-			`UPDATE partner_center.device_versions SET not_before = valid_from - interval '1 ms' WHERE device_id = 'd0' AND not_before IS NULL AND removed_at IS NULL`,
+			`UPDATE partner_center.device_versions SET not_before = valid_from - interval '1 ms' WHERE device_id = 'd0'
+				AND not_before IS NULL AND removed_at IS NULL`,
 		}, historytest.Duplicate},
-		{"a version ends late", []string{`UPDATE ` + versions + ` SET valid_to = valid_to + interval '1 ms' WHERE status = 'queued'`}, historytest.Overlap},
-		{"a version ends early", []string{`UPDATE ` + versions + ` SET valid_to = valid_to - interval '1 us' WHERE status = 'queued'`}, historytest.Gap},
-		{"the current version began before its predecessor", []string{`UPDATE ` + current + ` SET valid_from = valid_from - interval '1 day' WHERE batch_id = 'a'`}, historytest.Backwards},
+		{"a version ends late",
+			[]string{`UPDATE partner_center.device_batch_versions SET valid_to = valid_to + interval '1 ms'
+				WHERE status = 'queued'`},
+			historytest.Overlap},
+		{"a version ends early",
+			[]string{`UPDATE partner_center.device_batch_versions SET valid_to = valid_to - interval '1 us'
+				WHERE status = 'queued'`},
+			historytest.Gap},
+		{"the current version began before its predecessor",
+			[]string{`UPDATE partner_center.device_batches SET valid_from = valid_from - interval '1 day' WHERE batch_id = 'a'`},
+			historytest.Backwards},
 		{"two states in the wrong order", []string{
-			`UPDATE ` + versions + ` SET status = CASE status WHEN 'queued' THEN 'processing' ELSE 'queued' END WHERE status IN ('queued', 'processing')`,
+			`UPDATE partner_center.device_batch_versions
+				SET status = CASE status WHEN 'queued' THEN 'processing' ELSE 'queued' END
+				WHERE status IN ('queued', 'processing')`,
 		}, historytest.Backwards},
-		{"an old state after a newer one", []string{`UPDATE ` + current + ` SET status = 'queued', creation_date = (SELECT creation_date FROM ` + versions + ` WHERE status = 'queued') WHERE batch_id = 'a'`}, historytest.Backwards},
-		{"a state that nobody served", []string{`UPDATE ` + versions + ` SET status = 'lost in space' WHERE status = 'processing'`}, historytest.Unserved},
-		{"a policy assignment that nobody served", []string{`UPDATE partner_center.device_versions SET policies = '[{"key": "o_o_b_e", "value": "p"}]' WHERE serial_number = 'another' AND removed_at IS NULL`}, historytest.Unserved},
-		{"settings that nobody served", []string{`UPDATE partner_center.configuration_policy_versions SET policy_settings = '{skip_eula}' WHERE name = 'Kiosk'`}, historytest.Unserved},
-		{"a history that begins too early", []string{`UPDATE ` + current + ` SET valid_from = valid_from - interval '1 hour' WHERE batch_id = 'b'`}, historytest.Unserved},
-		{"a removal that was none", []string{`UPDATE ` + current + ` SET removed_at = valid_from WHERE batch_id = 'b'`}, historytest.Lost},
-		{"a return that was none", []string{`UPDATE ` + versions + ` SET removed_at = NULL WHERE removed_at IS NOT NULL`}, historytest.Duplicate},
-		{"a device that outlives its batch", []string{`UPDATE partner_center.devices SET removed_at = NULL WHERE device_id = 'd0'`}, historytest.Unserved},
-		{"a removal at another time", []string{`UPDATE ` + versions + ` SET removed_at = removed_at - interval '1 ms' WHERE removed_at IS NOT NULL`}, historytest.Bounds},
-		{"a first version with a bound", []string{`UPDATE ` + current + ` SET not_before = valid_from - interval '1 ms' WHERE batch_id = 'b'`}, historytest.Bounds},
-		{"a later version without one", []string{`UPDATE ` + current + ` SET not_before = NULL WHERE batch_id = 'a'`}, historytest.Bounds},
-		{"a bound before the version before", []string{`UPDATE ` + current + ` SET not_before = not_before - interval '1 day' WHERE batch_id = 'a'`}, historytest.Bounds},
-		{"a bound after the change", []string{`UPDATE ` + versions + ` SET not_before = valid_from - interval '1 us' WHERE status = 'processing'`}, historytest.Bounds},
-		{"a count too many", []string{`UPDATE partnersync.run_counts SET inserted = inserted + 1 WHERE (run_id, shard) = (SELECT run_id, shard FROM partnersync.run_counts LIMIT 1)`}, historytest.Miscounted},
-		{"an uncounted removal", []string{`UPDATE partnersync.run_counts SET removed = 0 WHERE removed > 0`}, historytest.Miscounted},
-		{"the present is not the last listing", []string{`UPDATE partner_center.configuration_policies SET name = 'Kiosk 2' WHERE policy_id = 'p'`}, historytest.Behind},
+		{"an old state after a newer one",
+			[]string{`UPDATE partner_center.device_batches SET status = 'queued', creation_date = (SELECT creation_date
+				FROM partner_center.device_batch_versions WHERE status = 'queued') WHERE batch_id = 'a'`}, historytest.Backwards},
+		{"a state that nobody served",
+			[]string{`UPDATE partner_center.device_batch_versions SET status = 'lost in space'
+				WHERE status = 'processing'`}, historytest.Unserved},
+		{"a policy assignment that nobody served", []string{`UPDATE partner_center.device_versions
+			SET policies = '[{"key": "o_o_b_e", "value": "p"}]' WHERE serial_number = 'another'
+			AND removed_at IS NULL`}, historytest.Unserved},
+		{"settings that nobody served", []string{`UPDATE partner_center.configuration_policy_versions
+			SET policy_settings = '{skip_eula}' WHERE name = 'Kiosk'`}, historytest.Unserved},
+		{"a history that begins too early",
+			[]string{`UPDATE partner_center.device_batches SET valid_from = valid_from - interval '1 hour'
+				WHERE batch_id = 'b'`},
+			historytest.Unserved},
+		{"a removal that was none", []string{`UPDATE partner_center.device_batches SET removed_at = valid_from
+			WHERE batch_id = 'b'`},
+			historytest.Lost},
+		{"a return that was none", []string{`UPDATE partner_center.device_batch_versions SET removed_at = NULL
+			WHERE removed_at IS NOT NULL`},
+			historytest.Duplicate},
+		{"a device that outlives its batch",
+			[]string{`UPDATE partner_center.devices SET removed_at = NULL WHERE device_id = 'd0'`}, historytest.Unserved},
+		{"a removal at another time",
+			[]string{`UPDATE partner_center.device_batch_versions SET removed_at = removed_at - interval '1 ms'
+				WHERE removed_at IS NOT NULL`},
+			historytest.Bounds},
+		{"a first version with a bound",
+			[]string{`UPDATE partner_center.device_batches SET not_before = valid_from - interval '1 ms' WHERE batch_id = 'b'`},
+			historytest.Bounds},
+		{"a later version without one", []string{`UPDATE partner_center.device_batches SET not_before = NULL
+			WHERE batch_id = 'a'`},
+			historytest.Bounds},
+		{"a bound before the version before",
+			[]string{`UPDATE partner_center.device_batches SET not_before = not_before - interval '1 day' WHERE batch_id = 'a'`},
+			historytest.Bounds},
+		{"a bound after the change",
+			[]string{`UPDATE partner_center.device_batch_versions SET not_before = valid_from - interval '1 us'
+				WHERE status = 'processing'`},
+			historytest.Bounds},
+		{"a count too many", []string{`UPDATE partnersync.run_counts SET inserted = inserted + 1
+			WHERE (run_id, shard) = (SELECT run_id, shard FROM partnersync.run_counts LIMIT 1)`}, historytest.Miscounted},
+		{"an uncounted removal", []string{`UPDATE partnersync.run_counts SET removed = 0 WHERE removed > 0`},
+			historytest.Miscounted},
+		{"the present is not the last listing",
+			[]string{`UPDATE partner_center.configuration_policies SET name = 'Kiosk 2' WHERE policy_id = 'p'`},
+			historytest.Behind},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w.t = t
@@ -245,7 +298,8 @@ func TestCheck_findsDamage(t *testing.T) {
 // keep copies the tables that are damaged, and returns what puts them back.
 func (w *world) keep() (restore func()) {
 	tables := []string{
-		"partner_center.device_batches", "partner_center.device_batch_versions", "partner_center.devices", "partner_center.device_versions",
+		"partner_center.device_batches", "partner_center.device_batch_versions", "partner_center.devices",
+		"partner_center.device_versions",
 		"partner_center.configuration_policies", "partner_center.configuration_policy_versions", "partnersync.run_counts",
 	}
 	w.sql("CREATE SCHEMA kept")
@@ -270,10 +324,13 @@ func TestCheck_findsWhatWasServedAndNeverWritten(t *testing.T) {
 	w.exec(`CREATE TABLE kept AS SELECT * FROM partner_center.device_batches`)
 	w.once()
 	// As if the pass had merged nothing.
-	w.exec(`UPDATE partner_center.device_batches b SET status = k.status, valid_from = k.valid_from, not_before = k.not_before, creation_date = k.creation_date
+	w.exec(`UPDATE partner_center.device_batches b
+		SET status = k.status, valid_from = k.valid_from, not_before = k.not_before, creation_date = k.creation_date
 		FROM kept k WHERE (k.customer_id, k.batch_id) = (b.customer_id, b.batch_id)`)
-	w.exec(`DELETE FROM partner_center.device_batch_versions v USING kept k WHERE v.batch_id = k.batch_id AND v.valid_from = k.valid_from`)
-	w.exec(`UPDATE partnersync.run_counts SET changed = changed - 1 WHERE run_id = (SELECT max(run_id) FROM partnersync.runs) AND changed > 0`)
+	w.exec(`DELETE FROM partner_center.device_batch_versions v USING kept k WHERE v.batch_id = k.batch_id
+		AND v.valid_from = k.valid_from`)
+	w.exec(`UPDATE partnersync.run_counts SET changed = changed - 1 WHERE run_id = (SELECT max(run_id)
+		FROM partnersync.runs) AND changed > 0`)
 	if damages := w.check(historytest.Options{}); len(damages) != 0 {
 		t.Errorf("a listing that nobody may have received: found %v", damages)
 	}
@@ -286,10 +343,12 @@ func TestCheck_findsWhatWasServedAndNeverWritten(t *testing.T) {
 func TestDamage_saysWhere(t *testing.T) {
 	t.Parallel()
 	d := historytest.Damage{
-		Kind: historytest.Gap, Key: "d1", At: time.Date(2026, 1, 5, 8, 0, 0, 1000, time.UTC), Text: "the version before ended at 07:59:59.000000",
+		Kind: historytest.Gap, Key: "d1", At: time.Date(2026, 1, 5, 8, 0, 0, 1000, time.UTC),
+		Text: "the version before ended at 07:59:59.000000",
 		List: historytest.List{CustomerID: contoso, Kind: partnercentertest.DeviceList, BatchID: "Sales laptops"},
 	}
-	const want = `gap: devices of customer ` + contoso + `, batch "Sales laptops", "d1", at 08:00:00.000001: the version before ended at 07:59:59.000000`
+	const want = `gap: devices of customer ` + contoso +
+		`, batch "Sales laptops", "d1", at 08:00:00.000001: the version before ended at 07:59:59.000000`
 	if got := d.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -29,9 +29,12 @@ func TestParsePostmaster(t *testing.T) {
 		ok         bool
 	}{
 		{"ready", runningPID, postmaster{4242, 5433, "/srv/socket", true}, true},
-		{"starting", strings.Replace(runningPID, "ready   ", "starting", 1), postmaster{4242, 5433, "/srv/socket", false}, true},
-		{"stopping", strings.Replace(runningPID, "ready   ", "stopping", 1), postmaster{4242, 5433, "/srv/socket", false}, true},
-		{"no status yet", "4242\n/srv/data\n1795335415\n5433\n/srv/socket\n", postmaster{4242, 5433, "/srv/socket", false}, true},
+		{"starting", strings.Replace(runningPID, "ready   ", "starting", 1), postmaster{4242, 5433, "/srv/socket", false},
+			true},
+		{"stopping", strings.Replace(runningPID, "ready   ", "stopping", 1), postmaster{4242, 5433, "/srv/socket", false},
+			true},
+		{"no status yet", "4242\n/srv/data\n1795335415\n5433\n/srv/socket\n", postmaster{4242, 5433, "/srv/socket", false},
+			true},
 		{"no socket yet", "4242\n/srv/data\n1795335415\n5433\n", postmaster{}, false},
 		{"empty", "", postmaster{}, false},
 		{"everyone", strings.Replace(runningPID, "4242", "-1", 1), postmaster{}, false},
@@ -62,7 +65,8 @@ func TestAccount_reachNamesEveryClosedDirectory(t *testing.T) {
 	t.Parallel()
 	root := tempDir(t)
 	dir := filepath.Join(root, "closed", "open", "shut")
-	for d, mode := range map[string]fs.FileMode{dir: 0o700, filepath.Dir(dir): 0o711, filepath.Join(root, "closed"): 0o770} {
+	for d, mode := range map[string]fs.FileMode{dir: 0o700, filepath.Dir(dir): 0o711,
+		filepath.Join(root, "closed"): 0o770} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +168,8 @@ func TestSweep_removesOnlyWhatWasLeft(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
-	got := environment([]string{"PATH=/bin", "PGDATA=/x", "PGPORT=1", "LANG=de_DE.UTF-8", "LANGUAGE=de", "LC_MESSAGES=fr", "TZ=UTC"})
+	got := environment([]string{"PATH=/bin", "PGDATA=/x", "PGPORT=1", "LANG=de_DE.UTF-8", "LANGUAGE=de", "LC_MESSAGES=fr",
+		"TZ=UTC"})
 	if diff := cmp.Diff([]string{"PATH=/bin", "TZ=UTC", "LC_ALL=C"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -174,7 +174,8 @@ func TestStart_afterTheServerWasKilled(t *testing.T) {
 	var log syncBuffer
 	for round := range 3 {
 		srv := mustStart(t, Config{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		if got := query(t, srv.URL("postgres"), "SELECT count(*)::text FROM pg_database WHERE datname LIKE 'round%'"); got != strconv.Itoa(round) {
+		if got := query(t, srv.URL("postgres"),
+			"SELECT count(*)::text FROM pg_database WHERE datname LIKE 'round%'"); got != strconv.Itoa(round) {
 			t.Errorf("round %d has %s databases of the rounds before", round, got)
 		}
 		query(t, srv.URL("postgres"), fmt.Sprintf("CREATE DATABASE round%d", round))

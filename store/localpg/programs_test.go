@@ -16,15 +16,20 @@ func TestFindPrograms(t *testing.T) {
 		major   int
 		want    string
 	}{
-		{name: "on the path", install: map[string]string{"/opt/pg/bin": "16.2"}, path: []string{"/opt/pg/bin"}, want: "/opt/pg/bin"},
-		{name: "Debian", install: map[string]string{"/usr/lib/postgresql/15/bin": "15.18 (Debian 15.18-0+deb12u1)"}, want: "/usr/lib/postgresql/15/bin"},
+		{name: "on the path", install: map[string]string{"/opt/pg/bin": "16.2"}, path: []string{"/opt/pg/bin"},
+			want: "/opt/pg/bin"},
+		{name: "Debian", install: map[string]string{"/usr/lib/postgresql/15/bin": "15.18 (Debian 15.18-0+deb12u1)"},
+			want: "/usr/lib/postgresql/15/bin"},
 		{name: "Red Hat", install: map[string]string{"/usr/pgsql-17/bin": "17.0"}, want: "/usr/pgsql-17/bin"},
-		{name: "Homebrew", install: map[string]string{"/opt/homebrew/opt/postgresql@16/bin": "16.4 (Homebrew)"}, want: "/opt/homebrew/opt/postgresql@16/bin"},
-		{name: "a beta", install: map[string]string{"/usr/lib/postgresql/19/bin": "19beta1"}, want: "/usr/lib/postgresql/19/bin"},
+		{name: "Homebrew", install: map[string]string{"/opt/homebrew/opt/postgresql@16/bin": "16.4 (Homebrew)"},
+			want: "/opt/homebrew/opt/postgresql@16/bin"},
+		{name: "a beta", install: map[string]string{"/usr/lib/postgresql/19/bin": "19beta1"},
+			want: "/usr/lib/postgresql/19/bin"},
 		{
 			name: "newest wins", path: []string{"/opt/pg/bin"},
-			install: map[string]string{"/opt/pg/bin": "15.9", "/usr/lib/postgresql/9.6/bin": "9.6.24", "/usr/lib/postgresql/16/bin": "16.10", "/usr/pgsql-16/bin": "16.9"},
-			want:    "/usr/lib/postgresql/16/bin",
+			install: map[string]string{"/opt/pg/bin": "15.9", "/usr/lib/postgresql/9.6/bin": "9.6.24",
+				"/usr/lib/postgresql/16/bin": "16.10", "/usr/pgsql-16/bin": "16.9"},
+			want: "/usr/lib/postgresql/16/bin",
 		},
 		{
 			name:    "the version of the data",

@@ -93,7 +93,8 @@ func TestCluster_unusedOneStartsNoServer(t *testing.T) {
 func TestCluster_withoutMainSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	var none *cluster
-	if _, err := none.create(t.Context(), empty); !errors.Is(err, errNoMain) || !strings.Contains(err.Error(), "storetest.Main(m)") {
+	if _, err := none.create(t.Context(), empty); !errors.Is(err, errNoMain) ||
+		!strings.Contains(err.Error(), "storetest.Main(m)") {
 		t.Errorf("got %v", err)
 	}
 }

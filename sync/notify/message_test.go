@@ -25,7 +25,9 @@ var examples = []struct {
 	notification store.Notification
 	text         string
 }{
-	{of(store.BatchFinished, store.EventData{BatchID: "Sales laptops", Status: ptr("finished"), FromStatus: ptr("processing"), DevicesCount: ptr(int32(25))}),
+	{of(store.BatchFinished,
+		store.EventData{BatchID: "Sales laptops", Status: ptr("finished"), FromStatus: ptr("processing"),
+			DevicesCount: ptr(int32(25))}),
 		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") is finished, with 25 devices."},
 	{of(store.BatchFinishedWithErrors, store.EventData{BatchID: "Sales laptops", Status: ptr("finished_with_errors")}),
 		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") is finished with errors."},
@@ -33,11 +35,14 @@ var examples = []struct {
 		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") is in status `queued` since 2026-03-01 12:00 UTC."},
 	{of(store.BatchRemoved, store.EventData{BatchID: "Sales laptops"}),
 		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") was removed; its last status was none."},
-	{of(store.CustomerFailing, store.EventData{ConsecutiveFailures: 3, FailingSince: &noon, Error: "no relationship", RequestID: "1a2b"}),
-		"Customer `Contoso` (" + alpha + ") has failed in 3 passes in a row, since 2026-03-01 12:00 UTC: `no relationship` (request `1a2b`)"},
+	{of(store.CustomerFailing,
+		store.EventData{ConsecutiveFailures: 3, FailingSince: &noon, Error: "no relationship", RequestID: "1a2b"}),
+		"Customer `Contoso` (" + alpha +
+			") has failed in 3 passes in a row, since 2026-03-01 12:00 UTC: `no relationship` (request `1a2b`)"},
 	{of(store.CustomerRecovered, store.EventData{FailingSince: &noon}),
 		"Customer `Contoso` (" + alpha + ") is read again, after failing since 2026-03-01 12:00 UTC."},
-	{store.Notification{Type: store.SignInFailed, Data: store.EventData{Partner: "contoso", Error: "AADSTS7000215: wrong secret"}},
+	{store.Notification{Type: store.SignInFailed,
+		Data: store.EventData{Partner: "contoso", Error: "AADSTS7000215: wrong secret"}},
 		"Partner `contoso` cannot sign in: `AADSTS7000215: wrong secret`"},
 	{of("batch.of_tomorrow", store.EventData{}), "batch.of_tomorrow: customer `Contoso` (" + alpha + ")"},
 }
@@ -81,9 +86,10 @@ func TestMessage_cloudEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"specversion": "1.0", "id": n.MessageID, "type": "batch.finished", "time": "2026-03-01T12:00:00Z", "datacontenttype": "application/json",
-		"source":  "/partners/M%C3%BCller%20&%20S%C3%B6hne",
-		"subject": "/customers/" + alpha + "/deviceBatches/a%2Fb%20%3C%C3%BC%3E%20%22c%22",
+		"specversion": "1.0", "id": n.MessageID, "type": "batch.finished", "time": "2026-03-01T12:00:00Z",
+		"datacontenttype": "application/json",
+		"source":          "/partners/M%C3%BCller%20&%20S%C3%B6hne",
+		"subject":         "/customers/" + alpha + "/deviceBatches/a%2Fb%20%3C%C3%BC%3E%20%22c%22",
 		"data": map[string]any{
 			"partner": "Müller & Söhne", "customer_id": alpha, "company_name": "Contoso", "batch_id": "a/b <ü> \"c\"",
 			"status": "finished", "changed_by": "2026-03-01T12:00:00Z",
@@ -99,7 +105,8 @@ func TestMessage_hasNothingUnprintable(t *testing.T) {
 	const name = "\x1b[31mred\u009b2J right\u202eto left\u2028\U000e0041"
 	for _, tt := range examples {
 		n := tt.notification
-		n.Data.CompanyName, n.Data.Error, n.Data.Status, n.Data.CreatedBy, n.Data.RequestID = ptr(name), name, ptr(name), ptr(name), name
+		n.Data.CompanyName, n.Data.Error, n.Data.Status, n.Data.CreatedBy, n.Data.RequestID = ptr(name), name, ptr(name),
+			ptr(name), name
 		n.Type, n.Data.BatchID = n.Type+name, n.Data.BatchID+name
 		for _, format := range []string{CloudEvents, Text} {
 			body, _, err := message(format, n)
@@ -136,7 +143,8 @@ func TestMessage_hasASubjectWhereThereIsOne(t *testing.T) {
 
 // FuzzText lets names be anything: they must not get out of their line, nor out of their code.
 func FuzzText(f *testing.F) {
-	for _, seed := range []string{"Contoso", "", "<!channel>", "`*bold*`", "\x1b[31mred\x1b[0m", "a\u202eb\u2028c\r\nd", "\xff", "&lt;"} {
+	for _, seed := range []string{"Contoso", "", "<!channel>", "`*bold*`", "\x1b[31mred\x1b[0m", "a\u202eb\u2028c\r\nd",
+		"\xff", "&lt;"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
@@ -147,7 +155,8 @@ func FuzzText(f *testing.F) {
 				n.Data.BatchID = name + "x"
 			}
 			got := text(n)
-			if i := strings.IndexFunc(got, func(r rune) bool { return r == '\n' || !sanitize.Printable(r) }); i >= 0 || !utf8.ValidString(got) {
+			if i := strings.IndexFunc(got, func(r rune) bool { return r == '\n' || !sanitize.Printable(r) }); i >= 0 ||
+				!utf8.ValidString(got) {
 				t.Errorf("unprintable at %d: %q", i, got)
 			}
 			if strings.ContainsAny(got, "<>") || strings.Count(got, "`")%2 != 0 || strings.Count(got, "`") > 6 {

@@ -51,7 +51,8 @@ func newWorld(t *testing.T, endpoints ...Endpoint) *world {
 	}
 	w.store = store.New(w.pool, store.Options{Endpoints: told})
 	w.sender = &Sender{
-		Store: w.store, Endpoints: endpoints, Version: "test", Logger: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Store: w.store, Endpoints: endpoints, Version: "test",
+		Logger: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OnResult: func(endpoint, result string, n int) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -278,9 +279,12 @@ func TestSender_answers(t *testing.T) {
 		{http.StatusGone, nil, 0, Refused, 0, 0, "410 Gone"},
 		{http.StatusNotFound, nil, 1, Failed, 4 * time.Second, 7 * time.Second, "404 Not Found"},
 		{http.StatusInternalServerError, nil, 1, Failed, 4 * time.Second, 7 * time.Second, "500 Internal Server Error"},
-		{http.StatusTemporaryRedirect, http.Header{"Location": {elsewhere.URL}}, 1, Failed, 4 * time.Second, 7 * time.Second, "redirects are not followed"},
-		{http.StatusTooManyRequests, http.Header{"Retry-After": {"600"}}, 1, Failed, 9 * time.Minute, 10 * time.Minute, "429 Too Many Requests"},
-		{http.StatusTooManyRequests, http.Header{"Retry-After": {"999999"}}, 1, Failed, 59 * time.Minute, time.Hour, "429 Too Many Requests"},
+		{http.StatusTemporaryRedirect, http.Header{"Location": {elsewhere.URL}}, 1, Failed, 4 * time.Second, 7 * time.Second,
+			"redirects are not followed"},
+		{http.StatusTooManyRequests, http.Header{"Retry-After": {"600"}}, 1, Failed, 9 * time.Minute, 10 * time.Minute,
+			"429 Too Many Requests"},
+		{http.StatusTooManyRequests, http.Header{"Retry-After": {"999999"}}, 1, Failed, 59 * time.Minute, time.Hour,
+			"429 Too Many Requests"},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.status, tt.header), func(t *testing.T) {
@@ -324,7 +328,8 @@ func TestSend_errorsShowNothingOfTheURL(t *testing.T) {
 		"https://" + strings.TrimPrefix(newReceiver(t).URL, "http://") + "/hunter4",
 		"http://a\x7f/hunter4",
 	} {
-		err := send(t.Context(), newClient(), Endpoint{URL: partnercenter.Secret(url)}, of(store.BatchFinished, store.EventData{}), "test")
+		err := send(t.Context(), newClient(), Endpoint{URL: partnercenter.Secret(url)},
+			of(store.BatchFinished, store.EventData{}), "test")
 		if err == nil || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("%q: %v", url, err)
 		}
@@ -335,7 +340,8 @@ func TestRun_isWokenAndASlowReceiverDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	slow, fast := newReceiver(t), newReceiver(t)
 	slow.hang = make(chan struct{})
-	w := newWorld(t, Endpoint{Name: "slow", URL: partnercenter.Secret(slow.URL)}, Endpoint{Name: "fast", URL: partnercenter.Secret(fast.URL)})
+	w := newWorld(t, Endpoint{Name: "slow", URL: partnercenter.Secret(slow.URL)},
+		Endpoint{Name: "fast", URL: partnercenter.Secret(fast.URL)})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- w.sender.Run(ctx) }()
@@ -412,7 +418,8 @@ func TestLook_findsStuckBatchesAndGivesUp(t *testing.T) {
 	_, err := w.pool.Exec(t.Context(), "UPDATE partner_center.device_batches SET valid_from = now() - interval '2 hours', creation_date = now() - interval '2 hours'")
 	w.ok(err)
 	w.ok(w.sender.Sweep(t.Context()))
-	_, err = w.pool.Exec(t.Context(), "UPDATE partnersync.outbox SET created_at = now() - interval '25 hours' WHERE subject LIKE '%/c'")
+	_, err = w.pool.Exec(t.Context(),
+		"UPDATE partnersync.outbox SET created_at = now() - interval '25 hours' WHERE subject LIKE '%/c'")
 	w.ok(err)
 	w.ok(w.sender.Sweep(t.Context()))
 	w.rounds(1)
@@ -431,7 +438,8 @@ func TestBackOff_growsToFiveMinutes(t *testing.T) {
 	tests := []struct {
 		attempts int
 		least    time.Duration
-	}{{0, 5 * time.Second}, {1, 5 * time.Second}, {2, 10 * time.Second}, {4, 40 * time.Second}, {7, 5 * time.Minute}, {1 << 30, 5 * time.Minute}}
+	}{{0, 5 * time.Second}, {1, 5 * time.Second}, {2, 10 * time.Second}, {4, 40 * time.Second}, {7, 5 * time.Minute},
+		{1 << 30, 5 * time.Minute}}
 	for _, tt := range tests {
 		if got := backOff(tt.attempts); got < tt.least || got > tt.least*5/4 {
 			t.Errorf("after %d attempts: %v, want %v and up to a quarter more", tt.attempts, got, tt.least)

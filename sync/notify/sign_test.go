@@ -44,7 +44,8 @@ func TestSign_asStandardWebhooksDoes(t *testing.T) {
 			if !strings.HasPrefix(got, tt.want) || len(tt.keys) < 2 && got != tt.want {
 				t.Errorf("signature %s, want %s", got, tt.want)
 			}
-			if diff := cmp.Diff([]string{exampleID, "1614265330"}, []string{h.Get("Webhook-Id"), h.Get("Webhook-Timestamp")}); diff != "" {
+			if diff := cmp.Diff([]string{exampleID, "1614265330"},
+				[]string{h.Get("Webhook-Id"), h.Get("Webhook-Timestamp")}); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
@@ -54,7 +55,8 @@ func TestSign_asStandardWebhooksDoes(t *testing.T) {
 func TestParseKey_refusesWhatIsNone(t *testing.T) {
 	t.Parallel()
 	of := func(n int) string { return "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n)) }
-	for _, secret := range []string{"", "hunter2", "whsec_", "whsec_hunter2!", of(23), of(65), of(32) + "\n", "WHSEC_" + of(32)[6:]} {
+	for _, secret := range []string{"", "hunter2", "whsec_", "whsec_hunter2!", of(23), of(65), of(32) + "\n",
+		"WHSEC_" + of(32)[6:]} {
 		if _, err := ParseKey(partnercenter.Secret(secret)); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", secret, err)
 		}

@@ -44,7 +44,8 @@ func TestAPI_paths(t *testing.T) {
 			if response.StatusCode != test.status {
 				t.Errorf("status %d, want %d", response.StatusCode, test.status)
 			}
-			if got := decode[fault](t, body); got.Code != test.code || test.code != "" && (got.Description == "" || got.Source == "" || got.Data == nil) {
+			if got := decode[fault](t, body); got.Code != test.code || test.code != "" &&
+				(got.Description == "" || got.Source == "" || got.Data == nil) {
 				t.Errorf("body %+v, want a fault of code %q", got, test.code)
 			}
 		})
@@ -56,7 +57,8 @@ func TestAPI_unknownCustomerIsNamed(t *testing.T) {
 	p := newPartner(t, partnercentertest.Options{})
 	_, body := p.get(t, contosoBatches)
 	want := bom + `{"code":"20002","description":"The partner ID ` + partnercentertest.DefaultTenantID +
-		` has no commerce relationship with the customer ID ` + contoso + `","data":[],"source":"PartnerApiServiceControllers"}`
+		` has no commerce relationship with the customer ID ` + contoso +
+		`","data":[],"source":"PartnerApiServiceControllers"}`
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
@@ -97,7 +99,8 @@ func TestAPI_headers(t *testing.T) {
 		t.Parallel()
 		response, body := p.get(t, "/v1/customers", "MS-RequestId", "r-1", "MS-CorrelationId", "c-1", "MS-CV", "v-1.0")
 		got := map[string]string{}
-		for _, name := range []string{"MS-RequestId", "MS-CorrelationId", "MS-CV", "MS-ServerId", "Content-Type", "Content-Length"} {
+		for _, name := range []string{"MS-RequestId", "MS-CorrelationId", "MS-CV", "MS-ServerId", "Content-Type",
+			"Content-Length"} {
 			got[name] = response.Header.Get(name)
 		}
 		want := map[string]string{

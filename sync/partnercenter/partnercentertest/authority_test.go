@@ -32,7 +32,8 @@ func post(t *testing.T, e *partnercentertest.Emulator, path string, form map[str
 	for name, value := range form {
 		values.Set(name, value)
 	}
-	w := ask(e, newRequest(t, "POST", "http://authority.test"+path, strings.NewReader(values.Encode()), "Content-Type", "application/x-www-form-urlencoded"))
+	w := ask(e, newRequest(t, "POST", "http://authority.test"+path, strings.NewReader(values.Encode()), "Content-Type",
+		"application/x-www-form-urlencoded"))
 	var got map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatalf("%v in %q", err, w.Body)
@@ -75,11 +76,13 @@ func TestAuthority_v1GivesNumbersAsStrings(t *testing.T) {
 		"client_secret": partnercentertest.DefaultClientSecret, "resource": "https://api.partnercenter.microsoft.com",
 	}
 	status, got := post(t, e, tenantPath+"/oauth2/token", f)
-	if status != http.StatusOK || got["expires_in"] != "3599" || got["resource"] != f["resource"] || len(got["expires_on"].(string)) < 10 {
+	if status != http.StatusOK || got["expires_in"] != "3599" || got["resource"] != f["resource"] ||
+		len(got["expires_on"].(string)) < 10 {
 		t.Errorf("%d %v", status, got)
 	}
 	token := got["access_token"].(string)
-	if code := ask(e, newRequest(t, "GET", "/v1/customers", nil, "Authorization", "Bearer "+token)).Code; code != http.StatusOK {
+	if code := ask(e, newRequest(t, "GET", "/v1/customers", nil, "Authorization",
+		"Bearer "+token)).Code; code != http.StatusOK {
 		t.Errorf("the API answers %d to its token", code)
 	}
 	delete(f, "resource")
@@ -104,7 +107,8 @@ func TestRefresh_rotates(t *testing.T) {
 		t.Fatalf("the next token: %v", got)
 	}
 	// From now on the first is a stolen one, and takes all others along.
-	if status, got := refresh(t, e, first); status != http.StatusBadRequest || got["error"] != "invalid_grant" || number(got) != 50173 {
+	if status, got := refresh(t, e, first); status != http.StatusBadRequest || got["error"] != "invalid_grant" ||
+		number(got) != 50173 {
 		t.Errorf("reuse: %d %v", status, got)
 	}
 	if _, got := refresh(t, e, again["refresh_token"]); number(got) != 50173 {
@@ -171,7 +175,8 @@ func TestDeviceCode(t *testing.T) {
 		e := partnercentertest.New(partnercentertest.Options{})
 		_, begun := post(t, e, tenantPath+"/oauth2/v2.0/devicecode", form(""))
 		code, _ := begun["device_code"].(string)
-		if begun["interval"] != 5.0 || begun["expires_in"] != 900.0 || begun["verification_uri"] != "http://authority.test/devicelogin" {
+		if begun["interval"] != 5.0 || begun["expires_in"] != 900.0 ||
+			begun["verification_uri"] != "http://authority.test/devicelogin" {
 			t.Errorf("answer %v", begun)
 		}
 		poll := func() map[string]any {
@@ -212,7 +217,8 @@ func TestDeviceLogin_isAPageForPeople(t *testing.T) {
 	t.Parallel()
 	e := partnercentertest.New(partnercentertest.Options{})
 	_, begun := post(t, e, tenantPath+"/oauth2/v2.0/devicecode", form(""))
-	if w := ask(e, newRequest(t, "GET", "/devicelogin", nil)); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "<form") {
+	if w := ask(e, newRequest(t, "GET", "/devicelogin", nil)); w.Code != http.StatusOK ||
+		!strings.Contains(w.Body.String(), "<form") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	tests := []struct{ code, want string }{
@@ -221,7 +227,8 @@ func TestDeviceLogin_isAPageForPeople(t *testing.T) {
 	}
 	for _, tt := range tests {
 		body := url.Values{"code": {tt.code}, "user": {"<b>"}}.Encode()
-		w := ask(e, newRequest(t, "POST", "/devicelogin", strings.NewReader(body), "Content-Type", "application/x-www-form-urlencoded"))
+		w := ask(e, newRequest(t, "POST", "/devicelogin", strings.NewReader(body), "Content-Type",
+			"application/x-www-form-urlencoded"))
 		if !strings.Contains(w.Body.String(), tt.want) {
 			t.Errorf("%s: %s", tt.code, w.Body)
 		}
@@ -246,7 +253,8 @@ func signed(t *testing.T, header, claims map[string]any) string {
 	}
 	text := part(header) + "." + part(claims)
 	digest := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	signature, err := rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest[:],
+		&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	if header["alg"] == "RS256" {
 		signature, err = rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
 	}
@@ -289,7 +297,8 @@ func TestAssertion(t *testing.T) {
 		"aud": "https://authority.test" + tenantPath + "/oauth2/v2.0/token", "iss": partnercentertest.DefaultClientID,
 		"sub": partnercentertest.DefaultClientID, "exp": now.Add(time.Minute).Unix(), "nbf": now.Unix(),
 	}
-	federated := map[string]any{"aud": "api://AzureADTokenExchange", "iss": "https://cluster.test", "sub": "pod", "exp": now.Add(time.Minute).Unix()}
+	federated := map[string]any{"aud": "api://AzureADTokenExchange", "iss": "https://cluster.test", "sub": "pod",
+		"exp": now.Add(time.Minute).Unix()}
 	with := func(m map[string]any, name string, value any) map[string]any {
 		m = maps.Clone(m)
 		m[name] = value
@@ -341,7 +350,8 @@ func TestConfidential_wantsTheSecretForAUserToo(t *testing.T) {
 		number float64
 	}{{"", 7000218}, {"wrong", 7000215}, {partnercentertest.DefaultClientSecret, 0}}
 	for _, tt := range tests {
-		_, got := post(t, e, tenantPath+"/oauth2/v2.0/token", form("refresh_token", "refresh_token", token, "client_secret", tt.secret))
+		_, got := post(t, e, tenantPath+"/oauth2/v2.0/token",
+			form("refresh_token", "refresh_token", token, "client_secret", tt.secret))
 		if number(got) != tt.number {
 			t.Errorf("secret %q: %v", tt.secret, got)
 		}

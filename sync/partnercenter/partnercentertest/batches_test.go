@@ -87,11 +87,14 @@ func TestBatches_item(t *testing.T) {
 		item  string
 	}{
 		{"without status and creator", partnercentertest.Batch{ID: "a", Created: created},
-			`{"id":"a","creationDate":"2026-02-28T23:30:15","devicesCount":0,"devicesLink":{"uri":"/customers/` + contoso + `/deviceBatches/a/devices"` + tail + `}`},
-		{"with all", partnercentertest.Batch{ID: `q"\/ü` + "\t\x01", Status: "queued", CreatedBy: "relecloud", Created: created, DevicesCount: -1},
+			`{"id":"a","creationDate":"2026-02-28T23:30:15","devicesCount":0,"devicesLink":{"uri":"/customers/` + contoso +
+				`/deviceBatches/a/devices"` + tail + `}`},
+		{"with all", partnercentertest.Batch{ID: `q"\/ü` + "\t\x01", Status: "queued", CreatedBy: "relecloud",
+			Created: created, DevicesCount: -1},
 			`{"id":"q\"\\/ü\t\u0001","createdBy":"relecloud","status":"queued","creationDate":"2026-02-28T23:30:15","devicesCount":-1,"devicesLink":{"uri":"/customers/` + contoso + `/deviceBatches/q\"\\/ü\t\u0001/devices"` + tail + `}`},
 		{"extra", partnercentertest.Batch{ID: "a", Created: created, Extra: `"region":"EU","id":null`},
-			`{"id":"a","creationDate":"2026-02-28T23:30:15","devicesCount":0,"devicesLink":{"uri":"/customers/` + contoso + `/deviceBatches/a/devices"` + tail + `,"region":"EU","id":null}`},
+			`{"id":"a","creationDate":"2026-02-28T23:30:15","devicesCount":0,"devicesLink":{"uri":"/customers/` + contoso +
+				`/deviceBatches/a/devices"` + tail + `,"region":"EU","id":null}`},
 		{"raw", partnercentertest.Batch{ID: "a", Raw: `["no", "object"]`}, `["no", "object"]`},
 	}
 	for _, test := range tests {
@@ -111,7 +114,8 @@ func TestBatches_item(t *testing.T) {
 func TestBatches_lifecycle(t *testing.T) {
 	t.Parallel()
 	p := newContoso(t)
-	p.PutBatch(contoso, partnercentertest.Batch{ID: "well", Script: partnercentertest.Lifecycle(time.Minute, time.Hour, false)})
+	p.PutBatch(contoso, partnercentertest.Batch{ID: "well",
+		Script: partnercentertest.Lifecycle(time.Minute, time.Hour, false)})
 	p.PutBatch(contoso, partnercentertest.Batch{ID: "badly", Script: partnercentertest.Lifecycle(0, 2*time.Hour, true)})
 	tests := []struct {
 		advance time.Duration
@@ -178,7 +182,8 @@ func TestBatches_replacedInPlace(t *testing.T) {
 	}
 	items := p.batches(t).Items
 	if items[0].CreationDate != "2026-01-05T08:00:00" || items[2].CreationDate != "2026-01-05T09:00:00" {
-		t.Errorf("created at %s and %s, want the first kept and the new one now", items[0].CreationDate, items[2].CreationDate)
+		t.Errorf("created at %s and %s, want the first kept and the new one now", items[0].CreationDate,
+			items[2].CreationDate)
 	}
 }
 

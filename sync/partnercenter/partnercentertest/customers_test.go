@@ -78,14 +78,17 @@ func TestCustomers_changeInPlace(t *testing.T) {
 	p.AddCustomer(partnercentertest.Customer{ID: contoso, CompanyName: "Contoso"})
 	p.AddCustomer(partnercentertest.Customer{ID: fabrikam})
 	p.PutBatch(contoso, partnercentertest.Batch{ID: "kept"})
-	p.AddCustomer(partnercentertest.Customer{ID: strings.ToUpper(contoso), CompanyName: "Contoso \"Old\" Bakery", Relationship: "none"})
+	p.AddCustomer(partnercentertest.Customer{ID: strings.ToUpper(contoso), CompanyName: "Contoso \"Old\" Bakery",
+		Relationship: "none"})
 
 	_, body := p.get(t, "/v1/customers")
 	first := decode[customerPage](t, body).Items[0]
-	if first.ID != strings.ToUpper(contoso) || first.CompanyProfile.CompanyName != `Contoso "Old" Bakery` || first.RelationshipToPartner != "none" {
+	if first.ID != strings.ToUpper(contoso) || first.CompanyProfile.CompanyName != `Contoso "Old" Bakery` ||
+		first.RelationshipToPartner != "none" {
 		t.Errorf("first customer is %+v", first)
 	}
-	if _, body := p.get(t, contosoBatches); !strings.Contains(body, `"/customers/`+strings.ToUpper(contoso)+`/deviceBatches/kept/devices"`) {
+	if _, body := p.get(t, contosoBatches); !strings.Contains(body,
+		`"/customers/`+strings.ToUpper(contoso)+`/deviceBatches/kept/devices"`) {
 		t.Errorf("batches after the change: %s", body)
 	}
 }
@@ -147,7 +150,8 @@ func TestCustomers_nextLink(t *testing.T) {
 		uri     string
 	}{
 		{"versioned", partnercentertest.Options{PageSize: 2}, "/v1/customers?size=2&seekOperation=Next"},
-		{"unversioned", partnercentertest.Options{PageSize: 2, UnversionedLinks: true}, "/customers?size=2&seekOperation=Next"},
+		{"unversioned", partnercentertest.Options{PageSize: 2, UnversionedLinks: true},
+			"/customers?size=2&seekOperation=Next"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -159,7 +163,8 @@ func TestCustomers_nextLink(t *testing.T) {
 				t.Fatalf("first page leads on by %q and %+v, want a link alone", first.ContinuationToken, first.Links.Next)
 			}
 			next := *first.Links.Next
-			if next.URI != test.uri || next.Method != "GET" || len(next.Headers) != 1 || next.Headers[0].Key != "MS-ContinuationToken" {
+			if next.URI != test.uri || next.Method != "GET" || len(next.Headers) != 1 ||
+				next.Headers[0].Key != "MS-ContinuationToken" {
 				t.Fatalf("next link is %+v", next)
 			}
 			second := p.next(t, "/v1/customers?size=2&seekOperation=Next", next.Headers[0].Value)

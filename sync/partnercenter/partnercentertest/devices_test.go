@@ -119,11 +119,15 @@ func TestDevices_item(t *testing.T) {
 		{"id alone", partnercentertest.Device{ID: `a"b`, Uploaded: uploaded},
 			`{"id":"a\"b","policies":[{"key":"o_o_b_e","value":null}]` + date + end + `}`},
 		{"all", partnercentertest.Device{
-			ID: "a", SerialNumber: "s", ProductKey: "k", HardwareHash: "h", ModelName: "m", OEMManufacturerName: "o", UploadedBy: "u", Uploaded: uploaded,
-			Policies: []partnercentertest.PolicyAssignment{{Key: "o_o_b_e", Value: "AzureAD Join Default Profile"}, {Key: "none"}},
+			ID: "a", SerialNumber: "s", ProductKey: "k", HardwareHash: "h", ModelName: "m", OEMManufacturerName: "o",
+			UploadedBy: "u", Uploaded: uploaded,
+			Policies: []partnercentertest.PolicyAssignment{{Key: "o_o_b_e", Value: "AzureAD Join Default Profile"},
+				{Key: "none"}},
 		}, `{"id":"a","serialNumber":"s","productKey":"k","hardwareHash":"h","modelName":"m","oemManufacturerName":"o",` +
-			`"policies":[{"key":"o_o_b_e","value":"AzureAD Join Default Profile"},{"key":"none","value":null}]` + date + `,"uploadedBy":"u"` + end + `}`},
-		{"no policies", partnercentertest.Device{ID: "a", Uploaded: uploaded, Policies: []partnercentertest.PolicyAssignment{}},
+			`"policies":[{"key":"o_o_b_e","value":"AzureAD Join Default Profile"},{"key":"none","value":null}]` + date +
+			`,"uploadedBy":"u"` + end + `}`},
+		{"no policies", partnercentertest.Device{ID: "a", Uploaded: uploaded,
+			Policies: []partnercentertest.PolicyAssignment{}},
 			`{"id":"a","policies":[]` + date + end + `}`},
 		{"extra", partnercentertest.Device{ID: "a", Uploaded: uploaded, Extra: `" attributes":{},"policies":null`},
 			`{"id":"a","policies":[{"key":"o_o_b_e","value":null}]` + date + end + `," attributes":{},"policies":null}`},
@@ -259,7 +263,8 @@ func TestDevices_paths(t *testing.T) {
 			}
 		})
 	}
-	if response, _ := p.get(t, testBatchDevices, "MS-ContinuationToken", "?"); response.StatusCode != http.StatusBadRequest {
+	if response, _ := p.get(t, testBatchDevices, "MS-ContinuationToken",
+		"?"); response.StatusCode != http.StatusBadRequest {
 		t.Errorf("%d for a bad token, want 400", response.StatusCode)
 	}
 }
@@ -313,7 +318,8 @@ func TestDeviceList_pages(t *testing.T) {
 		{"token in the body", partnercentertest.Options{Paging: partnercentertest.BodyToken}, true, false, ""},
 		{"link", partnercentertest.Options{Paging: partnercentertest.NextLink}, false, true, "/v1"},
 		{"both", partnercentertest.Options{Paging: partnercentertest.NextLinkAndToken}, true, true, "/v1"},
-		{"unversioned link", partnercentertest.Options{Paging: partnercentertest.NextLink, UnversionedLinks: true}, false, true, ""},
+		{"unversioned link", partnercentertest.Options{Paging: partnercentertest.NextLink, UnversionedLinks: true}, false,
+			true, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -337,7 +343,8 @@ func TestDeviceList_pages(t *testing.T) {
 				}
 				if page.Links != nil {
 					next := page.Links.Next
-					if want := test.uri + "/customers/" + contoso + "/deviceBatches/Test%20batch/devices?seekOperation=Next"; next.URI != want {
+					if want := test.uri + "/customers/" + contoso +
+						"/deviceBatches/Test%20batch/devices?seekOperation=Next"; next.URI != want {
 						t.Errorf("next link is %q, want %q", next.URI, want)
 					}
 					token = next.Headers[0].Value
@@ -411,7 +418,8 @@ func TestDeviceList_pageEndsWithTheLastThatIsThere(t *testing.T) {
 	t.Parallel()
 	p := newTestBatch(t, partnercentertest.Options{DevicePageSize: 2})
 	put(p, "a", "b")
-	p.PutDevice(contoso, "Test batch", partnercentertest.Device{ID: "later", Script: []partnercentertest.DeviceStep{{After: time.Hour}}})
+	p.PutDevice(contoso, "Test batch",
+		partnercentertest.Device{ID: "later", Script: []partnercentertest.DeviceStep{{After: time.Hour}}})
 	if got := p.devices(t).ContinuationToken; got != "" {
 		t.Errorf("the token is %q while there is no third device", got)
 	}

@@ -14,7 +14,8 @@ const policyUpdates = "/v1/customers/" + contoso + "/DevicePolicyUpdates"
 // assign asks for policy updates of devices, as a JSON array.
 func (p *partner) assign(t *testing.T, devices string) (job string) {
 	t.Helper()
-	response, body := p.send(t, "PATCH", policyUpdates, `{"Devices":`+devices+`,"Attributes":{"ObjectType":"DevicePolicyUpdateRequest"}}`)
+	response, body := p.send(t, "PATCH", policyUpdates,
+		`{"Devices":`+devices+`,"Attributes":{"ObjectType":"DevicePolicyUpdateRequest"}}`)
 	return accepted(t, response, body)
 }
 
@@ -23,7 +24,8 @@ func TestPolicyUpdates_applyWhenTheJobIsDone(t *testing.T) {
 	p := newTestBatch(t, partnercentertest.Options{})
 	p.PutDevices(contoso, "Test batch",
 		partnercentertest.Device{ID: "a", SerialNumber: "s", ProductKey: "k"},
-		partnercentertest.Device{ID: "b", Policies: []partnercentertest.PolicyAssignment{{Key: "o_o_b_e", Value: "old"}, {Key: "none", Value: "kept"}}},
+		partnercentertest.Device{ID: "b",
+			Policies: []partnercentertest.PolicyAssignment{{Key: "o_o_b_e", Value: "old"}, {Key: "none", Value: "kept"}}},
 		partnercentertest.Device{ID: "c", Policies: []partnercentertest.PolicyAssignment{}})
 	before := []string{"a: o_o_b_e=", "b: o_o_b_e=old, none=kept", "c: "}
 	if diff := cmp.Diff(before, p.devices(t).lines()); diff != "" {
@@ -36,11 +38,13 @@ func TestPolicyUpdates_applyWhenTheJobIsDone(t *testing.T) {
 		t.Errorf("before the job is done (-want +got):\n%s", diff)
 	}
 	p.Advance(1)
-	if diff := cmp.Diff([]string{"a: o_o_b_e=new", "b: o_o_b_e=, none=kept", "c: o_o_b_e="}, p.devices(t).lines()); diff != "" {
+	if diff := cmp.Diff([]string{"a: o_o_b_e=new", "b: o_o_b_e=, none=kept", "c: o_o_b_e="},
+		p.devices(t).lines()); diff != "" {
 		t.Errorf("after (-want +got):\n%s", diff)
 	}
 	got := p.job(t, job)
-	if got.Status != "finished_with_errors" || got.DevicesStatus[0].DeviceID != "a" || got.DevicesStatus[0].ProductKey != "k" || got.DevicesStatus[3].ErrorCode != "1000" {
+	if got.Status != "finished_with_errors" || got.DevicesStatus[0].DeviceID != "a" ||
+		got.DevicesStatus[0].ProductKey != "k" || got.DevicesStatus[3].ErrorCode != "1000" {
 		t.Errorf("job is %+v, want an error with the fourth, which is not there", got)
 	}
 }
@@ -84,7 +88,8 @@ func TestPolicyUpdates_refused(t *testing.T) {
 		{"no devices", policyUpdates, `{"Devices":[]}`, 400},
 		{"no id", policyUpdates, `{"Devices":[{"Policies":[{"Key":"o_o_b_e"}]}]}`, 400},
 		{"no policies", policyUpdates, `{"Devices":[{"Id":"a"}]}`, 400},
-		{"unknown customer", "/v1/customers/" + fabrikam + "/devicepolicyupdates", `{"Devices":[{"Id":"a","Policies":[{"Key":"o_o_b_e"}]}]}`, 403},
+		{"unknown customer", "/v1/customers/" + fabrikam + "/devicepolicyupdates",
+			`{"Devices":[{"Id":"a","Policies":[{"Key":"o_o_b_e"}]}]}`, 403},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -99,7 +104,8 @@ func TestPolicyUpdates_refused(t *testing.T) {
 func TestPolicyUpdates_deviceGone(t *testing.T) {
 	t.Parallel()
 	p := newTestBatch(t, partnercentertest.Options{})
-	p.PutDevice(contoso, "Test batch", partnercentertest.Device{ID: "a", Script: []partnercentertest.DeviceStep{{}, {After: 1, Gone: true}}})
+	p.PutDevice(contoso, "Test batch",
+		partnercentertest.Device{ID: "a", Script: []partnercentertest.DeviceStep{{}, {After: 1, Gone: true}}})
 	p.Advance(time.Hour)
 	job := p.assign(t, `[{"id":"a","policies":[{"key":"o_o_b_e","value":"new"}]}]`)
 	p.Advance(jobTime)
@@ -149,7 +155,8 @@ func TestDeviceWrites_refused(t *testing.T) {
 	t.Parallel()
 	p := newTestBatch(t, partnercentertest.Options{})
 	p.PutDevice(contoso, "Test batch", partnercentertest.Device{ID: "a", ProductKey: "k"})
-	p.PutDevice(contoso, "Test batch", partnercentertest.Device{ID: "later", ProductKey: "l", Script: []partnercentertest.DeviceStep{{After: time.Hour}}})
+	p.PutDevice(contoso, "Test batch",
+		partnercentertest.Device{ID: "later", ProductKey: "l", Script: []partnercentertest.DeviceStep{{After: time.Hour}}})
 	tests := []struct {
 		name, method, path, body string
 		status                   int

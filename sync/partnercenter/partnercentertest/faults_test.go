@@ -28,20 +28,32 @@ func TestFault_answers(t *testing.T) {
 		body       string
 		retryAfter string
 	}{
-		{"documented form", partnercentertest.Fault{Status: 500}, 500, bom + `{"code":"800003","description":"Unexpected service error"` + source, ""},
-		{"bad request", partnercentertest.Fault{Status: 400}, 400, bom + `{"code":"800002","description":"Invalid request input"` + source, ""},
-		{"unauthorized", partnercentertest.Fault{Status: 401}, 401, bom + `{"code":"400","description":"Access denied"` + source, ""},
-		{"forbidden", partnercentertest.Fault{Status: 403}, 403, bom + `{"code":"2032","description":"Access denied"` + source, ""},
-		{"not found", partnercentertest.Fault{Status: 404}, 404, bom + `{"code":"1000","description":"Not found"` + source, ""},
-		{"not implemented", partnercentertest.Fault{Status: 501}, 501, bom + `{"code":"0","description":"Exception not defined"` + source, ""},
-		{"without a code of its own", partnercentertest.Fault{Status: 503, RetryAfter: "3"}, 503, bom + `{"code":"503","description":"Service Unavailable"` + source, "3"},
-		{"unknown status", partnercentertest.Fault{Status: 599}, 599, bom + `{"code":"599","description":"Unknown"` + source, ""},
-		{"code and description", partnercentertest.Fault{Status: 401, Code: "900421", Description: `MFA "now"`}, 401, bom + `{"code":"900421","description":"MFA \"now\""` + source, ""},
-		{"gateway", partnercentertest.Fault{Status: 429, RetryAfter: "57"}, 429, `{ "statusCode": 429, "message": "Rate limit is exceeded. Try again in 57 seconds." }`, "57"},
-		{"gateway without a time", partnercentertest.Fault{Status: 429}, 429, `{ "statusCode": 429, "message": "Rate limit is exceeded." }`, ""},
+		{"documented form", partnercentertest.Fault{Status: 500}, 500,
+			bom + `{"code":"800003","description":"Unexpected service error"` + source, ""},
+		{"bad request", partnercentertest.Fault{Status: 400}, 400,
+			bom + `{"code":"800002","description":"Invalid request input"` + source, ""},
+		{"unauthorized", partnercentertest.Fault{Status: 401}, 401,
+			bom + `{"code":"400","description":"Access denied"` + source, ""},
+		{"forbidden", partnercentertest.Fault{Status: 403}, 403,
+			bom + `{"code":"2032","description":"Access denied"` + source, ""},
+		{"not found", partnercentertest.Fault{Status: 404}, 404, bom + `{"code":"1000","description":"Not found"` + source,
+			""},
+		{"not implemented", partnercentertest.Fault{Status: 501}, 501,
+			bom + `{"code":"0","description":"Exception not defined"` + source, ""},
+		{"without a code of its own", partnercentertest.Fault{Status: 503, RetryAfter: "3"}, 503,
+			bom + `{"code":"503","description":"Service Unavailable"` + source, "3"},
+		{"unknown status", partnercentertest.Fault{Status: 599}, 599, bom + `{"code":"599","description":"Unknown"` + source,
+			""},
+		{"code and description", partnercentertest.Fault{Status: 401, Code: "900421", Description: `MFA "now"`}, 401,
+			bom + `{"code":"900421","description":"MFA \"now\""` + source, ""},
+		{"gateway", partnercentertest.Fault{Status: 429, RetryAfter: "57"}, 429,
+			`{ "statusCode": 429, "message": "Rate limit is exceeded. Try again in 57 seconds." }`, "57"},
+		{"gateway without a time", partnercentertest.Fault{Status: 429}, 429,
+			`{ "statusCode": 429, "message": "Rate limit is exceeded." }`, ""},
 		{"gateway with a date", partnercentertest.Fault{Status: 429, RetryAfter: "Tue, 21 Jul 2026 04:10:58 GMT"}, 429,
 			`{ "statusCode": 429, "message": "Rate limit is exceeded." }`, "Tue, 21 Jul 2026 04:10:58 GMT"},
-		{"throttled by the API", partnercentertest.Fault{Status: 429, Code: "1"}, 429, bom + `{"code":"1","description":"Too Many Requests"` + source, ""},
+		{"throttled by the API", partnercentertest.Fault{Status: 429, Code: "1"}, 429,
+			bom + `{"code":"1","description":"Too Many Requests"` + source, ""},
 		{"empty body", partnercentertest.Fault{Status: 200}, 200, "", ""},
 		{"own body", partnercentertest.Fault{Body: "<html>sorry</html>"}, 200, "<html>sorry</html>", ""},
 		{"own body and status", partnercentertest.Fault{Status: 502, Body: "Bad Gateway"}, 502, "Bad Gateway", ""},
@@ -91,10 +103,13 @@ func TestFault_tokenEndpointHasItsOwnForm(t *testing.T) {
 		codes int
 	}{
 		{"passing", partnercentertest.Fault{Path: "/token$", Status: 503}, "temporarily_unavailable", "AADSTS90033: ", 1},
-		{"throttled", partnercentertest.Fault{Path: "/token$", Status: 429, RetryAfter: "1"}, "temporarily_unavailable", "AADSTS90033: ", 1},
+		{"throttled", partnercentertest.Fault{Path: "/token$", Status: 429, RetryAfter: "1"}, "temporarily_unavailable",
+			"AADSTS90033: ", 1},
 		{"refused", partnercentertest.Fault{Path: "/token$", Status: 401}, "invalid_client", "AADSTS7000222: ", 1},
-		{"expired secret", partnercentertest.Fault{Path: "/token$", Status: 401, Code: "invalid_client", Description: "AADSTS7000222: expired"}, "invalid_client", "AADSTS7000222: expired", 1},
-		{"without a number", partnercentertest.Fault{Path: "/token$", Status: 400, Code: "invalid_grant", Description: "no"}, "invalid_grant", "no", 0},
+		{"expired secret", partnercentertest.Fault{Path: "/token$", Status: 401, Code: "invalid_client",
+			Description: "AADSTS7000222: expired"}, "invalid_client", "AADSTS7000222: expired", 1},
+		{"without a number", partnercentertest.Fault{Path: "/token$", Status: 400, Code: "invalid_grant", Description: "no"},
+			"invalid_grant", "no", 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +124,8 @@ func TestFault_tokenEndpointHasItsOwnForm(t *testing.T) {
 			if err := json.Unmarshal([]byte(body), &got); err != nil {
 				t.Fatalf("%v in %q", err, body)
 			}
-			if response.StatusCode != test.fault.Status || got.Error != test.code || !strings.HasPrefix(got.Description, test.says) || len(got.Codes) != test.codes {
+			if response.StatusCode != test.fault.Status || got.Error != test.code ||
+				!strings.HasPrefix(got.Description, test.says) || len(got.Codes) != test.codes {
 				t.Errorf("%d %+v", response.StatusCode, got)
 			}
 			if response, _ := p.get(t, "/v1/customers"); response.StatusCode != 200 {

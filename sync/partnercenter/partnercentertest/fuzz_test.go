@@ -37,7 +37,8 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Add("POST", "/v1/customers/c1/deviceBatches/b%201/devices", "", `[{"hardwareHash":"h"}]`)
 	f.Add("PUT", "/v1/customers/c1/deviceBatches/b%201/devices/d", "", `{"policies":[{"key":"o_o_b_e","value":"x"}]}`)
 	f.Add("DELETE", "/v1/customers/c1/deviceBatches/b%201/devices/d", "", "")
-	f.Add("PATCH", "/v1/customers/c1/DevicePolicyUpdates", "", `{"Devices":[{"Id":"d","Policies":[{"Key":"o_o_b_e","Value":null}]}]}`)
+	f.Add("PATCH", "/v1/customers/c1/DevicePolicyUpdates", "",
+		`{"Devices":[{"Id":"d","Policies":[{"Key":"o_o_b_e","Value":null}]}]}`)
 	f.Add("POST", "/v1/customers/c1/policies", "", bom+`{"Name":"p","PolicySettings":["none"]}`)
 	f.Add("PUT", "/v1/customers/c1/policies/p", "", `{"category":"","policySettings":null}`)
 	f.Fuzz(func(t *testing.T, method, target, token, body string) {
@@ -54,7 +55,8 @@ func FuzzServeHTTP(f *testing.F) {
 		}
 		r := &http.Request{Method: method, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{}}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Authorization", "Bearer "+e.newToken(&query{scope: []string{"https://api.partnercenter.microsoft.com/.default"}}, nil))
+		r.Header.Set("Authorization",
+			"Bearer "+e.newToken(&query{scope: []string{"https://api.partnercenter.microsoft.com/.default"}}, nil))
 		r.Header.Set("MS-ContinuationToken", token)
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, r)
@@ -64,7 +66,8 @@ func FuzzServeHTTP(f *testing.F) {
 		// Whatever was written can be read.
 		for _, path := range []string{"deviceBatches", "deviceBatches/b%201/devices", "policies"} {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/customers/c1/"+path, nil)
-			r.Header.Set("Authorization", "Bearer "+e.newToken(&query{scope: []string{"https://api.partnercenter.microsoft.com/.default"}}, nil))
+			r.Header.Set("Authorization",
+				"Bearer "+e.newToken(&query{scope: []string{"https://api.partnercenter.microsoft.com/.default"}}, nil))
 			w := httptest.NewRecorder()
 			if e.ServeHTTP(w, r); w.Code != http.StatusOK || !answersWell(w) {
 				t.Errorf("%s: %d %q", path, w.Code, w.Body)

@@ -32,7 +32,8 @@ func TestTimeline_hasEachPageThatWasServed(t *testing.T) {
 	timeline := p.Timeline()
 	devices := partnercentertest.List{CustomerID: contoso, Kind: partnercentertest.DeviceList, BatchID: "Test batch"}
 	want := []partnercentertest.List{
-		{CustomerID: contoso, Kind: partnercentertest.BatchList}, {CustomerID: contoso, Kind: partnercentertest.PolicyList}, devices, devices,
+		{CustomerID: contoso, Kind: partnercentertest.BatchList}, {CustomerID: contoso, Kind: partnercentertest.PolicyList},
+		devices, devices,
 	}
 	if diff := cmp.Diff(want, served(timeline)); diff != "" {
 		t.Fatalf("servings (-want +got):\n%s", diff)

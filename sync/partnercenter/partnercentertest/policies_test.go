@@ -62,11 +62,14 @@ func TestPolicies_bodyAsDocumented(t *testing.T) {
 	april := time.Date(2017, 4, 27, 11, 30, 34, 194_470_400, time.FixedZone("", -7*60*60))
 	both := []string{"oobe_user_not_local_admin", "skip_express_settings"}
 	for _, policy := range []partnercentertest.Policy{
-		{ID: "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9", Name: "Windows 10 Enterprise E3", Description: "P462017 description", Settings: both, Created: april},
+		{ID: "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9", Name: "Windows 10 Enterprise E3", Description: "P462017 description",
+			Settings: both, Created: april},
 		{ID: "56edf752-ee77-4fd8-b7f5-df1f74a3a9ac", Name: "Test policy", Description: "Test policy creation from API 1",
-			Settings: []string{"skip_express_settings"}, Created: at(11, 3, 3, 845_708_800), LastModified: at(11, 4, 0, 815_001_600)},
-		{ID: "a96b5fd9-0f3a-419a-b55c-a8aecd6b1f00", Name: "Windows 10 Enterprise E5", Description: "test policy creation from API",
-			Settings: both, Created: at(11, 7, 36, 150_118_400)},
+			Settings: []string{"skip_express_settings"}, Created: at(11, 3, 3, 845_708_800),
+			LastModified: at(11, 4, 0, 815_001_600)},
+		{ID: "a96b5fd9-0f3a-419a-b55c-a8aecd6b1f00", Name: "Windows 10 Enterprise E5",
+			Description: "test policy creation from API",
+			Settings:    both, Created: at(11, 7, 36, 150_118_400)},
 	} {
 		p.PutPolicy(contoso, policy)
 	}
@@ -97,7 +100,8 @@ func TestPolicies_none(t *testing.T) {
 func TestPolicies_oneByItself(t *testing.T) {
 	t.Parallel()
 	p := newContoso(t)
-	p.PutPolicy(contoso, partnercentertest.Policy{ID: "p1", Name: "Test policy", Category: "none", Created: at(11, 3, 3, 845_708_800), Extra: `"a":1`})
+	p.PutPolicy(contoso, partnercentertest.Policy{ID: "p1", Name: "Test policy", Category: "none",
+		Created: at(11, 3, 3, 845_708_800), Extra: `"a":1`})
 	response, body := p.get(t, contosoPolicies+"/p1")
 	want := bom + `{"id":"p1","name":"Test policy","category":"none","devicesAssigned":0,"policySettings":[],` +
 		`"createdDate":"2017-07-25T11:03:03.8457116-07:00","lastModifiedDate":"2017-07-25T11:03:03.8457088-07:00",` +
@@ -162,7 +166,8 @@ func TestPolicies_countTheirDevices(t *testing.T) {
 	check("one gone", 2, 0, 9)
 	p.RemoveDevice(contoso, "Test batch", "by id")
 	check("one removed", 1, 0, 9)
-	p.PutBatch(contoso, partnercentertest.Batch{ID: "Test batch", Script: []partnercentertest.Step{{After: 24 * time.Hour}}})
+	p.PutBatch(contoso, partnercentertest.Batch{ID: "Test batch",
+		Script: []partnercentertest.Step{{After: 24 * time.Hour}}})
 	check("their batch not there", 0, 0, 9)
 }
 
@@ -179,12 +184,14 @@ func TestPutPolicy_unknownCustomerPanics(t *testing.T) {
 func TestPolicyWrites_life(t *testing.T) {
 	t.Parallel()
 	p := newContoso(t)
-	response, body := p.send(t, "POST", contosoPolicies, bom+`{"Name":"Test policy","Category":"o_o_b_e","Description":"from the API",`+
-		`"PolicySettings":["skip_eula"],"Attributes":{"ObjectType":"ConfigurationPolicy"}}`)
+	response, body := p.send(t, "POST", contosoPolicies,
+		bom+`{"Name":"Test policy","Category":"o_o_b_e","Description":"from the API",`+
+			`"PolicySettings":["skip_eula"],"Attributes":{"ObjectType":"ConfigurationPolicy"}}`)
 	created := decode[policyItem](t, body)
 	want := policyItem{
-		ID: created.ID, Name: "Test policy", Category: "o_o_b_e", Description: "from the API", PolicySettings: []string{"skip_eula"},
-		CreatedDate: "2026-01-05T08:00:00", LastModifiedDate: "2026-01-05T08:00:00",
+		ID: created.ID, Name: "Test policy", Category: "o_o_b_e", Description: "from the API",
+		PolicySettings: []string{"skip_eula"},
+		CreatedDate:    "2026-01-05T08:00:00", LastModifiedDate: "2026-01-05T08:00:00",
 	}
 	if diff := cmp.Diff(want, created); diff != "" || response.StatusCode != 200 || created.ID == "" {
 		t.Fatalf("created with %d (-want +got):\n%s", response.StatusCode, diff)

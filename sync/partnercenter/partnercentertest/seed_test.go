@@ -89,7 +89,8 @@ func TestSeed_isLifelike(t *testing.T) {
 			t.Errorf("customer id %q: %v", c.ID, err)
 		}
 		ids[c.ID], names[c.CompanyProfile.CompanyName] = true, true
-		if domain := c.CompanyProfile.Domain; strings.ContainsAny(domain, " &'") || !strings.HasSuffix(domain, ".onmicrosoft.com") {
+		if domain := c.CompanyProfile.Domain; strings.ContainsAny(domain, " &'") ||
+			!strings.HasSuffix(domain, ".onmicrosoft.com") {
 			t.Errorf("domain %q", domain)
 		}
 	}
@@ -208,7 +209,8 @@ func TestSeed_devicesAreLifelike(t *testing.T) {
 		for _, d := range devices {
 			total++
 			ids[d.ID], keys[d.ProductKey] = true, true
-			if uuid.Validate(d.ID) != nil || d.SerialNumber == "" || d.ModelName == "" || d.OEMManufacturerName == "" || !strings.HasSuffix(d.UploadedDate, "-07:00") {
+			if uuid.Validate(d.ID) != nil || d.SerialNumber == "" || d.ModelName == "" || d.OEMManufacturerName == "" ||
+				!strings.HasSuffix(d.UploadedDate, "-07:00") {
 				t.Errorf("%s: device %+v", path, d)
 			}
 		}

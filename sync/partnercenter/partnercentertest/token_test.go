@@ -50,7 +50,8 @@ func TestToken_refusals(t *testing.T) {
 		{"unknown client", map[string]string{"client_id": "someone"}, 400, "unauthorized_client", 700016},
 		{"no client", map[string]string{"client_id": ""}, 400, "invalid_request", 900144},
 		{"no scope", map[string]string{"scope": ""}, 400, "invalid_request", 900144},
-		{"scope of a user", map[string]string{"scope": "https://api.partnercenter.microsoft.com/user_impersonation"}, 400, "invalid_scope", 1002012},
+		{"scope of a user", map[string]string{"scope": "https://api.partnercenter.microsoft.com/user_impersonation"}, 400,
+			"invalid_scope", 1002012},
 		{"grant", map[string]string{"grant_type": "password"}, 400, "unsupported_grant_type", 70003},
 	}
 	for _, test := range tests {
@@ -99,7 +100,8 @@ func checkRefusal(t *testing.T, response *http.Response, body string, status int
 	if _, err := time.Parse("2006-01-02 15:04:05Z", got.Timestamp); err != nil {
 		t.Error(err)
 	}
-	for _, part := range []string{"Trace ID: " + got.TraceID, "Correlation ID: " + got.CorrelationID, "Timestamp: " + got.Timestamp} {
+	for _, part := range []string{"Trace ID: " + got.TraceID, "Correlation ID: " + got.CorrelationID,
+		"Timestamp: " + got.Timestamp} {
 		if !strings.Contains(got.Description, part) {
 			t.Errorf("description %q lacks %q", got.Description, part)
 		}

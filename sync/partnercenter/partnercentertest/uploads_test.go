@@ -19,7 +19,8 @@ const jobTime = partnercentertest.JobQueued + partnercentertest.JobProcessing
 func accepted(t *testing.T, response *http.Response, body string) string {
 	t.Helper()
 	if response.StatusCode != http.StatusAccepted || body != "" || response.Header.Get("Content-Length") != "0" {
-		t.Fatalf("%d, Content-Length %s, %q; want 202 and nothing", response.StatusCode, response.Header.Get("Content-Length"), body)
+		t.Fatalf("%d, Content-Length %s, %q; want 202 and nothing", response.StatusCode,
+			response.Header.Get("Content-Length"), body)
 	}
 	location := response.Header.Get("Location")
 	id, ok := strings.CutPrefix(location, "/customers/"+contoso+"/batchJobStatus/")
@@ -32,7 +33,8 @@ func accepted(t *testing.T, response *http.Response, body string) string {
 // upload sends devices, as a JSON array, into a new batch.
 func (p *partner) upload(t *testing.T, batch, devices string) (job string) {
 	t.Helper()
-	response, body := p.send(t, "POST", contosoBatches, `{"BatchId":"`+batch+`","Devices":`+devices+`,"Attributes":{"ObjectType":"DeviceBatchCreationRequest"}}`)
+	response, body := p.send(t, "POST", contosoBatches,
+		`{"BatchId":"`+batch+`","Devices":`+devices+`,"Attributes":{"ObjectType":"DeviceBatchCreationRequest"}}`)
 	return accepted(t, response, body)
 }
 
@@ -123,7 +125,8 @@ func TestUpload_identification(t *testing.T) {
 				t.Errorf("added: %d %s, want %d", response.StatusCode, body, test.status)
 			}
 			p = newContoso(t)
-			if response, body := p.send(t, "POST", contosoBatches, `{"batchId":"b","devices":[`+test.device+`]}`); response.StatusCode != test.status {
+			if response, body := p.send(t, "POST", contosoBatches,
+				`{"batchId":"b","devices":[`+test.device+`]}`); response.StatusCode != test.status {
 				t.Errorf("in a new batch: %d %s, want %d", response.StatusCode, body, test.status)
 			}
 		})
@@ -146,7 +149,8 @@ func TestUpload_refused(t *testing.T) {
 		{"array for a batch", contosoBatches, devices, 400, "800002"},
 		{"batch for an array", testBatchDevices, `{"devices":` + devices + `}`, 400, "800002"},
 		{"unknown batch", contosoBatches + "/other/devices", devices, 404, "1000"},
-		{"unknown customer", "/v1/customers/" + fabrikam + "/deviceBatches", `{"batchId":"b","devices":` + devices + `}`, 403, "20002"},
+		{"unknown customer", "/v1/customers/" + fabrikam + "/deviceBatches", `{"batchId":"b","devices":` + devices + `}`,
+			403, "20002"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -228,7 +232,8 @@ func TestJobStatus_bodyAsDocumented(t *testing.T) {
 	// The example's paths are lower case in one place and not in another.
 	response, body := p.get(t, strings.Replace(path, "batchJobStatus", "batchjobstatus", 1))
 	id := path[strings.LastIndex(path, "/")+1:]
-	want := bom + `{"batchTrackingId":"` + id + `","status":"finished","startedTime":"2017-07-25T10:00:00","completedTime":"2017-07-25T10:10:00",` +
+	want := bom + `{"batchTrackingId":"` + id +
+		`","status":"finished","startedTime":"2017-07-25T10:00:00","completedTime":"2017-07-25T10:10:00",` +
 		`"devicesStatus":[{"serialNumber":"1234567890","productKey":"12345-67890-09876-54321-13579","status":"finished_with_errors",` +
 		`"errorCode":"808","errorDescription":"ZtdDeviceAssignedToOtherTenant","attributes":{"objectType":"DeviceUploadDetails"}}],` +
 		`"attributes":{"objectType":"BatchUploadDetails"}}`
@@ -253,7 +258,8 @@ func TestJobStatus_byTheClock(t *testing.T) {
 	}{
 		{0, "queued", never, never, []string{"in-progress", "in-progress", "in-progress"}},
 		{partnercentertest.JobQueued, "processing", started, never, []string{"in-progress", "in-progress", "in-progress"}},
-		{partnercentertest.JobProcessing, "finished_with_errors", started, "2026-01-05T08:12:00", []string{"finished", "finished", "finished_with_errors"}},
+		{partnercentertest.JobProcessing, "finished_with_errors", started, "2026-01-05T08:12:00",
+			[]string{"finished", "finished", "finished_with_errors"}},
 	}
 	for _, test := range tests {
 		p.Advance(test.advance)
