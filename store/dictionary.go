@@ -31,6 +31,43 @@ type DictionaryColumn struct {
 	Comment string // "" for a function's
 }
 
+// dictionarySQL reads the columns of all entries. An entry without columns is one row, whose column is empty.
+const dictionarySQL = `
+	WITH entry AS (
+	    SELECT c.oid, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind, c.relname::text AS name,
+	           coalesce(obj_description(c.oid, 'pg_class'), '') AS comment
+	    FROM pg_class c
+	    WHERE c.relnamespace = to_regnamespace('partner_center') AND c.relkind IN ('r', 'p', 'v')
+	    UNION ALL
+	    SELECT p.oid, 'function', format('%s(%s)', p.proname, pg_get_function_arguments(p.oid)),
+	           coalesce(obj_description(p.oid, 'pg_proc'), '')
+	    FROM pg_proc p
+	    WHERE p.pronamespace = to_regnamespace('partner_center')
+	), described AS (
+	    SELECT a.attrelid AS oid, a.attnum AS position, a.attname::text AS name,
+	           format_type(a.atttypid, a.atttypmod) AS type,
+	           CASE WHEN c.relkind = 'v' THEN ''
+	                WHEN a.attnum = ANY (i.indkey) THEN 'key'
+	                WHEN a.attnotnull THEN 'no'
+	                ELSE 'yes' END AS nullable,
+	           coalesce(col_description(a.attrelid, a.attnum), '') AS comment
+	    FROM pg_attribute a
+	    JOIN pg_class c ON c.oid = a.attrelid
+	    LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+	    WHERE a.attnum > 0 AND NOT a.attisdropped
+	    UNION ALL
+	    SELECT p.oid, o.position, o.name, format_type(o.type, NULL), '', ''
+	    FROM pg_proc p
+	    CROSS JOIN LATERAL unnest(p.proargnames, p.proallargtypes, p.proargmodes)
+	         WITH ORDINALITY AS o (name, type, mode, position)
+	    WHERE o.mode IN ('o', 't')
+	)
+	SELECT e.kind, e.name, e.comment, coalesce(d.name, ''), coalesce(d.type, ''), coalesce(d.nullable, ''),
+	       coalesce(d.comment, '')
+	FROM entry e
+	LEFT JOIN described d ON d.oid = e.oid
+	ORDER BY CASE e.kind WHEN 'table' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, e.name COLLATE "C", d.position`
+
 // Dictionary reads the catalogue: tables, then views, then functions, each ordered by name. It needs no rights to
 // what it describes. If the schema is missing, there are no entries.
 func (s *Store) Dictionary(ctx context.Context) (d Dictionary, err error) {
@@ -38,48 +75,12 @@ func (s *Store) Dictionary(ctx context.Context) (d Dictionary, err error) {
 		SELECT coalesce(max(obj_description(oid, 'pg_namespace')), '')
 		FROM pg_namespace
 		WHERE nspname = 'partner_center'`
-	// An entry without columns is one row, whose column is empty.
-	const query = `
-		WITH entry AS (
-		    SELECT c.oid, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind, c.relname::text AS name,
-		           coalesce(obj_description(c.oid, 'pg_class'), '') AS comment
-		    FROM pg_class c
-		    WHERE c.relnamespace = to_regnamespace('partner_center') AND c.relkind IN ('r', 'p', 'v')
-		    UNION ALL
-		    SELECT p.oid, 'function', format('%s(%s)', p.proname, pg_get_function_arguments(p.oid)),
-		           coalesce(obj_description(p.oid, 'pg_proc'), '')
-		    FROM pg_proc p
-		    WHERE p.pronamespace = to_regnamespace('partner_center')
-		), described AS (
-		    SELECT a.attrelid AS oid, a.attnum AS position, a.attname::text AS name,
-		           format_type(a.atttypid, a.atttypmod) AS type,
-		           CASE WHEN c.relkind = 'v' THEN ''
-		                WHEN a.attnum = ANY (i.indkey) THEN 'key'
-		                WHEN a.attnotnull THEN 'no'
-		                ELSE 'yes' END AS nullable,
-		           coalesce(col_description(a.attrelid, a.attnum), '') AS comment
-		    FROM pg_attribute a
-		    JOIN pg_class c ON c.oid = a.attrelid
-		    LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-		    WHERE a.attnum > 0 AND NOT a.attisdropped
-		    UNION ALL
-		    SELECT p.oid, o.position, o.name, format_type(o.type, NULL), '', ''
-		    FROM pg_proc p
-		    CROSS JOIN LATERAL unnest(p.proargnames, p.proallargtypes, p.proargmodes)
-		         WITH ORDINALITY AS o (name, type, mode, position)
-		    WHERE o.mode IN ('o', 't')
-		)
-		SELECT e.kind, e.name, e.comment, coalesce(d.name, ''), coalesce(d.type, ''), coalesce(d.nullable, ''),
-		       coalesce(d.comment, '')
-		FROM entry e
-		LEFT JOIN described d ON d.oid = e.oid
-		ORDER BY CASE e.kind WHEN 'table' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, e.name COLLATE "C", d.position`
 	err = s.readOnly(ctx, func(tx pgx.Tx) error {
 		d = Dictionary{}
 		if err := tx.QueryRow(ctx, comment).Scan(&d.Comment); err != nil {
 			return err
 		}
-		rows, _ := tx.Query(ctx, query) // ForEachRow returns its error
+		rows, _ := tx.Query(ctx, dictionarySQL) // ForEachRow returns its error
 		var e DictionaryEntry
 		var c DictionaryColumn
 		into := []any{&e.Kind, &e.Name, &e.Comment, &c.Name, &c.Type, &c.Null, &c.Comment}

@@ -147,8 +147,9 @@ func (f *fault) answer(r *http.Request) answer {
 	case status == http.StatusTooManyRequests && f.Code == "":
 		return gatewayThrottle(f.RetryAfter)
 	default:
-		code, description := documentedFault(status)
-		return apiFault(r, status, cmp.Or(f.Code, code), cmp.Or(f.Description, description))
+		known := documentedFaults[status]
+		return apiFault(r, status, cmp.Or(f.Code, known.code, strconv.Itoa(status)),
+			cmp.Or(f.Description, known.description, http.StatusText(status), "Unknown"))
 	}
 }
 
@@ -166,25 +167,14 @@ func gatewayThrottle(retryAfter string) answer {
 	}
 }
 
-// documentedFault returns the most general code that "Partner Center REST error codes" has for a status, or the
-// status.
-func documentedFault(status int) (code, description string) {
-	switch status {
-	case http.StatusBadRequest:
-		return "800002", "Invalid request input"
-	case http.StatusUnauthorized:
-		return "400", "Access denied"
-	case http.StatusForbidden:
-		return "2032", "Access denied"
-	case http.StatusNotFound:
-		return "1000", "Not found"
-	case http.StatusInternalServerError:
-		return "800003", "Unexpected service error"
-	case http.StatusNotImplemented:
-		return "0", "Exception not defined"
-	default:
-		return strconv.Itoa(status), cmp.Or(http.StatusText(status), "Unknown")
-	}
+// documentedFaults are the most general codes that "Partner Center REST error codes" has for a status.
+var documentedFaults = map[int]struct{ code, description string }{
+	http.StatusBadRequest:          {"800002", "Invalid request input"},
+	http.StatusUnauthorized:        {"400", "Access denied"},
+	http.StatusForbidden:           {"2032", "Access denied"},
+	http.StatusNotFound:            {"1000", "Not found"},
+	http.StatusInternalServerError: {"800003", "Unexpected service error"},
+	http.StatusNotImplemented:      {"0", "Exception not defined"},
 }
 
 // hang leaves a request without an answer. The server notices that a client disconnects once the body is read.
