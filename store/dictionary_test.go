@@ -57,7 +57,7 @@ func TestDictionary_whoHasNoRightsMayReadIt(t *testing.T) {
 	if diff := cmp.Diff(all, got); diff != "" {
 		t.Errorf("(-owner +anybody)\n%s", diff)
 	}
-	// All that has a name is there, and its columns.
+	// Everything that has a name is there, with its columns.
 	w := newWorld(t)
 	for _, e := range got.Entries {
 		scalar := strings.Contains(e.Name, "(") // a function may return a value instead

@@ -336,7 +336,7 @@ func (w *world) put(endpoint string, batches ...string) {
 	w.ok(w.write(w.t.Context(), func(tx pgx.Tx) error { return enqueue(w.t.Context(), tx, events) }))
 }
 
-// due claims what is due and returns it as batch and number.
+// due claims what is due, and also returns it as batches and numbers.
 func (w *world) due(lease time.Duration) (all []Notification, names string) {
 	w.t.Helper()
 	all, err := w.ClaimNotifications(w.t.Context(), "a", 100, lease)
@@ -366,7 +366,7 @@ func TestClaimNotifications_inTheOrderOfEachSubject(t *testing.T) {
 	if names != "y.2 x.1" && names != "x.1 y.2" {
 		t.Errorf("claimed %s", names)
 	}
-	// The lease of 0 is over: somebody else has them.
+	// The lease of 0 has ended, and another process has claimed them.
 	third, _ := w.due(time.Hour)
 	for _, n := range second {
 		w.ok(w.RetryNotification(t.Context(), n, 0))

@@ -88,7 +88,7 @@ func TestPruneVersions_interruptedLeavesNoGap(t *testing.T) {
 	w.versions(alpha, 1, 9)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	// The third transaction waits for a row, and its end comes meanwhile.
+	// The third transaction waits for a row when the context is cancelled.
 	tx, err := w.pool.Begin(t.Context())
 	w.ok(err)
 	_, err = tx.Exec(t.Context(), `SELECT 1 FROM partner_center.device_batch_versions WHERE valid_to = $1 FOR UPDATE`,
@@ -130,7 +130,7 @@ func TestPruneVersions_currentRowsAndMergesAreAsBefore(t *testing.T) {
 	w.want("b|finished|00:06|00:08|00:05|-\nb|queued|00:08|-|00:07|-", history, alpha, "b")
 }
 
-// The oldest version that is kept is no first version.
+// The oldest version that is kept does not count as the first one.
 func TestPruneVersions_viewsDoNotTakeTheOldestVersionForTheFirst(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

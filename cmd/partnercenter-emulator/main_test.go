@@ -41,7 +41,7 @@ func start(t *testing.T, args ...string) map[string]string {
 
 func noEnv(string) string { return "" }
 
-// signIn returns an access token got with the printed configuration.
+// signIn returns an access token obtained with the printed configuration.
 func signIn(t *testing.T, config map[string]string) string {
 	t.Helper()
 	response, err := http.PostForm(config["authority_url"]+"/"+config["tenant_id"]+"/oauth2/v2.0/token", url.Values{

@@ -68,7 +68,7 @@ func (w *world) check(o historytest.Options) []historytest.Damage {
 	return damages
 }
 
-// sql runs a statement and returns how many rows it concerned.
+// sql runs a statement and returns how many rows it affected.
 func (w *world) sql(statement string) int64 {
 	w.t.Helper()
 	tag, err := w.DB.Pool.Exec(w.t.Context(), statement)
@@ -78,7 +78,7 @@ func (w *world) sql(statement string) int64 {
 	return tag.RowsAffected()
 }
 
-// exec runs a statement that must concern a row.
+// exec runs a statement that must affect a row.
 func (w *world) exec(statement string) {
 	w.t.Helper()
 	if w.sql(statement) == 0 {
@@ -95,8 +95,8 @@ func (w *world) device(id, serial string, policies ...partnercentertest.PolicyAs
 	w.API.PutDevice(contoso, "a", partnercentertest.Device{ID: id, SerialNumber: serial, Policies: policies})
 }
 
-// live lets batches, devices and a policy come, change, go and return over seven passes. Batch a goes through queued,
-// processing, finished, absent and reopened; b stays.
+// live adds, changes, removes and returns batches, devices and a policy over seven passes. Batch a is queued, processing,
+// finished, absent and reopened; b stays.
 func (w *world) live() {
 	w.t.Helper()
 	w.API.AddCustomer(partnercentertest.Customer{ID: contoso})
@@ -295,7 +295,7 @@ func TestCheck_findsDamage(t *testing.T) {
 	}
 }
 
-// keep copies the tables that are damaged, and returns what puts them back.
+// keep copies the tables that are to be damaged, and returns a function that restores them.
 func (w *world) keep() (restore func()) {
 	tables := []string{
 		"partner_center.device_batches", "partner_center.device_batch_versions", "partner_center.devices",
@@ -323,7 +323,7 @@ func TestCheck_findsWhatWasServedAndNeverWritten(t *testing.T) {
 	w.status("a", "seen by nobody")
 	w.exec(`CREATE TABLE kept AS SELECT * FROM partner_center.device_batches`)
 	w.once()
-	// As if the pass had merged nothing.
+	// This undoes what the pass has merged.
 	w.exec(`UPDATE partner_center.device_batches b
 		SET status = k.status, valid_from = k.valid_from, not_before = k.not_before, creation_date = k.creation_date
 		FROM kept k WHERE (k.customer_id, k.batch_id) = (b.customer_id, b.batch_id)`)

@@ -21,7 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// helperDir makes the test binary a helper process: it starts a server in that directory, says so and waits.
+// helperDir makes the test binary a helper process, which starts a server in that directory, says so and waits.
 const helperDir = "LOCALPG_HELPER_DIR"
 
 func TestMain(m *testing.M) {
@@ -211,7 +211,7 @@ func TestStart_afterTheStarterWasKilled(t *testing.T) {
 	}
 }
 
-// Where the system does not end the server with its starter, it is found running, and nobody holds the lock.
+// If the system does not end the server with its starter, it is found running, and no process holds the lock.
 func TestStart_stopsAStaleServerFirst(t *testing.T) {
 	t.Parallel()
 	h, err := openHome(tempDir(t))
@@ -369,7 +369,7 @@ func TestShellQuote(t *testing.T) {
 	}
 }
 
-// tempDir is t.TempDir for a server that runs as another user than the test.
+// tempDir is t.TempDir for a server that runs as a user other than the test's.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -417,7 +417,7 @@ func query(t *testing.T, url, sql string) string {
 	return strings.Join(values, "")
 }
 
-// keepBusy leaves a backend that takes a while to notice that its server is gone.
+// keepBusy leaves a backend that takes a while to notice that its server has ended.
 func keepBusy(t *testing.T, url string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -430,7 +430,7 @@ func keepBusy(t *testing.T, url string) {
 	}()
 }
 
-// waitFor looks until what is expected holds.
+// waitFor waits until a condition holds.
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick, giveUp := time.NewTicker(time.Millisecond), time.After(time.Minute)
@@ -484,7 +484,7 @@ func startHelper(t *testing.T, dir string) (*exec.Cmd, helperOutput) {
 	return cmd, lines
 }
 
-// syncBuffer is a buffer that may be written and read at the same time.
+// syncBuffer is a buffer that may be written and read concurrently.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -47,7 +47,7 @@ func TestNew_parallelTestsHaveADatabaseEach(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// Left open: the database goes all the same.
+				// The connection is left open; the database is dropped all the same.
 				if _, err := conn.Exec(t.Context(), "INSERT INTO mine VALUES (2)"); err != nil {
 					t.Error(err)
 				}

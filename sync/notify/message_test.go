@@ -47,7 +47,7 @@ var examples = []struct {
 	{of("batch.of_tomorrow", store.EventData{}), "batch.of_tomorrow: customer `Contoso` (" + alpha + ")"},
 }
 
-// of is a notification about the customer Contoso.
+// of returns a notification about the customer Contoso.
 func of(kind string, d store.EventData) store.Notification {
 	d.Partner, d.CustomerID, d.CompanyName = "contoso", alpha, ptr("Contoso")
 	return store.Notification{Type: kind, MessageID: "7d9e0f7c-9a3a-4b0e-8a53-0d1f5f1f4a11", CreatedAt: noon, Data: d}
@@ -141,7 +141,7 @@ func TestMessage_hasASubjectWhereThereIsOne(t *testing.T) {
 	}
 }
 
-// FuzzText lets names be anything: they must not get out of their line, nor out of their code.
+// FuzzText checks that no name can leave its line or its code.
 func FuzzText(f *testing.F) {
 	for _, seed := range []string{"Contoso", "", "<!channel>", "`*bold*`", "\x1b[31mred\x1b[0m", "a\u202eb\u2028c\r\nd",
 		"\xff", "&lt;"} {

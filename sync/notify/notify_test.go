@@ -30,7 +30,7 @@ import (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// world is a database whose store tells receivers.
+// world is a database and a sender of its outbox.
 type world struct {
 	t       *testing.T
 	pool    *pgxpool.Pool
@@ -45,11 +45,11 @@ type world struct {
 func newWorld(t *testing.T, endpoints ...Endpoint) *world {
 	t.Helper()
 	w := &world{t: t, pool: storetest.New(t).Pool}
-	var told []store.Endpoint
+	var subscribed []store.Endpoint
 	for _, e := range endpoints {
-		told = append(told, store.Endpoint{Name: e.Name, StuckAfter: time.Hour, FailingAfter: 3})
+		subscribed = append(subscribed, store.Endpoint{Name: e.Name, StuckAfter: time.Hour, FailingAfter: 3})
 	}
-	w.store = store.New(w.pool, store.Options{Endpoints: told})
+	w.store = store.New(w.pool, store.Options{Endpoints: subscribed})
 	w.sender = &Sender{
 		Store: w.store, Endpoints: endpoints, Version: "test",
 		Logger: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -99,7 +99,7 @@ func (w *world) pass(status string, batches ...string) {
 	w.ok(err)
 }
 
-// rounds makes attempts until nothing is due, without waiting for what was put off: that is due at once.
+// rounds makes attempts until nothing is due. What was postponed is made due at once.
 func (w *world) rounds(n int) {
 	w.t.Helper()
 	client := newClient()
@@ -121,7 +121,7 @@ func (w *world) left() (n int) {
 	return n
 }
 
-// receiver is a webhook's other end.
+// receiver is the other end of a webhook.
 type receiver struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -174,7 +174,7 @@ func (r *receiver) answers(status int) {
 	r.status = status
 }
 
-// received returns "batch type" of each notification, in the order in which they came.
+// received returns "batch type" of each notification, in the order of their arrival.
 func (r *receiver) received(t *testing.T) (all []string) {
 	t.Helper()
 	r.mu.Lock()
@@ -189,7 +189,7 @@ func (r *receiver) received(t *testing.T) (all []string) {
 	return all
 }
 
-// of are those of one batch.
+// of returns those of one batch.
 func ofBatch(all []string, id string) (its []string) {
 	for _, each := range all {
 		if kind, ok := strings.CutPrefix(each, id+" "); ok {
@@ -317,7 +317,7 @@ func TestSender_answers(t *testing.T) {
 	}
 }
 
-// What Go says of a request that came to nothing has the URL in it.
+// The text of Go's errors about failed requests contains the URL.
 func TestSend_errorsShowNothingOfTheURL(t *testing.T) {
 	t.Parallel()
 	refusing := httptest.NewServer(http.NotFoundHandler())
@@ -356,7 +356,7 @@ func TestRun_isWokenAndASlowReceiverDelaysNoOther(t *testing.T) {
 	}
 	stop()
 	w.ok(<-ended)
-	// Stopped in the middle of an attempt: the next one may begin at once.
+	// It is stopped in the middle of an attempt; the next one may begin at once.
 	if wait, pending, err := w.store.NextNotification(t.Context(), "slow"); err != nil || !pending || wait > 0 {
 		t.Errorf("the next attempt is in %v, pending %v, error %v", wait, pending, err)
 	}
@@ -483,7 +483,7 @@ func TestRun_logsOnceThatItCannotSweep(t *testing.T) {
 		s := Sender{Store: store.New(pool, store.Options{}), Logger: w.sender.Logger, SweepEvery: 10 * time.Minute}
 		s.sweepRegularly(ctx)
 		if n := strings.Count(w.log.String(), "could not be looked at"); n != 1 {
-			t.Errorf("told %d times in a day, want once", n)
+			t.Errorf("subscribed %d times in a day, want once", n)
 		}
 	})
 }

@@ -41,7 +41,7 @@ func post(t *testing.T, e *partnercentertest.Emulator, path string, form map[str
 	return w.Code, got
 }
 
-// number returns the number of a refusal; 0: it is none.
+// number returns the AADSTS number of a refusal; 0 if there is none.
 func number(got map[string]any) float64 {
 	codes, _ := got["error_codes"].([]any)
 	if len(codes) == 0 {
@@ -50,7 +50,7 @@ func number(got map[string]any) float64 {
 	return codes[0].(float64)
 }
 
-// form returns the fields of a request to the authority, with others in addition.
+// form returns the fields of a request to the authority, together with others.
 func form(grant string, others ...string) map[string]string {
 	f := map[string]string{
 		"grant_type": grant, "client_id": partnercentertest.DefaultClientID,
@@ -106,7 +106,7 @@ func TestRefresh_rotates(t *testing.T) {
 	if _, got := refresh(t, e, one["refresh_token"]); number(got) != 0 {
 		t.Fatalf("the next token: %v", got)
 	}
-	// From now on the first is a stolen one, and takes all others along.
+	// From now on the first counts as stolen, and using it ends the sign-in of all.
 	if status, got := refresh(t, e, first); status != http.StatusBadRequest || got["error"] != "invalid_grant" ||
 		number(got) != 50173 {
 		t.Errorf("reuse: %d %v", status, got)
@@ -235,7 +235,7 @@ func TestDeviceLogin_isAPageForPeople(t *testing.T) {
 	}
 }
 
-// assertionKey is made once: it takes a while.
+// assertionKey is generated once, since that takes a while.
 var assertionKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 func signed(t *testing.T, header, claims map[string]any) string {

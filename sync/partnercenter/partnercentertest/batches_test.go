@@ -32,7 +32,7 @@ func (p *partner) batches(t *testing.T) batchPage {
 	return page
 }
 
-// statuses lists Contoso's batches as "id: status", in their order.
+// statuses lists Contoso's batches as "id: status", in order.
 func (p *partner) statuses(t *testing.T) []string {
 	t.Helper()
 	lines := []string{}

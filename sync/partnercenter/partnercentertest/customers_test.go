@@ -42,7 +42,7 @@ func (p *partner) addCustomers(n int) {
 	}
 }
 
-// next asks for the page after one, by its token.
+// next requests the page after one, by its token.
 func (p *partner) next(t *testing.T, path, token string) customerPage {
 	t.Helper()
 	_, body := p.get(t, path, "MS-ContinuationToken", token)

@@ -31,7 +31,7 @@ type devicePage struct {
 	ContinuationToken string
 }
 
-// lines is the devices of a page as "id: policy, policy".
+// lines returns the devices of a page as "id: policy, policy".
 func (d devicePage) lines() []string {
 	lines := []string{}
 	for _, item := range d.Items {
@@ -64,7 +64,7 @@ func (p *partner) devices(t *testing.T, headers ...string) devicePage {
 	return page
 }
 
-// devicesCount is what the only batch says.
+// devicesCount returns what the only batch says.
 func (p *partner) devicesCount(t *testing.T) int {
 	t.Helper()
 	return p.batches(t).Items[0].DevicesCount
@@ -92,7 +92,7 @@ func TestDevices_bodyAsDocumented(t *testing.T) {
 			Uploaded: time.Date(2017, 8, 9, 14, 35, 51, 312_614_400, redmond),
 		})
 	response, body := p.get(t, testBatchDevices)
-	// But for the space that the example has before the first device's attributes, this is the documented one.
+	// This is the documented example, without the space before the first device's attributes.
 	want := bom + `{"totalCount":2,"items":[{"id":"7c141ea9-2816-4e15-a819-53f6856499ff","serialNumber":"2R9-ZNP67",` +
 		`"productKey":"00329-00000-0003-AA6069","modelName":"Precision WorkStation T7500","oemManufacturerName":"Dell Inc.",` +
 		`"policies":[{"key":"o_o_b_e","value":null}],"uploadedDate":"2017-08-09T14:43:26.0092288-07:00","attributes":{"objectType":"Device"}},` +

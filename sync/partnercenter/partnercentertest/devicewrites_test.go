@@ -11,7 +11,7 @@ import (
 
 const policyUpdates = "/v1/customers/" + contoso + "/DevicePolicyUpdates"
 
-// assign asks for policy updates of devices, as a JSON array.
+// assign requests policy updates of devices, which are a JSON array.
 func (p *partner) assign(t *testing.T, devices string) (job string) {
 	t.Helper()
 	response, body := p.send(t, "PATCH", policyUpdates,

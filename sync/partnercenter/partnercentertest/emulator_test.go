@@ -25,7 +25,7 @@ const (
 	contosoBatches = "/v1/customers/" + contoso + "/deviceBatches"
 )
 
-// partner asks an emulator as a signed-in partner does.
+// partner sends requests to an emulator as a signed-in partner.
 type partner struct {
 	*partnercentertest.Emulator
 	server *httptest.Server
@@ -37,7 +37,7 @@ func newPartner(t *testing.T, o partnercentertest.Options) *partner {
 	t.Helper()
 	e := partnercentertest.New(o)
 	server := httptest.NewServer(e)
-	// The transport repeats a request by itself where a kept connection breaks.
+	// With kept connections the transport itself would repeat a request that was reset.
 	server.Client().Transport.(*http.Transport).DisableKeepAlives = true
 	t.Cleanup(server.Close)
 	t.Cleanup(e.ClearFaults)
@@ -107,7 +107,7 @@ func (p *partner) try(r *http.Request) (*http.Response, string, error) {
 	return response, string(body), err
 }
 
-// get asks with the token, and with further headers.
+// get sends a GET with the token and further headers.
 func (p *partner) get(t *testing.T, path string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	return p.do(t, p.request(t, "GET", path, headers...))

@@ -63,7 +63,7 @@ func FuzzServeHTTP(f *testing.F) {
 		if w.Code > 409 || !answersWell(w) {
 			t.Errorf("%d %q", w.Code, w.Body)
 		}
-		// Whatever was written can be read.
+		// What was written can be read.
 		for _, path := range []string{"deviceBatches", "deviceBatches/b%201/devices", "policies"} {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/customers/c1/"+path, nil)
 			r.Header.Set("Authorization",
@@ -76,7 +76,7 @@ func FuzzServeHTTP(f *testing.F) {
 	})
 }
 
-// answersWell says whether an answer's body is what its status promises: nothing or JSON.
+// answersWell reports whether an answer's body is what its status promises: nothing or JSON.
 func answersWell(w *httptest.ResponseRecorder) bool {
 	if w.Code == http.StatusAccepted || w.Code == http.StatusNoContent {
 		return w.Body.Len() == 0

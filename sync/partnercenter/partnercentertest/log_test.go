@@ -11,7 +11,7 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// served are the lists of a timeline in the order of their servings.
+// served returns the lists of a timeline in the order of their servings.
 func served(t partnercentertest.Timeline) (lists []partnercentertest.List) {
 	for _, s := range t.Servings {
 		lists = append(lists, s.List)
@@ -43,7 +43,7 @@ func TestTimeline_hasEachPageThatWasServed(t *testing.T) {
 		t.Errorf("the list of batches under %q: %s, want what was received: %s", first.CorrelationID, first.Body, batches)
 	}
 	if !timeline.Servings[2].First || timeline.Servings[3].First {
-		t.Error("the first page of two is not told from the second")
+		t.Error("the first page of two is not distinguished from the second")
 	}
 	if !slices.IsSortedFunc(timeline.Servings, func(a, b partnercentertest.Serving) int { return a.At.Compare(b.At) }) {
 		t.Error("the servings are not in the order of their times")

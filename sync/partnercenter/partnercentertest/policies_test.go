@@ -35,7 +35,7 @@ func (p *partner) policies(t *testing.T) []policyItem {
 	return page.Items
 }
 
-// assigned lists how many devices each policy has, in their order.
+// assigned lists how many devices each policy has, in order.
 func (p *partner) assigned(t *testing.T) []int {
 	t.Helper()
 	var counts []int
@@ -45,7 +45,7 @@ func (p *partner) assigned(t *testing.T) []int {
 	return counts
 }
 
-// send writes by the API.
+// send sends a writing request to the API.
 func (p *partner) send(t *testing.T, method, path, body string) (*http.Response, string) {
 	t.Helper()
 	return p.do(t, newRequest(t, method, p.server.URL+path, strings.NewReader(body),

@@ -15,7 +15,7 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// signInDirectly gets a token without a network.
+// signInDirectly obtains a token without a network.
 func signInDirectly(tb testing.TB, e *partnercentertest.Emulator) string {
 	tb.Helper()
 	form := "grant_type=client_credentials&scope=https://api.partnercenter.microsoft.com/.default&client_id=" +
@@ -54,7 +54,7 @@ func (s seeded) get(t *testing.T, path string) string {
 	return w.Body.String()
 }
 
-// everything is the list of customers and each one's list of batches, by path.
+// everything returns the list of customers and each one's list of batches, by path.
 func (s seeded) everything(t *testing.T) map[string]string {
 	t.Helper()
 	bodies := map[string]string{}
@@ -161,7 +161,7 @@ func TestSeed_everyStatusIsSeen(t *testing.T) {
 	}
 }
 
-// inventory is every device that is there, by the path of its list.
+// inventory returns every device, by the path of its list.
 func (s seeded) inventory(t *testing.T) map[string][]deviceItem {
 	t.Helper()
 	devices := map[string][]deviceItem{}
@@ -241,7 +241,7 @@ func TestSeed_twoPoliciesACustomer(t *testing.T) {
 }
 
 // TestSeed_devicesChangeWhileOneWatches follows the demo: policies change in batches that are not finished yet, whose
-// devices are re-read, and a device vanishes.
+// devices are read again, and a device disappears.
 func TestSeed_devicesChangeWhileOneWatches(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(5) {

@@ -77,7 +77,7 @@ func TestToken_refusals(t *testing.T) {
 	})
 }
 
-// checkRefusal checks for the token endpoint's form of an error, with the number in both of its places.
+// checkRefusal checks that an answer has the token endpoint's form of an error, with the number in both places.
 func checkRefusal(t *testing.T, response *http.Response, body string, status int, code string, number float64) {
 	t.Helper()
 	var got struct {

@@ -12,7 +12,7 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// jobTime is how long a job takes in all.
+// jobTime is how long a whole job takes.
 const jobTime = partnercentertest.JobQueued + partnercentertest.JobProcessing
 
 // accepted checks a 202 and returns the path of the job.
@@ -213,7 +213,7 @@ type jobDetails struct {
 	}
 }
 
-// job asks how a job gets on.
+// job requests the status of a job.
 func (p *partner) job(t *testing.T, path string) jobDetails {
 	t.Helper()
 	_, body := p.get(t, path)
@@ -229,7 +229,7 @@ func TestJobStatus_bodyAsDocumented(t *testing.T) {
 	p.PutDevice(fabrikam, "theirs", partnercentertest.Device{ID: "d", ProductKey: "12345-67890-09876-54321-13579"})
 	path := p.upload(t, "Test batch", `[{"SerialNumber":"1234567890","ProductKey":"12345-67890-09876-54321-13579"}]`)
 	p.Advance(jobTime)
-	// The example's paths are lower case in one place and not in another.
+	// The example's paths are in lower case in one place and not in another.
 	response, body := p.get(t, strings.Replace(path, "batchJobStatus", "batchjobstatus", 1))
 	id := path[strings.LastIndex(path, "/")+1:]
 	want := bom + `{"batchTrackingId":"` + id +
