@@ -43,8 +43,6 @@ type Client struct {
 
 	maxBody, maxListing int // bytes of one body, and of a listing's bodies together
 	maxPages            int
-
-	buffers *buffers
 }
 
 // Options are what a Client is made of. BaseURL and Tokens are required.
@@ -75,7 +73,6 @@ func New(opts Options) (*Client, error) {
 		base:       base,
 		tokens:     opts.Tokens,
 		http:       newHTTPClient(opts.Transport),
-		buffers:    new(buffers),
 		courier:    newCourier(opts.AttemptTimeout, limiter, opts.Logger),
 		header:     commonHeader(userAgent(opts.Version)),
 		maxBody:    64 << 20,
@@ -128,7 +125,7 @@ func (c *Client) Probe(ctx context.Context, customerID string) error {
 	if e != nil {
 		return e
 	}
-	if _, err := readEnvelope(a.body); err != nil {
+	if _, err := readPage(a.body); err != nil {
 		return a.bad(err.Error())
 	}
 	return nil

@@ -1,9 +1,11 @@
 package partnercenter
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -11,35 +13,28 @@ import (
 // {statusCode, message} from the gateway before it, whose statusCode is no code of its own. Any other body is its own
 // description.
 func readFault(body []byte) (code, description string) {
-	var message string
-	for m := range membersOf(body) {
-		switch m.name {
-		case "code":
-			code = wordOrNumber(m.value)
-		case "description":
-			description = wordOrNumber(m.value)
-		case "message":
-			message = wordOrNumber(m.value)
-		}
+	var fault struct {
+		Code        jsontext.Value `json:"code"`
+		Description jsontext.Value `json:"description"`
+		Message     jsontext.Value `json:"message"`
 	}
-	// What was read before an error stands: a long body is cut short.
-	switch {
-	case description != "":
-		return code, description
-	case message != "" || code != "":
-		return code, message
+	body = trimBOM(body)
+	json.Unmarshal(body, &fault, lenient) // what was read before an error stands: a long body is cut short
+	code = textOrNumber(fault.Code)
+	if description = cmp.Or(textOrNumber(fault.Description), textOrNumber(fault.Message)); code+description == "" {
+		return "", string(body)
 	}
-	return "", string(trimBOM(body))
+	return code, description
 }
 
-// wordOrNumber returns a string or number as text; anything else is "".
-func wordOrNumber(raw jsontext.Value) string {
-	switch raw.Kind() {
+// textOrNumber returns a string or number as text; anything else is "".
+func textOrNumber(value jsontext.Value) string {
+	switch value.Kind() {
 	case '"':
-		text, _ := (&reader{}).unquoted(raw)
+		text, _ := jsontext.AppendUnquote(nil, value)
 		return string(text)
 	case '0':
-		return string(raw)
+		return string(value)
 	}
 	return ""
 }

@@ -62,40 +62,28 @@ func (l *Listing) attempted(attempt int) {
 	}
 }
 
-// list reads the list at path, which begins with /v1, and yields its items as decode reads them. decode says whether
-// the item is usable. An error comes last.
+// list reads the list at path, which begins with /v1, and yields its items as decode reads them. An error comes last.
 func list[T any](
-	ctx context.Context, c *Client, l *Listing, path string, decode func(*items) (T, bool),
+	ctx context.Context, c *Client, l *Listing, path string, decode func(*item) T,
 ) iter.Seq2[T, error] {
 	if l == nil {
 		l = new(Listing)
 	}
 	return func(yield func(T, error) bool) {
 		l.begin()
-		var r *items
 		for page, err := range c.pages(ctx, l, path) {
 			if err != nil {
 				var none T
 				yield(none, err)
 				return
 			}
-			if r == nil { // there is none of most lists
-				r = newItems(l)
-			}
-			for item := range decodePage(r, page.items, decode) {
+			for item := range decodeItems(l, page.items, decode) {
 				if !yield(item, nil) {
 					return
 				}
 			}
-			c.buffers.put(page.body)
 		}
 	}
-}
-
-// page is what one answer holds.
-type page struct {
-	items []byte // a JSON array, part of the body; nil if there is none
-	body  []byte
 }
 
 // pages reads the list at path and yields each page: also those before an error, which comes last. Where an earlier listing is
@@ -190,7 +178,6 @@ func (b *book) add(a *answer) {
 	b.digest = xxh3.Hash128(slices.Concat(b.digest[:], body[:])).Bytes()
 	if bytes.Equal(b.digest[:], l.Known) {
 		l.Digest, l.Unchanged = b.sum(), true
-		b.client.buffers.put(a.body) // nobody looks at it any more
 	}
 }
 
@@ -204,15 +191,14 @@ func (b *book) turn(ctx context.Context, asked *target) (p page, next *target, e
 	if b.add(a); b.listing.Unchanged {
 		return page{}, nil, nil
 	}
-	e, err := readEnvelope(a.body)
+	p, err = readPage(a.body)
 	if err != nil {
 		return page{}, nil, a.bad(err.Error())
 	}
-	p = page{items: e.items, body: a.body}
 	const least = len(`{"id":""}`)
-	b.stated, b.last = max(b.stated, e.total), a.op
+	b.stated, b.last = max(b.stated, p.total), a.op
 	b.listing.Expected = min(b.stated, b.size/least)
-	if next, err = b.client.next(asked, e); err != nil {
+	if next, err = b.client.next(asked, p); err != nil {
 		return p, nil, a.bad(err.Error())
 	}
 	if reason := b.incomplete(asked, next); reason != "" {

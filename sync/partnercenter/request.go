@@ -142,7 +142,7 @@ func (p *pageRequest) refuse(resp *http.Response) *Error {
 
 // accept reads the body of a 200.
 func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
-	body, err := readBody(resp, p.client.maxBody+1, p.client.buffers.get())
+	body, err := readBody(resp, p.client.maxBody+1)
 	if err != nil {
 		return p.op.unanswered(fmt.Errorf("reading the answer: %w", err))
 	}
@@ -161,16 +161,15 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 }
 
 // readBody reads the body, or its first bytes up to most. Where its length is known it is not copied as it grows; but a
-// length that is only claimed costs no more than a mebibyte until that has come. buffer, which may be nil, is used if it
-// is large enough.
-func readBody(resp *http.Response, most int, buffer []byte) ([]byte, error) {
+// length that is only claimed costs no more than a mebibyte until that has come.
+func readBody(resp *http.Response, most int) ([]byte, error) {
 	const trusted = 1 << 20
 	r := io.LimitReader(resp.Body, int64(most))
 	length := resp.ContentLength
 	if length < 0 || length > int64(most) {
 		return io.ReadAll(r)
 	}
-	body := bytes.NewBuffer(buffer[:0])
+	body := new(bytes.Buffer)
 	body.Grow(int(min(length, trusted)) + bytes.MinRead)
 	if _, err := body.ReadFrom(io.LimitReader(r, trusted)); err != nil {
 		return nil, err

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // ConfigurationPolicy says how a customer's devices are set up when they are first switched on, by the API
-// documentation's "Device deployment resources". Fields that the list lacks are nil. Items of one listing may share
-// what the pointers point to.
+// documentation's "Device deployment resources". Fields that the list lacks are nil.
 type ConfigurationPolicy struct {
 	ID                   string // as received: any text; the documentation has GUIDs
 	Name                 *string
@@ -22,46 +24,53 @@ type ConfigurationPolicy struct {
 	Extra []byte // as in DeviceBatch
 }
 
-func decodeConfigurationPolicy(r *items) (ConfigurationPolicy, bool) {
+func decodeConfigurationPolicy(it *item) ConfigurationPolicy {
 	var p ConfigurationPolicy
 	var devicesAssigned, devicesAssignedCount *int32
-	for name := range r.members() {
-		switch string(name) {
+	for name := range it.members() {
+		switch name {
 		case "id":
-			p.ID = r.id()
+			p.ID = it.id()
 		case "name":
-			p.Name = r.string("name")
+			p.Name = it.text(name)
 		case "category":
-			p.Category = r.shared("category")
+			p.Category = it.text(name)
 		case "description":
-			p.Description = r.string("description")
+			p.Description = it.text(name)
 		case "devicesAssigned":
-			devicesAssigned = r.count("devicesAssigned")
+			devicesAssigned = it.count(name)
 		case "devicesAssignedCount":
-			devicesAssignedCount = r.count("devicesAssignedCount")
+			devicesAssignedCount = it.count(name)
 		case "policySettings":
-			p.PolicySettings = decodeSettings(r)
+			p.PolicySettings = decodeSettings(it, name)
 		case "createdDate":
-			p.CreatedDate = r.time("createdDate")
+			p.CreatedDate = it.time(name)
 		case "lastModifiedDate":
-			p.LastModifiedDate = r.time("lastModifiedDate")
+			p.LastModifiedDate = it.time(name)
 		default:
-			r.other(name)
+			it.other(name)
 		}
 	}
 	p.DevicesAssignedCount = cmp.Or(devicesAssigned, devicesAssignedCount)
-	p.Extra = r.extra()
-	return p, p.ID != ""
+	p.Extra = it.extra()
+	return p
 }
 
-func decodeSettings(r *items) []string {
-	settings := array(r, "policySettings", func(r *items) (string, bool) {
-		s := r.shared("")
-		if s == nil {
-			return "", false
+func decodeSettings(it *item, name string) []string {
+	value, ok := it.known(name, '[')
+	if !ok {
+		return nil
+	}
+	var elements []jsontext.Value
+	json.Unmarshal(value, &elements, lenient) // which cannot fail
+	var settings []string
+	for _, e := range elements {
+		if e.Kind() != '"' {
+			it.misfit(name, value)
+			return nil
 		}
-		return *s, true
-	})
+		settings = append(settings, *it.unquoted(e))
+	}
 	slices.Sort(settings)
 	return settings
 }

@@ -2,35 +2,132 @@ package partnercenter
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
+
+// page is what one answer holds: the API documentation's Collection.
+type page struct {
+	items jsontext.Value // the JSON array of the items; nil if there is none
+	total int            // totalCount; 0 if it is absent or no count
+	token string         // continuationToken
+	link  link           // links.next
+	lost  error          // why it is unknown what comes next; nil if it is known
+}
+
+// link is a links.next: what to ask for the next page with.
+type link struct {
+	uri    string
+	header http.Header
+}
 
 // continuationHeader carries the token of the next page, by the API documentation's "Get a list of customers".
 const continuationHeader = "Ms-Continuationtoken"
 
-var errElsewhere = errors.New("the next page is said to be on another host")
+var (
+	errNoList    = errors.New("the answer is no list")
+	errBadNext   = errors.New("the answer's next page cannot be read")
+	errElsewhere = errors.New("the next page is said to be on another host")
+)
+
+// readPage reads a page's body and checks that it is JSON, but leaves its items for later. They are good also where it
+// cannot be read what comes next.
+func readPage(body []byte) (page, error) {
+	var members struct {
+		Items             jsontext.Value `json:"items"`
+		TotalCount        jsontext.Value `json:"totalCount"`
+		ContinuationToken jsontext.Value `json:"continuationToken"`
+		Links             jsontext.Value `json:"links"`
+	}
+	if json.Unmarshal(trimBOM(body), &members, lenient) != nil {
+		return page{}, errNoList
+	}
+	var p page
+	total, stated := wholeNumber(members.TotalCount)
+	stated = stated && total >= 0
+	if stated {
+		p.total = int(total)
+	}
+	switch members.Items.Kind() {
+	case '[':
+		p.items = members.Items
+	case 'n':
+	default:
+		if !stated || total != 0 {
+			return page{}, errNoList
+		}
+	}
+	p.token, p.lost = readToken(members.ContinuationToken)
+	if p.lost == nil {
+		p.link, p.lost = readLinks(members.Links)
+	}
+	return p, nil
+}
+
+// readToken reads a continuation token. One that cannot be read must not pass for the end of the list.
+func readToken(value jsontext.Value) (token string, err error) {
+	if value == nil {
+		return "", nil
+	}
+	if json.Unmarshal(value, &token, lenient) != nil {
+		return "", errBadNext
+	}
+	return token, nil
+}
+
+// readLinks reads links for its next. Where links is no object it holds none.
+func readLinks(value jsontext.Value) (link, error) {
+	if value.Kind() != '{' {
+		return link{}, nil
+	}
+	var links struct {
+		Next struct {
+			URI     string         `json:"uri"`
+			Headers jsontext.Value `json:"headers"`
+		} `json:"next"`
+	}
+	var headers []struct {
+		Key   string `json:"key"`
+		Value string `json:"value"`
+	}
+	err := json.Unmarshal(value, &links, lenient)
+	if err == nil && links.Next.Headers.Kind() == '[' {
+		err = json.Unmarshal(links.Next.Headers, &headers, lenient)
+	}
+	if err != nil {
+		return link{}, errBadNext
+	}
+	next := link{uri: links.Next.URI, header: http.Header{}}
+	for _, h := range headers {
+		if key := strings.TrimSpace(h.Key); mayBeSent(key) && h.Value != "" {
+			next.header.Set(key, h.Value)
+		}
+	}
+	return next, nil
+}
 
 // next returns what to ask for the page after the one asked for; nil if that was the last.
-func (c *Client) next(asked *target, e envelope) (*target, error) {
-	if e.lost != nil {
-		return nil, e.lost
+func (c *Client) next(asked *target, p page) (*target, error) {
+	if p.lost != nil {
+		return nil, p.lost
 	}
-	header := e.link.header.Clone()
-	if header == nil {
-		header = http.Header{}
+	header := http.Header{}
+	if p.token != "" {
+		header.Set(continuationHeader, p.token)
 	}
-	if e.token != "" && header.Get(continuationHeader) == "" {
-		header.Set(continuationHeader, e.token)
-	}
+	maps.Copy(header, p.link.header)
 	token := header.Get(continuationHeader)
 	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, errBadNext
 	}
 	switch {
-	case e.link.uri != "":
-		u, err := resolve(c.base, asked.url, e.link.uri)
+	case p.link.uri != "":
+		u, err := resolve(c.base, asked.url, p.link.uri)
 		return &target{u, header}, err
 	case token != "":
 		return &target{seekNext(asked.url), header}, nil

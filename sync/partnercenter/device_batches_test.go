@@ -96,23 +96,6 @@ func TestDeviceBatch_whatDatabasesDoNotTakeIsReplacedAndCounted(t *testing.T) {
 	}
 }
 
-func TestDeviceBatch_equalStatusesAreSharedUpToALimit(t *testing.T) {
-	t.Parallel()
-	got, _ := decodeAll(t, `[{"id":"a","status":"queued"},{"id":"b","status":"queued"},{"id":"c","createdBy":"queued"}]`, decodeDeviceBatch)
-	if got[0].Status != got[1].Status || got[0].Status != got[2].CreatedBy {
-		t.Error("equal words are not shared")
-	}
-	r := newItems(new(Listing))
-	for i := range 2 * maxWords {
-		page := fmt.Sprintf(`[{"id":"a","status":"s%d"}]`, i)
-		for range decodePage(r, []byte(page), decodeDeviceBatch) {
-		}
-	}
-	if len(r.words) != maxWords {
-		t.Errorf("%d words are kept, want %d", len(r.words), maxWords)
-	}
-}
-
 func BenchmarkDeviceBatches_decode(b *testing.B) {
 	var body strings.Builder
 	body.WriteString("\ufeff" + `{"totalCount":2000,"items":[`)
@@ -130,7 +113,7 @@ func BenchmarkDeviceBatches_decode(b *testing.B) {
 
 func parsed(t *testing.T, s string) time.Time {
 	t.Helper()
-	at, ok := parseTime([]byte(s))
+	at, ok := parseTime(s)
 	if !ok {
 		t.Fatalf("reading %q", s)
 	}

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Device is one device of a batch, by the API documentation's "Device deployment resources". Fields that the list lacks
-// are nil. Items of one listing may share what the pointers point to.
+// are nil.
 type Device struct {
 	ID                  string     // as received: any text; the documentation has GUIDs and others
 	SerialNumber        *string    // serialNumber
@@ -31,38 +34,69 @@ type PolicyAssignment struct {
 	Value *string // a policy's id or its name, for both occur; nil for no policy
 }
 
-func decodeDevice(r *items) (Device, bool) {
+func decodeDevice(it *item) Device {
 	var d Device
-	for name := range r.members() {
-		switch string(name) {
+	for name := range it.members() {
+		switch name {
 		case "id":
-			d.ID = r.id()
+			d.ID = it.id()
 		case "serialNumber":
-			d.SerialNumber = r.string("serialNumber")
+			d.SerialNumber = it.text(name)
 		case "productKey":
-			d.ProductKey = r.string("productKey")
+			d.ProductKey = it.text(name)
 		case "hardwareHash":
-			d.HardwareHash = r.string("hardwareHash")
+			d.HardwareHash = it.text(name)
 		case "modelName":
-			d.ModelName = r.shared("modelName")
+			d.ModelName = it.text(name)
 		case "oemManufacturerName":
-			d.OEMManufacturerName = r.shared("oemManufacturerName")
+			d.OEMManufacturerName = it.text(name)
 		case "uploadedBy":
-			d.UploadedBy = r.shared("uploadedBy")
+			d.UploadedBy = it.text(name)
 		case "uploadedDate":
-			d.UploadedDate = r.time("uploadedDate")
+			d.UploadedDate = it.time(name)
 		case "policies":
-			d.Policies = decodeAssignments(r)
+			d.Policies = decodeAssignments(it, name)
 		default:
-			r.other(name)
+			it.other(name)
 		}
 	}
-	d.Extra = r.extra()
-	return d, d.ID != ""
+	d.Extra = it.extra()
+	return d
 }
 
-func decodeAssignments(r *items) []PolicyAssignment {
-	all := array(r, "policies", decodeAssignment)
+func decodeAssignments(it *item, name string) []PolicyAssignment {
+	value, ok := it.known(name, '[')
+	if !ok {
+		return nil
+	}
+	var elements []struct {
+		Key   jsontext.Value            `json:"key"`
+		Value jsontext.Value            `json:"value"`
+		Other map[string]jsontext.Value `json:",embed"`
+	}
+	if json.Unmarshal(value, &elements, lenient) != nil {
+		it.misfit(name, value)
+		return nil
+	}
+	var all []PolicyAssignment
+	complete := true
+	for _, e := range elements {
+		if e.Key.Kind() != '"' || e.Value != nil && e.Value.Kind() != '"' && e.Value.Kind() != 'n' {
+			it.misfit(name, value)
+			return nil
+		}
+		a := PolicyAssignment{Key: *it.unquoted(e.Key)}
+		if e.Value.Kind() == '"' {
+			a.Value = it.unquoted(e.Value)
+		}
+		all = append(all, a)
+		for other := range e.Other {
+			complete = complete && leadsOn(other)
+		}
+	}
+	if !complete {
+		it.misfit(name, value)
+	}
 	slices.SortFunc(all, func(a, b PolicyAssignment) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), compareValues(a.Value, b.Value))
 	})
@@ -80,25 +114,4 @@ func compareValues(a, b *string) int {
 		return 1
 	}
 	return cmp.Compare(*a, *b)
-}
-
-func decodeAssignment(r *items) (PolicyAssignment, bool) {
-	if r.peek() != '{' {
-		return PolicyAssignment{}, false
-	}
-	var key, value *string
-	for name := range r.members() {
-		switch string(name) {
-		case "key":
-			key = r.shared("key")
-		case "value":
-			value = r.shared("value")
-		default:
-			r.other(name)
-		}
-	}
-	if key == nil || len(r.misfits) > 0 {
-		return PolicyAssignment{}, false
-	}
-	return PolicyAssignment{*key, value}, true
 }

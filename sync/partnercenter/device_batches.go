@@ -6,7 +6,7 @@ import (
 )
 
 // DeviceBatch is a set of devices that the partner has uploaded for a customer, by the API documentation's "Device
-// deployment resources". Fields that the list lacks are nil. Items of one listing may share what the pointers point to.
+// deployment resources". Fields that the list lacks are nil.
 type DeviceBatch struct {
 	ID           string     // the name chosen at the upload, as received: any text
 	Status       *string    // such as "finished"; not in the documentation's table, only in its example
@@ -20,28 +20,28 @@ type DeviceBatch struct {
 	Extra []byte
 }
 
-func decodeDeviceBatch(r *items) (DeviceBatch, bool) {
+func decodeDeviceBatch(it *item) DeviceBatch {
 	var b DeviceBatch
 	var devicesCount, deviceCount *int32
-	for name := range r.members() {
-		switch string(name) {
+	for name := range it.members() {
+		switch name {
 		case "id":
-			b.ID = r.id()
+			b.ID = it.id()
 		case "status":
-			b.Status = r.shared("status")
+			b.Status = it.text(name)
 		case "createdBy":
-			b.CreatedBy = r.shared("createdBy")
+			b.CreatedBy = it.text(name)
 		case "creationDate":
-			b.CreationDate = r.time("creationDate")
+			b.CreationDate = it.time(name)
 		case "devicesCount":
-			devicesCount = r.count("devicesCount")
+			devicesCount = it.count(name)
 		case "deviceCount":
-			deviceCount = r.count("deviceCount")
+			deviceCount = it.count(name)
 		default:
-			r.other(name)
+			it.other(name)
 		}
 	}
 	b.DevicesCount = cmp.Or(devicesCount, deviceCount)
-	b.Extra = r.extra()
-	return b, b.ID != ""
+	b.Extra = it.extra()
+	return b
 }

@@ -1,0 +1,45 @@
+package partnercenter
+
+import (
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Customer is one of the partner's customers, by the API documentation's "Customer resources". Fields that the list
+// lacks are nil.
+type Customer struct {
+	ID           string  // the customer's tenant id, as received
+	CompanyName  *string // companyProfile.companyName
+	Domain       *string // companyProfile.domain
+	Relationship *string // relationshipToPartner, such as "reseller"
+}
+
+func decodeCustomer(it *item) Customer {
+	var c Customer
+	for name := range it.members() {
+		switch name {
+		case "id":
+			c.ID = it.id()
+		case "companyProfile":
+			c.CompanyName, c.Domain = decodeCompanyProfile(it, name)
+		case "relationshipToPartner":
+			c.Relationship = it.text(name)
+		default:
+			it.skip()
+		}
+	}
+	return c
+}
+
+func decodeCompanyProfile(it *item, name string) (companyName, domain *string) {
+	value, ok := it.known(name, '{')
+	if !ok {
+		return nil, nil
+	}
+	var profile struct {
+		CompanyName jsontext.Value `json:"companyName"`
+		Domain      jsontext.Value `json:"domain"`
+	}
+	json.Unmarshal(value, &profile, lenient) // which cannot fail
+	return it.textOf("companyName", profile.CompanyName), it.textOf("domain", profile.Domain)
+}
