@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// Claims are what an access token says of itself. They are for showing to people only: nothing here verifies a token, and
-// whom it is good for is the API's to say.
+// Claims are what an access token says about itself. They are only for showing to people: the token is not verified.
 type Claims struct {
 	Audience    string    `json:"audience,omitempty"`
 	Tenant      string    `json:"tenant,omitempty"`
@@ -18,15 +17,15 @@ type Claims struct {
 	User        string    `json:"user,omitempty"` // "" for an application alone
 	Roles       []string  `json:"roles,omitempty"`
 	Scopes      []string  `json:"scopes,omitempty"`
-	MFA         bool      `json:"mfa"` // the user has signed in with a second factor
+	MFA         bool      `json:"mfa"` // the user signed in with a second factor
 	Expires     time.Time `json:"expires"`
 }
 
-// object is a JSON object whose members are read one by one, so that one of an unexpected type spoils no other.
+// object is a JSON object whose members are read one by one, so that an unexpected type of one does not spoil the others.
 type object map[string]json.RawMessage
 
-// members returns the object that data holds; nil if it holds none.
-func members(data []byte) (o object) {
+// membersOf returns the JSON object that data holds; nil if it holds none.
+func membersOf(data []byte) (o object) {
 	if json.Unmarshal(data, &o) != nil {
 		return nil
 	}
@@ -53,36 +52,36 @@ func (o object) texts(name string) []string {
 	return many
 }
 
-// ReadClaims reads the claims of a token by "Access tokens in the Microsoft identity platform", versions 1 and 2. It is
-// not ok for a token that is no JWT, as the API's own may be. A claim of an unexpected type is left out.
+// ReadClaims reads the claims of a token by "Access tokens in the Microsoft identity platform", versions 1 and 2. A
+// token need not be a JWT; then ok is false. A claim of an unexpected type is left out.
 func ReadClaims(token Secret) (c Claims, ok bool) {
 	parts := strings.Split(token.Reveal(), ".")
 	if len(parts) != 3 {
 		return Claims{}, false
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
-	said := members(payload)
-	if err != nil || said == nil {
+	claims := membersOf(payload)
+	if err != nil || claims == nil {
 		return Claims{}, false
 	}
 	c = Claims{
-		Audience: clean(strings.Join(said.texts("aud"), " "), maxWord), Tenant: clean(said.text("tid"), maxWord),
-		Application: clean(cmp.Or(said.text("appid"), said.text("azp")), maxWord), // by version
-		User:        clean(cmp.Or(said.text("upn"), said.text("preferred_username"), said.text("unique_name")), maxWord),
-		Scopes:      cleanWords(strings.Fields(said.text("scp"))), Roles: cleanWords(said.texts("roles")),
-		MFA: slices.Contains(said.texts("amr"), "mfa"),
+		Audience: shorten(strings.Join(claims.texts("aud"), " "), maxWord), Tenant: shorten(claims.text("tid"), maxWord),
+		Application: shorten(cmp.Or(claims.text("appid"), claims.text("azp")), maxWord), // by version
+		User:        shorten(cmp.Or(claims.text("upn"), claims.text("preferred_username"), claims.text("unique_name")), maxWord),
+		Scopes:      shortenAll(strings.Fields(claims.text("scp"))), Roles: shortenAll(claims.texts("roles")),
+		MFA: slices.Contains(claims.texts("amr"), "mfa"),
 	}
 	var end float64
-	if json.Unmarshal(said["exp"], &end) == nil && end > 0 && end < 1<<40 {
+	if json.Unmarshal(claims["exp"], &end) == nil && end > 0 && end < 1<<40 {
 		c.Expires = time.Unix(int64(end), 0).UTC()
 	}
 	return c, true
 }
 
-func cleanWords(words []string) []string {
+func shortenAll(words []string) []string {
 	var all []string
 	for _, w := range words {
-		if w = clean(w, maxWord); w != "" {
+		if w = shorten(w, maxWord); w != "" {
 			all = append(all, w)
 		}
 	}

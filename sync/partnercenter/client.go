@@ -1,31 +1,20 @@
 // Package partnercenter reads a Microsoft partner's customers, and their device batches, devices and configuration
 // policies, from the Partner Center REST API.
 //
-//	cloud, _ := partnercenter.CloudNamed("global")
-//	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-//		AuthorityURL: cloud.AuthorityURL, Scope: cloud.Scope,
-//		TenantID: "contoso.onmicrosoft.com", ClientID: id, ClientSecret: secret,
-//	}, partnercenter.TokenOptions{})
-//	…
-//	client, err := partnercenter.New(partnercenter.Options{BaseURL: cloud.APIURL, Tokens: tokens})
-//	…
-//	var listing partnercenter.Listing
-//	for batch, err := range client.DeviceBatches(ctx, customerID, &listing) {
-//		…
-//	}
+// A [TokenSource] signs in with a partner's [Credentials], and a [Client] uses its tokens to list things. A listing is an
+// iterator that reads all pages before it yields the first item, since only then is it known whether the list has
+// changed and whether it is complete. An error comes last, after the items of the pages that arrived; without one the
+// listing was complete. A [Listing] goes along with it: it carries the digest of an earlier listing in, so that nothing is
+// decoded where the same bytes come again, and the new digest and what else was learned out.
 //
-// A listing reads all pages before it yields the first item, since only then is it known whether the list is whole. An
-// error comes last, after the items of the pages that came; without one the listing was complete. Every error of a
-// request is an *Error.
-//
-// Requests are retried, paced by a [Limiter] and never sent to another host than the API's, whatever its links say.
+// Every error of a request is an [*Error]. Requests are retried, held back by a [Limiter], and never sent to any other host
+// than the API's, whatever its links say.
 package partnercenter
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -35,10 +24,10 @@ import (
 
 // Client reads one partner's lists. It is safe for concurrent use.
 type Client struct {
-	base    *url.URL // without /v1, and no "/" at the end
+	base    *url.URL // without /v1, and without a "/" at the end
 	tokens  *TokenSource
 	http    *http.Client
-	courier courier
+	retrier retrier
 	header  http.Header // of all requests
 
 	maxBody, maxListing int // bytes of one body, and of a listing's bodies together
@@ -49,7 +38,7 @@ type Client struct {
 type Options struct {
 	BaseURL        string            // API base without /v1; a trailing "/" or "/v1" is tolerated, a path prefix kept
 	Tokens         *TokenSource      // where access tokens come from
-	Limiter        *Limiter          // pace shared by all requests of the partner; nil: no limit
+	Limiter        *Limiter          // shared by all requests of the partner; nil: no limit
 	AttemptTimeout time.Duration     // of one attempt, body included; 0: 3 minutes
 	Version        string            // for User-Agent: partnersync/<version>
 	Logger         *slog.Logger      // nil: discard; a warning for each retry
@@ -67,13 +56,13 @@ func New(opts Options) (*Client, error) {
 	}
 	limiter := opts.Limiter
 	if limiter == nil {
-		limiter = NewLimiter(0) // a 429 pauses this client's requests at least
+		limiter = NewLimiter(0) // so that a 429 pauses at least this client's requests
 	}
 	return &Client{
 		base:       base,
 		tokens:     opts.Tokens,
 		http:       newHTTPClient(opts.Transport),
-		courier:    newCourier(opts.AttemptTimeout, limiter, opts.Logger),
+		retrier:    newRetrier(opts.AttemptTimeout, limiter, opts.Logger),
 		header:     commonHeader(userAgent(opts.Version)),
 		maxBody:    64 << 20,
 		maxListing: 1 << 30,
@@ -81,43 +70,16 @@ func New(opts Options) (*Client, error) {
 	}, nil
 }
 
-// Customers lists the partner's customers, by the API documentation's "Get a list of customers". l may be nil.
-func (c *Client) Customers(ctx context.Context, l *Listing) iter.Seq2[Customer, error] {
-	// 500 is the largest page the service gives.
-	return list(ctx, c, l, "/v1/customers?size=500", decodeCustomer)
-}
-
-// DeviceBatches lists a customer's device batches, by the API documentation's "Get the list of device batches for the
-// specified customer". customerID is the customer's id as received; l may be nil.
-func (c *Client) DeviceBatches(ctx context.Context, customerID string, l *Listing) iter.Seq2[DeviceBatch, error] {
-	return list(ctx, c, l, ofCustomer(customerID)+"/deviceBatches", decodeDeviceBatch)
-}
-
-// Devices lists the devices of one of a customer's batches, by the API documentation's "Get a list of devices for the
-// specified batch and customer": 100 a page. customerID and batchID are the ids as received; l may be nil.
-func (c *Client) Devices(ctx context.Context, customerID, batchID string, l *Listing) iter.Seq2[Device, error] {
-	path := ofCustomer(customerID) + "/deviceBatches/" + url.PathEscape(batchID) + "/devices"
-	return list(ctx, c, l, path, decodeDevice)
-}
-
-// ConfigurationPolicies lists a customer's configuration policies, by the API documentation's "Get a list of a
-// customer's policies". customerID is the customer's id as received; l may be nil.
-func (c *Client) ConfigurationPolicies(
-	ctx context.Context, customerID string, l *Listing,
-) iter.Seq2[ConfigurationPolicy, error] {
-	return list(ctx, c, l, ofCustomer(customerID)+"/policies", decodeConfigurationPolicy)
-}
-
-// Probe asks the API for one page, as little as it gives: of the customer's device batches or, where customerID is "", of
-// the partner's customers. Its error is an *Error.
+// Probe asks the API for one page, as short as it gives them: of the customer's device batches or, where customerID is
+// "", of the partner's customers. Its error is an *Error.
 func (c *Client) Probe(ctx context.Context, customerID string) error {
 	path := "/v1/customers?size=1"
 	if customerID != "" {
-		path = ofCustomer(customerID) + "/deviceBatches"
+		path = customerPath(customerID) + "/deviceBatches"
 	}
 	var l Listing
 	l.begin()
-	first, err := c.first(&l, path)
+	first, err := c.firstPage(&l, path)
 	if err != nil {
 		return err
 	}
@@ -126,35 +88,27 @@ func (c *Client) Probe(ctx context.Context, customerID string) error {
 		return e
 	}
 	if _, err := readPage(a.body); err != nil {
-		return a.bad(err.Error())
+		return a.badResponse(err.Error())
 	}
 	return nil
 }
 
-// ofCustomer returns the path of what is a customer's.
-func ofCustomer(id string) string { return "/v1/customers/" + url.PathEscape(id) }
+// customerPath returns the path below which a customer's resources are.
+func customerPath(id string) string { return "/v1/customers/" + url.PathEscape(id) }
 
-// parseBase reads the URL of a server, perhaps with a path prefix, without what may follow it.
+// parseBase reads the URL of a server, which may have a path prefix, and drops a trailing "/" or "/v1".
 func parseBase(s string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(s))
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		// Not the value or the parser's message: the URL may hold a password.
+		// Neither the value nor the parser's message: the URL may hold a password.
 		return nil, errors.New("it must be a full http or https URL, such as https://host/prefix")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("it must hold no user, query or fragment")
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
-	if rest, ok := cutSuffixFold(path, "/v1"); ok {
-		path = strings.TrimRight(rest, "/")
+	if n := len(path) - len("/v1"); n >= 0 && strings.EqualFold(path[n:], "/v1") {
+		path = strings.TrimRight(path[:n], "/")
 	}
 	return url.Parse(u.Scheme + "://" + u.Host + path)
-}
-
-func cutSuffixFold(s, suffix string) (string, bool) {
-	n := len(s) - len(suffix)
-	if n < 0 || !strings.EqualFold(s[n:], suffix) {
-		return s, false
-	}
-	return s[:n], true
 }

@@ -174,7 +174,7 @@ func TestClient_errorsOfTheTransportAreWrapped(t *testing.T) {
 	c := a.client(t, func(o *Options) {
 		o.Transport = roundTripper(func(*http.Request) (*http.Response, error) { return nil, broken })
 	})
-	c.courier.timeout = time.Minute
+	c.retrier.timeout = time.Minute
 	e := c.attemptOnce(t)
 	if !errors.Is(e, broken) || e.ErrorCode() != "connection" || !e.retry {
 		t.Errorf("error %#v", e)

@@ -2,6 +2,8 @@ package partnercenter
 
 import (
 	"cmp"
+	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -22,6 +24,14 @@ type ConfigurationPolicy struct {
 	LastModifiedDate     *time.Time // likewise
 
 	Extra []byte // as in DeviceBatch
+}
+
+// ConfigurationPolicies lists a customer's configuration policies, by the API documentation's "Get a list of a
+// customer's policies". customerID is the customer's id as received; l may be nil.
+func (c *Client) ConfigurationPolicies(
+	ctx context.Context, customerID string, l *Listing,
+) iter.Seq2[ConfigurationPolicy, error] {
+	return list(ctx, c, l, customerPath(customerID)+"/policies", decodeConfigurationPolicy)
 }
 
 func decodeConfigurationPolicy(it *item) ConfigurationPolicy {
@@ -56,13 +66,14 @@ func decodeConfigurationPolicy(it *item) ConfigurationPolicy {
 	return p
 }
 
+// decodeSettings reads policySettings: an array of strings.
 func decodeSettings(it *item, name string) []string {
 	value, ok := it.known(name, '[')
 	if !ok {
 		return nil
 	}
 	var elements []jsontext.Value
-	json.Unmarshal(value, &elements, lenient) // which cannot fail
+	json.Unmarshal(value, &elements, lenient) // any valid array will do
 	var settings []string
 	for _, e := range elements {
 		if e.Kind() != '"' {

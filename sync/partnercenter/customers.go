@@ -1,6 +1,9 @@
 package partnercenter
 
 import (
+	"context"
+	"iter"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -12,6 +15,12 @@ type Customer struct {
 	CompanyName  *string // companyProfile.companyName
 	Domain       *string // companyProfile.domain
 	Relationship *string // relationshipToPartner, such as "reseller"
+}
+
+// Customers lists the partner's customers, by the API documentation's "Get a list of customers". l may be nil.
+func (c *Client) Customers(ctx context.Context, l *Listing) iter.Seq2[Customer, error] {
+	// 500 is the largest page the service gives.
+	return list(ctx, c, l, "/v1/customers?size=500", decodeCustomer)
 }
 
 func decodeCustomer(it *item) Customer {
@@ -40,6 +49,6 @@ func decodeCompanyProfile(it *item, name string) (companyName, domain *string) {
 		CompanyName jsontext.Value `json:"companyName"`
 		Domain      jsontext.Value `json:"domain"`
 	}
-	json.Unmarshal(value, &profile, lenient) // which cannot fail
+	json.Unmarshal(value, &profile, lenient) // any valid object will do
 	return it.textOf("companyName", profile.CompanyName), it.textOf("domain", profile.Domain)
 }

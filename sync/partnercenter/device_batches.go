@@ -2,6 +2,8 @@ package partnercenter
 
 import (
 	"cmp"
+	"context"
+	"iter"
 	"time"
 )
 
@@ -14,10 +16,16 @@ type DeviceBatch struct {
 	CreationDate *time.Time // UTC; nil for the service's stand-in 0001-01-01
 	DevicesCount *int32     // devicesCount, else deviceCount: the documentation has both
 
-	// Extra is a JSON object of the fields that this version does not know, and of values that did not fit (of a wrong
+	// Extra is a JSON object of the members that this version does not know, and of values that did not fit (of a wrong
 	// type or range) under their names; nil if there are none. It holds no NUL and only valid Unicode, and numbers that
 	// databases cannot hold as strings of their digits. A name that came twice is in it twice; the last counts.
 	Extra []byte
+}
+
+// DeviceBatches lists a customer's device batches, by the API documentation's "Get the list of device batches for the
+// specified customer". customerID is the customer's id as received; l may be nil.
+func (c *Client) DeviceBatches(ctx context.Context, customerID string, l *Listing) iter.Seq2[DeviceBatch, error] {
+	return list(ctx, c, l, customerPath(customerID)+"/deviceBatches", decodeDeviceBatch)
 }
 
 func decodeDeviceBatch(it *item) DeviceBatch {

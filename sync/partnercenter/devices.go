@@ -2,6 +2,9 @@ package partnercenter
 
 import (
 	"cmp"
+	"context"
+	"iter"
+	"net/url"
 	"slices"
 	"time"
 
@@ -21,8 +24,8 @@ type Device struct {
 	UploadedBy          *string    // uploadedBy
 	UploadedDate        *time.Time // UTC; nil for the service's stand-in 0001-01-01
 
-	// Policies are ordered by key, then by value. They are empty where one of them does not fit; where one has members
-	// that this version does not know, they are what is known. The whole value is in Extra either way.
+	// Policies are ordered by key, then by value. They are empty where one of them does not fit. Members of a policy that
+	// this version does not know are left out. In both cases the whole value is in Extra.
 	Policies []PolicyAssignment
 
 	Extra []byte // as in DeviceBatch
@@ -32,6 +35,13 @@ type Device struct {
 type PolicyAssignment struct {
 	Key   string  // the category, such as "o_o_b_e"
 	Value *string // a policy's id or its name, for both occur; nil for no policy
+}
+
+// Devices lists the devices of one of a customer's batches, by the API documentation's "Get a list of devices for the
+// specified batch and customer": 100 a page. customerID and batchID are the ids as received; l may be nil.
+func (c *Client) Devices(ctx context.Context, customerID, batchID string, l *Listing) iter.Seq2[Device, error] {
+	path := customerPath(customerID) + "/deviceBatches/" + url.PathEscape(batchID) + "/devices"
+	return list(ctx, c, l, path, decodeDevice)
 }
 
 func decodeDevice(it *item) Device {
@@ -64,6 +74,7 @@ func decodeDevice(it *item) Device {
 	return d
 }
 
+// decodeAssignments reads policies: an array of objects with a key and a value.
 func decodeAssignments(it *item, name string) []PolicyAssignment {
 	value, ok := it.known(name, '[')
 	if !ok {

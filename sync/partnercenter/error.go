@@ -10,10 +10,14 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"partnersync/store/sanitize"
 )
 
-// Words of ours for what went wrong where the API has given no code of its own; see [Error.ErrorCode].
+// Our own codes for errors to which the API has given none; see [Error.ErrorCode].
 const (
 	codeIncomplete    = "incomplete_listing" // the pages do not add up to a whole list
 	codeUnaddressable = "unaddressable_id"   // an id that no URL can hold; nothing was sent
@@ -27,8 +31,8 @@ const (
 
 const (
 	maxErrorBody   = 64 << 10
-	maxDescription = 1024 // characters; the API documentation's own limit
-	maxWord        = 128  // characters of a code or a request id
+	maxDescription = 4 << 10 // bytes: the API documentation has 1,024 characters
+	maxWord        = 128     // bytes of a code or a request id
 )
 
 // Error says which request failed, and how. It never holds a secret or a token.
@@ -37,17 +41,16 @@ type Error struct {
 	URL    string // without query
 	Status int    // HTTP status; 0 if there was no complete answer
 
-	Code          string // the API's or the authority's own code, else a word of ours; "" if there is only the status
-	Description   string // in the server's words, or ours; at most 1,024 characters
+	Code          string // the API's or the authority's own code, else one of ours; "" if there is only the status
+	Description   string // in the server's words, or ours; cut short after 4 KiB
 	RequestID     string // MS-RequestId of the answer, else the one sent: what Microsoft's support asks for; or the authority's
 	CorrelationID string // MS-CorrelationId, likewise; or the authority's
 	Hint          string // what to do about it, where we know
 	Err           error  // the cause, if there was no answer
 
-	retry  bool          // another attempt may help
-	atOnce bool          // and needs no wait
-	after  time.Duration // and may be made after this long; 0: the server did not say
-	ended  bool          // by a wait, so that it tells nothing of the server
+	retry  bool          // another attempt may succeed
+	atOnce bool          // without a wait before it
+	after  time.Duration // the wait that the server asked for before it; 0: none
 }
 
 // Error returns everything in one line.
@@ -75,7 +78,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode returns the server's own code (20002, AADSTS7000215, invalid_client), else http_503 and the like, else our
-// own word: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled, credential,
+// own: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled, credential,
 // not_signed_in or token_store.
 func (e *Error) ErrorCode() string {
 	if e.Code == "" {
@@ -84,62 +87,69 @@ func (e *Error) ErrorCode() string {
 	return e.Code
 }
 
-// operation is one request with all its attempts, as far as errors tell of it.
+// operation is one request with all its attempts, as far as errors need it.
 type operation struct {
 	method, url              string // url without query
 	requestID, correlationID string
 	secrets                  func() secrets // that the server was sent; nil: there are none
 }
 
-// said returns at most so many characters of what a server wrote, without the secrets that it was sent.
-func (o *operation) said(text string, characters int) string {
-	return clean(o.hidden(text), characters)
+// quote returns what a server wrote, fit for a message of at most so many bytes and without the secrets that the server was
+// sent.
+func (o *operation) quote(text string, most int) string {
+	return shorten(o.redact(text), most)
 }
 
-func (o *operation) hidden(text string) string {
+// shorten returns a text of others, fit for a message of at most so many bytes.
+func shorten(text string, most int) string {
+	return sanitize.Shorten(sanitize.Line(strings.TrimSpace(text)), most)
+}
+
+// redact returns a text without the secrets that the server was sent.
+func (o *operation) redact(text string) string {
 	if o.secrets == nil {
 		return text
 	}
-	return o.secrets().hide(text)
+	return o.secrets().redact(text)
 }
 
-// echo is an error whose text held a secret, without it.
-type echo struct {
+// redactedError is an error whose text held a secret, without the secret.
+type redactedError struct {
 	text  string
 	cause error
 }
 
-func (e *echo) Error() string { return e.text }
-func (e *echo) Unwrap() error { return e.cause }
+func (e *redactedError) Error() string { return e.text }
+func (e *redactedError) Unwrap() error { return e.cause }
 
-// fail returns an error of the operation under a word of ours.
-func (o *operation) fail(code, description string) *Error {
+// newError returns an error of the operation with a code of our own.
+func (o *operation) newError(code, description string) *Error {
 	return &Error{
-		Method: o.method, URL: o.hidden(o.url), Code: code, Description: description,
+		Method: o.method, URL: o.redact(o.url), Code: code, Description: description,
 		RequestID: o.requestID, CorrelationID: o.correlationID,
 	}
 }
 
-// ended returns the error of an operation that the end of the caller's context has ended.
-func (o *operation) ended(err error) *Error {
+// contextError returns the error of an operation whose caller's context has ended.
+func (o *operation) contextError(err error) *Error {
 	code := codeCanceled
 	if errors.Is(err, context.DeadlineExceeded) {
 		code = codeTimeout
 	}
-	e := o.fail(code, "")
-	e.Err, e.ended = err, true
+	e := o.newError(code, "")
+	e.Err = err
 	return e
 }
 
-// unanswered returns the error of an attempt that err kept from a complete answer.
-func (o *operation) unanswered(err error) *Error {
-	if sent, ok := errors.AsType[*redirectError](err); ok {
-		return o.fail(codeRedirect, o.said(sent.Error(), maxDescription))
+// transportError returns the error of an attempt that got no complete answer because of err.
+func (o *operation) transportError(err error) *Error {
+	if redirect, ok := errors.AsType[*redirectError](err); ok {
+		return o.newError(codeRedirect, o.quote(redirect.Error(), maxDescription))
 	}
-	e := o.fail(codeConnection, "")
+	e := o.newError(codeConnection, "")
 	e.Err, e.retry = err, true
-	if text := o.hidden(err.Error()); text != err.Error() {
-		e.Err = &echo{text, err}
+	if text := o.redact(err.Error()); text != err.Error() {
+		e.Err = &redactedError{text, err}
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		e.Code = codeTimeout
@@ -147,54 +157,67 @@ func (o *operation) unanswered(err error) *Error {
 	return e
 }
 
-// refused returns the error of an answer other than 200. It reads, but does not close, the body.
-func (o *operation) refused(resp *http.Response) *Error {
-	// As much as there is: an error's body that breaks off is still an error's body.
+// responseError returns the error of an answer other than 200. It reads, but does not close, the body.
+func (o *operation) responseError(resp *http.Response) *Error {
+	// An error's body that breaks off is still of use.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	code, description := readFault(body)
-	e := o.answered(resp).fail(o.said(code, maxWord), o.said(description, maxDescription))
-	e.answered(resp)
+	e := o.withIDsOf(resp).newError(o.quote(code, maxWord), o.quote(description, maxDescription))
+	e.setStatus(resp)
 	e.Hint = hint(e)
 	return e
 }
 
-// answered returns the operation with the ids of the answer, where it has them.
-func (o *operation) answered(resp *http.Response) *operation {
-	known := *o
-	known.requestID = o.echoed(resp.Header.Get(requestIDHeader), o.requestID)
-	known.correlationID = o.echoed(resp.Header.Get(correlationIDHeader), o.correlationID)
-	return &known
+// withIDsOf returns the operation with the ids of the answer, where it has them.
+func (o *operation) withIDsOf(resp *http.Response) *operation {
+	answered := *o
+	answered.requestID = o.idOf(resp, requestIDHeader, o.requestID)
+	answered.correlationID = o.idOf(resp, correlationIDHeader, o.correlationID)
+	return &answered
 }
 
-// echoed returns an id of an answer, which most often is the one that was sent.
-func (o *operation) echoed(id, sent string) string {
-	if id == sent {
+// idOf returns the id in a header of an answer; where there is none, the one that was sent.
+func (o *operation) idOf(resp *http.Response, header, sent string) string {
+	id := resp.Header.Get(header)
+	if id == sent { // as nearly always
 		return sent
 	}
-	return cmp.Or(o.said(id, maxWord), sent)
+	return cmp.Or(o.quote(id, maxWord), sent)
 }
 
-// answered fills in what the answer's status and Retry-After say.
-func (e *Error) answered(resp *http.Response) {
+// setStatus fills in what the answer's status and Retry-After say.
+func (e *Error) setStatus(resp *http.Response) {
 	e.Status = resp.StatusCode
 	e.retry = retryable(resp.StatusCode)
-	e.after = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	e.after = RetryAfter(resp.Header.Get("Retry-After"), time.Now(), maxRetryAfter)
 }
 
-// clean trims s, replaces what is not printable by spaces and cuts it to so many characters.
-func clean(s string, characters int) string {
-	s = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s))
-	n := 0
-	for i := range s {
-		if n == characters {
-			return s[:i]
-		}
-		n++
+// readFault reads an error's body in the shapes the API documentation shows: {code, description} from the API and
+// {statusCode, message} from the gateway before it, whose statusCode is no code of its own. Any other body is its own
+// description.
+func readFault(body []byte) (code, description string) {
+	var fault struct {
+		Code        jsontext.Value `json:"code"`
+		Description jsontext.Value `json:"description"`
+		Message     jsontext.Value `json:"message"`
 	}
-	return s
+	body = trimBOM(body)
+	json.Unmarshal(body, &fault, lenient) // a body that is cut short leaves what comes before
+	code = textOrNumber(fault.Code)
+	if description = cmp.Or(textOrNumber(fault.Description), textOrNumber(fault.Message)); code+description == "" {
+		return "", string(body)
+	}
+	return code, description
+}
+
+// textOrNumber returns a string or number as text; anything else is "".
+func textOrNumber(value jsontext.Value) string {
+	switch value.Kind() {
+	case '"':
+		text, _ := jsontext.AppendUnquote(nil, value)
+		return string(text)
+	case '0':
+		return string(value)
+	}
+	return ""
 }

@@ -1,8 +1,13 @@
 package partnercenter
 
-// denialHints explain the authority's refusals, whose numbers are those of Microsoft's "Microsoft Entra authentication and
-// authorization error codes", where there is something to do about them.
-var denialHints = map[string]string{
+import (
+	"net/http"
+	"strings"
+)
+
+// authorityHints say what to do about the authority's refusals, by the numbers of "Microsoft Entra authentication and
+// authorization error codes".
+var authorityHints = map[string]string{
 	// The application.
 	"AADSTS7000215": "wrong client secret: use the secret's value, not its id",
 	"AADSTS7000222": "the client secret has expired: make a new one",
@@ -87,8 +92,8 @@ const (
 	hintConditions    = "the tenant's conditional access does not let the user in from here: change the policy, or sign in as another user"
 )
 
-// hintsByCode explain the API's errors, whose codes are those of "Partner Center REST error codes" where no other source
-// is named.
+// hintsByCode say what to do about the API's errors, by the codes of "Partner Center REST error codes" where no other
+// source is named.
 var hintsByCode = map[string]string{
 	"900421": hintMFA, // reported by partners since the enforcement of 2026
 	"10001":  hintMFA, // reported by partners before that
@@ -108,3 +113,30 @@ const hintProgram = "the partner's program is not active, or may not use the API
 	"direct-bill partners and indirect providers may, indirect resellers may not"
 
 const hintAudience = "the token is for another API: check cloud, and that api_url leads to that cloud's API"
+
+var hintsByStatus = map[int]string{
+	http.StatusUnauthorized: "the API does not accept the token: check that the application is registered " +
+		"in Partner Center (App management) for this tenant and cloud",
+	http.StatusForbidden: "the application may not read this: check its permissions " +
+		"and the relationship with the customer; an indirect reseller may not use the API at all",
+	http.StatusNotFound: "the API does not know this: check the customer id, and that the customer is this partner's",
+	http.StatusTooManyRequests: "the API throttles this partner: " +
+		"lower requests_per_minute, or let it run less often",
+}
+
+// hint returns what to do about an error of the API. The oldest refusals for want of MFA have their number in the text
+// alone.
+func hint(e *Error) string {
+	if h, ok := hintsByCode[e.Code]; ok {
+		return h
+	}
+	if e.Status == http.StatusUnauthorized {
+		switch {
+		case strings.Contains(e.Description, "MFA"):
+			return hintMFA
+		case strings.Contains(e.Description, "incorrect audience"): // the gateway's words
+			return hintAudience
+		}
+	}
+	return hintsByStatus[e.Status]
+}

@@ -11,7 +11,7 @@ import (
 func TestHints_sayWhatToDoInOneLine(t *testing.T) {
 	t.Parallel()
 	numbered := regexp.MustCompile(`^(AADSTS\d{5,7}|[a-z_]+|\d{5,6})$`)
-	for _, hints := range []map[string]string{denialHints, hintsByCode} {
+	for _, hints := range []map[string]string{authorityHints, hintsByCode} {
 		for code, hint := range hints {
 			if !numbered.MatchString(code) || len(hint) < 20 || strings.ContainsAny(hint, "\n\t") || strings.HasSuffix(hint, ".") {
 				t.Errorf("%s: %q", code, hint)
@@ -26,32 +26,32 @@ func TestHints_ofWhatHappensMost(t *testing.T) {
 		hints      map[string]string
 		code, want string
 	}{
-		{denialHints, "AADSTS7000215", "wrong client secret"},
-		{denialHints, "AADSTS7000222", "expired"},
-		{denialHints, "AADSTS700016", "client_id"},
-		{denialHints, "AADSTS65001", "consent is missing"},
-		{denialHints, "AADSTS50076", "multi-factor"},
-		{denialHints, "AADSTS50079", "multi-factor"},
-		{denialHints, "AADSTS50173", "partnersync login"},
-		{denialHints, "AADSTS700082", "90 days"},
-		{denialHints, "AADSTS500011", "check cloud"},
-		{denialHints, "AADSTS700027", "register the certificate"},
-		{denialHints, "AADSTS700024", "clock"},
-		{denialHints, "AADSTS70021", "federated credential"},
-		{denialHints, "AADSTS7000218", "app_user_secret_file"},
-		{denialHints, "AADSTS53003", "conditional access"},
-		{denialHints, "AADSTS65002", "client_id"},
-		{denialHints, "AADSTS65004", "consent"},
-		{denialHints, "AADSTS7000229", "consent"},
-		{denialHints, "AADSTS7000216", "secret"},
-		{denialHints, "AADSTS700021", "client_id"},
-		{denialHints, "AADSTS50027", "federated_token_file"},
-		{denialHints, "AADSTS50072", "multi-factor"},
-		{denialHints, "AADSTS50078", "second factor"},
-		{denialHints, "AADSTS50158", "second factor"},
-		{denialHints, "AADSTS50132", "partnersync login"},
-		{denialHints, "AADSTS50133", "partnersync login"},
-		{denialHints, "AADSTS50020", "tenant_id"},
+		{authorityHints, "AADSTS7000215", "wrong client secret"},
+		{authorityHints, "AADSTS7000222", "expired"},
+		{authorityHints, "AADSTS700016", "client_id"},
+		{authorityHints, "AADSTS65001", "consent is missing"},
+		{authorityHints, "AADSTS50076", "multi-factor"},
+		{authorityHints, "AADSTS50079", "multi-factor"},
+		{authorityHints, "AADSTS50173", "partnersync login"},
+		{authorityHints, "AADSTS700082", "90 days"},
+		{authorityHints, "AADSTS500011", "check cloud"},
+		{authorityHints, "AADSTS700027", "register the certificate"},
+		{authorityHints, "AADSTS700024", "clock"},
+		{authorityHints, "AADSTS70021", "federated credential"},
+		{authorityHints, "AADSTS7000218", "app_user_secret_file"},
+		{authorityHints, "AADSTS53003", "conditional access"},
+		{authorityHints, "AADSTS65002", "client_id"},
+		{authorityHints, "AADSTS65004", "consent"},
+		{authorityHints, "AADSTS7000229", "consent"},
+		{authorityHints, "AADSTS7000216", "secret"},
+		{authorityHints, "AADSTS700021", "client_id"},
+		{authorityHints, "AADSTS50027", "federated_token_file"},
+		{authorityHints, "AADSTS50072", "multi-factor"},
+		{authorityHints, "AADSTS50078", "second factor"},
+		{authorityHints, "AADSTS50158", "second factor"},
+		{authorityHints, "AADSTS50132", "partnersync login"},
+		{authorityHints, "AADSTS50133", "partnersync login"},
+		{authorityHints, "AADSTS50020", "tenant_id"},
 		{hintsByCode, "900421", "multi-factor"},
 		{hintsByCode, "10001", "multi-factor"},
 		{hintsByCode, "20002", "exclude_customers"},

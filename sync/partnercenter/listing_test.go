@@ -196,10 +196,9 @@ func TestListing_sameBytesAreUnchanged(t *testing.T) {
 func TestListing_unchangedBytesAreNotParsed(t *testing.T) {
 	t.Parallel()
 	const nonsense = "<html>"
-	b := book{listing: new(Listing)}
-	b.begin()
-	b.add(&answer{body: []byte(nonsense)})
-	l := Listing{Known: b.sum()}
+	p := newPager(nil, new(Listing))
+	p.add(&answer{body: []byte(nonsense)})
+	l := Listing{Known: p.sum()}
 	a := newAPI(t, reply(200, nonsense))
 	if _, err := batchIDs(a.client(t).DeviceBatches(t.Context(), testCustomer, &l)); err != nil || !l.Unchanged {
 		t.Errorf("error %v, listing %+v", err, l)
@@ -209,12 +208,11 @@ func TestListing_unchangedBytesAreNotParsed(t *testing.T) {
 func TestListing_digestKeepsPagesApart(t *testing.T) {
 	t.Parallel()
 	sum := func(bodies ...string) string {
-		b := book{listing: new(Listing)}
-		b.begin()
+		p := newPager(nil, new(Listing))
 		for _, body := range bodies {
-			b.add(&answer{body: []byte(body)})
+			p.add(&answer{body: []byte(body)})
 		}
-		return string(b.sum())
+		return string(p.sum())
 	}
 	if sum("ab", "c") == sum("a", "bc") || sum("abc") == sum("ab", "c") {
 		t.Error("different pages have the same digest")
@@ -227,8 +225,8 @@ func TestListing_badResponsesSayWhatCame(t *testing.T) {
 	tests := []struct{ name, body, contentType, want string }{
 		{"empty", "", "text/plain", `the answer is no list: text/plain: an empty body`},
 		{"only a byte order mark", "\ufeff", "text/plain", `the answer is no list: text/plain: ""`},
-		{"HTML", "<html>\n<body>\x00", "text/html", `the answer is no list: text/html: "<html> <body>"`},
-		{"long", long, "text/plain", `the answer is no list: text/plain: "` + long[:80] + `"`},
+		{"HTML", "<html>\n<body>\x00", "text/html", `the answer is no list: text/html: "<html> <body>` + "\ufffd" + `"`},
+		{"long", long, "text/plain", `the answer is no list: text/plain: "` + long[:80] + `…"`},
 		{"array", `[]`, "application/json", `the answer is no list: application/json: "[]"`},
 		{"null", `null`, "application/json", `the answer is no list: application/json: "null"`},
 		{"neither items nor totalCount", `{}`, "application/json", `the answer is no list: application/json: "{}"`},

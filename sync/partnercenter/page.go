@@ -111,8 +111,8 @@ func readLinks(value jsontext.Value) (link, error) {
 	return next, nil
 }
 
-// next returns what to ask for the page after the one asked for; nil if that was the last.
-func (c *Client) next(asked *target, p page) (*target, error) {
+// nextPage returns the request of the page after the one asked for; nil if that was the last.
+func (c *Client) nextPage(asked *target, p page) (*target, error) {
 	if p.lost != nil {
 		return nil, p.lost
 	}

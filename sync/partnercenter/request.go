@@ -30,7 +30,7 @@ func commonHeader(userAgent string) http.Header {
 	return header
 }
 
-// target is what one page is asked for with.
+// target is what distinguishes the request of one page.
 type target struct {
 	url    *url.URL
 	header http.Header // of the paging
@@ -44,7 +44,7 @@ type answer struct {
 	sent        time.Time  // of the answered attempt
 }
 
-// pageRequest is the operation of reading one page, over its attempts.
+// pageRequest is the operation of reading one page, with all its attempts.
 type pageRequest struct {
 	client  *Client
 	listing *Listing
@@ -66,14 +66,14 @@ func (c *Client) get(ctx context.Context, l *Listing, t target) (*answer, *Error
 		correlationID: l.CorrelationID,
 		secrets:       p.secrets,
 	}
-	ready := func() *Error { return p.ready(ctx) }
-	if e := c.courier.deliver(ctx, l, &p.op, ready, p.try); e != nil {
+	prepare := func() *Error { return p.prepare(ctx) }
+	if e := c.retrier.do(ctx, l, &p.op, prepare, p.try); e != nil {
 		return nil, e
 	}
 	return p.answer, nil
 }
 
-// secrets are what the server was sent: the token, and the secrets of the sign-in, should it be the same server.
+// secrets are what the server was sent: the token and, should it be the same server, the secrets of the sign-in.
 func (p *pageRequest) secrets() secrets {
 	all := p.client.tokens.secrets()
 	if p.token != nil {
@@ -82,14 +82,14 @@ func (p *pageRequest) secrets() secrets {
 	return all
 }
 
-// ready waits for the limiter and gets a token: before the wait, so that a refused sign-in fails at once, and after it,
+// prepare waits for the limiter and gets a token: before the wait, so that a refused sign-in fails at once, and after it,
 // since a token can expire in a long pause.
-func (p *pageRequest) ready(ctx context.Context) (e *Error) {
+func (p *pageRequest) prepare(ctx context.Context) (e *Error) {
 	if _, e = p.client.tokens.token(ctx, p.listing); e != nil {
 		return e
 	}
-	if err := p.client.courier.limiter.wait(ctx); err != nil {
-		return p.op.ended(err)
+	if err := p.client.retrier.limiter.wait(ctx); err != nil {
+		return p.op.contextError(err)
 	}
 	p.token, e = p.client.tokens.token(ctx, p.listing)
 	return e
@@ -104,11 +104,11 @@ func (p *pageRequest) try(ctx context.Context) *Error {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			err = wrapped.Err // without the URL and its query
 		}
-		return p.op.unanswered(err)
+		return p.op.transportError(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return p.refuse(resp)
+		return p.fail(resp)
 	}
 	return p.accept(resp, sent)
 }
@@ -124,10 +124,10 @@ func (p *pageRequest) request(ctx context.Context) *http.Request {
 	return req.WithContext(ctx)
 }
 
-// refuse returns the error of an answer other than 200, after which the operation has another request id, as the API
-// documentation's "Partner Center REST headers" wants it. After a first 401 it asks for another token.
-func (p *pageRequest) refuse(resp *http.Response) *Error {
-	e := p.op.refused(resp)
+// fail returns the error of an answer other than 200. After a first 401 another token is asked for. The operation goes on
+// with a new request id, as the API documentation's "Partner Center REST headers" wants it after each answer.
+func (p *pageRequest) fail(resp *http.Response) *Error {
+	e := p.op.responseError(resp)
 	p.listing.RequestID = e.RequestID
 	p.op.requestID = uuid.NewString()
 	switch {
@@ -144,24 +144,23 @@ func (p *pageRequest) refuse(resp *http.Response) *Error {
 func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 	body, err := readBody(resp, p.client.maxBody+1)
 	if err != nil {
-		return p.op.unanswered(fmt.Errorf("reading the answer: %w", err))
+		return p.op.transportError(fmt.Errorf("reading the answer: %w", err))
 	}
-	op := p.op.answered(resp)
+	op := p.op.withIDsOf(resp)
 	p.listing.RequestID, p.listing.Answered = op.requestID, op.correlationID
 	if len(body) > p.client.maxBody {
-		e := op.fail(codeTooLarge, fmt.Sprintf("the body is over %d MiB", p.client.maxBody>>20))
+		e := op.newError(codeTooLarge, fmt.Sprintf("the body is over %d MiB", p.client.maxBody>>20))
 		e.Status = resp.StatusCode
 		return e
 	}
 	first := !p.token.worked.Swap(true)
-	p.client.tokens.refusals.taken(first)
-	contentType := resp.Header.Get("Content-Type")
-	p.answer = &answer{body: body, contentType: contentType, op: op, sent: sent}
+	p.client.tokens.refusals.accepted(first)
+	p.answer = &answer{body: body, contentType: resp.Header.Get("Content-Type"), op: op, sent: sent}
 	return nil
 }
 
-// readBody reads the body, or its first bytes up to most. Where its length is known it is not copied as it grows; but a
-// length that is only claimed costs no more than a mebibyte until that has come.
+// readBody reads the body, or its first bytes up to most. Where its length is stated, room for it is made at once, so that
+// no copies are made as it grows. But a length that is only claimed takes no more than a mebibyte until so much has come.
 func readBody(resp *http.Response, most int) ([]byte, error) {
 	const trusted = 1 << 20
 	r := io.LimitReader(resp.Body, int64(most))
@@ -169,7 +168,7 @@ func readBody(resp *http.Response, most int) ([]byte, error) {
 	if length < 0 || length > int64(most) {
 		return io.ReadAll(r)
 	}
-	body := new(bytes.Buffer)
+	var body bytes.Buffer
 	body.Grow(int(min(length, trusted)) + bytes.MinRead)
 	if _, err := body.ReadFrom(io.LimitReader(r, trusted)); err != nil {
 		return nil, err
@@ -184,19 +183,19 @@ func withoutQuery(u *url.URL) string {
 	return u.Scheme + "://" + u.Host + u.EscapedPath()
 }
 
-// bad returns the error of an answer that is no page of a list, or none that leads on: its body shows only its
-// beginning.
-func (a *answer) bad(reason string) *Error {
-	contentType := a.op.said(a.contentType, maxWord)
+// badResponse returns the error of an answer that is no page of a list, or none that leads on. It shows no more than the
+// beginning of the body.
+func (a *answer) badResponse(reason string) *Error {
+	contentType := a.op.quote(a.contentType, maxWord)
 	if contentType == "" {
 		contentType = "no content type"
 	}
-	said := "an empty body"
+	shown := "an empty body"
 	if len(a.body) > 0 {
-		beginning := string(a.body[:min(len(a.body), maxErrorBody)])
-		said = fmt.Sprintf("%q", a.op.said(beginning, 80))
+		beginning := string(trimBOM(a.body[:min(len(a.body), maxErrorBody)]))
+		shown = fmt.Sprintf("%q", a.op.quote(beginning, 80))
 	}
-	e := a.op.fail(codeBadResponse, fmt.Sprintf("%s: %s: %s", reason, contentType, said))
+	e := a.op.newError(codeBadResponse, fmt.Sprintf("%s: %s: %s", reason, contentType, shown))
 	e.Status = http.StatusOK
 	return e
 }

@@ -14,75 +14,72 @@ import (
 const (
 	maxAttempts    = 4
 	maxRetryAfter  = 5 * time.Minute
-	defaultAttempt = 3 * time.Minute // the timeout of Microsoft's own SDK
+	defaultTimeout = 3 * time.Minute // that of Microsoft's own SDK
 )
 
-// backoff is what to wait after each attempt but the last, (2^n-1)/2 seconds as in Microsoft's own SDK.
+// backoff is the wait after each attempt but the last, (2^n-1)/2 seconds as in Microsoft's own SDK.
 var backoff = [maxAttempts - 1]time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3500 * time.Millisecond}
 
-// courier makes the attempts of operations.
-type courier struct {
+// retrier makes the attempts of operations.
+type retrier struct {
 	timeout  time.Duration // of one attempt, the body included
 	attempts int           // at most
 	limiter  *Limiter      // paused by a 429; may be nil
 	log      *slog.Logger
 }
 
-func newCourier(timeout time.Duration, limiter *Limiter, log *slog.Logger) courier {
+func newRetrier(timeout time.Duration, limiter *Limiter, log *slog.Logger) retrier {
 	if timeout <= 0 {
-		timeout = defaultAttempt
+		timeout = defaultTimeout
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return courier{timeout: timeout, attempts: maxAttempts, limiter: limiter, log: log}
+	return retrier{timeout: timeout, attempts: maxAttempts, limiter: limiter, log: log}
 }
 
-// deliver calls ready and then try until try succeeds, its error is final or there are no attempts left, and counts
-// the calls of try in l. What ready waits for is outside the attempt's timeout, and its error is final.
-func (c *courier) deliver(
-	ctx context.Context, l *Listing, o *operation, ready func() *Error, try func(context.Context) *Error,
+// do calls prepare and then try until try succeeds, its error is final or there are no attempts left, and counts the calls
+// of try in l. What prepare waits for is outside the attempt's timeout, and its error is final.
+func (r *retrier) do(
+	ctx context.Context, l *Listing, op *operation, prepare func() *Error, try func(context.Context) *Error,
 ) *Error {
 	for attempt := 1; ; attempt++ {
-		if e := ready(); e != nil {
+		if e := prepare(); e != nil {
 			return e
 		}
 		l.attempted(attempt)
-		e := c.within(ctx, o, try)
+		e := r.tryInTime(ctx, op, try)
 		if e == nil {
 			return nil
 		}
-		wait := e.wait(attempt)
-		if e.Status == http.StatusTooManyRequests {
-			c.limiter.throttled(wait)
-		}
-		if !e.retry || attempt == c.attempts {
-			return e
-		}
-		c.log.WarnContext(ctx, "retrying request", "method", e.Method, "url", e.URL, "status", e.Status,
-			"code", e.ErrorCode(), "request_id", e.RequestID, "attempt", attempt, "wait", wait)
-		reason := WaitRetry
+		wait, reason := e.wait(attempt), WaitRetry
 		if e.Status == http.StatusTooManyRequests {
 			reason = WaitThrottled
+			r.limiter.throttled(wait)
 		}
-		if err := c.limiter.sleep(ctx, wait, reason); err != nil {
-			return o.ended(err)
+		if !e.retry || attempt == r.attempts {
+			return e
+		}
+		r.log.WarnContext(ctx, "retrying request", "method", e.Method, "url", e.URL, "status", e.Status,
+			"code", e.ErrorCode(), "request_id", e.RequestID, "attempt", attempt, "wait", wait)
+		if err := r.limiter.sleep(ctx, wait, reason); err != nil {
+			return op.contextError(err)
 		}
 	}
 }
 
-// within makes one attempt and tells its own timeout from the end of the caller's context.
-func (c *courier) within(ctx context.Context, o *operation, try func(context.Context) *Error) *Error {
-	attempt, cancel := context.WithTimeout(ctx, c.timeout)
+// tryInTime makes one attempt, and distinguishes its own timeout from the end of the caller's context.
+func (r *retrier) tryInTime(ctx context.Context, op *operation, try func(context.Context) *Error) *Error {
+	attempt, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	e := try(attempt)
 	switch {
 	case e == nil || e.Status != 0:
 		return e
 	case ctx.Err() != nil:
-		return o.ended(ctx.Err())
+		return op.contextError(ctx.Err())
 	case attempt.Err() != nil:
-		e = o.fail(codeTimeout, "no complete answer within "+c.timeout.String())
+		e = op.newError(codeTimeout, "no complete answer within "+r.timeout.String())
 		e.retry = true
 	}
 	return e
@@ -100,23 +97,23 @@ func (e *Error) wait(attempt int) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
-// retryable says whether a status may be another the next time.
+// retryable reports whether the next attempt after this status may succeed.
 func retryable(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500
 }
 
-// retryAfter reads a Retry-After header, seconds or an HTTP date, as the time from now: at most five minutes. What is
-// absent, past, zero or neither is 0.
-func retryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	seconds, err := strconv.ParseInt(value, 10, 64)
-	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range it is the greatest or least number there is
-		seconds = min(max(seconds, 0), int64(maxRetryAfter/time.Second))
+// RetryAfter reads a Retry-After header, seconds or an HTTP date, as the time from now, and at most that long. It is 0 for
+// what is absent, past, zero or neither.
+func RetryAfter(header string, now time.Time, most time.Duration) time.Duration {
+	header = strings.TrimSpace(header)
+	seconds, err := strconv.ParseInt(header, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // beyond its range it is the greatest or the least number
+		seconds = min(max(seconds, 0), int64(most/time.Second))
 		return time.Duration(seconds) * time.Second
 	}
-	at, err := http.ParseTime(value)
+	at, err := http.ParseTime(header)
 	if err != nil {
 		return 0
 	}
-	return min(max(at.Sub(now), 0), maxRetryAfter)
+	return min(max(at.Sub(now), 0), most)
 }

@@ -257,8 +257,18 @@ func TestRetryAfter_isObeyedWithinReason(t *testing.T) {
 		{"-99999999999999999999999", 0},
 	}
 	for _, tt := range tests {
-		if got := retryAfter(tt.value, now); got != tt.want {
+		if got := RetryAfter(tt.value, now, maxRetryAfter); got != tt.want {
 			t.Errorf("%q: %v, want %v", tt.value, got, tt.want)
+		}
+	}
+}
+
+func TestRetryAfter_isCappedByItsCaller(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2020, 7, 21, 4, 10, 58, 0, time.UTC)
+	for _, header := range []string{"7200", "Tue, 21 Jul 2020 06:10:58 GMT"} {
+		if got := RetryAfter(header, now, time.Hour); got != time.Hour {
+			t.Errorf("%q: %v", header, got)
 		}
 	}
 }
@@ -268,8 +278,24 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(s, int64(1595304658))
 	}
 	f.Fuzz(func(t *testing.T, value string, now int64) {
-		if got := retryAfter(value, time.Unix(now, 0)); got < 0 || got > maxRetryAfter {
+		if got := RetryAfter(value, time.Unix(now, 0), maxRetryAfter); got < 0 || got > maxRetryAfter {
 			t.Errorf("%q at %d: %v", value, now, got)
+		}
+	})
+}
+
+func TestClient_tellsOfItsWaitsBeforeRetries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newPipedAPI(t, reply(503, "", "Retry-After: 3"), reply(429, "", "Retry-After: 20"), reply(200, onePage))
+		limiter, waited := NewLimiter(0), map[string]time.Duration{}
+		limiter.OnWait = func(reason string, d time.Duration) { waited[reason] += d }
+		c := a.client(t, func(o *Options) { o.Limiter = limiter })
+		if _, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil)); err != nil {
+			t.Fatal(err)
+		}
+		if waited[WaitRetry] != 3*time.Second || waited[WaitThrottled] != 20*time.Second || len(waited) != 2 {
+			t.Errorf("waited %v", waited)
 		}
 	})
 }

@@ -23,25 +23,25 @@ const redacted = "[redacted]"
 // Reveal returns the value, for the one place that sends it.
 func (s Secret) Reveal() string { return string(s) }
 
-// secrets are what a server was sent, and may echo.
+// secrets are what a server was sent and may echo.
 type secrets []Secret
 
-// hide returns text without the secrets, however they are written. It looks for all of them in the text as it came: one
-// may be part of another, overlap it, or be so short that it is part of "[redacted]".
-func (all secrets) hide(text string) string {
-	secret := make([]bool, len(text)) // of each byte, whether it belongs to one
+// redact returns text without the secrets, however they are written. It looks for all of them in the original text: one may
+// be part of another, overlap it, or be so short that it is part of "[redacted]".
+func (all secrets) redact(text string) string {
+	secret := make([]bool, len(text)) // for each byte, whether it belongs to one
 	for _, s := range all {
 		if len(s) > len(text) {
-			continue // it is written with as many bytes at least
+			continue // it takes at least as many bytes in any form
 		}
-		for _, written := range s.written() {
+		for _, form := range s.forms() {
 			for from := 0; ; from++ {
-				i := strings.Index(text[from:], written)
+				i := strings.Index(text[from:], form)
 				if i < 0 {
 					break
 				}
 				from += i
-				for j := range len(written) {
+				for j := range len(form) {
 					secret[from+j] = true
 				}
 			}
@@ -59,22 +59,22 @@ func (all secrets) hide(text string) string {
 	return b.String()
 }
 
-// written returns the ways in which a server may echo the secret: as it is, or as forms, URLs, JSON, HTML and Go's own
-// errors write it; none of an empty one.
-func (s Secret) written() []string {
+// forms returns the ways in which a server may echo the secret: as it is, or as HTML forms, URLs, JSON, HTML and Go's own
+// errors escape it; none for an empty one.
+func (s Secret) forms() []string {
 	if s == "" {
 		return nil
 	}
 	plain := string(s)
 	inJSON, _ := json.Marshal(plain)
 	quoted := strconv.Quote(plain)
-	form := url.QueryEscape(plain)
+	query := url.QueryEscape(plain)
 	all := []string{
-		plain, form, lowerEscapes(form), url.PathEscape(plain), html.EscapeString(plain),
+		plain, query, lowerEscapes(query), url.PathEscape(plain), html.EscapeString(plain),
 		string(inJSON[1 : len(inJSON)-1]), quoted[1 : len(quoted)-1],
 	}
 	slices.Sort(all)
-	return slices.Compact(all) // most secrets are written in one way
+	return slices.Compact(all) // most secrets have only one
 }
 
 // lowerEscapes returns the same URL escapes with lower-case digits.

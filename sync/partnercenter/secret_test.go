@@ -82,7 +82,7 @@ func TestSecret_hideTakesOutEveryWayToWriteIt(t *testing.T) {
 		secret.Reveal(), form, strings.ToLower(form), url.PathEscape(secret.Reveal()), string(inJSON), fmt.Sprintf("%q", secret.Reveal()),
 		html.EscapeString(secret.Reveal()), secret.Reveal() + secret.Reveal(),
 	} {
-		got := secrets{secret}.hide("before " + text + " after")
+		got := secrets{secret}.redact("before " + text + " after")
 		left := strings.NewReplacer("[redacted]", "", "before", "", "after", "", "client_secret=", "", `"`, "").Replace(got)
 		if strings.TrimSpace(left) != "" || !strings.Contains(got, "[redacted]") {
 			t.Errorf("%s became %s", text, got)
@@ -106,7 +106,7 @@ func TestSecrets_areHiddenWhateverTheyShare(t *testing.T) {
 		{secrets{"é"}, "né\xe9\xc3", "n[redacted]\xe9\xc3"},
 	}
 	for _, tt := range tests {
-		if got := tt.secrets.hide(tt.text); got != tt.want {
+		if got := tt.secrets.redact(tt.text); got != tt.want {
 			t.Errorf("%q without %d secrets is %q, want %q", tt.text, len(tt.secrets), got, tt.want)
 		}
 	}

@@ -2,11 +2,14 @@ package partnercenter
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,14 +19,14 @@ const (
 	maxRedirects   = 5
 )
 
-// NewTransport returns the transport used where the options name none, for those who wrap it: the standard one with 10
-// seconds to connect and enough idle connections for one partner's concurrency.
+// NewTransport returns the transport that is used where the options name none, for callers who wrap it: the standard one
+// with 10 seconds to connect and enough idle connections for one partner's concurrency.
 func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext
 	t.TLSHandshakeTimeout = connectTimeout
 	t.MaxIdleConnsPerHost = 64
-	// A connection that has silently died would otherwise cost every attempt on it its whole timeout.
+	// Otherwise every attempt on a connection that has silently died would wait for its whole timeout.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}
 	return t
 }
@@ -38,9 +41,10 @@ func newHTTPClient(t http.RoundTripper) *http.Client {
 // redirectError is a redirect that is not followed.
 type redirectError struct{ reason string }
 
+// Error returns why it is not followed.
 func (e *redirectError) Error() string { return e.reason }
 
-// checkRedirect lets requests stay on their host only: they carry a token or a secret.
+// checkRedirect follows redirects on the same host only, since requests carry a token or a secret.
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	switch {
 	case !sameHost(next.URL, via[0].URL):
@@ -51,7 +55,7 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// sameHost says whether two URLs have the same scheme, host and port.
+// sameHost reports whether two URLs have the same scheme, host and port.
 func sameHost(a, b *url.URL) bool {
 	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
@@ -73,20 +77,22 @@ func userAgent(version string) string {
 
 func tokenClient(opts TokenOptions) *http.Client {
 	c := newHTTPClient(opts.Transport)
-	c.Transport = wholeReplies{c.Transport, userAgent(opts.Version)}
+	c.Transport = authorityTransport{c.Transport, userAgent(opts.Version)}
 	return c
 }
 
-// wholeReplies carries requests to the authority. It reads each reply to its end, so that one that breaks off is an error
-// of the transport, to be retried, and not a reply that the OAuth library cannot parse; and is lenient with its times.
-type wholeReplies struct {
+// authorityTransport sends requests to the authority. It reads each reply to its end, so that one that breaks off is an
+// error of the transport, to be retried, and not a reply that the OAuth library cannot parse; and it corrects what the
+// library would not accept.
+type authorityTransport struct {
 	next      http.RoundTripper
 	userAgent string
 }
 
 const maxTokenReply = 1 << 20
 
-func (t wholeReplies) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip sends the request and reads the whole reply.
+func (t authorityTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.Header.Set("User-Agent", t.userAgent)
 	req.Header.Set("Accept", "application/json")
@@ -99,8 +105,45 @@ func (t wholeReplies) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the authority's answer: %w", err)
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(wholeSeconds(trimBOM(body))))
-	// The authority speaks JSON, whatever a proxy on the way says. The library would take text for a form.
+	resp.Body = io.NopCloser(bytes.NewReader(withWholeSeconds(trimBOM(body))))
+	// The authority sends JSON, whatever a proxy on the way says. The library would read text as a form.
 	resp.Header.Set("Content-Type", "application/json")
 	return resp, nil
+}
+
+// withWholeSeconds returns a reply of the authority with whole numbers for its durations: others are truncated, and what is
+// not a number is left out. Otherwise the OAuth library would refuse the whole reply.
+func withWholeSeconds(body []byte) []byte {
+	var reply map[string]json.RawMessage
+	if json.Unmarshal(body, &reply) != nil {
+		return body
+	}
+	for name, value := range reply {
+		switch strings.ToLower(name) { // as the library reads names
+		case "expires_in", "interval":
+			if n, ok := seconds(value); ok {
+				reply[name] = strconv.AppendInt(nil, n, 10)
+			} else {
+				delete(reply, name)
+			}
+		}
+	}
+	corrected, err := json.Marshal(reply)
+	if err != nil {
+		return body
+	}
+	return corrected
+}
+
+// seconds reads a number, or a string that holds one.
+func seconds(value json.RawMessage) (n int64, ok bool) {
+	text := string(value)
+	if s, err := strconv.Unquote(text); err == nil {
+		text = strings.TrimSpace(s)
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0, false
+	}
+	return int64(max(math.MinInt32, min(f, math.MaxInt32))), true
 }

@@ -249,8 +249,8 @@ func TestToken_errorsTellTheAuthoritysIDs(t *testing.T) {
 		answer               http.HandlerFunc
 		request, correlation string
 	}{
-		{"header", reply(400, `{`+ids, "x-ms-request-id: theirs"), "theirs", "c-1"},
-		{"body", reply(400, `{`+ids), "t-1 [redacted]", "c-1"},
+		{"header", reply(400, `{`+ids, "x-ms-request-id: theirs"), "theirs", "c-1\ufffd"},
+		{"body", reply(400, `{`+ids), "t-1 [redacted]", "c-1\ufffd"},
 		{"wrong types", reply(400, `{"error":"invalid_grant","trace_id":7,"correlation_id":["c"]}`), "", ""},
 	}
 	for _, tt := range tests {
@@ -345,4 +345,22 @@ func TestNewTokenSource_namesWhatIsMissing(t *testing.T) {
 	if _, err := NewTokenSource(whole, TokenOptions{}); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestTokenSource_tellsWhenItsTokenExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newPipedAPI(t, hang)
+		a.signIn = reply(200, `{"access_token":"x","expires_in":600}`)
+		s := a.tokens(t)
+		if at := s.Expires(); !at.IsZero() {
+			t.Errorf("before there is a token: %s", at)
+		}
+		if _, err := s.Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := s.Expires(), time.Now().Add(10*time.Minute); !got.Equal(want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
 }
