@@ -163,7 +163,7 @@ func (s *Sender) attempt(ctx context.Context, client *http.Client, e Endpoint, n
 	}
 	after := backOff(n.Attempts)
 	if refusal != nil {
-		after = max(after, min(refusal.retryAfter, maxRetryAfter))
+		after = max(after, refusal.retryAfter)
 	}
 	log.Warn("notification could not be sent", "attempts", n.Attempts, "next_in", after.Round(time.Second), "err", err)
 	s.result(e, Failed)

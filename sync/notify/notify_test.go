@@ -447,22 +447,6 @@ func TestBackOff_growsToFiveMinutes(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		header string
-		want   time.Duration
-	}{
-		{"", 0}, {"0", 0}, {"120", 2 * time.Minute}, {"-1", 0}, {"soon", 0}, {"99999999999999999999", 0},
-		{noon.Add(time.Minute).Format(http.TimeFormat), time.Minute}, {noon.Add(-time.Minute).Format(http.TimeFormat), 0},
-	}
-	for _, tt := range tests {
-		if got := retryAfter(tt.header, noon); got != tt.want {
-			t.Errorf("%q: %v, want %v", tt.header, got, tt.want)
-		}
-	}
-}
-
 func TestRefusedError_isFoundByType(t *testing.T) {
 	t.Parallel()
 	err := fmt.Errorf("sending: %w", &refusedError{status: 599})

@@ -8,11 +8,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"partnersync/store"
+	"partnersync/sync/partnercenter"
 )
 
 // newClient returns a client for one endpoint. It follows no redirects, because events are meant for the configured
@@ -68,17 +68,6 @@ func send(ctx context.Context, client *http.Client, e Endpoint, n store.Notifica
 	if response.StatusCode >= 200 && response.StatusCode < 300 {
 		return nil
 	}
-	after := retryAfter(response.Header.Get("Retry-After"), time.Now())
+	after := partnercenter.RetryAfter(response.Header.Get("Retry-After"), time.Now(), maxRetryAfter)
 	return &refusedError{status: response.StatusCode, retryAfter: after}
-}
-
-// retryAfter reads the header of that name: seconds, or a date; 0 if it is neither, or past.
-func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return max(0, at.Sub(now))
-	}
-	return 0
 }
