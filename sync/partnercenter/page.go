@@ -39,12 +39,13 @@ var (
 // cannot be read what comes next.
 func readPage(body []byte) (page, error) {
 	var members struct {
-		Items             jsontext.Value `json:"items"`
+		Items             span           `json:"items"`
 		TotalCount        jsontext.Value `json:"totalCount"`
 		ContinuationToken jsontext.Value `json:"continuationToken"`
 		Links             jsontext.Value `json:"links"`
 	}
-	if json.Unmarshal(trimBOM(body), &members, lenient) != nil {
+	body = trimBOM(body)
+	if json.Unmarshal(body, &members, lenient) != nil {
 		return page{}, errNoList
 	}
 	var p page
@@ -53,9 +54,10 @@ func readPage(body []byte) (page, error) {
 	if stated {
 		p.total = int(total)
 	}
-	switch members.Items.Kind() {
+	items := jsontext.Value(body[members.Items.from:members.Items.to])
+	switch items.Kind() {
 	case '[':
-		p.items = members.Items
+		p.items = items
 	case 'n':
 	default:
 		if !stated || total != 0 {
@@ -67,6 +69,17 @@ func readPage(body []byte) (page, error) {
 		p.link, p.lost = readLinks(members.Links)
 	}
 	return p, nil
+}
+
+// span is where a value is in its JSON text. The items of a page are too large to be copied.
+type span struct{ from, to int64 }
+
+// UnmarshalJSONFrom notes where the value that d reads next is.
+func (s *span) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	value, err := d.ReadValue()
+	s.to = d.InputOffset()
+	s.from = s.to - int64(len(value))
+	return err
 }
 
 // readToken reads a continuation token. One that cannot be read must not pass for the end of the list.
