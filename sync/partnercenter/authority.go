@@ -43,13 +43,16 @@ func newAuthority(cred Credentials, opts TokenOptions) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the authority URL: %w", err)
 	}
-	for name, value := range map[string]string{"tenant id": cred.TenantID, "client id": cred.ClientID, "scope": cred.Scope} {
+	required := map[string]string{"tenant id": cred.TenantID, "client id": cred.ClientID, "scope": cred.Scope}
+	for name, value := range required {
 		if value == "" {
 			return nil, fmt.Errorf("signing in needs a %s", name)
 		}
 	}
 	login := base.String() + "/" + url.PathEscape(cred.TenantID) + "/oauth2/v2.0"
-	a := &authority{cred: cred, loginURL: login, tokenURL: login + "/token", client: tokenClient(opts), timeout: RedeemTimeout}
+	a := &authority{
+		cred: cred, loginURL: login, tokenURL: login + "/token", client: tokenClient(opts), timeout: RedeemTimeout,
+	}
 	if opts.AttemptTimeout > 0 {
 		a.timeout = min(a.timeout, opts.AttemptTimeout)
 	}
@@ -71,15 +74,16 @@ func (a *authority) grant() (func(context.Context) (*oauth2.Token, error), error
 	case ways == 0:
 		return nil, errors.New("signing in needs a client secret, a certificate, a federated token or a signed-in user")
 	case ways > 1:
-		return nil, errors.New("signing in takes one way only: a client secret, a certificate, a federated token or a signed-in user")
+		return nil, errors.New("signing in takes one way only: " +
+			"a client secret, a certificate, a federated token or a signed-in user")
 	case c.Rotate != nil:
 		return a.userToken, nil
 	}
 	return a.applicationToken, nil
 }
 
-// applicationToken gets a token for the application itself, by "OAuth 2.0 client credentials flow on the Microsoft identity
-// platform".
+// applicationToken gets a token for the application itself, by "OAuth 2.0 client credentials flow on the Microsoft
+// identity platform".
 func (a *authority) applicationToken(ctx context.Context) (*oauth2.Token, error) {
 	parameters, err := a.assertion()
 	if err != nil {
@@ -155,8 +159,8 @@ func (a *authority) secrets() secrets {
 	return nil
 }
 
-// userToken gets a token on behalf of the user who has signed in. The next refresh token is stored before the access token
-// is used.
+// userToken gets a token on behalf of the user who has signed in. The next refresh token is stored before the access
+// token is used.
 func (a *authority) userToken(ctx context.Context) (got *oauth2.Token, err error) {
 	var refused error
 	err = a.cred.Rotate(ctx, func(ctx context.Context, refresh Secret) (Secret, error) {
@@ -196,8 +200,8 @@ func InvalidGrant(err error) bool {
 	return ok && reply.ErrorCode == "invalid_grant"
 }
 
-// authorityError returns the error of a request to the authority. It must not hold the reply's body, which the library's
-// message has in it: only the OAuth error code, the authority's own number, its ids, and a hint of ours.
+// authorityError returns the error of a request to the authority. It must not hold the reply's body, which the
+// library's message has in it: only the OAuth error code, the authority's own number, its ids, and a hint of ours.
 func (o *operation) authorityError(err error) *Error {
 	if err == nil {
 		return nil
@@ -216,7 +220,8 @@ func (o *operation) authorityError(err error) *Error {
 	return o.newError(codeBadResponse, "the authority's answer holds no token: check authority_url")
 }
 
-// refusal returns the error of a refusal, by "Handle error codes in your application" of the Microsoft identity platform.
+// refusal returns the error of a refusal, by "Handle error codes in your application" of the Microsoft identity
+// platform.
 func (o *operation) refusal(resp *http.Response, body object) *Error {
 	code := oauthCode(body)
 	e := o.newError(o.redact(cmp.Or(authorityNumber(body), code)), "")

@@ -17,10 +17,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// Certificate is what an application that has registered it proves its identity with.
+// Certificate proves the identity of an application that has registered it.
 type Certificate struct {
 	NotBefore, NotAfter time.Time
-	Thumbprint          string // SHA-256 of the certificate, base64url: what the assertion names it by
+	Thumbprint          string // SHA-256 of the certificate, base64url; the assertion refers to it
 
 	key *rsa.PrivateKey
 }
@@ -31,8 +31,8 @@ const (
 	clockSkew          = time.Minute // by which our clock may be ahead of the authority's
 )
 
-// ReadCertificate reads a PEM file with a certificate and its RSA key, in any order; certificates of other keys, which
-// may be its issuers, are passed over. Errors show nothing of what is in the file.
+// ReadCertificate reads a PEM file with a certificate and its RSA key, in any order. Certificates of other keys, which
+// may be its issuers, are ignored. Errors show nothing of the file's content.
 func ReadCertificate(path string) (*Certificate, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -53,7 +53,7 @@ func ReadCertificate(path string) (*Certificate, error) {
 	return c, nil
 }
 
-// ParseCertificate reads what such a file holds. Its errors say what to do about it.
+// ParseCertificate reads the content of such a file. Its errors say what to do.
 func ParseCertificate(data []byte) (*Certificate, error) {
 	var leaves []*x509.Certificate
 	var key *rsa.PrivateKey
@@ -92,7 +92,8 @@ func ParseCertificate(data []byte) (*Certificate, error) {
 func parseKey(block *pem.Block) (*rsa.PrivateKey, error) {
 	const convert = "; the sign-in takes an RSA key: openssl req -x509 -newkey rsa:2048 makes one"
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, errors.New("its private key is encrypted; decrypt it with openssl pkey, and let nobody else read the file")
+		return nil, errors.New("its private key is encrypted; " +
+			"decrypt it with openssl pkey, and let nobody else read the file")
 	}
 	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return key, nil
@@ -116,8 +117,8 @@ func newCertificate(leaf *x509.Certificate, key *rsa.PrivateKey) *Certificate {
 	}
 }
 
-// assertion returns a JWT that proves to the audience, once and for five minutes, that its bearer is the client, in the
-// form of "Microsoft identity platform application authentication certificate credentials".
+// assertion returns a JWT that proves to the audience, once and within five minutes, that its bearer is the client, by
+// "Microsoft identity platform application authentication certificate credentials".
 func (c *Certificate) assertion(clientID, audience string, now time.Time) (string, error) {
 	if c.key.Size() < crypto.SHA256.Size()*2+2 {
 		return "", errors.New("signing the client assertion: the RSA key is too short; make one of 2048 bits")

@@ -21,7 +21,8 @@ type Claims struct {
 	Expires     time.Time `json:"expires"`
 }
 
-// object is a JSON object whose members are read one by one, so that an unexpected type of one does not spoil the others.
+// object is a JSON object whose members are read one by one, so that an unexpected type of one does not spoil the
+// others.
 type object map[string]json.RawMessage
 
 // membersOf returns the JSON object that data holds; nil if it holds none.
@@ -67,7 +68,7 @@ func ReadClaims(token Secret) (c Claims, ok bool) {
 	c = Claims{
 		Audience: shorten(strings.Join(claims.texts("aud"), " "), maxWord), Tenant: shorten(claims.text("tid"), maxWord),
 		Application: shorten(cmp.Or(claims.text("appid"), claims.text("azp")), maxWord), // by version
-		User:        shorten(cmp.Or(claims.text("upn"), claims.text("preferred_username"), claims.text("unique_name")), maxWord),
+		User:        shorten(claims.user(), maxWord),
 		Scopes:      shortenAll(strings.Fields(claims.text("scp"))), Roles: shortenAll(claims.texts("roles")),
 		MFA: slices.Contains(claims.texts("amr"), "mfa"),
 	}
@@ -76,6 +77,11 @@ func ReadClaims(token Secret) (c Claims, ok bool) {
 		c.Expires = time.Unix(int64(end), 0).UTC()
 	}
 	return c, true
+}
+
+// user returns the name of the user, which is in different claims by version and kind of user.
+func (o object) user() string {
+	return cmp.Or(o.text("upn"), o.text("preferred_username"), o.text("unique_name"))
 }
 
 func shortenAll(words []string) []string {

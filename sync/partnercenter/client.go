@@ -1,14 +1,14 @@
 // Package partnercenter reads a Microsoft partner's customers, and their device batches, devices and configuration
 // policies, from the Partner Center REST API.
 //
-// A [TokenSource] signs in with a partner's [Credentials], and a [Client] uses its tokens to list things. A listing is an
-// iterator that reads all pages before it yields the first item, since only then is it known whether the list has
+// A [TokenSource] signs in with a partner's [Credentials], and a [Client] uses its tokens to list things. A listing is
+// an iterator that reads all pages before it yields the first item, since only then is it known whether the list has
 // changed and whether it is complete. An error comes last, after the items of the pages that arrived; without one the
-// listing was complete. A [Listing] goes along with it: it carries the digest of an earlier listing in, so that nothing is
-// decoded where the same bytes come again, and the new digest and what else was learned out.
+// listing was complete. A [Listing] goes along with it: it carries the digest of an earlier listing in, so that nothing
+// is decoded where the same bytes come again, and the new digest and what else was learned out.
 //
-// Every error of a request is an [*Error]. Requests are retried, held back by a [Limiter], and never sent to any other host
-// than the API's, whatever its links say.
+// Every error of a request is an [*Error]. Requests are retried, held back by a [Limiter], and never sent to any other
+// host than the API's, whatever its links say.
 package partnercenter
 
 import (

@@ -29,9 +29,9 @@ type Credentials struct {
 	Rotate Rotate
 }
 
-// Rotate passes the refresh token of the user who has signed in to redeem, and stores the token that replaces it before it
-// returns. Of several processes with the same user, only one may do so at a time. Where the authority refuses the newest
-// token, older ones may be tried after it. The error wraps ErrNotSignedIn where there is no token.
+// Rotate passes the refresh token of the user who has signed in to redeem, and stores the token that replaces it before
+// it returns. Of several processes with the same user, only one may do so at a time. Where the authority refuses the
+// newest token, older ones may be tried after it. The error wraps ErrNotSignedIn where there is no token.
 type Rotate func(ctx context.Context, redeem func(ctx context.Context, refresh Secret) (next Secret, err error)) error
 
 // ErrNotSignedIn is returned by a Rotate that has no refresh token.

@@ -83,8 +83,8 @@ func (a *authority) login(ctx context.Context, op *operation, request func(conte
 	return a.retrier.do(ctx, new(Listing), op, prepare, try)
 }
 
-// clientWith returns the authority's client for requests that end with ctx. The library requests a device code without a
-// context.
+// clientWith returns the authority's client for requests that end with ctx. The library requests a device code without
+// a context.
 func (a *authority) clientWith(ctx context.Context) *http.Client {
 	client := *a.client
 	client.Transport = contextTransport{ctx, a.client.Transport}
@@ -102,16 +102,16 @@ func (t contextTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(req.WithContext(t.ctx))
 }
 
-// clientWithTimeout returns the authority's client with a timeout for each request. The library waits for the user and for
-// an answer in the same context.
+// clientWithTimeout returns the authority's client with a timeout for each request. The library waits for the user and
+// for an answer in the same context.
 func (a *authority) clientWithTimeout() *http.Client {
 	client := *a.client
 	client.Timeout = a.timeout
 	return &client
 }
 
-// Wait returns when the user has signed in, or no longer can. While the authority is out of reach, it tries again. Its errors
-// are *Error.
+// Wait returns when the user has signed in, or no longer can. While the authority is out of reach, it tries again. Its
+// errors are *Error.
 func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 	a := l.authority
 	op := &operation{method: http.MethodPost, url: a.tokenURL, secrets: a.secrets}
@@ -141,8 +141,8 @@ func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 	}
 }
 
-// Redeem exchanges a refresh token from elsewhere for one of our own, and returns whose it is. Its errors are *Error, except
-// for incomplete credentials.
+// Redeem exchanges a refresh token from elsewhere for one of our own, and returns whose it is. Its errors are *Error,
+// except for incomplete credentials.
 func Redeem(ctx context.Context, cred Credentials, opts TokenOptions, refresh Secret) (SignedIn, error) {
 	a, err := newAuthority(cred, opts)
 	if err != nil {

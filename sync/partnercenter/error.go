@@ -43,8 +43,8 @@ type Error struct {
 
 	Code          string // the API's or the authority's own code, else one of ours; "" if there is only the status
 	Description   string // in the server's words, or ours; cut short after 4 KiB
-	RequestID     string // MS-RequestId of the answer, else the one sent: what Microsoft's support asks for; or the authority's
-	CorrelationID string // MS-CorrelationId, likewise; or the authority's
+	RequestID     string // MS-RequestId of the answer, else the one sent, or the authority's; support asks for it
+	CorrelationID string // MS-CorrelationId, likewise
 	Hint          string // what to do about it, where we know
 	Err           error  // the cause, if there was no answer
 
@@ -78,8 +78,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode returns the server's own code (20002, AADSTS7000215, invalid_client), else http_503 and the like, else our
-// own: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled, credential,
-// not_signed_in or token_store.
+// own: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled,
+// credential, not_signed_in or token_store.
 func (e *Error) ErrorCode() string {
 	if e.Code == "" {
 		return fmt.Sprintf("http_%d", e.Status)
@@ -94,8 +94,8 @@ type operation struct {
 	secrets                  func() secrets // that the server was sent; nil: there are none
 }
 
-// quote returns what a server wrote, fit for a message of at most so many bytes and without the secrets that the server was
-// sent.
+// quote returns what a server wrote, fit for a message of at most so many bytes and without the secrets that the server
+// was sent.
 func (o *operation) quote(text string, most int) string {
 	return shorten(o.redact(text), most)
 }

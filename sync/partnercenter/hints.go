@@ -13,8 +13,8 @@ var authorityHints = map[string]string{
 	"AADSTS7000222": "the client secret has expired: make a new one",
 	"AADSTS700016":  "unknown client_id in this tenant: check client_id, tenant_id and cloud",
 	"AADSTS7000112": "the application is disabled in this tenant: enable it under Enterprise applications in Entra",
-	"AADSTS90002":   "unknown tenant: check tenant_id and cloud",
-	"AADSTS900023":  "unknown tenant: check tenant_id and cloud",
+	"AADSTS90002":   hintUnknownTenant,
+	"AADSTS900023":  hintUnknownTenant,
 	"AADSTS65001":   hintConsent,
 	"AADSTS90094":   hintConsent,
 	"AADSTS50105":   "the user is not assigned to the application: assign it under Enterprise applications in Entra",
@@ -22,16 +22,21 @@ var authorityHints = map[string]string{
 	"AADSTS650052":  hintResource,
 	"AADSTS70011":   hintResource,
 	"AADSTS1002012": hintResource,
-	"AADSTS7000218": "the application is a confidential one: name its secret's file in app_user_secret_file, or allow public client flows in Entra",
-	"AADSTS700025":  "the application is a public one: take app_user_secret_file away",
-	"AADSTS7000216": "the application has not shown who it is: name its secret, certificate or federated token in the configuration",
-	"AADSTS7000229": "the application is registered but unknown in this tenant: an administrator of the tenant has to consent to it",
-	"AADSTS65002":   "client_id is an application of Microsoft's own, which may not use this API: register one of yours",
-	"AADSTS65004":   "the user declined to consent: begin again with partnersync login, or have an administrator grant it in Entra",
-	"AADSTS70002":   hintClient,
+	"AADSTS7000218": "the application is a confidential one: name its secret's file in app_user_secret_file, or " +
+		"allow public client flows in Entra",
+	"AADSTS700025": "the application is a public one: take app_user_secret_file away",
+	"AADSTS7000216": "the application has not shown who it is: name its secret, certificate or federated token in " +
+		"the configuration",
+	"AADSTS7000229": "the application is registered but unknown in this tenant: an administrator of the tenant has " +
+		"to consent to it",
+	"AADSTS65002": "client_id is an application of Microsoft's own, which may not use this API: register one of yours",
+	"AADSTS65004": "the user declined to consent: begin again with partnersync login, or have an administrator " +
+		"grant it in Entra",
+	"AADSTS70002": hintClient,
 
 	// Certificates and federated tokens.
-	"AADSTS700027": "the authority does not know this certificate or key: register the certificate under Certificates & secrets in Entra",
+	"AADSTS700027": "the authority does not know this certificate or key: register the certificate under " +
+		"Certificates & secrets in Entra",
 	"AADSTS700030": "the authority does not take this certificate: register one that is valid",
 	"AADSTS700024": hintAssertionTime,
 	"AADSTS500133": hintAssertionTime,
@@ -53,9 +58,9 @@ var authorityHints = map[string]string{
 	"AADSTS70043":  "the sign-in has ended by the tenant's sign-in frequency: sign in again with partnersync login",
 	"AADSTS50055":  "the user's password has expired: change it, and sign in again with partnersync login",
 	"AADSTS50057":  "the user's account is disabled: enable it, or sign in as another user with partnersync login",
-	"AADSTS50034":  "the user is not of this tenant: check tenant_id, or sign in as another user with partnersync login",
-	"AADSTS50020":  "the user is not of this tenant: check tenant_id, or sign in as another user with partnersync login",
-	"AADSTS90072":  "the user is not of this tenant: check tenant_id, or sign in as another user with partnersync login",
+	"AADSTS50034":  hintOtherTenant,
+	"AADSTS50020":  hintOtherTenant,
+	"AADSTS90072":  hintOtherTenant,
 	"AADSTS50074":  hintMFA,
 	"AADSTS50076":  hintMFA,
 	"AADSTS50079":  hintMFA,
@@ -65,31 +70,43 @@ var authorityHints = map[string]string{
 	"AADSTS53000":  hintConditions,
 	"AADSTS53001":  hintConditions,
 	"AADSTS53003":  hintConditions,
-	"AADSTS530036": "the tenant's conditional access forbids signing in by device code: import a refresh token with partnersync login --refresh-token-file",
-	"AADSTS70018":  "the code is wrong or was declined: begin again with partnersync login",
-	"AADSTS70020":  "the code has expired before it was entered: begin again with partnersync login",
+	"AADSTS530036": "the tenant's conditional access forbids signing in by device code: import a refresh token " +
+		"with partnersync login --refresh-token-file",
+	"AADSTS70018": "the code is wrong or was declined: begin again with partnersync login",
+	"AADSTS70020": "the code has expired before it was entered: begin again with partnersync login",
 
-	"AADSTS50196": "the authority saw too many equal requests: wait, and look for another program that signs in as this application",
+	"AADSTS50196": "the authority saw too many equal requests: wait, and look for another program that signs in as " +
+		"this application",
 
 	// OAuth's own codes, for numbers that are not here and for answers without one.
-	"invalid_client":       hintClient,
-	"unauthorized_client":  "the application may not sign in this way: check client_id, tenant_id and cloud and, for a user, that public client flows are allowed",
-	"invalid_grant":        "the authority does not take the refresh token or assertion: a user has to sign in again with partnersync login",
+	"invalid_client": hintClient,
+	"unauthorized_client": "the application may not sign in this way: check client_id, tenant_id and cloud and, " +
+		"for a user, that public client flows are allowed",
+	"invalid_grant": "the authority does not take the refresh token or assertion: a user has to sign in " +
+		"again with partnersync login",
 	"interaction_required": "the authority wants to see the user: sign in again with partnersync login",
 	"invalid_scope":        hintResource,
 }
 
 const (
-	hintClient  = "the authority does not accept the client_id, or the client secret, certificate or token that goes with it"
+	hintClient = "the authority does not accept the client_id, or the client secret, certificate or token that " +
+		"goes with it"
 	hintConsent = "consent is missing: an administrator of the tenant has to grant it under API permissions in Entra"
 	// The resource is the API of the cloud, whatever api_url says.
-	hintResource      = "the tenant knows no such API, or may not use it: check cloud, and the application's permission for Microsoft Partner Center"
-	hintAssertionTime = "the assertion is not valid now: check this machine's clock, and that federated_token_file is renewed"
-	hintFederation    = "no federated credential of the application fits: compare its issuer, subject and audience in Entra with those of the token"
-	hintLoginAgain    = "the sign-in was revoked or has expired: sign in again with partnersync login"
-	hintLoginMFA      = "the tenant wants the user's second factor again: sign in again with partnersync login"
-	hintNoAuthority   = "this is no answer of the authority: check authority_url, tenant_id and any proxy"
-	hintConditions    = "the tenant's conditional access does not let the user in from here: change the policy, or sign in as another user"
+	hintResource = "the tenant knows no such API, or may not use it: check cloud, and the application's " +
+		"permission for Microsoft Partner Center"
+	hintAssertionTime = "the assertion is not valid now: check this machine's clock, and that federated_token_file " +
+		"is renewed"
+	hintFederation = "no federated credential of the application fits: compare its issuer, subject and audience " +
+		"in Entra with those of the token"
+	hintUnknownTenant = "unknown tenant: check tenant_id and cloud"
+	hintOtherTenant   = "the user is not of this tenant: check tenant_id, or sign in as another user with " +
+		"partnersync login"
+	hintLoginAgain  = "the sign-in was revoked or has expired: sign in again with partnersync login"
+	hintLoginMFA    = "the tenant wants the user's second factor again: sign in again with partnersync login"
+	hintNoAuthority = "this is no answer of the authority: check authority_url, tenant_id and any proxy"
+	hintConditions  = "the tenant's conditional access does not let the user in from here: change the policy, or " +
+		"sign in as another user"
 )
 
 // hintsByCode say what to do about the API's errors, by the codes of "Partner Center REST error codes" where no other
@@ -100,7 +117,8 @@ var hintsByCode = map[string]string{
 	"800001": "the request came without a token: check for a proxy that takes the Authorization header away",
 	"20002": "no reseller relationship with this customer: ask it to accept the relationship again, " +
 		"or leave it out with exclude_customers",
-	"900150": "the user's role has no right to this: give the user the role of an admin agent or a sales agent in Partner Center",
+	"900150": "the user's role has no right to this: give the user the role of an admin agent or a sales agent in " +
+		"Partner Center",
 	"900149": hintProgram,
 	"800039": hintProgram,
 }

@@ -21,7 +21,8 @@ func newDecoder(text []byte) *jsontext.Decoder {
 }
 
 // item reads the items of a listing's pages, one after the other. The methods that return a value read that of the
-// current member of the current item. A value that does not fit (one of a wrong type or range) is nil and kept for Extra.
+// current member of the current item. A value that does not fit (one of a wrong type or range) is nil and kept for
+// Extra.
 type item struct {
 	decoder *jsontext.Decoder
 	listing *Listing
@@ -36,8 +37,8 @@ type member struct {
 	value jsontext.Value
 }
 
-// decodeItems yields the usable items of a page, a valid JSON array or nil, and counts all of them in l. decode reads one
-// item. It has to read the value of each member.
+// decodeItems yields the usable items of a page, a valid JSON array or nil, and counts all of them in l. decode reads
+// one item. It has to read the value of each member.
 func decodeItems[T any](l *Listing, page jsontext.Value, decode func(*item) T) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		if page == nil {
@@ -80,8 +81,8 @@ func (it *item) members() iter.Seq[string] {
 	}
 }
 
-// value returns the value of the current member, good until the next one is read. Errors cannot occur, since the page has
-// been found to be valid.
+// value returns the value of the current member, good until the next one is read. Errors cannot occur, since the page
+// has been found to be valid.
 func (it *item) value() jsontext.Value {
 	value, _ := it.decoder.ReadValue()
 	return value
@@ -113,7 +114,7 @@ func (it *item) id() string {
 	if value.Kind() != '"' {
 		return ""
 	}
-	id, err := jsontext.AppendUnquote(nil, value)
+	id, err := jsontext.AppendUnquote(make([]byte, 0, 128), value)
 	if err != nil {
 		it.listing.Replaced++
 	}
@@ -189,8 +190,8 @@ func (it *item) other(name string) {
 	}
 }
 
-// leadsOn reports whether a member has nothing but links and the type of the object. One list of the API documentation has
-// " attributes" with a space.
+// leadsOn reports whether a member has nothing but links and the type of the object. One list of the API documentation
+// has " attributes" with a space.
 func leadsOn(name string) bool {
 	switch strings.TrimSpace(name) {
 	case "links", "devicesLink", "self", "attributes":
@@ -249,7 +250,7 @@ func copyStorable(e *jsontext.Encoder, value jsontext.Value) (replaced bool) {
 
 // storable returns the text of a JSON string, with U+FFFD for what databases do not take: NUL and invalid Unicode.
 func storable(quoted jsontext.Value) (text string, replaced bool) {
-	unquoted, err := jsontext.AppendUnquote(nil, quoted)
+	unquoted, err := jsontext.AppendUnquote(make([]byte, 0, 128), quoted)
 	text = string(unquoted)
 	if strings.IndexByte(text, 0) >= 0 {
 		return strings.ReplaceAll(text, "\x00", "\ufffd"), true
@@ -273,8 +274,8 @@ func wholeNumber(value jsontext.Value) (n int64, ok bool) {
 	return int64(f), true
 }
 
-// parseTime reads a time as the API writes it: RFC 3339 with a fraction of any length and any offset, the same without a
-// zone, which the API documentation says is UTC, or a date alone; also with a space for the T and in lower case. The
+// parseTime reads a time as the API writes it: RFC 3339 with a fraction of any length and any offset, the same without
+// a zone, which the API documentation says is UTC, or a date alone; also with a space for the T and in lower case. The
 // result is in UTC.
 func parseTime(text string) (t time.Time, ok bool) {
 	text = strings.Replace(strings.ToUpper(text), " ", "T", 1)

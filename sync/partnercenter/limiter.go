@@ -53,8 +53,8 @@ func (l *Limiter) Share(workers int) {
 	l.bucket.SetBurst(burst)
 }
 
-// bucketOf returns how fast a bucket refills and how much it holds, so that a full bucket and what flows into it within a
-// minute are together no more than so many requests.
+// bucketOf returns how fast a bucket refills and how much it holds, so that a full bucket and what flows into it within
+// a minute are together no more than so many requests.
 func bucketOf(perMinute float64) (limit rate.Limit, burst int) {
 	if perMinute > 1 {
 		perMinute = math.Floor(perMinute)

@@ -149,8 +149,8 @@ type pager struct {
 	asked   map[xxh3.Uint128]bool // for which pages
 }
 
-// newPager begins the digest. It distinguishes lists that one server gave at different times, and nobody gains anything by
-// forging it. A cryptographic hash would take longer over an unchanged list than reading it does.
+// newPager begins the digest. It distinguishes lists that one server gave at different times, and nobody gains anything
+// by forging it. A cryptographic hash would take longer over an unchanged list than reading it does.
 func newPager(c *Client, l *Listing) *pager {
 	return &pager{client: c, listing: l, digest: xxh3.HashString128(digestFormat).Bytes(), asked: map[xxh3.Uint128]bool{}}
 }
@@ -158,8 +158,8 @@ func newPager(c *Client, l *Listing) *pager {
 // sum returns the digest of the pages so far.
 func (p *pager) sum() []byte { return slices.Clone(p.digest[:]) }
 
-// read reads a page and returns it with the request of the page after it, nil after the last. Where the list cannot go on
-// after the page, it returns the page and an error.
+// read reads a page and returns it with the request of the page after it, nil after the last. Where the list cannot go
+// on after the page, it returns the page and an error.
 func (p *pager) read(ctx context.Context, t *target) (page page, next *target, err error) {
 	p.asked[t.hash()] = true
 	a, failed := p.get(ctx, t)

@@ -11,8 +11,8 @@ const (
 	maxRefusalHold = 15 * time.Minute // a later one at most so long
 )
 
-// refusals are the consecutive refusals of a sign-in. They are not shared with other replicas, which may have other files,
-// and a new process tries at once.
+// refusals are the consecutive refusals of a sign-in. They are not shared with other replicas, which may have other
+// files, and a new process tries at once.
 type refusals struct {
 	mu    sync.Mutex
 	n     int // in a row
@@ -24,8 +24,8 @@ type refusals struct {
 	lastAccepted time.Time // when the API last accepted a token
 }
 
-// add adds a refusal, which holds twice as long as the one before. One that is not the authority's or the API's own answer,
-// such as a missing file, does not count towards that.
+// add adds a refusal, which holds twice as long as the one before. One that is not the authority's or the API's own
+// answer, such as a missing file, does not count towards that.
 func (r *refusals) add(e *Error, ofAPI bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -55,8 +55,8 @@ func (r *refusals) reset() {
 	r.n, r.err, r.ofAPI, r.at, r.until = 0, nil, false, time.Time{}, time.Time{}
 }
 
-// PassEnded ends a refusal of the API if it has accepted a token since the pass began that ends now: then it has refused
-// one customer's requests, and not the sign-in, and nobody else need wait.
+// PassEnded ends a refusal of the API if it has accepted a token since the pass began that ends now: then it has
+// refused one customer's requests, and not the sign-in, and nobody else need wait.
 func (s *TokenSource) PassEnded(began time.Time) {
 	r := &s.refusals
 	r.mu.Lock()
@@ -66,9 +66,9 @@ func (s *TokenSource) PassEnded(began time.Time) {
 	}
 }
 
-// Refused returns the error with which the authority has refused the sign-in, or the API its tokens, and until when it is
-// useless to try again; nil if the next try may succeed. The time grows with each refusal, from 30 seconds to 15 minutes,
-// and ends when the file of the secret, of the certificate or of the federated token is replaced.
+// Refused returns the error with which the authority has refused the sign-in, or the API its tokens, and until when it
+// is useless to try again; nil if the next try may succeed. The time grows with each refusal, from 30 seconds to 15
+// minutes, and ends when the file of the secret, of the certificate or of the federated token is replaced.
 func (s *TokenSource) Refused() (until time.Time, err error) {
 	r := &s.refusals
 	r.mu.Lock()

@@ -14,7 +14,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// The ids of a request and its answer, by the API documentation's "Partner Center REST headers", as net/http spells them.
+// The ids of a request and its answer, by the API documentation's "Partner Center REST headers", as net/http spells
+// them.
 const (
 	requestIDHeader     = "Ms-Requestid"
 	correlationIDHeader = "Ms-Correlationid"
@@ -82,8 +83,8 @@ func (p *pageRequest) secrets() secrets {
 	return all
 }
 
-// prepare waits for the limiter and gets a token: before the wait, so that a refused sign-in fails at once, and after it,
-// since a token can expire in a long pause.
+// prepare waits for the limiter and gets a token: before the wait, so that a refused sign-in fails at once, and after
+// it, since a token can expire in a long pause.
 func (p *pageRequest) prepare(ctx context.Context) (e *Error) {
 	if _, e = p.client.tokens.token(ctx, p.listing); e != nil {
 		return e
@@ -124,8 +125,8 @@ func (p *pageRequest) request(ctx context.Context) *http.Request {
 	return req.WithContext(ctx)
 }
 
-// fail returns the error of an answer other than 200. After a first 401 another token is asked for. The operation goes on
-// with a new request id, as the API documentation's "Partner Center REST headers" wants it after each answer.
+// fail returns the error of an answer other than 200. After a first 401 another token is asked for. The operation goes
+// on with a new request id, as the API documentation's "Partner Center REST headers" wants it after each answer.
 func (p *pageRequest) fail(resp *http.Response) *Error {
 	e := p.op.responseError(resp)
 	p.listing.RequestID = e.RequestID
@@ -159,8 +160,9 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 	return nil
 }
 
-// readBody reads the body, or its first bytes up to most. Where its length is stated, room for it is made at once, so that
-// no copies are made as it grows. But a length that is only claimed takes no more than a mebibyte until so much has come.
+// readBody reads the body, or its first bytes up to most. Where its length is stated, room for it is made at once, so
+// that no copies are made as it grows. But a length that is only claimed takes no more than a mebibyte until so much
+// has come.
 func readBody(resp *http.Response, most int) ([]byte, error) {
 	const trusted = 1 << 20
 	r := io.LimitReader(resp.Body, int64(most))
@@ -183,8 +185,8 @@ func withoutQuery(u *url.URL) string {
 	return u.Scheme + "://" + u.Host + u.EscapedPath()
 }
 
-// badResponse returns the error of an answer that is no page of a list, or none that leads on. It shows no more than the
-// beginning of the body.
+// badResponse returns the error of an answer that is no page of a list, or none that leads on. It shows no more than
+// the beginning of the body.
 func (a *answer) badResponse(reason string) *Error {
 	contentType := a.op.quote(a.contentType, maxWord)
 	if contentType == "" {

@@ -38,8 +38,8 @@ func newRetrier(timeout time.Duration, limiter *Limiter, log *slog.Logger) retri
 	return retrier{timeout: timeout, attempts: maxAttempts, limiter: limiter, log: log}
 }
 
-// do calls prepare and then try until try succeeds, its error is final or there are no attempts left, and counts the calls
-// of try in l. What prepare waits for is outside the attempt's timeout, and its error is final.
+// do calls prepare and then try until try succeeds, its error is final or there are no attempts left, and counts the
+// calls of try in l. What prepare waits for is outside the attempt's timeout, and its error is final.
 func (r *retrier) do(
 	ctx context.Context, l *Listing, op *operation, prepare func() *Error, try func(context.Context) *Error,
 ) *Error {
@@ -102,8 +102,8 @@ func retryable(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500
 }
 
-// RetryAfter reads a Retry-After header, seconds or an HTTP date, as the time from now, and at most that long. It is 0 for
-// what is absent, past, zero or neither.
+// RetryAfter reads a Retry-After header, seconds or an HTTP date, as the time from now, and at most that long. It is 0
+// for what is absent, past, zero or neither.
 func RetryAfter(header string, now time.Time, most time.Duration) time.Duration {
 	header = strings.TrimSpace(header)
 	seconds, err := strconv.ParseInt(header, 10, 64)

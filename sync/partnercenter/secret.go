@@ -26,8 +26,8 @@ func (s Secret) Reveal() string { return string(s) }
 // secrets are what a server was sent and may echo.
 type secrets []Secret
 
-// redact returns text without the secrets, however they are written. It looks for all of them in the original text: one may
-// be part of another, overlap it, or be so short that it is part of "[redacted]".
+// redact returns text without the secrets, however they are written. It looks for all of them in the original text: one
+// may be part of another, overlap it, or be so short that it is part of "[redacted]".
 func (all secrets) redact(text string) string {
 	secret := make([]bool, len(text)) // for each byte, whether it belongs to one
 	for _, s := range all {
@@ -59,8 +59,8 @@ func (all secrets) redact(text string) string {
 	return b.String()
 }
 
-// forms returns the ways in which a server may echo the secret: as it is, or as HTML forms, URLs, JSON, HTML and Go's own
-// errors escape it; none for an empty one.
+// forms returns the ways in which a server may echo the secret: as it is, or as HTML forms, URLs, JSON, HTML and Go's
+// own errors escape it; none for an empty one.
 func (s Secret) forms() []string {
 	if s == "" {
 		return nil

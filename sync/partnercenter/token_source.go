@@ -22,8 +22,8 @@ type TokenOptions struct {
 // TokenSource gets access tokens and keeps the current one until shortly before it expires. It is safe for concurrent
 // use: however many requests wait for a token, one token request is made.
 type TokenSource struct {
-	// fetch asks the authority for a token, once. It is a function, and not its credentials, so that printing a TokenSource
-	// prints no secret.
+	// fetch asks the authority for a token, once. It is a function, and not its credentials, so that printing a
+	// TokenSource prints no secret.
 	fetch func(context.Context) (*oauth2.Token, error)
 	// secrets returns the secrets that fetch sends.
 	secrets func() secrets
@@ -40,8 +40,8 @@ type TokenSource struct {
 	refusals refusals
 }
 
-// failure is the last failed fetch. It is also the answer to those who waited for it, and to later ones: until a time or, if
-// it was a refusal, as long as that holds.
+// failure is the last failed fetch. It is also the answer to those who waited for it, and to later ones: until a time
+// or, if it was a refusal, as long as that holds.
 type failure struct {
 	err     *Error
 	at      time.Time
@@ -177,8 +177,8 @@ func (s *TokenSource) operation() *operation {
 	return &operation{method: http.MethodPost, url: s.url, secrets: s.secrets}
 }
 
-// failed reports whether the last failure is the answer to somebody who asked at that time: they waited while it happened,
-// or came soon after it.
+// failed reports whether the last failure is the answer to somebody who asked at that time: they waited while it
+// happened, or came soon after it.
 func (s *TokenSource) failed(asked time.Time) bool {
 	f := &s.failure
 	switch {
@@ -221,9 +221,9 @@ func (t *token) valid() bool {
 	return t != nil && !t.rejected.Load() && time.Now().Before(t.expires)
 }
 
-// reject marks the token as rejected, after a 401 of the API, and reports whether another one may help. It may not where
-// this one was fetched a moment ago for the same reason and has never worked: otherwise every request of a pass would ask
-// for yet another.
+// reject marks the token as rejected, after a 401 of the API, and reports whether another one may help. It may not
+// where this one was fetched a moment ago for the same reason and has never worked: otherwise every request of a pass
+// would ask for yet another.
 func (t *token) reject() bool {
 	if t.afterRejection && !t.worked.Load() && time.Since(t.got) < refusalHold {
 		return false

@@ -19,8 +19,8 @@ const (
 	maxRedirects   = 5
 )
 
-// NewTransport returns the transport that is used where the options name none, for callers who wrap it: the standard one
-// with 10 seconds to connect and enough idle connections for one partner's concurrency.
+// NewTransport returns the transport that is used where the options name none, for callers who wrap it: the standard
+// one with 10 seconds to connect and enough idle connections for one partner's concurrency.
 func NewTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext
@@ -111,8 +111,8 @@ func (t authorityTransport) RoundTrip(req *http.Request) (*http.Response, error)
 	return resp, nil
 }
 
-// withWholeSeconds returns a reply of the authority with whole numbers for its durations: others are truncated, and what is
-// not a number is left out. Otherwise the OAuth library would refuse the whole reply.
+// withWholeSeconds returns a reply of the authority with whole numbers for its durations: others are truncated, and
+// what is not a number is left out. Otherwise the OAuth library would refuse the whole reply.
 func withWholeSeconds(body []byte) []byte {
 	var reply map[string]json.RawMessage
 	if json.Unmarshal(body, &reply) != nil {
