@@ -34,41 +34,41 @@ func (c *Client) ConfigurationPolicies(
 	return list(ctx, c, l, customerPath(customerID)+"/policies", decodeConfigurationPolicy)
 }
 
-func decodeConfigurationPolicy(it *item) ConfigurationPolicy {
+func decodeConfigurationPolicy(r *itemReader) ConfigurationPolicy {
 	var p ConfigurationPolicy
 	var devicesAssigned, devicesAssignedCount *int32
-	for name := range it.members() {
+	for name := range r.members() {
 		switch name {
 		case "id":
-			p.ID = it.id()
+			p.ID = r.id()
 		case "name":
-			p.Name = it.text(name)
+			p.Name = r.text(name)
 		case "category":
-			p.Category = it.text(name)
+			p.Category = r.text(name)
 		case "description":
-			p.Description = it.text(name)
+			p.Description = r.text(name)
 		case "devicesAssigned":
-			devicesAssigned = it.count(name)
+			devicesAssigned = r.count(name)
 		case "devicesAssignedCount":
-			devicesAssignedCount = it.count(name)
+			devicesAssignedCount = r.count(name)
 		case "policySettings":
-			p.PolicySettings = decodeSettings(it, name)
+			p.PolicySettings = decodeSettings(r, name)
 		case "createdDate":
-			p.CreatedDate = it.time(name)
+			p.CreatedDate = r.time(name)
 		case "lastModifiedDate":
-			p.LastModifiedDate = it.time(name)
+			p.LastModifiedDate = r.time(name)
 		default:
-			it.other(name)
+			r.other(name)
 		}
 	}
 	p.DevicesAssignedCount = cmp.Or(devicesAssigned, devicesAssignedCount)
-	p.Extra = it.extra()
+	p.Extra = r.extra()
 	return p
 }
 
 // decodeSettings reads policySettings: an array of strings.
-func decodeSettings(it *item, name string) []string {
-	value, ok := it.known(name, '[')
+func decodeSettings(r *itemReader, name string) []string {
+	value, ok := r.known(name, '[')
 	if !ok {
 		return nil
 	}
@@ -77,10 +77,10 @@ func decodeSettings(it *item, name string) []string {
 	var settings []string
 	for _, e := range elements {
 		if e.Kind() != '"' {
-			it.misfit(name, value)
+			r.misfit(name, value)
 			return nil
 		}
-		settings = append(settings, *it.unquoted(e))
+		settings = append(settings, *r.unquoted(e))
 	}
 	slices.Sort(settings)
 	return settings

@@ -23,25 +23,25 @@ func (c *Client) Customers(ctx context.Context, l *Listing) iter.Seq2[Customer, 
 	return list(ctx, c, l, "/v1/customers?size=500", decodeCustomer)
 }
 
-func decodeCustomer(it *item) Customer {
+func decodeCustomer(r *itemReader) Customer {
 	var c Customer
-	for name := range it.members() {
+	for name := range r.members() {
 		switch name {
 		case "id":
-			c.ID = it.id()
+			c.ID = r.id()
 		case "companyProfile":
-			c.CompanyName, c.Domain = decodeCompanyProfile(it, name)
+			c.CompanyName, c.Domain = decodeCompanyProfile(r, name)
 		case "relationshipToPartner":
-			c.Relationship = it.text(name)
+			c.Relationship = r.text(name)
 		default:
-			it.skip()
+			r.skip()
 		}
 	}
 	return c
 }
 
-func decodeCompanyProfile(it *item, name string) (companyName, domain *string) {
-	value, ok := it.known(name, '{')
+func decodeCompanyProfile(r *itemReader, name string) (companyName, domain *string) {
+	value, ok := r.known(name, '{')
 	if !ok {
 		return nil, nil
 	}
@@ -50,5 +50,5 @@ func decodeCompanyProfile(it *item, name string) (companyName, domain *string) {
 		Domain      jsontext.Value `json:"domain"`
 	}
 	json.Unmarshal(value, &profile, lenient) // any valid object will do
-	return it.textOf("companyName", profile.CompanyName), it.textOf("domain", profile.Domain)
+	return r.textOf("companyName", profile.CompanyName), r.textOf("domain", profile.Domain)
 }

@@ -28,28 +28,28 @@ func (c *Client) DeviceBatches(ctx context.Context, customerID string, l *Listin
 	return list(ctx, c, l, customerPath(customerID)+"/deviceBatches", decodeDeviceBatch)
 }
 
-func decodeDeviceBatch(it *item) DeviceBatch {
+func decodeDeviceBatch(r *itemReader) DeviceBatch {
 	var b DeviceBatch
 	var devicesCount, deviceCount *int32
-	for name := range it.members() {
+	for name := range r.members() {
 		switch name {
 		case "id":
-			b.ID = it.id()
+			b.ID = r.id()
 		case "status":
-			b.Status = it.text(name)
+			b.Status = r.text(name)
 		case "createdBy":
-			b.CreatedBy = it.text(name)
+			b.CreatedBy = r.text(name)
 		case "creationDate":
-			b.CreationDate = it.time(name)
+			b.CreationDate = r.time(name)
 		case "devicesCount":
-			devicesCount = it.count(name)
+			devicesCount = r.count(name)
 		case "deviceCount":
-			deviceCount = it.count(name)
+			deviceCount = r.count(name)
 		default:
-			it.other(name)
+			r.other(name)
 		}
 	}
 	b.DevicesCount = cmp.Or(devicesCount, deviceCount)
-	b.Extra = it.extra()
+	b.Extra = r.extra()
 	return b
 }

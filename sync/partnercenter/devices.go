@@ -44,39 +44,39 @@ func (c *Client) Devices(ctx context.Context, customerID, batchID string, l *Lis
 	return list(ctx, c, l, path, decodeDevice)
 }
 
-func decodeDevice(it *item) Device {
+func decodeDevice(r *itemReader) Device {
 	var d Device
-	for name := range it.members() {
+	for name := range r.members() {
 		switch name {
 		case "id":
-			d.ID = it.id()
+			d.ID = r.id()
 		case "serialNumber":
-			d.SerialNumber = it.text(name)
+			d.SerialNumber = r.text(name)
 		case "productKey":
-			d.ProductKey = it.text(name)
+			d.ProductKey = r.text(name)
 		case "hardwareHash":
-			d.HardwareHash = it.text(name)
+			d.HardwareHash = r.text(name)
 		case "modelName":
-			d.ModelName = it.text(name)
+			d.ModelName = r.text(name)
 		case "oemManufacturerName":
-			d.OEMManufacturerName = it.text(name)
+			d.OEMManufacturerName = r.text(name)
 		case "uploadedBy":
-			d.UploadedBy = it.text(name)
+			d.UploadedBy = r.text(name)
 		case "uploadedDate":
-			d.UploadedDate = it.time(name)
+			d.UploadedDate = r.time(name)
 		case "policies":
-			d.Policies = decodeAssignments(it, name)
+			d.Policies = decodeAssignments(r, name)
 		default:
-			it.other(name)
+			r.other(name)
 		}
 	}
-	d.Extra = it.extra()
+	d.Extra = r.extra()
 	return d
 }
 
 // decodeAssignments reads policies: an array of objects with a key and a value.
-func decodeAssignments(it *item, name string) []PolicyAssignment {
-	value, ok := it.known(name, '[')
+func decodeAssignments(r *itemReader, name string) []PolicyAssignment {
+	value, ok := r.known(name, '[')
 	if !ok {
 		return nil
 	}
@@ -86,27 +86,27 @@ func decodeAssignments(it *item, name string) []PolicyAssignment {
 		Other map[string]jsontext.Value `json:",embed"`
 	}
 	if json.Unmarshal(value, &elements, lenient) != nil {
-		it.misfit(name, value)
+		r.misfit(name, value)
 		return nil
 	}
 	var all []PolicyAssignment
 	complete := true
 	for _, e := range elements {
 		if e.Key.Kind() != '"' || e.Value != nil && e.Value.Kind() != '"' && e.Value.Kind() != 'n' {
-			it.misfit(name, value)
+			r.misfit(name, value)
 			return nil
 		}
-		a := PolicyAssignment{Key: *it.unquoted(e.Key)}
+		a := PolicyAssignment{Key: *r.unquoted(e.Key)}
 		if e.Value.Kind() == '"' {
-			a.Value = it.unquoted(e.Value)
+			a.Value = r.unquoted(e.Value)
 		}
 		all = append(all, a)
 		for other := range e.Other {
-			complete = complete && leadsOn(other)
+			complete = complete && isLink(other)
 		}
 	}
 	if !complete {
-		it.misfit(name, value)
+		r.misfit(name, value)
 	}
 	slices.SortFunc(all, func(a, b PolicyAssignment) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), compareValues(a.Value, b.Value))

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"partnersync/store/sanitize"
 )
 
 // lenient lets equal names (of which the last counts) and invalid Unicode (which becomes U+FFFD) pass.
@@ -20,46 +22,47 @@ func newDecoder(text []byte) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewBuffer(text), lenient) // a Buffer is read in place
 }
 
-// item reads the items of a listing's pages, one after the other. The methods that return a value read that of the
-// current member of the current item. A value that does not fit (one of a wrong type or range) is nil and kept for
-// Extra.
-type item struct {
+// itemReader reads the items of a page, one after the other. Its methods read the value of the current member of the
+// current item. For a value that does not fit (one of a wrong type or range) they return nil, and it is kept for Extra.
+type itemReader struct {
 	decoder *jsontext.Decoder
 	listing *Listing
 
-	identified bool     // the current item has an id
-	misfits    []member // its values that do not fit
-	unknown    []member // its members that this version does not know
+	// Of the current item:
+	identified bool // it has an id
+	misfits    []member
+	unknown    []member
 }
 
+// member is a member of an object.
 type member struct {
 	name  string
 	value jsontext.Value
 }
 
 // decodeItems yields the usable items of a page, a valid JSON array or nil, and counts all of them in l. decode reads
-// one item. It has to read the value of each member.
-func decodeItems[T any](l *Listing, page jsontext.Value, decode func(*item) T) iter.Seq[T] {
+// one item.
+func decodeItems[T any](l *Listing, page jsontext.Value, decode func(*itemReader) T) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		if page == nil {
 			return
 		}
-		it := &item{decoder: newDecoder(page), listing: l}
-		it.decoder.ReadToken()
-		for kind := it.decoder.PeekKind(); kind != ']' && kind != 0; kind = it.decoder.PeekKind() {
+		r := &itemReader{decoder: newDecoder(page), listing: l}
+		r.decoder.ReadToken()
+		for kind := r.decoder.PeekKind(); kind != ']' && kind != 0; kind = r.decoder.PeekKind() {
 			l.Items++
-			it.identified, it.misfits, it.unknown = false, it.misfits[:0], it.unknown[:0]
+			r.identified, r.misfits, r.unknown = false, r.misfits[:0], r.unknown[:0]
 			var decoded T
 			if kind == '{' {
-				decoded = decode(it)
+				decoded = decode(r)
 			} else {
-				it.decoder.SkipValue()
+				r.decoder.SkipValue()
 			}
-			if !it.identified {
+			if !r.identified {
 				l.Skipped++
 				continue
 			}
-			l.Misfits += len(it.misfits)
+			l.Misfits += len(r.misfits)
 			if !yield(decoded) {
 				return
 			}
@@ -67,89 +70,90 @@ func decodeItems[T any](l *Listing, page jsontext.Value, decode func(*item) T) i
 	}
 }
 
-// members yields the names of the current item's members. Of equal names the last counts.
-func (it *item) members() iter.Seq[string] {
+// members yields the names of the current item's members. The loop has to read the value of each.
+func (r *itemReader) members() iter.Seq[string] {
 	return func(yield func(string) bool) {
-		it.decoder.ReadToken()
-		for it.decoder.PeekKind() == '"' {
-			name, _ := it.decoder.ReadToken()
+		r.decoder.ReadToken()
+		for r.decoder.PeekKind() == '"' {
+			name, _ := r.decoder.ReadToken()
 			if !yield(name.String()) {
 				return
 			}
 		}
-		it.decoder.ReadToken()
+		r.decoder.ReadToken()
 	}
 }
 
-// value returns the value of the current member, good until the next one is read. Errors cannot occur, since the page
-// has been found to be valid.
-func (it *item) value() jsontext.Value {
-	value, _ := it.decoder.ReadValue()
+// value returns the value of the current member, which is valid until the next one is read. The error is always nil,
+// since the page has been checked.
+func (r *itemReader) value() jsontext.Value {
+	value, _ := r.decoder.ReadValue()
 	return value
 }
 
-// known reads the value of a member that must be of this kind. null is no value, but fits.
-func (it *item) known(name string, kind jsontext.Kind) (value jsontext.Value, ok bool) {
-	value = it.value()
-	it.misfits = slices.DeleteFunc(it.misfits, func(m member) bool { return m.name == name })
-	return value, it.fits(name, value, kind)
+// known reads the value of a member that must be of this kind, or null. Of equal names the last counts.
+func (r *itemReader) known(name string, kind jsontext.Kind) (value jsontext.Value, ok bool) {
+	value = r.value()
+	r.misfits = slices.DeleteFunc(r.misfits, func(m member) bool { return m.name == name })
+	return value, r.fits(name, value, kind)
 }
 
 // fits reports whether a value is of that kind. Any other one but null is a misfit.
-func (it *item) fits(name string, value jsontext.Value, kind jsontext.Kind) bool {
+func (r *itemReader) fits(name string, value jsontext.Value, kind jsontext.Kind) bool {
 	if k := value.Kind(); k != kind && k != 'n' && k != 0 {
-		it.misfit(name, value)
+		r.misfit(name, value)
 	}
 	return value.Kind() == kind
 }
 
-func (it *item) misfit(name string, value jsontext.Value) {
-	it.misfits = append(it.misfits, member{name, value.Clone()})
+func (r *itemReader) misfit(name string, value jsontext.Value) {
+	r.misfits = append(r.misfits, member{name, value.Clone()})
 }
 
-// id reads the id, as received but for invalid Unicode; "" if there is none that can be used.
-func (it *item) id() string {
-	it.identified = false
-	value := it.value()
+// id reads the id, as received except for invalid Unicode; "" if it is not usable.
+func (r *itemReader) id() string {
+	r.identified = false
+	value := r.value()
 	if value.Kind() != '"' {
 		return ""
 	}
 	id, err := jsontext.AppendUnquote(make([]byte, 0, 128), value)
 	if err != nil {
-		it.listing.Replaced++
+		r.listing.Replaced++
 	}
-	it.identified = len(id) > 0
+	r.identified = len(id) > 0
 	return string(id)
 }
 
-func (it *item) text(name string) *string {
-	value, ok := it.known(name, '"')
+// text reads a string.
+func (r *itemReader) text(name string) *string {
+	value, ok := r.known(name, '"')
 	if !ok {
 		return nil
 	}
-	return it.unquoted(value)
+	return r.unquoted(value)
 }
 
-// textOf returns the text of a value within the current member's, of that name; nil if it is absent or null.
-func (it *item) textOf(name string, value jsontext.Value) *string {
-	if !it.fits(name, value, '"') {
+// textOf returns the text of a member of an object within the item; nil if it is absent, null or does not fit.
+func (r *itemReader) textOf(name string, value jsontext.Value) *string {
+	if !r.fits(name, value, '"') {
 		return nil
 	}
-	return it.unquoted(value)
+	return r.unquoted(value)
 }
 
-// unquoted returns the text of a JSON string as databases take it.
-func (it *item) unquoted(value jsontext.Value) *string {
+// unquoted returns the text of a JSON string in the form that databases accept.
+func (r *itemReader) unquoted(value jsontext.Value) *string {
 	text, replaced := storable(value)
 	if replaced {
-		it.listing.Replaced++
+		r.listing.Replaced++
 	}
 	return &text
 }
 
-// time reads a time. The service's stand-in for "none", 0001-01-01, is nil and no misfit.
-func (it *item) time(name string) *time.Time {
-	value, ok := it.known(name, '"')
+// time reads a time. For 0001-01-01, which the service writes for none, it is nil.
+func (r *itemReader) time(name string) *time.Time {
+	value, ok := r.known(name, '"')
 	if !ok {
 		return nil
 	}
@@ -157,7 +161,7 @@ func (it *item) time(name string) *time.Time {
 	t, ok := parseTime(text)
 	switch {
 	case !ok || t.Year() > 9999:
-		it.misfit(name, value)
+		r.misfit(name, value)
 		return nil
 	case t.Year() < 2:
 		return nil
@@ -166,33 +170,32 @@ func (it *item) time(name string) *time.Time {
 }
 
 // count reads a whole number of 32 bits.
-func (it *item) count(name string) *int32 {
-	value, ok := it.known(name, '0')
+func (r *itemReader) count(name string) *int32 {
+	value, ok := r.known(name, '0')
 	if !ok {
 		return nil
 	}
 	n, ok := wholeNumber(value)
 	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
-		it.misfit(name, value)
+		r.misfit(name, value)
 		return nil
 	}
 	return new(int32(n))
 }
 
 // skip passes over the value of the current member.
-func (it *item) skip() { it.decoder.SkipValue() }
+func (r *itemReader) skip() { r.decoder.SkipValue() }
 
-// other keeps a member that this version does not know for Extra, unless it only leads to other requests.
-func (it *item) other(name string) {
-	// The links of an item name its customer: here they could be looked at.
-	if value := it.value(); !leadsOn(name) {
-		it.unknown = append(it.unknown, member{name, value.Clone()})
+// other reads a member that this version does not know, and keeps it for Extra unless it only links to something.
+func (r *itemReader) other(name string) {
+	if value := r.value(); !isLink(name) {
+		r.unknown = append(r.unknown, member{name, value.Clone()})
 	}
 }
 
-// leadsOn reports whether a member has nothing but links and the type of the object. One list of the API documentation
-// has " attributes" with a space.
-func leadsOn(name string) bool {
+// isLink reports whether a member holds only links, which name the customer, or the type of the object. One list of the
+// API documentation has " attributes" with a space.
+func isLink(name string) bool {
 	switch strings.TrimSpace(name) {
 	case "links", "devicesLink", "self", "attributes":
 		return true
@@ -201,26 +204,26 @@ func leadsOn(name string) bool {
 }
 
 // extra returns an object of the members that this version does not know and of the misfits; nil if there are none.
-func (it *item) extra() []byte {
-	if len(it.unknown)+len(it.misfits) == 0 {
+func (r *itemReader) extra() []byte {
+	if len(r.unknown)+len(r.misfits) == 0 {
 		return nil
 	}
 	var text bytes.Buffer
 	e := jsontext.NewEncoder(&text, lenient)
 	e.WriteToken(jsontext.BeginObject)
-	for _, m := range slices.Concat(it.unknown, it.misfits) {
+	for _, m := range slices.Concat(r.unknown, r.misfits) {
 		quoted, _ := jsontext.AppendQuote(nil, m.name)
 		inName := copyStorable(e, quoted)
 		if copyStorable(e, m.value) || inName {
-			it.listing.Replaced++
+			r.listing.Replaced++
 		}
 	}
 	e.WriteToken(jsontext.EndObject)
 	return bytes.TrimSpace(text.Bytes())
 }
 
-// copyStorable writes a value so that databases take it, and reports whether characters were replaced. A number that is
-// too large or too fine for them becomes a string of its digits.
+// copyStorable writes a value in a form that databases accept, and reports whether characters were replaced. A number
+// that is too large or has too many digits for them becomes a string.
 func copyStorable(e *jsontext.Encoder, value jsontext.Value) (replaced bool) {
 	d := newDecoder(value)
 	for {
@@ -248,14 +251,11 @@ func copyStorable(e *jsontext.Encoder, value jsontext.Value) (replaced bool) {
 	}
 }
 
-// storable returns the text of a JSON string, with U+FFFD for what databases do not take: NUL and invalid Unicode.
+// storable returns the text of a JSON string with U+FFFD for what databases do not accept: NUL and invalid Unicode.
 func storable(quoted jsontext.Value) (text string, replaced bool) {
 	unquoted, err := jsontext.AppendUnquote(make([]byte, 0, 128), quoted)
-	text = string(unquoted)
-	if strings.IndexByte(text, 0) >= 0 {
-		return strings.ReplaceAll(text, "\x00", "\ufffd"), true
-	}
-	return text, err != nil
+	text = sanitize.ForStorage(string(unquoted))
+	return text, err != nil || text != string(unquoted)
 }
 
 // storableNumber reports whether a number has at most 1,000 digits, and an exponent of at most three.

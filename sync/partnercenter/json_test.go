@@ -12,7 +12,7 @@ import (
 )
 
 // decodeAll decodes the items of one page.
-func decodeAll[T any](t testing.TB, items string, decode func(*item) T) (all []T, l Listing) {
+func decodeAll[T any](t testing.TB, items string, decode func(*itemReader) T) (all []T, l Listing) {
 	t.Helper()
 	for item := range decodeItems(&l, []byte(items), decode) {
 		all = append(all, item)
@@ -61,7 +61,7 @@ func FuzzItems(f *testing.F) {
 }
 
 // decodeEach decodes a page's items and checks that each is accounted for.
-func decodeEach[T any](t *testing.T, items []byte, decode func(*item) T) []T {
+func decodeEach[T any](t *testing.T, items []byte, decode func(*itemReader) T) []T {
 	t.Helper()
 	all, l := decodeAll(t, string(items), decode)
 	var elements []json.RawMessage
@@ -113,7 +113,7 @@ func checkAssignments(t *testing.T, all []PolicyAssignment) {
 }
 
 // benchmarkDecode decodes a list of n items.
-func benchmarkDecode[T any](b *testing.B, list string, n int, decode func(*item) T) {
+func benchmarkDecode[T any](b *testing.B, list string, n int, decode func(*itemReader) T) {
 	b.Helper()
 	body := []byte(list)
 	b.ReportAllocs()
@@ -162,8 +162,8 @@ func TestCopyStorable_writesWhatDatabasesTake(t *testing.T) {
 func TestExtra_cleansNames(t *testing.T) {
 	t.Parallel()
 	var l Listing
-	it := &item{listing: &l, unknown: []member{{"a\x00\"\xff", []byte(`1`)}}}
-	if got, want := string(it.extra()), "{\"a\ufffd\\\"\ufffd\":1}"; got != want || l.Replaced != 1 {
+	r := &itemReader{listing: &l, unknown: []member{{"a\x00\"\xff", []byte(`1`)}}}
+	if got, want := string(r.extra()), "{\"a\ufffd\\\"\ufffd\":1}"; got != want || l.Replaced != 1 {
 		t.Errorf("%s with %d replaced, want %s", got, l.Replaced, want)
 	}
 }

@@ -73,6 +73,9 @@ func (l *Limiter) Pause(d time.Duration) {
 
 // PausedUntil returns the end of the latest pause, which may be past; zero if there never was one.
 func (l *Limiter) PausedUntil() time.Time {
+	if l == nil {
+		return time.Time{}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.paused
@@ -117,7 +120,7 @@ func (l *Limiter) wait(ctx context.Context) error {
 
 // waitForPause returns at the end of the pause, which may be lengthened meanwhile. Its error is ctx's.
 func (l *Limiter) waitForPause(ctx context.Context) error {
-	for l != nil && l.pausing() {
+	for l.pausing() {
 		if err := l.sleep(ctx, time.Until(l.PausedUntil()), WaitThrottled); err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func (l *Listing) attempted(attempt int) {
 
 // list reads the list at path, which begins with /v1, and yields its items as decode reads them. An error comes last.
 func list[T any](
-	ctx context.Context, c *Client, l *Listing, path string, decode func(*item) T,
+	ctx context.Context, c *Client, l *Listing, path string, decode func(*itemReader) T,
 ) iter.Seq2[T, error] {
 	if l == nil {
 		l = new(Listing)

@@ -17,10 +17,10 @@ type page struct {
 	total int            // totalCount; 0 if it is absent or no count
 	token string         // continuationToken
 	link  link           // links.next
-	lost  error          // why it is unknown what comes next; nil if it is known
+	lost  error          // why the next page cannot be found; nil if it can, or if there is none
 }
 
-// link is a links.next: what to ask for the next page with.
+// link is links.next: how the next page is to be requested.
 type link struct {
 	uri    string
 	header http.Header
@@ -35,8 +35,8 @@ var (
 	errElsewhere = errors.New("the next page is said to be on another host")
 )
 
-// readPage reads a page's body and checks that it is JSON, but leaves its items for later. They are good also where it
-// cannot be read what comes next.
+// readPage reads a page's body and checks that all of it is JSON, but does not decode the items yet. They are valid
+// even where the next page cannot be found.
 func readPage(body []byte) (page, error) {
 	var members struct {
 		Items             span           `json:"items"`
@@ -71,7 +71,7 @@ func readPage(body []byte) (page, error) {
 	return p, nil
 }
 
-// span is where a value is in its JSON text. The items of a page are too large to be copied.
+// span is where in its JSON text a value is. A page's items are too large to be copied.
 type span struct{ from, to int64 }
 
 // UnmarshalJSONFrom notes where the value that d reads next is.
@@ -82,7 +82,7 @@ func (s *span) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// readToken reads a continuation token. One that cannot be read must not pass for the end of the list.
+// readToken reads a continuation token. One of the wrong type must not be taken for the end of the list.
 func readToken(value jsontext.Value) (token string, err error) {
 	if value == nil {
 		return "", nil
@@ -93,7 +93,7 @@ func readToken(value jsontext.Value) (token string, err error) {
 	return token, nil
 }
 
-// readLinks reads links for its next. Where links is no object it holds none.
+// readLinks reads links.next. Where links is not an object there is none.
 func readLinks(value jsontext.Value) (link, error) {
 	if value.Kind() != '{' {
 		return link{}, nil
@@ -148,8 +148,7 @@ func (c *Client) nextPage(asked *target, p page) (*target, error) {
 	return nil, nil
 }
 
-// mayBeSent says whether a header that the server wants on the next request is sent. None that says who asks, or whom,
-// is.
+// mayBeSent reports whether a header that a link asks for is sent. Others could replace our own, such as Authorization.
 func mayBeSent(key string) bool {
 	switch http.CanonicalHeaderKey(key) {
 	case continuationHeader, "Ms-Contract-Version":
@@ -158,7 +157,7 @@ func mayBeSent(key string) bool {
 	return false
 }
 
-// seekNext returns u with the query that goes along with a continuation token.
+// seekNext returns u with the query that a continuation token needs.
 func seekNext(u *url.URL) *url.URL {
 	next := *u
 	if !strings.Contains(strings.ToLower(u.RawQuery), "seekoperation=") {
@@ -167,19 +166,19 @@ func seekNext(u *url.URL) *url.URL {
 	return &next
 }
 
-// unescaped escapes what the service leaves as it is in the names within a uri. It writes no fragments.
-var unescaped = strings.NewReplacer(" ", "%20", "#", "%23")
+// escaper escapes what the service does not in the names within a uri. Fragments do not occur.
+var escaper = strings.NewReplacer(" ", "%20", "#", "%23")
 
-// resolve returns the URL that a link's uri means on a page that was asked for at current. The service writes such uris
-// with /v1 and without, with raw spaces, and the documentation shows one with a second "?". Whatever a uri says, the
-// result is below base, which is where the token may go.
+// resolve returns the URL of a link's uri on the page whose URL is current. The service writes uris with /v1 and
+// without, and with raw spaces, and the documentation shows one with a second "?". Whatever a uri says, the result is
+// below base, which is where the token may be sent.
 func resolve(base, current *url.URL, uri string) (*url.URL, error) {
 	uri, err := withoutHost(base, strings.TrimSpace(uri))
 	if err != nil {
 		return nil, err
 	}
 	uri = cutOwnPath(base, current, uri)
-	path, query, _ := strings.Cut(unescaped.Replace(uri), "?")
+	path, query, _ := strings.Cut(escaper.Replace(uri), "?")
 	prefix := strings.TrimRight(base.EscapedPath(), "/")
 	if path == "" {
 		path = current.EscapedPath()
@@ -202,8 +201,8 @@ func resolve(base, current *url.URL, uri string) (*url.URL, error) {
 	return u, nil
 }
 
-// cutOwnPath returns uri without the path if that is the current page's, written with the names in it as they are: a
-// "?", "/" or "%" of a name would otherwise be taken for one of the URL's.
+// cutOwnPath returns uri without its path if that is the current page's, with the names in it unescaped. Otherwise a
+// "?", "/" or "%" in a name would be taken for one of the URL.
 func cutOwnPath(base, current *url.URL, uri string) string {
 	path := strings.TrimPrefix(current.Path, base.Path)
 	for _, own := range []string{current.Path, path, path[len("/v1"):]} {
@@ -215,17 +214,17 @@ func cutOwnPath(base, current *url.URL, uri string) string {
 	return uri
 }
 
-// versioned says whether a path begins with /v1, in any case.
+// versioned reports whether a path begins with /v1, in upper or lower case.
 func versioned(path string) bool {
 	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return strings.HasPrefix(path, "/") && strings.EqualFold(segment, "v1")
 }
 
-// withoutHost returns uri without the scheme and host of base. Those of anything else are an error.
+// withoutHost returns uri without its scheme and host, which have to be those of base.
 func withoutHost(base *url.URL, uri string) (string, error) {
 	scheme, rest, ok := strings.Cut(uri, "//")
 	if !ok || scheme != "" && !strings.HasSuffix(scheme, ":") || strings.ContainsAny(scheme, "/?#") {
-		return uri, nil // relative: a "//" further inside means no host
+		return uri, nil // relative: a "//" further on is not followed by a host
 	}
 	host, path := rest, ""
 	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
