@@ -279,12 +279,15 @@ func wholeNumber(value jsontext.Value) (n int64, ok bool) {
 // result is in UTC.
 func parseTime(text string) (t time.Time, ok bool) {
 	text = strings.Replace(strings.ToUpper(text), " ", "T", 1)
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t.UTC(), true
-		}
+	layout, sign := "2006-01-02T15:04:05", len(text)-len("-07:00")
+	switch {
+	case len(text) == len(time.DateOnly):
+		layout = time.DateOnly
+	case strings.HasSuffix(text, "Z"), sign >= 0 && (text[sign] == '+' || text[sign] == '-'):
+		layout = time.RFC3339
 	}
-	return time.Time{}, false
+	t, err := time.Parse(layout, text)
+	return t.UTC(), err == nil
 }
 
 // trimBOM removes the byte order mark that the API puts before most of its JSON.
