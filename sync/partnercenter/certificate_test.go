@@ -34,10 +34,12 @@ func TestReadCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dek := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: []byte("x"), Headers: map[string]string{"DEK-Info": "AES"}}))
+	dek := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: []byte("x"),
+		Headers: map[string]string{"DEK-Info": "AES"}}))
 	tests := []struct{ name, content, wrong string }{
 		{"certificate and key", certificate + testKeyPEM(), ""},
-		{"key and certificate, with text around", "Bag Attributes\n" + pemOf("PRIVATE KEY", pkcs8) + "issuer\n" + certificate, ""},
+		{"key and certificate, with text around", "Bag Attributes\n" + pemOf("PRIVATE KEY", pkcs8) + "issuer\n" +
+			certificate, ""},
 		{"nothing", "", "no private key"},
 		{"no key", certificate, "no private key"},
 		{"no certificate", testKeyPEM(), "no certificate"},
@@ -55,7 +57,8 @@ func TestReadCertificate(t *testing.T) {
 		switch {
 		case tt.wrong == "" && (err != nil || !c.NotAfter.Equal(own.NotAfter)):
 			t.Errorf("%s: %v", tt.name, err)
-		case tt.wrong != "" && (err == nil || !strings.Contains(err.Error(), tt.wrong) || !strings.Contains(err.Error(), "cert.pem")):
+		case tt.wrong != "" && (err == nil || !strings.Contains(err.Error(), tt.wrong) ||
+			!strings.Contains(err.Error(), "cert.pem")):
 			t.Errorf("%s: %v", tt.name, err)
 		case err != nil && strings.Contains(err.Error(), "BEGIN"):
 			t.Errorf("%s: shows the file: %v", tt.name, err)

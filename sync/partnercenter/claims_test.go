@@ -23,14 +23,19 @@ func TestReadClaims(t *testing.T) {
 		ok    bool
 	}{
 		{"application, version 1", tokenWith(`{"aud":"https://api","tid":"t","appid":"a","roles":["r"],"exp":1767600000}`),
-			Claims{Audience: "https://api", Tenant: "t", Application: "a", Roles: []string{"r"}, Expires: time.Unix(1767600000, 0).UTC()}, true},
+			Claims{Audience: "https://api", Tenant: "t", Application: "a", Roles: []string{"r"},
+				Expires: time.Unix(1767600000, 0).UTC()}, true},
 		{"user, version 2", tokenWith(`{"aud":["x","y"],"azp":"a","preferred_username":"u@t","scp":"one  two","amr":["pwd","mfa"],"exp":1767600000.9}`),
-			Claims{Audience: "x y", Application: "a", User: "u@t", Scopes: []string{"one", "two"}, MFA: true, Expires: time.Unix(1767600000, 0).UTC()}, true},
+			Claims{Audience: "x y", Application: "a", User: "u@t", Scopes: []string{"one", "two"}, MFA: true,
+				Expires: time.Unix(1767600000, 0).UTC()}, true},
 		{"nothing", tokenWith(`{}`), Claims{}, true},
-		{"control characters", tokenWith(`{"upn":"a\u001b[2Jb","scp":"\u0000"}`), Claims{User: "a\ufffd[2Jb", Scopes: []string{"\ufffd"}}, true},
+		{"control characters", tokenWith(`{"upn":"a\u001b[2Jb","scp":"\u0000"}`),
+			Claims{User: "a\ufffd[2Jb", Scopes: []string{"\ufffd"}}, true},
 		{"a time beyond all", tokenWith(`{"exp":1e300}`), Claims{}, true},
-		{"wrong types", tokenWith(`{"tid":1,"aud":{},"roles":[1],"amr":"mfa","exp":"soon","upn":"u@t"}`), Claims{User: "u@t", MFA: true}, true},
-		{"padding", Secret("e30." + base64.URLEncoding.EncodeToString([]byte(`{"tid":"t"}`)) + ".c2ln"), Claims{Tenant: "t"}, true},
+		{"wrong types", tokenWith(`{"tid":1,"aud":{},"roles":[1],"amr":"mfa","exp":"soon","upn":"u@t"}`),
+			Claims{User: "u@t", MFA: true}, true},
+		{"padding", Secret("e30." + base64.URLEncoding.EncodeToString([]byte(`{"tid":"t"}`)) + ".c2ln"), Claims{Tenant: "t"},
+			true},
 		{"no object", tokenWith("[1]"), Claims{}, false},
 		{"null", tokenWith("null"), Claims{}, false},
 		{"no JSON", tokenWith("x"), Claims{}, false},
@@ -54,7 +59,8 @@ func FuzzReadClaims(f *testing.F) {
 		if !ok && !cmp.Equal(c, Claims{}) {
 			t.Errorf("claims %+v of no token", c)
 		}
-		if all := c.Audience + c.User + strings.Join(c.Roles, "") + strings.Join(c.Scopes, ""); strings.ContainsAny(all, "\n\x00\x1b") {
+		if all := c.Audience + c.User + strings.Join(c.Roles, "") +
+			strings.Join(c.Scopes, ""); strings.ContainsAny(all, "\n\x00\x1b") {
 			t.Errorf("control characters in %+v", c)
 		}
 	})

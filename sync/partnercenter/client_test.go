@@ -33,7 +33,8 @@ func TestDeviceBatches_readsTheDocumentedResponse(t *testing.T) {
 		t.Error(d)
 	}
 	// With a monotonic reading: a clock on the wall that jumps must not move what is observed.
-	if len(l.Digest) != 16 || !strings.Contains(l.SentAt.String(), " m=") || l.CorrelationID == "" || l.Answered != l.CorrelationID {
+	if len(l.Digest) != 16 || !strings.Contains(l.SentAt.String(), " m=") || l.CorrelationID == "" ||
+		l.Answered != l.CorrelationID {
 		t.Errorf("digest %x, sent at %v, correlation %q", l.Digest, l.SentAt, l.CorrelationID)
 	}
 	l.Digest, l.SentAt, l.CorrelationID, l.Answered = nil, time.Time{}, "", ""

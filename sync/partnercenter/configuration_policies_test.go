@@ -38,11 +38,13 @@ func TestConfigurationPolicies_readsTheDocumentedResponse(t *testing.T) {
 	at := func(s string) time.Time { return parsed(t, s) }
 	want := []ConfigurationPolicy{
 		policy("8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9", "Windows 10 Enterprise E3", "P462017 description",
-			at("2017-04-27T18:30:34.1944704"), at("2017-04-27T18:30:34.1944704"), "oobe_user_not_local_admin", "skip_express_settings"),
+			at("2017-04-27T18:30:34.1944704"), at("2017-04-27T18:30:34.1944704"), "oobe_user_not_local_admin",
+			"skip_express_settings"),
 		policy("56edf752-ee77-4fd8-b7f5-df1f74a3a9ac", "Test policy", "Test policy creation from API 1",
 			at("2017-07-25T18:03:03.8457088"), at("2017-07-25T18:04:00.8150016"), "skip_express_settings"),
 		policy("a96b5fd9-0f3a-419a-b55c-a8aecd6b1f00", "Windows 10 Enterprise E5", "test policy creation from API",
-			at("2017-07-25T18:07:36.1501184"), at("2017-07-25T18:07:36.1501184"), "oobe_user_not_local_admin", "skip_express_settings"),
+			at("2017-07-25T18:07:36.1501184"), at("2017-07-25T18:07:36.1501184"), "oobe_user_not_local_admin",
+			"skip_express_settings"),
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -62,7 +64,8 @@ func TestConfigurationPolicies_sameBytesAreUnchanged(t *testing.T) {
 	var l Listing
 	readAll(t, c.ConfigurationPolicies(t.Context(), testCustomer, &l))
 	l.Known = l.Digest
-	if got := readAll(t, c.ConfigurationPolicies(t.Context(), testCustomer, &l)); got != nil || !l.Unchanged || !bytes.Equal(l.Digest, l.Known) {
+	if got := readAll(t, c.ConfigurationPolicies(t.Context(), testCustomer, &l)); got != nil || !l.Unchanged ||
+		!bytes.Equal(l.Digest, l.Known) {
 		t.Errorf("%d policies, listing %+v", len(got), l)
 	}
 }
@@ -90,8 +93,10 @@ func TestConfigurationPolicy_valuesThatDoNotFitGoToExtra(t *testing.T) {
 		misfits       int
 	}{
 		{"dates in every style", `"createdDate":"2017-07-25T18:07:36","lastModifiedDate":"2017-04-27T11:30:34.1944704-07:00"`,
-			ConfigurationPolicy{CreatedDate: new(parsed(t, "2017-07-25T18:07:36Z")), LastModifiedDate: new(parsed(t, "2017-04-27T18:30:34.1944704Z"))}, 0},
-		{"the sentinel", `"createdDate":"0001-01-01T00:00:00","lastModifiedDate":"0001-01-01T00:00:00Z"`, ConfigurationPolicy{}, 0},
+			ConfigurationPolicy{CreatedDate: new(parsed(t, "2017-07-25T18:07:36Z")),
+				LastModifiedDate: new(parsed(t, "2017-04-27T18:30:34.1944704Z"))}, 0},
+		{"the sentinel", `"createdDate":"0001-01-01T00:00:00","lastModifiedDate":"0001-01-01T00:00:00Z"`,
+			ConfigurationPolicy{}, 0},
 		{"null is absent", `"name":null,"category":null,"description":null,"devicesAssigned":null,"devicesAssignedCount":null,` +
 			`"policySettings":null,"createdDate":null,"lastModifiedDate":null`, ConfigurationPolicy{}, 0},
 		{"wrong types", `"name":1,"category":[],"description":{},"devicesAssigned":"1","policySettings":"skip_eula","createdDate":1,"lastModifiedDate":"soon"`,
@@ -104,9 +109,11 @@ func TestConfigurationPolicy_valuesThatDoNotFitGoToExtra(t *testing.T) {
 		{"devicesAssignedCount for null", `"devicesAssignedCount":5,"devicesAssigned":null`, assigned(5), 0},
 		{"devicesAssignedCount for a misfit", `"devicesAssigned":0.5,"devicesAssignedCount":5`,
 			ConfigurationPolicy{DevicesAssignedCount: new(int32(5)), Extra: []byte(`{"devicesAssigned":0.5}`)}, 1},
-		{"both misfits", `"devicesAssigned":2147483648,"devicesAssignedCount":[]`, extra(`{"devicesAssigned":2147483648,"devicesAssignedCount":[]}`), 2},
+		{"both misfits", `"devicesAssigned":2147483648,"devicesAssignedCount":[]`,
+			extra(`{"devicesAssigned":2147483648,"devicesAssignedCount":[]}`), 2},
 		{"no settings", `"policySettings":[]`, ConfigurationPolicy{}, 0},
-		{"settings are sorted, equal ones kept", `"policySettings":["skip_eula","none","Skip","skip_eula"]`, settings("Skip", "none", "skip_eula", "skip_eula"), 0},
+		{"settings are sorted, equal ones kept", `"policySettings":["skip_eula","none","Skip","skip_eula"]`,
+			settings("Skip", "none", "skip_eula", "skip_eula"), 0},
 		{"setting of another type", `"policySettings":["skip_eula", 16]`, extra(`{"policySettings":["skip_eula",16]}`), 1},
 		{"setting null", `"policySettings":[null,null]`, extra(`{"policySettings":[null,null]}`), 1},
 		{"settings as flags", `"policySettings":18`, extra(`{"policySettings":18}`), 1},

@@ -17,8 +17,10 @@ func TestCustomer_keepsWhatFits(t *testing.T) {
 		{"no profile", `,"companyProfile":null,"relationshipToPartner":"none"`, Customer{Relationship: new("none")}, 0},
 		{"empty profile", `,"companyProfile":{}`, Customer{}, 0},
 		{"profile of another type", `,"companyProfile":"x"`, Customer{}, 1},
-		{"values of other types", `,"companyProfile":{"companyName":5,"domain":{}},"relationshipToPartner":[]`, Customer{}, 3},
-		{"unknown fields", `,"links":{"self":{}},"companyProfile":{"id":"y","domain":"d","links":{}},"commerceId":"z"`, Customer{Domain: new("d")}, 0},
+		{"values of other types", `,"companyProfile":{"companyName":5,"domain":{}},"relationshipToPartner":[]`, Customer{},
+			3},
+		{"unknown fields", `,"links":{"self":{}},"companyProfile":{"id":"y","domain":"d","links":{}},"commerceId":"z"`,
+			Customer{Domain: new("d")}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,7 +21,8 @@ func TestLogin_waitsForTheUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l.URL != "http://piped.test/devicelogin" || len(l.Code) != 9 || time.Until(l.Expires).Round(time.Second) != 15*time.Minute {
+		if l.URL != "http://piped.test/devicelogin" || len(l.Code) != 9 ||
+			time.Until(l.Expires).Round(time.Second) != 15*time.Minute {
 			t.Errorf("login at %s with %q until %v", l.URL, l.Code, l.Expires)
 		}
 		if shown := fmt.Sprintf("%+v %#v", l, *l); strings.Contains(shown, l.device().DeviceCode) {
@@ -56,12 +57,15 @@ func TestLogin_fails(t *testing.T) {
 		name, code, hint string
 		act              func(*emulated, *Login, context.CancelFunc)
 	}{
-		{"declined", "AADSTS70018", "begin again", func(w *emulated, l *Login, _ context.CancelFunc) { w.DeclineCode(l.Code) }},
+		{"declined", "AADSTS70018", "begin again",
+			func(w *emulated, l *Login, _ context.CancelFunc) { w.DeclineCode(l.Code) }},
 		{"too late", "AADSTS70020", "begin again", func(*emulated, *Login, context.CancelFunc) {}},
 		{"interrupted", "canceled", "", func(_ *emulated, _ *Login, cancel context.CancelFunc) { cancel() }},
-		{"wrong code", "AADSTS70020", "begin again", func(w *emulated, _ *Login, _ context.CancelFunc) { w.EnterCode("XXXXXXXXX", "u", true) }},
+		{"wrong code", "AADSTS70020", "begin again",
+			func(w *emulated, _ *Login, _ context.CancelFunc) { w.EnterCode("XXXXXXXXX", "u", true) }},
 		{"conditional access", "AADSTS53003", "conditional access", func(w *emulated, _ *Login, _ context.CancelFunc) {
-			w.Fail(partnercentertest.Fault{Path: "/token$", Status: 400, Code: "access_denied", Description: "AADSTS53003: Blocked."})
+			w.Fail(partnercentertest.Fault{Path: "/token$", Status: 400, Code: "access_denied",
+				Description: "AADSTS53003: Blocked."})
 		}},
 	}
 	for _, tt := range tests {
@@ -90,7 +94,8 @@ func TestStartLogin_tellsWhatIsWrong(t *testing.T) {
 		fault      partnercentertest.Fault
 		requests   int
 	}{
-		{"client", "AADSTS700016", func(c *Credentials) { c.ClientID = "someone" }, partnercentertest.Fault{Path: "never"}, 1},
+		{"client", "AADSTS700016", func(c *Credentials) { c.ClientID = "someone" }, partnercentertest.Fault{Path: "never"},
+			1},
 		{"nonsense", "bad_response", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Body: "{}"}, 1},
 		{"HTML", "bad_response", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Body: "<html>"}, 1},
 		{"network", "connection", func(*Credentials) {}, partnercentertest.Fault{Path: "/devicecode", Reset: true}, 4},
@@ -103,7 +108,8 @@ func TestStartLogin_tellsWhatIsWrong(t *testing.T) {
 			w.Fail(tt.fault)
 			tt.spoil(&w.cred)
 			_, err := StartLogin(t.Context(), w.cred, w.opts)
-			if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.HasSuffix(e.URL, "/oauth2/v2.0/devicecode") || w.asked("", 0) != tt.requests {
+			if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.HasSuffix(e.URL, "/oauth2/v2.0/devicecode") ||
+				w.asked("", 0) != tt.requests {
 				t.Errorf("%s: %d requests: %v", tt.name, w.asked("", 0), err)
 			}
 		})
@@ -165,14 +171,16 @@ func TestStartLogin_takesTimesAsTheyCome(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newEmulated(t, partnercentertest.Options{})
 			w.Fail(partnercentertest.Fault{
-				Path: "/devicecode", Body: `{"device_code":"d","user_code":"u","verification_uri":"https://login.test",` + tt.said + `}`,
+				Path: "/devicecode", Body: `{"device_code":"d","user_code":"u","verification_uri":"https://login.test",` +
+					tt.said + `}`,
 			})
 			l, err := StartLogin(t.Context(), w.cred, w.opts)
 			if err != nil {
 				t.Errorf("%s: %v", tt.said, err)
 				return
 			}
-			if l.device().Interval != tt.interval || tt.life == 0 != l.Expires.IsZero() || tt.life > 0 && time.Until(l.Expires) != tt.life {
+			if l.device().Interval != tt.interval || tt.life == 0 != l.Expires.IsZero() || tt.life > 0 &&
+				time.Until(l.Expires) != tt.life {
 				t.Errorf("%s: every %d s until %v", tt.said, l.device().Interval, l.Expires)
 			}
 		})

@@ -31,12 +31,14 @@ func TestDevices_readsTheDocumentedResponse(t *testing.T) {
 	got := readAll(t, a.client(t).Devices(t.Context(), testCustomer, "Test batch", &l))
 	none := []PolicyAssignment{{Key: "o_o_b_e"}}
 	want := []Device{{
-		ID: "7c141ea9-2816-4e15-a819-53f6856499ff", SerialNumber: new("2R9-ZNP67"), ProductKey: new("00329-00000-0003-AA6069"),
-		ModelName: new("Precision WorkStation T7500"), OEMManufacturerName: new("Dell Inc."),
+		ID: "7c141ea9-2816-4e15-a819-53f6856499ff", SerialNumber: new("2R9-ZNP67"),
+		ProductKey: new("00329-00000-0003-AA6069"),
+		ModelName:  new("Precision WorkStation T7500"), OEMManufacturerName: new("Dell Inc."),
 		UploadedDate: new(time.Date(2017, 8, 9, 21, 43, 26, 9228800, time.UTC)), Policies: none,
 	}, {
-		ID: "e528a62f-5031-49f4-bea7-5fafe47388fd", SerialNumber: new("1234567890"), ProductKey: new("12345-67890-09876-54321-13579"),
-		ModelName: new("HP Z420 Workstation"), OEMManufacturerName: new("Hewlett-Packard"),
+		ID: "e528a62f-5031-49f4-bea7-5fafe47388fd", SerialNumber: new("1234567890"),
+		ProductKey: new("12345-67890-09876-54321-13579"),
+		ModelName:  new("HP Z420 Workstation"), OEMManufacturerName: new("Hewlett-Packard"),
 		UploadedDate: new(time.Date(2017, 8, 9, 21, 35, 51, 312614400, time.UTC)), Policies: none,
 	}}
 	if d := cmp.Diff(want, got); d != "" {
@@ -56,7 +58,8 @@ type tokenStyle func(uri, token string) string
 func bodyToken(_, token string) string { return `,"continuationToken":"` + token + `"` }
 
 func linkToken(uri, token string) string {
-	return `,"links":{"self":{"uri":"` + uri + `"},"next":{"uri":"` + uri + `?size=100&seekOperation=Next","method":"GET",` +
+	return `,"links":{"self":{"uri":"` + uri + `"},"next":{"uri":"` + uri +
+		`?size=100&seekOperation=Next","method":"GET",` +
 		`"headers":[{"key":"MS-ContinuationToken","value":"` + token + `"}]}}`
 }
 
@@ -209,7 +212,8 @@ func TestDevices_dotsAsAnIDAreRefusedUnsent(t *testing.T) {
 			for _, last = range c.Devices(t.Context(), tt.customer, tt.batch, &l) {
 			}
 			e := errorOf(t, last)
-			if e.ErrorCode() != "unaddressable_id" || e.Method != "GET" || e.URL != a.url+tt.url || e.CorrelationID != "our-own" {
+			if e.ErrorCode() != "unaddressable_id" || e.Method != "GET" || e.URL != a.url+tt.url ||
+				e.CorrelationID != "our-own" {
 				t.Errorf("error %v", e)
 			}
 			if len(a.seen(uri)) != 0 || a.tokenRequests() != 0 || l.Requests != 0 || l.Digest != nil || !l.SentAt.IsZero() {
@@ -230,15 +234,18 @@ func TestDevice_valuesThatDoNotFitGoToExtra(t *testing.T) {
 	}{
 		{"all", `"serialNumber":"s","productKey":"p","hardwareHash":"h","modelName":"m","oemManufacturerName":"o","uploadedBy":"u",` +
 			`"uploadedDate":"2020-01-30T09:10:33.2417951+01:00","policies":[{"key":"o_o_b_e","value":"AzureAD Join Default Profile"}]`,
-			Device{SerialNumber: new("s"), ProductKey: new("p"), HardwareHash: new("h"), ModelName: new("m"), OEMManufacturerName: new("o"),
-				UploadedBy: new("u"), UploadedDate: new(parsed(t, "2020-01-30T08:10:33.2417951Z")), Policies: oobe(new("AzureAD Join Default Profile"))}, 0},
+			Device{SerialNumber: new("s"), ProductKey: new("p"), HardwareHash: new("h"), ModelName: new("m"),
+				OEMManufacturerName: new("o"),
+				UploadedBy:          new("u"), UploadedDate: new(parsed(t, "2020-01-30T08:10:33.2417951Z")),
+				Policies: oobe(new("AzureAD Join Default Profile"))}, 0},
 		{"null is absent", `"serialNumber":null,"productKey":null,"hardwareHash":null,"modelName":null,"oemManufacturerName":null,` +
 			`"uploadedBy":null,"uploadedDate":null,"policies":null`, Device{}, 0},
 		{"wrong types", `"serialNumber":1,"productKey":[],"hardwareHash":{},"modelName":true,"oemManufacturerName":2.5,"uploadedBy":false,"uploadedDate":0`,
 			extra(`{"serialNumber":1,"productKey":[],"hardwareHash":{},"modelName":true,"oemManufacturerName":2.5,"uploadedBy":false,"uploadedDate":0}`), 7},
 		{"no date", `"uploadedDate":"yesterday"`, extra(`{"uploadedDate":"yesterday"}`), 1},
 		{"the sentinel", `"uploadedDate":"0001-01-01T00:00:00Z"`, Device{}, 0},
-		{"unknown fields", `"allowedOperations":["GET","PATCH"],"groupTag":"x"`, extra(`{"allowedOperations":["GET","PATCH"],"groupTag":"x"}`), 0},
+		{"unknown fields", `"allowedOperations":["GET","PATCH"],"groupTag":"x"`,
+			extra(`{"allowedOperations":["GET","PATCH"],"groupTag":"x"}`), 0},
 		{"left out", `"links":{},"self":1,"attributes":{}," attributes":{}`, Device{}, 0},
 		{"no policies", `"policies":[]`, Device{}, 0},
 		{"policies as an object", `"policies":{"key":"o_o_b_e"}`, extra(`{"policies":{"key":"o_o_b_e"}}`), 1},
@@ -246,13 +253,16 @@ func TestDevice_valuesThatDoNotFitGoToExtra(t *testing.T) {
 		{"policy null", `"policies":[{"key":"a"},null]`, extra(`{"policies":[{"key":"a"},null]}`), 1},
 		{"policy in an array", `"policies":[[{"key":"a"}]]`, extra(`{"policies":[[{"key":"a"}]]}`), 1},
 		{"policy without members", `"policies":[{}]`, extra(`{"policies":[{}]}`), 1},
-		{"policy without key", `"policies":[{"key":"a"},{"value":"x"}]`, extra(`{"policies":[{"key":"a"},{"value":"x"}]}`), 1},
+		{"policy without key", `"policies":[{"key":"a"},{"value":"x"}]`, extra(`{"policies":[{"key":"a"},{"value":"x"}]}`),
+			1},
 		{"key null", `"policies":[{"key":null,"value":"x"}]`, extra(`{"policies":[{"key":null,"value":"x"}]}`), 1},
 		{"key of another type", `"policies":[{"key":1}]`, extra(`{"policies":[{"key":1}]}`), 1},
-		{"value of another type", `"policies":[{"key":"a","value":["x"]},{"key":"b","value":1}]`, extra(`{"policies":[{"key":"a","value":["x"]},{"key":"b","value":1}]}`), 1},
+		{"value of another type", `"policies":[{"key":"a","value":["x"]},{"key":"b","value":1}]`,
+			extra(`{"policies":[{"key":"a","value":["x"]},{"key":"b","value":1}]}`), 1},
 		{"empty key and value", `"policies":[{"key":"","value":""}]`, Device{Policies: []PolicyAssignment{{"", new("")}}}, 0},
 		{"no value", `"policies":[{"key":"o_o_b_e"}]`, Device{Policies: oobe(nil)}, 0},
-		{"equal names in a policy, the last counts", `"policies":[{"key":1,"value":{},"key":"o_o_b_e","value":"x"}]`, Device{Policies: oobe(new("x"))}, 0},
+		{"equal names in a policy, the last counts", `"policies":[{"key":1,"value":{},"key":"o_o_b_e","value":"x"}]`,
+			Device{Policies: oobe(new("x"))}, 0},
 		{"unknown member of a policy", `"policies":[{"key":"o_o_b_e","value":"x","since":1},{"key":"p","Value":2}]`,
 			Device{Policies: []PolicyAssignment{{"o_o_b_e", new("x")}, {"p", nil}},
 				Extra: []byte(`{"policies":[{"key":"o_o_b_e","value":"x","since":1},{"key":"p","Value":2}]}`)}, 1},
@@ -260,8 +270,10 @@ func TestDevice_valuesThatDoNotFitGoToExtra(t *testing.T) {
 		{"policies, then others", `"policies":[{"key":"a"}],"policies":[{"key":"o_o_b_e"}]`, Device{Policies: oobe(nil)}, 0},
 		{"policies, then a misfit", `"policies":[{"key":"a"}],"policies":5`, extra(`{"policies":5}`), 1},
 		{"misfit, then policies", `"policies":[5],"policies":[{"key":"o_o_b_e"}]`, Device{Policies: oobe(nil)}, 0},
-		{"what follows a misfit is read", `"policies":[{"key":1}],"modelName":"m"`, Device{ModelName: new("m"), Extra: []byte(`{"policies":[{"key":1}]}`)}, 1},
-		{"databases take what is kept", `"policies":[{"key":"\u0000","value":1e99999}]`, extra("{\"policies\":[{\"key\":\"\ufffd\",\"value\":\"1e99999\"}]}"), 1},
+		{"what follows a misfit is read", `"policies":[{"key":1}],"modelName":"m"`,
+			Device{ModelName: new("m"), Extra: []byte(`{"policies":[{"key":1}]}`)}, 1},
+		{"databases take what is kept", `"policies":[{"key":"\u0000","value":1e99999}]`,
+			extra("{\"policies\":[{\"key\":\"\ufffd\",\"value\":\"1e99999\"}]}"), 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -282,7 +294,8 @@ func TestDevice_policiesAreOrderedByKeyThenValue(t *testing.T) {
 	t.Parallel()
 	got, _ := decodeAll(t, `[{"id":"x","policies":[{"key":"b","value":"z"},{"key":"a","value":"y"},{"key":"b"},{"key":"A","value":"x"},
 		{"key":"b","value":""},{"key":"a","value":"x"},{"key":"b","value":null}]}]`, decodeDevice)
-	want := []PolicyAssignment{{"A", new("x")}, {"a", new("x")}, {"a", new("y")}, {"b", nil}, {"b", nil}, {"b", new("")}, {"b", new("z")}}
+	want := []PolicyAssignment{{"A", new("x")}, {"a", new("x")}, {"a", new("y")}, {"b", nil}, {"b", nil}, {"b", new("")},
+		{"b", new("z")}}
 	if d := cmp.Diff(want, got[0].Policies); d != "" {
 		t.Error(d)
 	}

@@ -21,7 +21,8 @@ func TestError_readsEveryDocumentedBody(t *testing.T) {
 		{"API", 400, "\ufeff" + `{"code":"2000","description":"Customer search only …","data":["Field1"],"source":"PartnerApiServiceControllers"}`,
 			"2000", "Customer search only …"},
 		{"number for a code", 403, `{"code":20002,"description":"no relationship"}`, "20002", "no relationship"},
-		{"gateway", 401, `{"statusCode":401,"message":"Unauthorized: incorrect audience"}`, "http_401", "Unauthorized: incorrect audience"},
+		{"gateway", 401, `{"statusCode":401,"message":"Unauthorized: incorrect audience"}`, "http_401",
+			"Unauthorized: incorrect audience"},
 		{"no JSON", 404, "Some non-structured\r\ncontent.", "http_404", "Some non-structured  content."},
 		{"empty", 501, "", "http_501", ""},
 		{"code of another type", 400, `{"code":{},"description":[]}`, "http_400", `{"code":{},"description":[]}`},
@@ -30,7 +31,8 @@ func TestError_readsEveryDocumentedBody(t *testing.T) {
 		{"an array", 400, `[1]`, "http_400", "[1]"},
 		{"long", 400, `{"code":"1","description":"` + strings.Repeat("é", 4000) + `"}`, "1", strings.Repeat("é", 2048) + "…"},
 		{"endless", 400, `{"code":"1","data":"` + strings.Repeat("x", 1<<20) + `"}`, "1", ""},
-		{"control characters", 400, `{"code":"a\u0000b","description":"x\u001b[31m\ny\ud800"}`, "a\ufffdb", "x\ufffd[31m y\ufffd"},
+		{"control characters", 400, `{"code":"a\u0000b","description":"x\u001b[31m\ny\ud800"}`, "a\ufffdb",
+			"x\ufffd[31m y\ufffd"},
 		{"echoed token", 400, `{"code":"token-1","description":"bad token token-1"}`, "[redacted]", "bad token [redacted]"},
 	}
 	for _, tt := range tests {
@@ -54,7 +56,8 @@ func TestError_hasTheAnswersIDs(t *testing.T) {
 	a := newAPI(t, reply(403, "", "MS-RequestId: theirs", "MS-CorrelationId: also theirs token-1"))
 	l := Listing{CorrelationID: "ours"}
 	_, err := batchIDs(a.client(t).DeviceBatches(t.Context(), testCustomer, &l))
-	if e := errorOf(t, err); e.RequestID != "theirs" || e.CorrelationID != "also theirs [redacted]" || l.RequestID != "theirs" {
+	if e := errorOf(t, err); e.RequestID != "theirs" || e.CorrelationID != "also theirs [redacted]" ||
+		l.RequestID != "theirs" {
 		t.Errorf("request %q, correlation %q, listing's %q", e.RequestID, e.CorrelationID, l.RequestID)
 	}
 	a = newAPI(t, reply(403, ""))
@@ -71,11 +74,14 @@ func TestError_isOneLineWithAHint(t *testing.T) {
 		err  Error
 		want string
 	}{
-		{Error{Method: "GET", URL: "https://host/v1/x", Status: 403, Code: "20002", Description: "The partner ID …", RequestID: "7f3c", Hint: "do it"},
+		{Error{Method: "GET", URL: "https://host/v1/x", Status: 403, Code: "20002", Description: "The partner ID …",
+			RequestID: "7f3c", Hint: "do it"},
 			"GET https://host/v1/x: 403 Forbidden: 20002 The partner ID … (request 7f3c): do it"},
 		{Error{Method: "GET", URL: "https://host/v1/x", Status: 599}, "GET https://host/v1/x: 599"},
-		{Error{Method: "GET", URL: "https://host/v1/x", Status: 429, RequestID: "7f3c"}, "GET https://host/v1/x: 429 Too Many Requests (request 7f3c)"},
-		{Error{Method: "POST", URL: "https://host/token", Code: "connection", Err: cause}, "POST https://host/token: connection: connection refused"},
+		{Error{Method: "GET", URL: "https://host/v1/x", Status: 429, RequestID: "7f3c"},
+			"GET https://host/v1/x: 429 Too Many Requests (request 7f3c)"},
+		{Error{Method: "POST", URL: "https://host/token", Code: "connection", Err: cause},
+			"POST https://host/token: connection: connection refused"},
 	}
 	for _, tt := range tests {
 		if got := tt.err.Error(); got != tt.want {
@@ -117,7 +123,8 @@ func FuzzReadFault(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		code, description := readFault(body)
-		e := Error{Status: http.StatusBadRequest, Code: shorten(code, maxWord), Description: shorten(description, maxDescription)}
+		e := Error{Status: http.StatusBadRequest, Code: shorten(code, maxWord),
+			Description: shorten(description, maxDescription)}
 		if s := e.Error(); strings.ContainsAny(s, "\n\r\x00\x1b") {
 			t.Errorf("control characters in %q", s)
 		}

@@ -13,7 +13,8 @@ func TestHints_sayWhatToDoInOneLine(t *testing.T) {
 	numbered := regexp.MustCompile(`^(AADSTS\d{5,7}|[a-z_]+|\d{5,6})$`)
 	for _, hints := range []map[string]string{authorityHints, hintsByCode} {
 		for code, hint := range hints {
-			if !numbered.MatchString(code) || len(hint) < 20 || strings.ContainsAny(hint, "\n\t") || strings.HasSuffix(hint, ".") {
+			if !numbered.MatchString(code) || len(hint) < 20 || strings.ContainsAny(hint, "\n\t") ||
+				strings.HasSuffix(hint, ".") {
 				t.Errorf("%s: %q", code, hint)
 			}
 		}

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// passages lets so many requests through the limiters, as many at a time as there are limiters, and returns when each passed.
+// passages lets so many requests through the limiters, as many at a time as there are limiters, and returns when each
+// passed.
 func passages(t *testing.T, requests int, limiters ...*Limiter) []time.Duration {
 	t.Helper()
 	started := time.Now()
@@ -70,7 +71,8 @@ func TestLimiter_limitsRequestsInAnyMinute(t *testing.T) {
 			got := passages(t, tt.requests, NewLimiter(tt.perMinute))
 			atOnce := len(slices.DeleteFunc(slices.Clone(got), func(at time.Duration) bool { return at > 0 }))
 			if n := busiest(got); n != tt.inAMinute || atOnce != tt.atOnce {
-				t.Errorf("%d a minute: %d at once and %d in a minute, want %d and %d", tt.perMinute, atOnce, n, tt.atOnce, tt.inAMinute)
+				t.Errorf("%d a minute: %d at once and %d in a minute, want %d and %d", tt.perMinute, atOnce, n, tt.atOnce,
+					tt.inAMinute)
 			}
 			if took := got[len(got)-1].Round(time.Second); took != tt.took {
 				t.Errorf("%d requests at %d a minute took %v, want %v", tt.requests, tt.perMinute, took, tt.took)
@@ -127,7 +129,8 @@ func TestLimiter_sharesChangeWhileRequestsWait(t *testing.T) {
 			return n
 		}
 		// The eight requests that wait when the share changes keep their place in time.
-		first, second, third := within(0, time.Minute), within(time.Minute, 2*time.Minute), within(2*time.Minute, 3*time.Minute)
+		first, second, third := within(0, time.Minute), within(time.Minute, 2*time.Minute),
+			within(2*time.Minute, 3*time.Minute)
 		if first != 600 || second < 58 || second > 60+8 || third < 575 || third > 600 {
 			t.Errorf("%d requests in the first minute, %d in the second and %d in the third", first, second, third)
 		}

@@ -34,9 +34,11 @@ func TestListing_followsEveryFormOfPaging(t *testing.T) {
 		{"link with /v1", link(`"uri":"/v1/customers/x"`), "/pre/fix/v1/customers/x", ""},
 		{"link and token of the body", `{"items":[{"id":"a"}],"continuationToken":"t","links":{"next":{"uri":"customers/x"}}}`,
 			"/pre/fix/v1/customers/x", "t"},
-		{"link's token before the body's", `{"items":[{"id":"a"}],"continuationToken":"t","links":{"next":{"uri":"/customers","headers":[{"key":"ms-continuationtoken","value":"u"}]}}}`,
+		{"link's token before the body's",
+			`{"items":[{"id":"a"}],"continuationToken":"t","links":{"next":{"uri":"/customers","headers":[{"key":"ms-continuationtoken","value":"u"}]}}}`,
 			"/pre/fix/v1/customers", "u"},
-		{"link without uri", link(`"headers":[{"key":"MS-ContinuationToken","value":"u"}]`), listPath + "?seekOperation=Next", "u"},
+		{"link without uri", link(`"headers":[{"key":"MS-ContinuationToken","value":"u"}]`), listPath +
+			"?seekOperation=Next", "u"},
 		{"raw spaces, second ?", link(`"uri":"/customers/x/deviceBatches/Test batch/devices?size=2?seekOperation=Next"`),
 			"/pre/fix/v1/customers/x/deviceBatches/Test%20batch/devices?size=2&seekOperation=Next", ""},
 		{"empty page between", `{"totalCount":0,"continuationToken":"t"}`, listPath + "?seekOperation=Next", "t"},
@@ -65,7 +67,8 @@ func TestListing_followsEveryFormOfPaging(t *testing.T) {
 
 func TestListing_eachPageIsAnOperationOfOneCorrelation(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, pages(`{"items":[],"continuationToken":"1"}`, `{"items":[],"continuationToken":"2"}`, `{"items":null}`)...)
+	a := newAPI(t, pages(`{"items":[],"continuationToken":"1"}`, `{"items":[],"continuationToken":"2"}`,
+		`{"items":null}`)...)
 	if _, err := batchIDs(a.client(t).DeviceBatches(t.Context(), testCustomer, nil)); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +79,8 @@ func TestListing_eachPageIsAnOperationOfOneCorrelation(t *testing.T) {
 	if correlations[0] == "" || correlations[0] != correlations[1] || correlations[1] != correlations[2] {
 		t.Errorf("correlation ids %q", correlations)
 	}
-	if d := cmp.Diff([]string{listPath, listPath + "?seekOperation=Next", listPath + "?seekOperation=Next"}, a.seen(uri)); d != "" {
+	if d := cmp.Diff([]string{listPath, listPath + "?seekOperation=Next", listPath + "?seekOperation=Next"},
+		a.seen(uri)); d != "" {
 		t.Error(d)
 	}
 }
@@ -91,7 +95,8 @@ func TestListing_serverHeadersNeverReplaceOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := a.requests[1]
-	if r.Header.Get("Authorization") != "Bearer token-1" || !strings.HasSuffix(a.url, r.Host) || r.Header.Get("Cookie") != "" ||
+	if r.Header.Get("Authorization") != "Bearer token-1" || !strings.HasSuffix(a.url, r.Host) ||
+		r.Header.Get("Cookie") != "" ||
 		r.Header.Get("MS-RequestId") == "r" || r.Header.Get("MS-Contract-Version") != "v1" ||
 		r.Header.Get("MS-ContinuationToken") != "spaced" {
 		t.Errorf("host %q, header %v", r.Host, r.Header)
@@ -113,18 +118,24 @@ func TestListing_incompleteEndsInErrorAfterItsItems(t *testing.T) {
 		{"repeated link", pages(next("/customers?p=2"), next("/customers?p=2")), "aa", "incomplete_listing"},
 		{"link to itself", pages(next("/customers/" + testCustomer + "/deviceBatches")), "a", "incomplete_listing"},
 		{"fewer items than stated", pages(`{"totalCount":2,"items":[{"id":"a"}]}`), "a", "incomplete_listing"},
-		{"fewer than an earlier page stated", pages(`{"totalCount":3,"items":[{"id":"a"}],"continuationToken":"t"}`, onePage), "aa", "incomplete_listing"},
+		{"fewer than an earlier page stated",
+			pages(`{"totalCount":3,"items":[{"id":"a"}],"continuationToken":"t"}`, onePage), "aa", "incomplete_listing"},
 		{"error on the second page", []http.HandlerFunc{reply(200, token), reply(403, `{"code":"20002"}`)}, "a", "20002"},
 		{"no JSON on the second page", pages(token, `{"items":[{"id":"b"}`), "a", "bad_response"},
 		{"link to another host", pages(next("https://elsewhere.test/v1/customers")), "a", "bad_response"},
 		{"token of another type", pages(`{"items":[{"id":"a"}],"continuationToken":5}`), "a", "bad_response"},
-		{"token that no header holds", pages(`{"items":[{"id":"a"}],"continuationToken":"a\r\nHost: b"}`), "a", "bad_response"},
+		{"token that no header holds", pages(`{"items":[{"id":"a"}],"continuationToken":"a\r\nHost: b"}`), "a",
+			"bad_response"},
 		{"unreadable link", pages(`{"items":[{"id":"a"}],"links":{"next":"/customers"}}`), "a", "bad_response"},
 		{"unparsable link", pages(next("/customers/100%")), "a", "bad_response"},
-		{"unreadable link before the items", pages(`{"links":{"next":{"uri":5,"x":{}},"self":{}},"items":[{"id":"a"},{"id":"b"}]}`), "ab", "bad_response"},
-		{"unreadable header of a link", pages(`{"links":{"next":{"headers":[5,{}],"uri":"/customers"}},"items":[{"id":"a"}]}`), "a", "bad_response"},
-		{"unreadable link of the second page", pages(token, `{"links":{"next":[]},"items":[{"id":"b"}]}`), "ab", "bad_response"},
-		{"link to another host on the second page", pages(token, next("//elsewhere.test/v1/customers")), "aa", "bad_response"},
+		{"unreadable link before the items",
+			pages(`{"links":{"next":{"uri":5,"x":{}},"self":{}},"items":[{"id":"a"},{"id":"b"}]}`), "ab", "bad_response"},
+		{"unreadable header of a link",
+			pages(`{"links":{"next":{"headers":[5,{}],"uri":"/customers"}},"items":[{"id":"a"}]}`), "a", "bad_response"},
+		{"unreadable link of the second page", pages(token, `{"links":{"next":[]},"items":[{"id":"b"}]}`), "ab",
+			"bad_response"},
+		{"link to another host on the second page", pages(token, next("//elsewhere.test/v1/customers")), "aa",
+			"bad_response"},
 		{"unreadable link, then no JSON", pages(`{"items":[{"id":"a"}],"links":{"next":5}`), "", "bad_response"},
 		{"unreadable token without items", pages(`{"continuationToken":5}`), "", "bad_response"},
 	}
@@ -136,7 +147,8 @@ func TestListing_incompleteEndsInErrorAfterItsItems(t *testing.T) {
 			if got := strings.Join(ids, ""); got != tt.ids {
 				t.Errorf("ids %q, want %q", got, tt.ids)
 			}
-			if e := errorOf(t, err); e.ErrorCode() != tt.code || e.RequestID == "" || e.RequestID != l.RequestID || !strings.Contains(e.URL, listPath[:16]) {
+			if e := errorOf(t, err); e.ErrorCode() != tt.code || e.RequestID == "" || e.RequestID != l.RequestID ||
+				!strings.Contains(e.URL, listPath[:16]) {
 				t.Errorf("error %v, last request %s", e, l.RequestID)
 			}
 			if l.Digest != nil || l.Unchanged || l.SentAt.IsZero() || l.Items != len(ids) {
@@ -184,7 +196,8 @@ func TestListing_sameBytesAreUnchanged(t *testing.T) {
 	}
 	l.Known = l.Digest
 	ids, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, &l))
-	if err != nil || ids != nil || !l.Unchanged || !bytes.Equal(l.Digest, l.Known) || l.Items != 0 || l.Pages != 2 || l.Requests != 2 {
+	if err != nil || ids != nil || !l.Unchanged || !bytes.Equal(l.Digest, l.Known) || l.Items != 0 || l.Pages != 2 ||
+		l.Requests != 2 {
 		t.Errorf("ids %q, error %v, listing %+v", ids, err, l)
 	}
 	ids, err = batchIDs(c.DeviceBatches(t.Context(), testCustomer, &l))
@@ -230,10 +243,14 @@ func TestListing_badResponsesSayWhatCame(t *testing.T) {
 		{"array", `[]`, "application/json", `the answer is no list: application/json: "[]"`},
 		{"null", `null`, "application/json", `the answer is no list: application/json: "null"`},
 		{"neither items nor totalCount", `{}`, "application/json", `the answer is no list: application/json: "{}"`},
-		{"items missing", `{"totalCount":1}`, "application/json", `the answer is no list: application/json: "{\"totalCount\":1}"`},
-		{"items of another type", `{"items":{}}`, "application/json", `the answer is no list: application/json: "{\"items\":{}}"`},
-		{"something after it", `{"items":[]}]`, "application/json", `the answer is no list: application/json: "{\"items\":[]}]"`},
-		{"the token in it", `{"a":"token-1"}`, "application/json", `the answer is no list: application/json: "{\"a\":\"[redacted]\"}"`},
+		{"items missing", `{"totalCount":1}`, "application/json",
+			`the answer is no list: application/json: "{\"totalCount\":1}"`},
+		{"items of another type", `{"items":{}}`, "application/json",
+			`the answer is no list: application/json: "{\"items\":{}}"`},
+		{"something after it", `{"items":[]}]`, "application/json",
+			`the answer is no list: application/json: "{\"items\":[]}]"`},
+		{"the token in it", `{"a":"token-1"}`, "application/json",
+			`the answer is no list: application/json: "{\"a\":\"[redacted]\"}"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -263,7 +280,8 @@ func TestListing_toleratesOddEnvelopes(t *testing.T) {
 		{"totalCount -1", `{"totalCount":-1,"items":[{"id":"a"}]}`, "a"},
 		{"more items than stated", `{"totalCount":1,"items":[{"id":"a"},{"id":"b"}]}`, "ab"},
 		{"white space", " \r\n{ \"items\" : [ {\"id\":\"a\"} , {\"id\":\"b\"} ] } \n", "ab"},
-		{"equal names, the last counts", `{"items":[{"id":"a"}],"items":[{"id":"b"}],"continuationToken":"t","continuationToken":""}`, "b"},
+		{"equal names, the last counts",
+			`{"items":[{"id":"a"}],"items":[{"id":"b"}],"continuationToken":"t","continuationToken":""}`, "b"},
 		{"no next", `{"items":[{"id":"a"}],"links":{"next":null},"continuationToken":null}`, "a"},
 		{"links of another type", `{"items":[{"id":"a"}],"links":[]}`, "a"},
 		{"next without anything", `{"items":[{"id":"a"}],"links":{"next":{"uri":null,"headers":null}}}`, "a"},

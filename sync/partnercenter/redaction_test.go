@@ -41,7 +41,8 @@ func TestError_withoutWhatTheServerWasSent(t *testing.T) {
 		{"an escaped token", nil, reply(400, `{"code":"7","description":"\u0074oken-1"}`), "7 [redacted]"},
 		{"no HTTP", nil, raw("Bearer token-1\r\n\r\n"), `malformed HTTP status code "[redacted]"`},
 		{"a redirect", nil, location("http://token-1.example/"), "not following a redirect to http://[redacted].example"},
-		{"a next page", nil, inTurn(reply(200, `{"items":[],"links":{"next":{"uri":"/v1/token-1"}}}`), reply(404, "")), "/v1/[redacted]: 404"},
+		{"a next page", nil, inTurn(reply(200, `{"items":[],"links":{"next":{"uri":"/v1/token-1"}}}`), reply(404, "")),
+			"/v1/[redacted]: 404"},
 		{"the secret", nil, reply(400, testSecret), "[redacted]"},
 		{"a type", nil, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "token-1")

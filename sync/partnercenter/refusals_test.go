@@ -34,7 +34,8 @@ func TestRefused_growsFromHalfAMinuteToAQuarterOfAnHour(t *testing.T) {
 				t.Errorf("still refused when the time is over: %v", refused)
 			}
 		}
-		want := []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute, 15 * time.Minute}
+		want := []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute,
+			15 * time.Minute, 15 * time.Minute}
 		if diff := cmp.Diff(want, got); diff != "" || w.asked("/token", 0) != len(want) {
 			t.Errorf("%d token requests; waits (-want +got):\n%s", w.asked("/token", 0), diff)
 		}

@@ -56,6 +56,7 @@ func TestReadBody_claimedLengthCostsLittle(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if got, err := readBody(resp, 64<<20); err == nil || cap(got) > 2<<20 {
-		t.Errorf("%d bytes with room for %d, and error %v; want an error and no room for what was claimed", len(got), cap(got), err)
+		t.Errorf("%d bytes with room for %d, and error %v; want an error and no room for what was claimed", len(got),
+			cap(got), err)
 	}
 }

@@ -59,7 +59,8 @@ func testRetries(t *testing.T, answer http.HandlerFunc, code string, sameID bool
 	if same := len(slices.Compact(ids)) == 1; same != sameID {
 		t.Errorf("request ids %q", ids)
 	}
-	if n := strings.Count(a.log.String(), `level=WARN msg="retrying request" method=GET url=http://piped.test/pre/fix/v1/customers/`); n != 3 {
+	if n := strings.Count(a.log.String(),
+		`level=WARN msg="retrying request" method=GET url=http://piped.test/pre/fix/v1/customers/`); n != 3 {
 		t.Errorf("%d warnings in %s", n, &a.log)
 	}
 }

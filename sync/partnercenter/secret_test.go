@@ -19,7 +19,8 @@ func TestSecret_isNeverPrinted(t *testing.T) {
 	holder := struct{ S Secret }{value}
 	var printed []string
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
-		printed = append(printed, fmt.Sprintf(verb, Secret(value)), fmt.Sprintf(verb, holder), fmt.Sprintf(verb, []Secret{value}))
+		printed = append(printed, fmt.Sprintf(verb, Secret(value)), fmt.Sprintf(verb, holder),
+			fmt.Sprintf(verb, []Secret{value}))
 	}
 	printed = append(printed, Secret(value).String(), Secret(value).GoString(), Secret(value).LogValue().String())
 	text, _ := Secret(value).MarshalText()
@@ -79,7 +80,8 @@ func TestSecret_hideTakesOutEveryWayToWriteIt(t *testing.T) {
 	}
 	form := url.Values{"client_secret": {secret.Reveal()}}.Encode()
 	for _, text := range []string{
-		secret.Reveal(), form, strings.ToLower(form), url.PathEscape(secret.Reveal()), string(inJSON), fmt.Sprintf("%q", secret.Reveal()),
+		secret.Reveal(), form, strings.ToLower(form), url.PathEscape(secret.Reveal()), string(inJSON),
+		fmt.Sprintf("%q", secret.Reveal()),
 		html.EscapeString(secret.Reveal()), secret.Reveal() + secret.Reveal(),
 	} {
 		got := secrets{secret}.redact("before " + text + " after")

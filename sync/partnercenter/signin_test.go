@@ -84,8 +84,9 @@ func newEmulated(t *testing.T, o partnercentertest.Options) *emulated {
 	w.AddCustomer(partnercentertest.Customer{ID: testCustomer})
 	w.PutBatch(testCustomer, partnercentertest.Batch{ID: "a"})
 	w.cred = Credentials{
-		AuthorityURL: "http://piped.test", TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
-		Scope: "https://api.partnercenter.microsoft.com/.default",
+		AuthorityURL: "http://piped.test", TenantID: partnercentertest.DefaultTenantID,
+		ClientID: partnercentertest.DefaultClientID,
+		Scope:    "https://api.partnercenter.microsoft.com/.default",
 	}
 	w.opts = TokenOptions{Transport: pipe(t, w), Logger: slog.New(slog.NewTextHandler(&w.log, nil))}
 	return w
@@ -102,7 +103,8 @@ func (w *emulated) withCertificate(t *testing.T) {
 func federatedToken(t *testing.T, subject string) string {
 	t.Helper()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
-		"iss": "https://cluster.test", "sub": subject, "aud": "api://AzureADTokenExchange", "exp": time.Now().Add(time.Hour).Unix(),
+		"iss": "https://cluster.test", "sub": subject, "aud": "api://AzureADTokenExchange",
+		"exp": time.Now().Add(time.Hour).Unix(),
 	}).SignedString(testKey())
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +160,8 @@ func (w *emulated) tokens(t *testing.T) *TokenSource {
 
 func (w *emulated) client(t *testing.T) *Client {
 	t.Helper()
-	c, err := New(Options{BaseURL: "http://piped.test", Tokens: w.tokens(t), Transport: w.opts.Transport, Logger: w.opts.Logger})
+	c, err := New(Options{BaseURL: "http://piped.test", Tokens: w.tokens(t), Transport: w.opts.Transport,
+		Logger: w.opts.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +214,8 @@ func TestSignIn_everyWayMakesOneTokenRequestForMany(t *testing.T) {
 			if err := list(); err != nil {
 				t.Error(err)
 			}
-			if tokens, refused := w.asked("/token", http.StatusOK), w.asked("/deviceBatches", http.StatusUnauthorized); tokens != 2 || refused != 1 {
+			if tokens, refused := w.asked("/token", http.StatusOK),
+				w.asked("/deviceBatches", http.StatusUnauthorized); tokens != 2 || refused != 1 {
 				t.Errorf("%d tokens, %d refused requests after the first token was revoked", tokens, refused)
 			}
 		})
@@ -266,7 +270,8 @@ func TestSignIn_federatedTokenIsReadEachTime(t *testing.T) {
 			}
 			continue
 		}
-		if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.Contains(e.Hint, tt.hint) || strings.Contains(err.Error(), "eyJ") {
+		if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.Contains(e.Hint, tt.hint) ||
+			strings.Contains(err.Error(), "eyJ") {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -299,14 +304,16 @@ func TestSignIn_secretIsReadEachTime(t *testing.T) {
 				}
 				continue
 			}
-			if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.Contains(e.Hint, tt.hint) || strings.Contains(err.Error(), "p4rt") {
+			if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.Contains(e.Hint, tt.hint) ||
+				strings.Contains(err.Error(), "p4rt") {
 				t.Errorf("%s, %q: %v", way, tt.content, err)
 			}
 		}
 		if err := os.Remove(w.cred.ClientSecretFile); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.tokens(t).Token(t.Context()); errorOf(t, err).ErrorCode() != "credential" || !errors.Is(err, os.ErrNotExist) {
+		if _, err := w.tokens(t).Token(t.Context()); errorOf(t, err).ErrorCode() != "credential" ||
+			!errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s, without its file: %v", way, err)
 		}
 	}
@@ -352,7 +359,8 @@ func TestSignIn_userIsRefused(t *testing.T) {
 		k := w.withUser(true)
 		tt.spoil(w, k)
 		_, err := w.tokens(t).Token(t.Context())
-		if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.Contains(e.Hint, tt.hint) || w.asked("/token", 0) != tt.requests {
+		if e := errorOf(t, err); e.ErrorCode() != tt.code || !strings.Contains(e.Hint, tt.hint) ||
+			w.asked("/token", 0) != tt.requests {
 			t.Errorf("%s: %d requests: %v", tt.name, w.asked("/token", 0), err)
 		}
 	}
@@ -452,7 +460,8 @@ func TestSignIn_noSecretIsEverShown(t *testing.T) {
 					t.Fatal(err)
 				}
 				secrets = append(secrets, access.Reveal(), "eyJ", "1.A")
-				w.Fail(partnercentertest.Fault{Path: "token", Status: http.StatusBadRequest, Description: "AADSTS50173: " + access.Reveal() + testSecret})
+				w.Fail(partnercentertest.Fault{Path: "token", Status: http.StatusBadRequest, Description: "AADSTS50173: " +
+					access.Reveal() + testSecret})
 				s.current.reject()
 				_, err = s.Token(t.Context())
 				shown := fmt.Sprintf("%v %+v %s %#v %+v", err, *errorOf(t, err), &w.log, s, w.cred)
@@ -488,7 +497,8 @@ func TestSignIn_whatAServerSendsBackIsNotShown(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			fmt.Fprintf(conn, "%s%s%s\r\n\r\n", r.PostForm["client_secret"], r.PostForm["client_assertion"], r.PostForm["refresh_token"])
+			fmt.Fprintf(conn, "%s%s%s\r\n\r\n", r.PostForm["client_secret"], r.PostForm["client_assertion"],
+				r.PostForm["refresh_token"])
 			conn.Close()
 		},
 		"code": func(w http.ResponseWriter, r *http.Request) {

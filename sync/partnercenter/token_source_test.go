@@ -196,7 +196,8 @@ func TestToken_errorsTellTheCodeAndNothingElse(t *testing.T) {
 		hint     string
 		requests int
 	}{
-		{"wrong secret", refusal("invalid_client", "AADSTS7000215: Invalid client secret "+leak), "AADSTS7000215", 400, "wrong client secret", 1},
+		{"wrong secret", refusal("invalid_client", "AADSTS7000215: Invalid client secret "+leak), "AADSTS7000215", 400,
+			"wrong client secret", 1},
 		{"expired secret", refusal("invalid_client", "AADSTS7000222: "+leak), "AADSTS7000222", 400, "expired", 1},
 		{"unknown client", refusal("unauthorized_client", "AADSTS700016: "+leak), "AADSTS700016", 400, "client_id", 1},
 		{"revoked", refusal("invalid_grant", "AADSTS50173: "+leak), "AADSTS50173", 400, "sign in again", 1},
@@ -205,10 +206,13 @@ func TestToken_errorsTellTheCodeAndNothingElse(t *testing.T) {
 		{"no code", refusal(leak, "AADSTS: "+leak), "http_400", 400, "no answer of the authority", 1},
 		{"no code of ours", refusal("invalid_grant", "AADSTS99: "+leak), "AADSTS99", 400, "sign in again", 1},
 		{"a number beside", reply(400, `{"error":"invalid_client","error_description":"`+leak+`","error_codes":[7000222,1]}`), "AADSTS7000222", 400, "expired", 1},
-		{"no number beside", reply(400, `{"error":"invalid_scope","error_description":7,"error_codes":["`+leak+`"]}`), "invalid_scope", 400, "cloud", 1},
+		{"no number beside", reply(400, `{"error":"invalid_scope","error_description":7,"error_codes":["`+leak+`"]}`),
+			"invalid_scope", 400, "cloud", 1},
 		{"a portal", reply(403, "<html>"+leak), "http_403", 403, "check authority_url, tenant_id and any proxy", 1},
-		{"for the moment", reply(400, `{"error":"temporarily_unavailable","error_description":"AADSTS90033: `+leak+`"}`), "AADSTS90033", 400, "", 4},
-		{"error with 200", reply(200, `{"error":"invalid_scope","error_description":"`+leak+`"}`), "invalid_scope", 200, "", 1},
+		{"for the moment", reply(400, `{"error":"temporarily_unavailable","error_description":"AADSTS90033: `+leak+`"}`),
+			"AADSTS90033", 400, "", 4},
+		{"error with 200", reply(200, `{"error":"invalid_scope","error_description":"`+leak+`"}`), "invalid_scope", 200, "",
+			1},
 		{"interaction", refusal("interaction_required", leak), "interaction_required", 400, "partnersync login", 1},
 		{"HTML", reply(200, "<html>"+leak, "Content-Type: text/html"), "bad_response", 0, "", 1},
 		{"form", reply(200, "%zz"+leak, "Content-Type: text/plain"), "bad_response", 0, "", 1},
@@ -233,7 +237,8 @@ func TestToken_errorsTellTheCodeAndNothingElse(t *testing.T) {
 				if e.Method != "POST" || e.URL != a.url+"/login/contoso/oauth2/v2.0/token" || !strings.Contains(e.Hint, tt.hint) {
 					t.Errorf("%s %s: hint %q", e.Method, e.URL, e.Hint)
 				}
-				if s := fmt.Sprintf("%v %+v %s", err, *e, &a.log); strings.Contains(s, testSecret) || strings.Contains(s, "and more") {
+				if s := fmt.Sprintf("%v %+v %s", err, *e, &a.log); strings.Contains(s, testSecret) ||
+					strings.Contains(s, "and more") {
 					t.Errorf("the secret is in %s", s)
 				}
 			})
@@ -323,7 +328,8 @@ func TestToken_a401ThatStaysFailsWithoutEndlessTokens(t *testing.T) {
 
 func TestNewTokenSource_namesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	whole := Credentials{AuthorityURL: "https://login.test", TenantID: "t", ClientID: "c", ClientSecret: testSecret, Scope: "s"}
+	whole := Credentials{AuthorityURL: "https://login.test", TenantID: "t", ClientID: "c", ClientSecret: testSecret,
+		Scope: "s"}
 	tests := []struct {
 		name  string
 		spoil func(*Credentials)
@@ -338,7 +344,8 @@ func TestNewTokenSource_namesWhatIsMissing(t *testing.T) {
 	for _, tt := range tests {
 		cred := whole
 		tt.spoil(&cred)
-		if _, err := NewTokenSource(cred, TokenOptions{}); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), testSecret) {
+		if _, err := NewTokenSource(cred, TokenOptions{}); err == nil || !strings.Contains(err.Error(), tt.want) ||
+			strings.Contains(err.Error(), testSecret) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
