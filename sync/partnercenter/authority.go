@@ -25,6 +25,7 @@ type credentialError struct {
 	err        error
 }
 
+// Error returns the text of the cause.
 func (e *credentialError) Error() string { return e.err.Error() }
 
 // authority issues tokens to one application.

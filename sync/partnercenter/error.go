@@ -119,7 +119,10 @@ type redactedError struct {
 	cause error
 }
 
+// Error returns the text without the secret.
 func (e *redactedError) Error() string { return e.text }
+
+// Unwrap returns the error with the secret in its text.
 func (e *redactedError) Unwrap() error { return e.cause }
 
 // newError returns an error of the operation with a code of our own.
