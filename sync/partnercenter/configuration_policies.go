@@ -38,27 +38,27 @@ func decodeConfigurationPolicy(r *itemReader) ConfigurationPolicy {
 	var p ConfigurationPolicy
 	var devicesAssigned, devicesAssignedCount *int32
 	for name := range r.members() {
-		switch name {
+		switch string(name) {
 		case "id":
 			p.ID = r.id()
 		case "name":
-			p.Name = r.text(name)
+			p.Name = r.text()
 		case "category":
-			p.Category = r.text(name)
+			p.Category = r.text()
 		case "description":
-			p.Description = r.text(name)
+			p.Description = r.text()
 		case "devicesAssigned":
-			devicesAssigned = r.count(name)
+			devicesAssigned = r.count()
 		case "devicesAssignedCount":
-			devicesAssignedCount = r.count(name)
+			devicesAssignedCount = r.count()
 		case "policySettings":
-			p.PolicySettings = decodeSettings(r, name)
+			p.PolicySettings = decodeSettings(r)
 		case "createdDate":
-			p.CreatedDate = r.time(name)
+			p.CreatedDate = r.time()
 		case "lastModifiedDate":
-			p.LastModifiedDate = r.time(name)
+			p.LastModifiedDate = r.time()
 		default:
-			r.other(name)
+			r.other()
 		}
 	}
 	p.DevicesAssignedCount = cmp.Or(devicesAssigned, devicesAssignedCount)
@@ -67,8 +67,8 @@ func decodeConfigurationPolicy(r *itemReader) ConfigurationPolicy {
 }
 
 // decodeSettings reads policySettings: an array of strings.
-func decodeSettings(r *itemReader, name string) []string {
-	value, ok := r.known(name, '[')
+func decodeSettings(r *itemReader) []string {
+	value, ok := r.known('[')
 	if !ok {
 		return nil
 	}
@@ -77,7 +77,7 @@ func decodeSettings(r *itemReader, name string) []string {
 	var settings []string
 	for _, e := range elements {
 		if e.Kind() != '"' {
-			r.misfit(name, value)
+			r.misfit(value)
 			return nil
 		}
 		settings = append(settings, *r.unquoted(e))

@@ -26,13 +26,13 @@ func (c *Client) Customers(ctx context.Context, l *Listing) iter.Seq2[Customer, 
 func decodeCustomer(r *itemReader) Customer {
 	var c Customer
 	for name := range r.members() {
-		switch name {
+		switch string(name) {
 		case "id":
 			c.ID = r.id()
 		case "companyProfile":
-			c.CompanyName, c.Domain = decodeCompanyProfile(r, name)
+			c.CompanyName, c.Domain = decodeCompanyProfile(r)
 		case "relationshipToPartner":
-			c.Relationship = r.text(name)
+			c.Relationship = r.text()
 		default:
 			r.skip()
 		}
@@ -40,8 +40,8 @@ func decodeCustomer(r *itemReader) Customer {
 	return c
 }
 
-func decodeCompanyProfile(r *itemReader, name string) (companyName, domain *string) {
-	value, ok := r.known(name, '{')
+func decodeCompanyProfile(r *itemReader) (companyName, domain *string) {
+	value, ok := r.known('{')
 	if !ok {
 		return nil, nil
 	}
@@ -50,5 +50,5 @@ func decodeCompanyProfile(r *itemReader, name string) (companyName, domain *stri
 		Domain      jsontext.Value `json:"domain"`
 	}
 	json.Unmarshal(value, &profile, lenient) // any valid object will do
-	return r.textOf("companyName", profile.CompanyName), r.textOf("domain", profile.Domain)
+	return r.textOf(profile.CompanyName), r.textOf(profile.Domain)
 }

@@ -32,21 +32,21 @@ func decodeDeviceBatch(r *itemReader) DeviceBatch {
 	var b DeviceBatch
 	var devicesCount, deviceCount *int32
 	for name := range r.members() {
-		switch name {
+		switch string(name) {
 		case "id":
 			b.ID = r.id()
 		case "status":
-			b.Status = r.text(name)
+			b.Status = r.text()
 		case "createdBy":
-			b.CreatedBy = r.text(name)
+			b.CreatedBy = r.text()
 		case "creationDate":
-			b.CreationDate = r.time(name)
+			b.CreationDate = r.time()
 		case "devicesCount":
-			devicesCount = r.count(name)
+			devicesCount = r.count()
 		case "deviceCount":
-			deviceCount = r.count(name)
+			deviceCount = r.count()
 		default:
-			r.other(name)
+			r.other()
 		}
 	}
 	b.DevicesCount = cmp.Or(devicesCount, deviceCount)

@@ -47,27 +47,27 @@ func (c *Client) Devices(ctx context.Context, customerID, batchID string, l *Lis
 func decodeDevice(r *itemReader) Device {
 	var d Device
 	for name := range r.members() {
-		switch name {
+		switch string(name) {
 		case "id":
 			d.ID = r.id()
 		case "serialNumber":
-			d.SerialNumber = r.text(name)
+			d.SerialNumber = r.text()
 		case "productKey":
-			d.ProductKey = r.text(name)
+			d.ProductKey = r.text()
 		case "hardwareHash":
-			d.HardwareHash = r.text(name)
+			d.HardwareHash = r.text()
 		case "modelName":
-			d.ModelName = r.text(name)
+			d.ModelName = r.text()
 		case "oemManufacturerName":
-			d.OEMManufacturerName = r.text(name)
+			d.OEMManufacturerName = r.text()
 		case "uploadedBy":
-			d.UploadedBy = r.text(name)
+			d.UploadedBy = r.text()
 		case "uploadedDate":
-			d.UploadedDate = r.time(name)
+			d.UploadedDate = r.time()
 		case "policies":
-			d.Policies = decodeAssignments(r, name)
+			d.Policies = decodeAssignments(r)
 		default:
-			r.other(name)
+			r.other()
 		}
 	}
 	d.Extra = r.extra()
@@ -75,8 +75,8 @@ func decodeDevice(r *itemReader) Device {
 }
 
 // decodeAssignments reads policies: an array of objects with a key and a value.
-func decodeAssignments(r *itemReader, name string) []PolicyAssignment {
-	value, ok := r.known(name, '[')
+func decodeAssignments(r *itemReader) []PolicyAssignment {
+	value, ok := r.known('[')
 	if !ok {
 		return nil
 	}
@@ -86,14 +86,14 @@ func decodeAssignments(r *itemReader, name string) []PolicyAssignment {
 		Other map[string]jsontext.Value `json:",embed"`
 	}
 	if json.Unmarshal(value, &elements, lenient) != nil {
-		r.misfit(name, value)
+		r.misfit(value)
 		return nil
 	}
 	var all []PolicyAssignment
 	complete := true
 	for _, e := range elements {
 		if e.Key.Kind() != '"' || e.Value != nil && e.Value.Kind() != '"' && e.Value.Kind() != 'n' {
-			r.misfit(name, value)
+			r.misfit(value)
 			return nil
 		}
 		a := PolicyAssignment{Key: *r.unquoted(e.Key)}
@@ -106,7 +106,7 @@ func decodeAssignments(r *itemReader, name string) []PolicyAssignment {
 		}
 	}
 	if !complete {
-		r.misfit(name, value)
+		r.misfit(value)
 	}
 	slices.SortFunc(all, func(a, b PolicyAssignment) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), compareValues(a.Value, b.Value))

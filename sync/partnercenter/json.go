@@ -27,6 +27,7 @@ func newDecoder(text []byte) *jsontext.Decoder {
 type itemReader struct {
 	decoder *jsontext.Decoder
 	listing *Listing
+	name    []byte // of the current member
 
 	// Of the current item:
 	identified bool // it has an id
@@ -71,12 +72,12 @@ func decodeItems[T any](l *Listing, page jsontext.Value, decode func(*itemReader
 }
 
 // members yields the names of the current item's members. The loop has to read the value of each.
-func (r *itemReader) members() iter.Seq[string] {
-	return func(yield func(string) bool) {
+func (r *itemReader) members() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
 		r.decoder.ReadToken()
 		for r.decoder.PeekKind() == '"' {
-			name, _ := r.decoder.ReadToken()
-			if !yield(name.String()) {
+			quoted, _ := r.decoder.ReadValue()
+			if r.name, _ = jsontext.AppendUnquote(r.name[:0], quoted); !yield(r.name) {
 				return
 			}
 		}
@@ -92,22 +93,23 @@ func (r *itemReader) value() jsontext.Value {
 }
 
 // known reads the value of a member that must be of this kind, or null. Of equal names the last counts.
-func (r *itemReader) known(name string, kind jsontext.Kind) (value jsontext.Value, ok bool) {
+func (r *itemReader) known(kind jsontext.Kind) (value jsontext.Value, ok bool) {
 	value = r.value()
-	r.misfits = slices.DeleteFunc(r.misfits, func(m member) bool { return m.name == name })
-	return value, r.fits(name, value, kind)
+	r.misfits = slices.DeleteFunc(r.misfits, func(m member) bool { return m.name == string(r.name) })
+	return value, r.fits(value, kind)
 }
 
 // fits reports whether a value is of that kind. Any other one but null is a misfit.
-func (r *itemReader) fits(name string, value jsontext.Value, kind jsontext.Kind) bool {
+func (r *itemReader) fits(value jsontext.Value, kind jsontext.Kind) bool {
 	if k := value.Kind(); k != kind && k != 'n' && k != 0 {
-		r.misfit(name, value)
+		r.misfit(value)
 	}
 	return value.Kind() == kind
 }
 
-func (r *itemReader) misfit(name string, value jsontext.Value) {
-	r.misfits = append(r.misfits, member{name, value.Clone()})
+// misfit keeps the value of the current member as one that does not fit.
+func (r *itemReader) misfit(value jsontext.Value) {
+	r.misfits = append(r.misfits, member{string(r.name), value.Clone()})
 }
 
 // id reads the id, as received except for invalid Unicode; "" if it is not usable.
@@ -126,17 +128,17 @@ func (r *itemReader) id() string {
 }
 
 // text reads a string.
-func (r *itemReader) text(name string) *string {
-	value, ok := r.known(name, '"')
+func (r *itemReader) text() *string {
+	value, ok := r.known('"')
 	if !ok {
 		return nil
 	}
 	return r.unquoted(value)
 }
 
-// textOf returns the text of a member of an object within the item; nil if it is absent, null or does not fit.
-func (r *itemReader) textOf(name string, value jsontext.Value) *string {
-	if !r.fits(name, value, '"') {
+// textOf returns the text of a value within that of the current member; nil if it is absent, null or does not fit.
+func (r *itemReader) textOf(value jsontext.Value) *string {
+	if !r.fits(value, '"') {
 		return nil
 	}
 	return r.unquoted(value)
@@ -152,8 +154,8 @@ func (r *itemReader) unquoted(value jsontext.Value) *string {
 }
 
 // time reads a time. For 0001-01-01, which the service writes for none, it is nil.
-func (r *itemReader) time(name string) *time.Time {
-	value, ok := r.known(name, '"')
+func (r *itemReader) time() *time.Time {
+	value, ok := r.known('"')
 	if !ok {
 		return nil
 	}
@@ -161,7 +163,7 @@ func (r *itemReader) time(name string) *time.Time {
 	t, ok := parseTime(text)
 	switch {
 	case !ok || t.Year() > 9999:
-		r.misfit(name, value)
+		r.misfit(value)
 		return nil
 	case t.Year() < 2:
 		return nil
@@ -170,14 +172,14 @@ func (r *itemReader) time(name string) *time.Time {
 }
 
 // count reads a whole number of 32 bits.
-func (r *itemReader) count(name string) *int32 {
-	value, ok := r.known(name, '0')
+func (r *itemReader) count() *int32 {
+	value, ok := r.known('0')
 	if !ok {
 		return nil
 	}
 	n, ok := wholeNumber(value)
 	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
-		r.misfit(name, value)
+		r.misfit(value)
 		return nil
 	}
 	return new(int32(n))
@@ -187,9 +189,9 @@ func (r *itemReader) count(name string) *int32 {
 func (r *itemReader) skip() { r.decoder.SkipValue() }
 
 // other reads a member that this version does not know, and keeps it for Extra unless it only links to something.
-func (r *itemReader) other(name string) {
-	if value := r.value(); !isLink(name) {
-		r.unknown = append(r.unknown, member{name, value.Clone()})
+func (r *itemReader) other() {
+	if value := r.value(); !isLink(string(r.name)) {
+		r.unknown = append(r.unknown, member{string(r.name), value.Clone()})
 	}
 }
 
