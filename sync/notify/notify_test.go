@@ -467,7 +467,7 @@ func TestRun_logsOnceThatItCannotSweep(t *testing.T) {
 		s := Sender{Store: store.New(pool, store.Options{}), Logger: w.sender.Logger, SweepEvery: 10 * time.Minute}
 		s.sweepRegularly(ctx)
 		if n := strings.Count(w.log.String(), "could not be looked at"); n != 1 {
-			t.Errorf("subscribed %d times in a day, want once", n)
+			t.Errorf("logged %d times in a day, want once", n)
 		}
 	})
 }
