@@ -42,7 +42,7 @@ func (r *rows[R]) add(key string, altered bool, row R) {
 
 // addBatch converts a device batch.
 func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
-	key, altered := key(b.ID)
+	key, altered := storedID(b.ID)
 	receivedID := ""
 	if altered {
 		receivedID = b.ID
@@ -60,7 +60,7 @@ func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
 
 // addDevice converts a device.
 func addDevice(r *rows[store.Device], d partnercenter.Device) {
-	key, altered := key(d.ID)
+	key, altered := storedID(d.ID)
 	r.add(key, altered, store.Device{
 		DeviceID:            key,
 		SerialNumber:        d.SerialNumber,
@@ -98,7 +98,7 @@ func assignments(policies []partnercenter.PolicyAssignment) string {
 
 // addPolicy converts a configuration policy.
 func addPolicy(r *rows[store.ConfigurationPolicy], p partnercenter.ConfigurationPolicy) {
-	key, altered := key(p.ID)
+	key, altered := storedID(p.ID)
 	r.add(key, altered, store.ConfigurationPolicy{
 		PolicyID:             key,
 		Name:                 p.Name,
@@ -118,8 +118,8 @@ const (
 	keptOfKey = 900
 )
 
-// key returns the id as it is stored, and whether that is not as it was received.
-func key(id string) (key string, altered bool) {
+// storedID returns the id as it is stored, and whether that differs from how it was received.
+func storedID(id string) (key string, altered bool) {
 	key = clean(id)
 	if len(key) > maxKey {
 		sum := sha256.Sum256([]byte(id))

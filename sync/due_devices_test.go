@@ -67,7 +67,7 @@ func TestDevices_areReadThoughTheListOfBatchesDoesNotCome(t *testing.T) {
 			if run.State != store.Failed || run.CustomersFailed != 1 || run.Inserted != inserted {
 				t.Errorf("run: %+v", run)
 			}
-			w.want("t", "last_error LIKE 'listing device batches of customer%') FROM partner_center.sync_freshness")
+			w.want("t", "SELECT last_error LIKE 'listing device batches of customer%' FROM partner_center.sync_freshness")
 		})
 	}
 }
@@ -78,14 +78,14 @@ func TestDevices_areNotAskedForWithoutAToken(t *testing.T) {
 	id := w.customers(1)[0]
 	w.put(id, "open", "processing")
 	w.once()
-	w.partner = w.newPartner("contoso", w.url) // without a token yet
+	w.partner = w.newPartner("contoso", w.url, 0) // without a token yet
 	w.reading().partner.Customers = []string{id}
 	w.api.Fail(partnercentertest.Fault{Path: "/token$", Status: 400, Body: `{"error":"invalid_client"}`})
 	if run := w.once(); run.State != store.Failed {
 		t.Errorf("run: %+v", run)
 	}
-	w.want("invalid_client", "last_error_code) FROM partner_center.sync_freshness")
-	w.want("0", "count(stale_at)) FROM partnersync.list_state")
+	w.want("invalid_client", "SELECT last_error_code FROM partner_center.sync_freshness")
+	w.want("0", "SELECT count(stale_at) FROM partnersync.list_state")
 }
 
 // whatComesBetween are changes after a pass over the batches open, done and other, the first of which is unfinished, and the

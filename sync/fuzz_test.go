@@ -29,7 +29,7 @@ func FuzzBatchIDs(f *testing.F) {
 		ids := map[string]string{} // as received, by how they are stored
 		dots := 0                  // no URL can have them
 		for _, id := range strings.Split(names, "\t") {
-			stored, _ := key(id)
+			stored, _ := storedID(id)
 			if _, ok := ids[stored]; ok || id == "" || len(ids) > 100 {
 				continue
 			}
@@ -43,9 +43,9 @@ func FuzzBatchIDs(f *testing.F) {
 			t.Errorf("%d rows inserted, want %d: %+v", run.Inserted, want, run)
 		}
 		stored := slices.Sorted(maps.Keys(ids))
-		w.want(strings.Join(stored, "\n"), `batch_id) FROM partner_center.device_batches ORDER BY batch_id`)
+		w.want(strings.Join(stored, "\n"), `SELECT batch_id FROM partner_center.device_batches ORDER BY batch_id`)
 		reached := slices.DeleteFunc(stored, func(id string) bool { return id == "." || id == ".." })
-		w.want(strings.Join(reached, "\n"), `batch_id) FROM partner_center.devices ORDER BY batch_id`)
+		w.want(strings.Join(reached, "\n"), `SELECT batch_id FROM partner_center.devices ORDER BY batch_id`)
 		if again := w.once(); again.Inserted+again.Changed+again.Removed != 0 {
 			t.Errorf("changes the second time: %+v", again)
 		}

@@ -1,12 +1,10 @@
 package sync
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -150,13 +148,10 @@ func (w *world) serve(path string, all []hostile) {
 	})
 }
 
-// wantRows compares the rows of a table, as columns that concat takes, with those of the hostile items, in any order.
+// wantRows compares columns of a table with those of the hostile items, in any order.
 func (w *world) wantRows(all []hostile, columns, table string) {
 	w.t.Helper()
-	query := fmt.Sprintf("SELECT concat_ws('|', %s) FROM partner_center.%s", columns, table)
-	rows, _ := w.pool.Query(w.t.Context(), query) // CollectRows returns its error
-	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	w.ok(err)
+	got := w.rows(fmt.Sprintf("SELECT %s FROM partner_center.%s", columns, table))
 	if diff := cmp.Diff(counted(rowsOf(all)), counted(got)); diff != "" {
 		w.t.Errorf("rows of %s: (-want +got)\n%s", table, diff)
 	}
@@ -170,13 +165,6 @@ func counted(rows []string) map[string]int {
 	return n
 }
 
-// logged keeps the log in a buffer beside the test's own output.
-func (w *world) logged() *bytes.Buffer {
-	var b bytes.Buffer
-	w.log = slog.New(slog.NewJSONHandler(&b, nil))
-	return &b
-}
-
 // misfitLine is the line of the log that counts what could not be stored as received.
 type misfitLine struct {
 	Msg        string
@@ -188,7 +176,7 @@ type misfitLine struct {
 }
 
 // misfitLines returns such lines of a log.
-func misfitLines(t *testing.T, log *bytes.Buffer) (lines []misfitLine) {
+func misfitLines(t *testing.T, log *testLog) (lines []misfitLine) {
 	t.Helper()
 	for raw := range strings.Lines(log.String()) {
 		var line misfitLine
@@ -227,7 +215,7 @@ func TestOnce_hostileItemsOfEveryKind(t *testing.T) {
 	if run := w.once(); run.State != store.Complete || run.Inserted != inserted {
 		t.Errorf("run: %+v, want %d rows inserted", run, inserted)
 	}
-	w.want("1", "count(*)) FROM partner_center.sync_freshness WHERE customer_id = $1::uuid AND last_error_code IS NULL", id)
+	w.want("1", "SELECT count(*) FROM partner_center.sync_freshness WHERE customer_id = $1::uuid AND last_error_code IS NULL", id)
 	w.wantRows(batches, batchColumns, "device_batches")
 	w.wantRows(devices, deviceColumns, "devices")
 	w.wantRows(policies, policyColumns, "configuration_policies")
@@ -288,7 +276,7 @@ func TestOnce_hostileCustomers(t *testing.T) {
 		t.Errorf("run: %+v", run)
 	}
 	w.want("nul\uFFFD|\uFFFD.test\n"+"\u202eelgoog|'; DROP SCHEMA partner_center; --\n~|~\n~|~\n"+long+"|~\nlast|~\n~|~",
-		"coalesce(company_name, '~'), coalesce(domain, '~')) FROM partner_center.customers ORDER BY customer_id")
+		"SELECT coalesce(company_name, '~'), coalesce(domain, '~') FROM partner_center.customers ORDER BY customer_id")
 	want := []misfitLine{{Values: 3, Replaced: 2, Skipped: len(withoutID) + 2, Duplicates: 1}}
 	if diff := cmp.Diff(want, misfitLines(t, log)); diff != "" {
 		t.Errorf("what the log says: (-want +got)\n%s", diff)
@@ -330,11 +318,11 @@ func TestOnce_hugeValuesAndManyAndDeepOnes(t *testing.T) {
 	if run := w.once(); run.State != store.Complete || run.Inserted != 8 {
 		t.Errorf("run: %+v", run)
 	}
-	const kept = `, count(*) FILTER (WHERE extra->>'new' = $1 AND extra->'unknown 49999' = '49999' AND extra ? 'deep')) FROM partner_center.`
-	w.want("1|1", "count(*) FILTER (WHERE status = $1 AND created_by = $1)"+kept+"device_batches", huge)
-	w.want("2|2", `count(*) FILTER (WHERE serial_number = $1 AND product_key = $1 AND hardware_hash = $1 AND model_name = $1
+	const kept = `, count(*) FILTER (WHERE extra->>'new' = $1 AND extra->'unknown 49999' = '49999' AND extra ? 'deep') FROM partner_center.`
+	w.want("1|1", "SELECT count(*) FILTER (WHERE status = $1 AND created_by = $1)"+kept+"device_batches", huge)
+	w.want("2|2", `SELECT count(*) FILTER (WHERE serial_number = $1 AND product_key = $1 AND hardware_hash = $1 AND model_name = $1
 		AND oem_manufacturer_name = $1 AND uploaded_by = $1)`+kept+"devices", huge)
-	w.want("1|1", "count(*) FILTER (WHERE name = $1 AND category = $1 AND description = $1)"+kept+"configuration_policies", huge)
+	w.want("1|1", "SELECT count(*) FILTER (WHERE name = $1 AND category = $1 AND description = $1)"+kept+"configuration_policies", huge)
 	// All of it once more as a superseded version, which has indexes of its own.
 	w.api.ClearFaults()
 	w.put(id, "b", "finished")
@@ -342,7 +330,7 @@ func TestOnce_hugeValuesAndManyAndDeepOnes(t *testing.T) {
 	if run := w.once(); run.State == store.Running || run.Changed != 2 {
 		t.Errorf("second run: %+v", run)
 	}
-	w.want("t", "status = $1) FROM partner_center.device_batch_versions WHERE batch_id = 'b'", huge)
+	w.want("t", "SELECT status = $1 FROM partner_center.device_batch_versions WHERE batch_id = 'b'", huge)
 	w.wantViews()
 }
 
@@ -359,5 +347,5 @@ func TestOnce_depthBombFailsItsListAlone(t *testing.T) {
 	if run := w.once(); run.State != store.Partial || run.CustomersOK != 1 || run.Inserted != 1 {
 		t.Errorf("run: %+v", run)
 	}
-	w.want(ids[0]+"|bad_response", "customer_id, last_error_code) FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
+	w.want(ids[0]+"|bad_response", "SELECT customer_id, last_error_code FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
 }

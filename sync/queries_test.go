@@ -171,7 +171,7 @@ func TestQueries(t *testing.T) {
 			t.Errorf("%s has %q %d times, want it once", name, test.literal, strings.Count(query, test.literal))
 		}
 		query = strings.ReplaceAll(query, test.literal+"'", test.instead+"'")
-		w.want(test.want, test.columns+") FROM ("+query+") AS answer"+test.order)
+		w.want(test.want, "SELECT "+test.columns+" FROM ("+query+") AS answer"+test.order)
 	}
 	for name := range queries {
 		t.Errorf("nobody knows what %s answers", name)

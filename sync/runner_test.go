@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -14,24 +13,6 @@ import (
 	"partnersync/store"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
-
-// start runs the daemon until the test ends or stop is called; runs are the runs it has finished.
-func (w *world) start(r *Runner) (runs <-chan store.Run, stop func()) {
-	w.t.Helper()
-	finished := make(chan store.Run, 100)
-	r.OnRun = func(run store.Run) { finished <- run }
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
-	var g errgroup.Group
-	g.Go(func() error { return r.Run(ctx) })
-	stop = func() {
-		cancel()
-		if err := g.Wait(); err != nil {
-			w.t.Errorf("daemon: %v", err)
-		}
-	}
-	w.t.Cleanup(stop)
-	return finished, stop
-}
 
 func TestRun_firstAtStartAndThenAtEachTick(t *testing.T) {
 	t.Parallel()
@@ -53,7 +34,7 @@ func TestRun_firstAtStartAndThenAtEachTick(t *testing.T) {
 		}
 	}
 	stop()
-	w.want("0", "count(*)) FROM partnersync.workers")
+	w.want("0", "SELECT count(*) FROM partnersync.workers")
 }
 
 func TestRun_withoutRunOnStartWaitsForTheFirstTick(t *testing.T) {
@@ -80,8 +61,8 @@ func TestRun_stoppedPassIsAbandonedAndItsClaimsAreLetGo(t *testing.T) {
 	_, stop := w.start(r)
 	<-hit
 	stop()
-	w.want("abandoned|t", "state, finished_at IS NOT NULL) FROM partner_center.sync_runs")
-	w.want("0", "count(owner)) FROM partnersync.customer_state")
+	w.want("abandoned|t", "SELECT state, finished_at IS NOT NULL FROM partner_center.sync_runs")
+	w.want("0", "SELECT count(owner) FROM partnersync.customer_state")
 }
 
 func TestRun_replicasShareOnePass(t *testing.T) {
@@ -110,16 +91,16 @@ func TestRun_replicasShareOnePass(t *testing.T) {
 			t.Errorf("customer %s was read %d times", id, n)
 		}
 	}
-	w.want("1|2", "(SELECT count(*) FROM partnersync.runs), (SELECT count(*) FROM partnersync.run_workers))")
+	w.want("1|2", "SELECT (SELECT count(*) FROM partnersync.runs), (SELECT count(*) FROM partnersync.run_workers)")
 }
 
 func TestRun_heartbeatThatHangsIsGivenUpForAnother(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
-	failed := signalling{"waiting for the database", make(chan struct{}, 100)}
 	r := w.replica(0)
 	r.Store = store.New(w.pool, store.Options{Lease: 2 * time.Second})
-	r.Logger = slog.New(slog.NewTextHandler(failed, nil))
+	logger, log := newLog()
+	r.Logger = logger
 	w.start(r)
 	beat := func() (at time.Time) {
 		return w.value("SELECT coalesce(max(heartbeat_at), 'epoch') FROM partnersync.workers")
@@ -131,7 +112,7 @@ func TestRun_heartbeatThatHangsIsGivenUpForAnother(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "SELECT 1 FROM partnersync.workers FOR UPDATE")
 	w.ok(err)
 	before := beat()
-	<-failed.seen
+	w.untilLogged(log, "waiting for the database")
 	w.ok(tx.Rollback(t.Context()))
 	w.eventually(func() (string, bool) { return "no new heartbeat", beat().After(before) })
 }
@@ -216,10 +197,10 @@ func TestOnce_secondOneWaitsForTheFirst(t *testing.T) {
 	w.partner.Concurrency = 1
 	begun, goOn := make(chan struct{}), make(chan struct{})
 	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 1, Before: func() { close(begun); <-goOn }})
-	log := make(lines, 100)
+	logger, log := newLog()
 	second := w.runner()
 	second.Store = store.New(w.pool, store.Options{Version: "test"})
-	second.Logger = slog.New(slog.NewTextHandler(log, nil))
+	second.Logger = logger
 	var g errgroup.Group
 	for _, r := range []*Runner{w.runner(), second} {
 		g.Go(func() error {
@@ -233,11 +214,7 @@ func TestOnce_secondOneWaitsForTheFirst(t *testing.T) {
 			return err
 		})
 	}
-	for line := range log {
-		if strings.Contains(line, "waiting for another run of this kind") {
-			break
-		}
-	}
+	w.untilLogged(log, "waiting for another run of this kind")
 	close(goOn)
 	w.ok(g.Wait())
 }
@@ -300,16 +277,16 @@ func TestOnce_restrictedPassMarksNobodyRemoved(t *testing.T) {
 	if n := w.listings()[ids[1]] - before[ids[1]]; n != 2 {
 		t.Errorf("the customer named was read %d times in three passes, want 2", n)
 	}
-	w.want("0", "count(removed_at)) FROM partner_center.customers")
-	w.want("1|1\n4|3", "customers_total, customers_ok) FROM partner_center.sync_runs WHERE run_id IN (3, 4) ORDER BY run_id")
-	w.want("Newcomer", "company_name) FROM partner_center.customers WHERE customer_id = $1::uuid", late)
+	w.want("0", "SELECT count(removed_at) FROM partner_center.customers")
+	w.want("1|1\n4|3", "SELECT customers_total, customers_ok FROM partner_center.sync_runs WHERE run_id IN (3, 4) ORDER BY run_id")
+	w.want("Newcomer", "SELECT company_name FROM partner_center.customers WHERE customer_id = $1::uuid", late)
 	for _, q := range []Request{{Kind: store.Once, Customers: []string{alpha}}, {Kind: store.Once, Partners: []string{"nobody"}}} {
 		_, err := w.runner().Once(t.Context(), q)
 		if !errors.Is(err, ErrUnknownCustomer) && !errors.Is(err, ErrUnknownPartner) {
 			t.Errorf("%+v: %v", q, err)
 		}
 	}
-	w.want("4", "count(*)) FROM partnersync.runs")
+	w.want("4", "SELECT count(*) FROM partnersync.runs")
 }
 
 func TestOnce_customerIsFoundThoughAnotherPartnerCannotSignIn(t *testing.T) {
@@ -318,7 +295,7 @@ func TestOnce_customerIsFoundThoughAnotherPartnerCannotSignIn(t *testing.T) {
 	ids := w.customers(1)
 	wrong := serve(t, partnercentertest.New(partnercentertest.Options{ClientSecret: "another"}))
 	r := w.runner()
-	r.Partners = []Partner{w.newPartner("adatum", wrong), w.partner, w.newPartner("fabrikam", wrong)}
+	r.Partners = []Partner{w.newPartner("adatum", wrong, 0), w.partner, w.newPartner("fabrikam", wrong, 0)}
 	runs, err := r.Once(t.Context(), Request{Kind: store.Once, Customers: ids})
 	if err != nil || len(runs) != 1 || runs[0].Partner != "contoso" || runs[0].State != store.Complete {
 		t.Errorf("runs %+v, error %v", runs, err)
@@ -349,7 +326,7 @@ func TestOnce_restrictedPassLeavesExcludedCustomersAlone(t *testing.T) {
 			t.Errorf("customer %d was read %d times, want %d", i+1, got, want)
 		}
 	}
-	w.want("0", "count(removed_at)) FROM partner_center.customers")
+	w.want("0", "SELECT count(removed_at) FROM partner_center.customers")
 }
 
 func TestOnce_besideABackfillThatIsResumedCountsEachForItself(t *testing.T) {

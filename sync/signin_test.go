@@ -214,7 +214,7 @@ func TestRotate_replicasTakeTurns(t *testing.T) {
 	// Each exchanged what the one before had stored: had two used the same, the authority would have ended the sign-in.
 	_, err := w.tokensOf(u).Token(t.Context())
 	w.ok(err)
-	w.want("t|5", "leased_until IS NULL, lease_epoch) FROM partnersync.user_sign_ins")
+	w.want("t|5", "SELECT leased_until IS NULL, lease_epoch FROM partnersync.user_sign_ins")
 }
 
 func TestRotate_killedAtAnyPoint(t *testing.T) {
@@ -286,7 +286,7 @@ func TestRotate_olderTokenIsTriedWhereTheNewestIsRefused(t *testing.T) {
 	if e, ok := errors.AsType[*partnercenter.Error](err); !ok || e.Code != "AADSTS50173" {
 		t.Errorf("error %v", err)
 	}
-	w.want("t", "leased_until IS NULL) FROM partnersync.user_sign_ins")
+	w.want("t", "SELECT leased_until IS NULL FROM partnersync.user_sign_ins")
 }
 
 func TestRotate_nothingToGive(t *testing.T) {
@@ -391,7 +391,7 @@ func TestRun_refusedPartnerWaitsAndStopsNoOther(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{})
 	w.customers(2)
 	wrong := partnercentertest.New(partnercentertest.Options{ClientSecret: "another"})
-	refused := w.newPartner("fabrikam", serve(t, wrong))
+	refused := w.newPartner("fabrikam", serve(t, wrong), 0)
 	var log bytes.Buffer
 	w.log = slog.New(slog.NewTextHandler(&log, nil))
 	r := w.runner()
@@ -459,7 +459,7 @@ func TestRun_customerWhoIsRefusedStopsNoOther(t *testing.T) {
 	}
 	stop()
 	w.ok(g.Wait())
-	w.want("0", "count(*)) FROM partnersync.outbox WHERE type = 'partner.sign_in_failed'")
+	w.want("0", "SELECT count(*) FROM partnersync.outbox WHERE type = 'partner.sign_in_failed'")
 }
 
 func TestRun_userWhoSignsInAgainEndsTheWait(t *testing.T) {
@@ -473,14 +473,14 @@ func TestRun_userWhoSignsInAgainEndsTheWait(t *testing.T) {
 	if run := w.once(); run.State != store.Failed {
 		t.Fatalf("run: %+v", run)
 	}
-	watch := &signIns{Runner: w.runner(), partner: w.partner}
-	if !watch.paused(t.Context()) {
-		t.Fatal("not paused")
+	watch := &signIn{Runner: w.runner(), partner: w.partner}
+	if !watch.refused(t.Context()) {
+		t.Fatal("not refused")
 	}
 	refresh := partnercenter.Secret(w.api.RefreshToken("admin@contoso.example", true))
 	w.ok(u.SignIn(t.Context(), partnercenter.SignedIn{User: "admin@contoso.example", Refresh: refresh}))
-	if watch.paused(t.Context()) {
-		t.Error("paused after another sign-in")
+	if watch.refused(t.Context()) {
+		t.Error("refused after another sign-in")
 	}
 	if run := w.once(); run.State != store.Complete {
 		t.Errorf("run: %+v", run)

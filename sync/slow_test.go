@@ -2,49 +2,18 @@ package sync
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store"
 	"partnersync/store/storetest"
-	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
-
-// newBubbledWorld is a world for a synctest bubble, with a database from outside of it. The API answers in memory; while
-// the database is asked, time stands, and at no other time: a connection to it that is idle has nobody read from it. Its
-// clock is the real one.
-func newBubbledWorld(t *testing.T, db *storetest.DB, attempt time.Duration) *world {
-	t.Helper()
-	api := partnercentertest.New(partnercentertest.Options{TokenLifetime: 10 * 24 * time.Hour})
-	transport, stop := partnercentertest.Pipe(api)
-	t.Cleanup(stop)
-	w := &world{t: t, api: api, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	var err error
-	w.pool, err = pgxpool.New(t.Context(), db.URL)
-	w.ok(err)
-	t.Cleanup(w.pool.Close)
-	w.store = store.New(w.pool, store.Options{Version: "test"})
-	w.partner = w.newPartner("contoso", "http://piped.test")
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: "http://piped.test", TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
-		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{Transport: transport, AttemptTimeout: attempt})
-	w.ok(err)
-	w.partner.Client, err = partnercenter.New(partnercenter.Options{
-		BaseURL: "http://piped.test", Tokens: tokens, Limiter: w.partner.Limiter, Transport: transport, AttemptTimeout: attempt, Logger: w.log,
-	})
-	w.ok(err)
-	return w
-}
 
 // order returns who was asked for batches, one after the other, by the ends of the customers' ids.
 func (w *world) order() (ends []string) {
@@ -86,8 +55,8 @@ func TestOnce_hangingCustomerIsCutOffAndDelaysNobody(t *testing.T) {
 				if run.Requests != 1+1+199+4 || run.Retries != 3 || took < 44*time.Second || took > 48*time.Second {
 					t.Errorf("%d requests and %d retries in %v", run.Requests, run.Retries, took)
 				}
-				w.want(ids[0]+"|timeout|t|36", `customer_id, last_error_code, last_error LIKE '%no complete answer within 10s%',
-					length(last_request_id)) FROM partner_center.sync_freshness WHERE consecutive_failures > 0`)
+				w.want(ids[0]+"|timeout|t|36", `SELECT customer_id, last_error_code, last_error LIKE '%no complete answer within 10s%',
+					length(last_request_id) FROM partner_center.sync_freshness WHERE consecutive_failures > 0`)
 				// All others have been asked once before it is asked a second time.
 				order := w.order()
 				if diff := cmp.Diff([]string{"001", "001", "001"}, order[len(order)-3:]); diff != "" {
@@ -103,27 +72,6 @@ func TestOnce_hangingCustomerIsCutOffAndDelaysNobody(t *testing.T) {
 			})
 		})
 	}
-}
-
-// daemon runs the daemon on a schedule until it has made so many runs, which it returns.
-func (w *world) daemon(schedule string, n int, configure ...func(*Runner)) (runs []store.Run) {
-	w.t.Helper()
-	var err error
-	w.partner.Schedule, err = ParseSchedule(schedule, time.UTC)
-	w.ok(err)
-	ctx, stop := context.WithCancel(w.t.Context())
-	defer stop()
-	r := w.runner()
-	for _, change := range configure {
-		change(r)
-	}
-	r.OnRun = func(run store.Run) {
-		if runs = append(runs, run); len(runs) == n {
-			stop()
-		}
-	}
-	w.ok(r.Run(ctx))
-	return runs
 }
 
 // hangingSecondPages lets the last four customers' batches have a second page, which hangs, in so many passes.
@@ -181,7 +129,7 @@ func TestRun_asManyHangingAsAreReadAtOnceMissNoTick(t *testing.T) {
 				if runs[0].Inserted != tt.inserted {
 					t.Errorf("%d rows inserted, want %d", runs[0].Inserted, tt.inserted)
 				}
-				w.want("timeout|4", "last_error_code, count(*)) FROM partner_center.sync_freshness WHERE consecutive_failures = 3 GROUP BY last_error_code")
+				w.want("timeout|4", "SELECT last_error_code, count(*) FROM partner_center.sync_freshness WHERE consecutive_failures = 3 GROUP BY last_error_code")
 			})
 		})
 	}
@@ -198,7 +146,7 @@ func TestRun_deviceListThatHangsIsTriedAfterTheOthersOfItsCustomer(t *testing.T)
 		}
 		w.api.Fail(partnercentertest.Fault{Path: "deviceBatches/a/devices", Hang: true})
 		w.daemon("@every 2m", 2)
-		w.want("b\nc", "batch_id) FROM partner_center.devices ORDER BY batch_id")
-		w.want("2|timeout", "consecutive_failures, last_error_code) FROM partner_center.sync_freshness")
+		w.want("b\nc", "SELECT batch_id FROM partner_center.devices ORDER BY batch_id")
+		w.want("2|timeout", "SELECT consecutive_failures, last_error_code FROM partner_center.sync_freshness")
 	})
 }

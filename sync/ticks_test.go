@@ -42,8 +42,8 @@ func TestRun_tickThatEndsTheReadingOfDevicesIsMade(t *testing.T) {
 			}
 		}
 		// 13 in each pass, and one more where it had begun less than 10 s before the tick.
-		w.want("54|0", `(SELECT count(*) FROM partner_center.devices),
-			(SELECT count(*) FROM partnersync.list_state WHERE resource = 'devices' AND stale_at IS NOT NULL))`)
+		w.want("54|0", `SELECT (SELECT count(*) FROM partner_center.devices),
+			(SELECT count(*) FROM partnersync.list_state WHERE resource = 'devices' AND stale_at IS NOT NULL)`)
 		if n := skipped(); n != 0 {
 			t.Errorf("%d times ticks were skipped", n)
 		}
@@ -94,7 +94,7 @@ func TestRun_tickThatEndsTheReadingOfDevicesIsMadeByWhoJoinedThen(t *testing.T) 
 		}
 		stop()
 		w.ok(g.Wait())
-		w.want("4", "count(*)) FROM partnersync.runs WHERE state = 'complete'")
+		w.want("4", "SELECT count(*) FROM partnersync.runs WHERE state = 'complete'")
 		if n := skipped(); n != 0 {
 			t.Errorf("%d times ticks were skipped", n)
 		}

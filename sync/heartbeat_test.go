@@ -28,9 +28,9 @@ func TestRun_heartbeatsGoOnWhileMergesHoldEveryConnection(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "LOCK TABLE partner_center.device_batches")
 	w.ok(err)
 	runs, stop := w.start(r)
-	w.until("4", "count(*)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+	w.until("4", "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 	blocked := w.value("SELECT clock_timestamp()")
-	w.until("t", "max(heartbeat_at) > $1) FROM partnersync.workers", blocked.Add(2*lease))
+	w.until("t", "SELECT max(heartbeat_at) > $1 FROM partnersync.workers", blocked.Add(2*lease))
 	w.ok(tx.Rollback(t.Context()))
 	if run := <-runs; run.State != store.Complete || run.Requests != 6 {
 		t.Errorf("run: %+v", run)
@@ -41,5 +41,5 @@ func TestRun_heartbeatsGoOnWhileMergesHoldEveryConnection(t *testing.T) {
 	}
 	// The heartbeat's own connection is closed, too, when the worker has left.
 	pool.Close()
-	w.until("0", "count(*)) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'partnersync'")
+	w.until("0", "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'partnersync'")
 }
