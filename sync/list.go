@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync/partnercenter"
 )
 
@@ -187,11 +188,12 @@ func (e *heldError) Error() string {
 // failure puts an error in the form in which sync_freshness shows it.
 func failure(err error, l *partnercenter.Listing) *store.Failure {
 	f := &store.Failure{
-		Code: "error", Message: clean(err.Error()),
+		Code: "error", Message: sanitize.ForStorage(err.Error()),
 		RequestID: l.RequestID, CorrelationID: cmp.Or(l.Answered, l.CorrelationID),
 	}
 	if e, ok := errors.AsType[*partnercenter.Error](err); ok {
-		f.Code, f.RequestID, f.CorrelationID = clean(e.ErrorCode()), clean(e.RequestID), clean(e.CorrelationID)
+		f.Code = sanitize.ForStorage(e.ErrorCode())
+		f.RequestID, f.CorrelationID = sanitize.ForStorage(e.RequestID), sanitize.ForStorage(e.CorrelationID)
 	} else if _, ok := errors.AsType[*heldError](err); ok {
 		f.Code = "mass_removal_held"
 	} else if e, ok := errors.AsType[*pgconn.PgError](err); ok {
