@@ -66,7 +66,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 			g.Go(func() (err error) {
 				signIn, began := &signIn{Runner: r, partner: p}, time.Now()
 				signIn.warnOfExpiry(ctx)
-				request, selected := r.runRequest(ctx, p, q, named[p.Name])
+				request, selected := p.runRequest(ctx, q, named[p.Name])
 				if runs[i], _, err = r.pass(ctx, p, request, selected); err != nil {
 					return err
 				}
@@ -80,10 +80,8 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 	return runs, err
 }
 
-// runRequest returns the run that a request asks for of one partner, and the customers it is about.
-func (r *Runner) runRequest(
-	ctx context.Context, p Partner, q Request, named []store.Customer,
-) (store.RunRequest, selection) {
+// runRequest returns the run of this partner that a request asks for, and which customers it is about.
+func (p Partner) runRequest(ctx context.Context, q Request, named []store.Customer) (store.RunRequest, selection) {
 	request := store.RunRequest{
 		Partner: p.Name, Kind: q.Kind, ScheduledFor: time.Now(), Filter: q.filter(), Restart: q.Restart,
 		Devices: p.deviceReading(q.Since),
@@ -151,12 +149,16 @@ func (r *Runner) find(ctx context.Context, partners []Partner, id string) (strin
 	}
 	var failed []error // of partners that cannot be asked now
 	for _, p := range candidates {
-		found := p.listCustomers(ctx)
+		var found *foundCustomers
+		err := r.atPace(ctx, p, func(ctx context.Context) error {
+			found = p.listCustomers(ctx)
+			return found.err
+		})
 		if i := slices.IndexFunc(found.customers, func(c store.Customer) bool { return c.ID == id }); i >= 0 {
 			return p.Name, found.customers[i], nil
 		}
-		if found.err != nil {
-			failed = append(failed, found.err)
+		if err != nil {
+			failed = append(failed, err)
 		}
 	}
 	if failed != nil {

@@ -25,9 +25,6 @@ const readPaceEvery = time.Second
 // atPace runs do, which makes requests for the partner, and meanwhile keeps the limiter up to date: with this worker's share
 // of the partner's rate, and with pauses that the API has asked other replicas for.
 func (r *Runner) atPace(ctx context.Context, p Partner, do func(context.Context) error) error {
-	if p.Limiter == nil {
-		return do(ctx)
-	}
 	r.readPace(ctx, p) // before the first request
 	return alongside(ctx, func(ctx context.Context) {
 		for wait(ctx, readPaceEvery) == nil {
