@@ -100,24 +100,3 @@ func TestRun_tickThatEndsTheReadingOfDevicesIsMadeByWhoJoinedThen(t *testing.T) 
 		}
 	})
 }
-
-func TestRun_passAtStartIsMadeThoughATickComesBeforeIt(t *testing.T) {
-	t.Parallel()
-	db := storetest.New(t)
-	synctest.Test(t, func(t *testing.T) {
-		w := newBubbledWorld(t, db, time.Minute)
-		w.customers(1)
-		w.partner.Expiries = append(w.partner.Expiries, func(ctx context.Context) (Expiry, error) {
-			return Expiry{}, wait(ctx, 90*time.Second)
-		})
-		began, log := time.Now(), w.logged()
-		for _, run := range w.daemon("@every 1m", 1, func(r *Runner) { r.RunOnStart = true }) {
-			if !run.ScheduledFor.Equal(began) || run.State != store.Complete {
-				t.Errorf("run at %v: %+v", began, run)
-			}
-		}
-		if strings.Contains(log.String(), "could not be used") {
-			t.Errorf("told of a database that could not be used:\n%s", log)
-		}
-	})
-}

@@ -43,3 +43,26 @@ func TestRun_heartbeatsGoOnWhileMergesHoldEveryConnection(t *testing.T) {
 	pool.Close()
 	w.until("0", "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'partnersync'")
 }
+
+func TestRun_heartbeatThatHangsIsGivenUpForAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	r := w.replica(0)
+	r.Store = store.New(w.pool, store.Options{Lease: 2 * time.Second})
+	logger, log := newLog()
+	r.Logger = logger
+	w.start(r)
+	beat := func() (at time.Time) {
+		return w.value("SELECT coalesce(max(heartbeat_at), 'epoch') FROM partnersync.workers")
+	}
+	w.eventually(func() (string, bool) { return "no heartbeat", beat().Unix() > 0 })
+	tx, err := w.pool.Begin(t.Context())
+	w.ok(err)
+	defer tx.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), "SELECT 1 FROM partnersync.workers FOR UPDATE")
+	w.ok(err)
+	before := beat()
+	w.untilLogged(log, "waiting for the database")
+	w.ok(tx.Rollback(t.Context()))
+	w.eventually(func() (string, bool) { return "no new heartbeat", beat().After(before) })
+}
