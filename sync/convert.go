@@ -73,8 +73,8 @@ func addDevice(r *rows[store.Device], d partnercenter.Device) {
 	})
 }
 
-// policiesJSON returns a device's policies as a JSON array, ordered as the client has them: by key and then by value. It is
-// "" for none.
+// policiesJSON returns a device's policies as a JSON array, ordered as the client has them: by key and then by value.
+// It is "" for none.
 func policiesJSON(policies []partnercenter.PolicyAssignment) string {
 	type policy struct {
 		Key   string  `json:"key"`

@@ -17,7 +17,8 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// What passes take in seconds and bytes, the benchmarks of cmd/partnersync measure. Here are the counts that hold on any machine.
+// What passes take in seconds and bytes, the benchmarks of cmd/partnersync measure. Here are the counts that hold on
+// any machine.
 
 func TestOnce_unchangedListsAreNotDecoded(t *testing.T) {
 	t.Parallel()
@@ -102,7 +103,8 @@ func TestRun_idleDaemonLeavesTheDatabaseAlone(t *testing.T) {
 	if beat := store.DefaultLease / 4; beat < 5*time.Second {
 		t.Errorf("by default there is a heartbeat each %s, which is more often than each 5 s", beat)
 	}
-	// The shortest lease that may be configured makes the heartbeat the clock of this test. Everything else is as by default.
+	// The shortest lease that may be configured makes the heartbeat the clock of this test. Everything else is as by
+	// default.
 	const lease, beats = 2 * time.Second, 13
 	w := newWorld(t, partnercentertest.Options{})
 	w.put(w.customers(1)[0], "b", "queued")

@@ -29,8 +29,8 @@ func (p *pass) claimCustomers(ctx context.Context) iter.Seq2[store.Claim, error]
 	}
 }
 
-// syncCustomer reads and merges one customer's batches and policies. What goes wrong with the customer is in the result; the
-// error is what stops the pass.
+// syncCustomer reads and merges one customer's batches and policies. What goes wrong with the customer is in the
+// result; the error is what stops the pass.
 func (p *pass) syncCustomer(ctx context.Context, c store.Claim) (store.Result, error) {
 	result := store.Result{Claim: c}
 	batches, err := syncList(ctx, p, c, p.partner.batchList(c.CustomerID, c.BatchesDigest),

@@ -30,7 +30,7 @@ func (r *Runner) Run(ctx context.Context) error {
 // followSchedule makes a pass at each tick of the partner's schedule. Ticks that fall while a pass goes on are skipped,
 // except the one at which it stopped reading device lists.
 func (r *Runner) followSchedule(ctx context.Context, p Partner) {
-	signIn := &signIn{Runner: r, partner: p}
+	signIn := newSignIn(r, p)
 	last, cutShort := time.Now(), false
 	pass := func(t tick) {
 		if signIn.refused(ctx) {
@@ -55,8 +55,8 @@ func (r *Runner) followSchedule(ctx context.Context, p Partner) {
 	}
 }
 
-// nextTick returns the tick to make a pass at after the one that was for last: if a tick cut that pass short, the newest
-// one that has come, otherwise the next one to come. Those in between are skipped.
+// nextTick returns the tick to make a pass at after the one that was for last: if a tick cut that pass short, the
+// newest one that has come, otherwise the next one to come. Those in between are skipped.
 func (r *Runner) nextTick(p Partner, last time.Time, cutShort bool) time.Time {
 	now := time.Now()
 	newest, skipped := p.Schedule.Last(last, now)
@@ -92,7 +92,8 @@ func (r *Runner) scheduledPass(ctx context.Context, p Partner, t tick) (schedule
 		tried = true
 		var err error
 		_, cutShort, err = r.pass(ctx, p, store.RunRequest{
-			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.newest, Devices: p.deviceReading(time.Time{}),
+			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.newest,
+			Devices: p.deviceReading(time.Time{}),
 		}, selection{})
 		if errors.Is(err, store.ErrTickDone) {
 			r.logger().Debug("another replica has done this tick", "partner", p.Name, "scheduled_for", t.scheduledFor)

@@ -11,8 +11,8 @@ import (
 	"partnersync/store"
 )
 
-// claimDevices claims customers that have device lists to be read, until there are no more or the deadline has passed. It
-// claims only as many at a time as are worked on, since the device lists of one may take long.
+// claimDevices claims customers that have device lists to be read, until there are no more or the deadline has passed.
+// It claims only as many at a time as are worked on, since the device lists of one may take long.
 func (p *pass) claimDevices(ctx context.Context) iter.Seq2[store.Claim, error] {
 	return func(yield func(store.Claim, error) bool) {
 		limit := p.partner.concurrency()
@@ -32,8 +32,8 @@ func (p *pass) claimDevices(ctx context.Context) iter.Seq2[store.Claim, error] {
 	}
 }
 
-// syncDevices reads and merges the device lists of a customer that are due. Those that are left at the deadline are left to
-// the next pass.
+// syncDevices reads and merges the device lists of a customer that are due. Those that are left at the deadline are
+// left to the next pass.
 func (p *pass) syncDevices(ctx context.Context, c store.Claim) (store.Result, error) {
 	result := store.Result{Claim: c, OfDevices: true}
 	due, err := p.Store.DueDeviceLists(ctx, c)
@@ -76,8 +76,8 @@ func (p *pass) syncDevices(ctx context.Context, c store.Claim) (store.Result, er
 	return result, ctx.Err()
 }
 
-// minFirstPageWait is how long the first page of a device list is waited for at least, past the deadline if need be. A list
-// whose first page has come is read to its end: otherwise one that takes longer than a tick would never be read.
+// minFirstPageWait is how long the first page of a device list is waited for at least, past the deadline if need be. A
+// list whose first page has come is read to its end: otherwise one that takes longer than a tick would never be read.
 const minFirstPageWait = 10 * time.Second
 
 // syncDeviceList reads and merges the devices of one batch.

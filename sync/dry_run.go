@@ -18,8 +18,8 @@ type Plan struct {
 	Err         error // why the customer fails, or the enumeration
 }
 
-// DryRun reads as Once does, compares with the database, and calls report with what a pass would do, customer by customer.
-// It writes nothing and claims nothing. The calls do not overlap. The error is as that of Once.
+// DryRun reads as Once does, compares with the database, and calls report with what a pass would do, customer by
+// customer. It writes nothing and claims nothing. The calls do not overlap. The error is as that of Once.
 func (r *Runner) DryRun(ctx context.Context, q Request, report func(Plan)) error {
 	partners, named, err := r.choose(ctx, q)
 	if err != nil {
@@ -42,7 +42,9 @@ func (r *Runner) DryRun(ctx context.Context, q Request, report func(Plan)) error
 }
 
 // planPartner plans the enumeration of one partner, and then each of its customers.
-func (r *Runner) planPartner(ctx context.Context, p Partner, q Request, named []store.Customer, plans chan<- Plan) error {
+func (r *Runner) planPartner(
+	ctx context.Context, p Partner, q Request, named []store.Customer, plans chan<- Plan,
+) error {
 	send := func(plan Plan) error {
 		select {
 		case plans <- plan:
@@ -72,8 +74,8 @@ func (r *Runner) planPartner(ctx context.Context, p Partner, q Request, named []
 	return g.Wait()
 }
 
-// planEnumeration lists the partner's customers, unless they are named in the request, and compares them. It returns those
-// that a pass would read, and what it would do to them as customers.
+// planEnumeration lists the partner's customers, unless they are named in the request, and compares them. It returns
+// those that a pass would read, and what it would do to them as customers.
 func (r *Runner) planEnumeration(
 	ctx context.Context, p Partner, q Request, named []store.Customer,
 ) ([]store.Customer, Plan, error) {

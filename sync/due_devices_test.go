@@ -27,8 +27,8 @@ func (w *world) devicesAsked(from int) []string {
 	return slices.Compact(asked)
 }
 
-// whenBatchesFail are the ways in which a list of batches does not come, and whether the devices of known batches are read
-// all the same.
+// whenBatchesFail are the ways in which a list of batches does not come, and whether the devices of known batches are
+// read all the same.
 var whenBatchesFail = []struct {
 	name  string
 	fault partnercentertest.Fault
@@ -88,8 +88,8 @@ func TestDevices_areNotAskedForWithoutAToken(t *testing.T) {
 	w.want("0", "SELECT count(stale_at) FROM partnersync.list_state")
 }
 
-// whatComesBetween are changes after a pass over the batches open, done and other, the first of which is unfinished, and the
-// batches whose devices the next one asks for.
+// whatComesBetween are changes after a pass over the batches open, done and other, the first of which is unfinished,
+// and the batches whose devices the next one asks for.
 var whatComesBetween = []struct {
 	name   string
 	change func(w *world, id string)

@@ -14,7 +14,8 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-// enumerate makes sure that the run's customers are known: it lists and records them, or waits until another replica has.
+// enumerate makes sure that the run's customers are known: it lists and records them, or waits until another replica
+// has.
 func (p *pass) enumerate(ctx context.Context) error {
 	for {
 		claim, ok, err := p.Store.ClaimEnumeration(ctx, p.run)
@@ -44,7 +45,9 @@ func (p *pass) enumerate(ctx context.Context) error {
 
 // recordCustomers lists the partner's customers, unless the run is about given ones, and records them.
 func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim) error {
-	e := store.Enumeration{ObservedAt: claim.ObservedAt(time.Now()), Partners: p.partnerNames(), Customers: p.selection.customers}
+	e := store.Enumeration{
+		ObservedAt: claim.ObservedAt(time.Now()), Partners: p.partnerNames(), Customers: p.selection.customers,
+	}
 	if e.Customers == nil {
 		found := p.partner.listCustomers(ctx)
 		if ctx.Err() != nil {

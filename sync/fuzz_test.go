@@ -11,8 +11,8 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// FuzzBatchIDs lets the API have batches of any names (there is a tab between them), and looks for them, and for the device
-// in each, in the database: the names have to come through JSON, PostgreSQL and URLs.
+// FuzzBatchIDs lets the API have batches of any names (there is a tab between them), and looks for them, and for the
+// device in each, in the database: the names have to come through JSON, PostgreSQL and URLs.
 func FuzzBatchIDs(f *testing.F) {
 	f.Add(strings.Join([]string{
 		"Test batch", "a/b", "/", "//", "a?b=c", "#", "50%", "%2F", "%00", "...", "a/../b", "+", ";x=y", "a&b", `\`, `"`, "\x00", "a\nb",

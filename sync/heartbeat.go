@@ -23,14 +23,14 @@ func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) e
 
 // renewHeartbeat writes a heartbeat four times in each lease until ctx is done.
 func (r *Runner) renewHeartbeat(ctx context.Context) {
-	const who = "heartbeat"
-	defer r.outages.end(who)
+	const waiter = "heartbeat"
+	defer r.outages.end(waiter)
 	for wait(ctx, r.Store.Lease()/4) == nil {
 		switch err := r.heartbeat(ctx); {
 		case err == nil:
-			r.databaseWorks(who)
+			r.databaseWorks(waiter)
 		case ctx.Err() == nil:
-			r.databaseFailed(who, err)
+			r.databaseFailed(waiter, err)
 		}
 	}
 }
@@ -56,8 +56,9 @@ func (r *Runner) untilLapse() time.Duration {
 	return time.Until(last.Add(r.Store.Lease()))
 }
 
-// underLease calls do, and cancels its context with errLeaseLapsed when the claims have lapsed. Its writes would be refused
-// then, but where the network drops packets the server's answer may be long in coming, while others do the work already.
+// underLease calls do, and cancels its context with errLeaseLapsed when the claims have lapsed. Its writes would be
+// refused then, but where the network drops packets the server's answer may be long in coming, while others do the work
+// already.
 func (r *Runner) underLease(ctx context.Context, do func(context.Context) error) error {
 	if r.untilLapse() <= 0 {
 		if err := r.heartbeat(ctx); err != nil {

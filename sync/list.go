@@ -24,7 +24,7 @@ type list[I, R any] struct {
 	convert     func(*rows[R], I)
 	known       store.Confirmation // what to record if the list is unchanged, but for the time
 	digest      []byte             // of the list as it is known; nil: the list is compared in any case
-	firstPageBy time.Time          // a list of which nothing has come by then is left to the next pass; zero: it is waited for
+	firstPageBy time.Time          // if nothing has come by then, the list is left to the next pass; zero: it never is
 }
 
 // batchList is the list of a customer's device batches.
@@ -39,7 +39,9 @@ func (p Partner) batchList(customerID string, digest []byte) list[partnercenter.
 }
 
 // policyList is the list of a customer's configuration policies.
-func (p Partner) policyList(customerID string, digest []byte) list[partnercenter.ConfigurationPolicy, store.ConfigurationPolicy] {
+func (p Partner) policyList(
+	customerID string, digest []byte,
+) list[partnercenter.ConfigurationPolicy, store.ConfigurationPolicy] {
 	return list[partnercenter.ConfigurationPolicy, store.ConfigurationPolicy]{
 		name: "configuration policies of customer " + customerID, convert: addPolicy, digest: digest,
 		known: store.Confirmation{Resource: store.ConfigurationPolicies},
@@ -52,7 +54,8 @@ func (p Partner) policyList(customerID string, digest []byte) list[partnercenter
 // deviceList is the list of the devices in a batch.
 func (p Partner) deviceList(customerID string, batch store.DeviceList) list[partnercenter.Device, store.Device] {
 	return list[partnercenter.Device, store.Device]{
-		name: fmt.Sprintf("devices of batch %q of customer %s", batch.BatchID, customerID), convert: addDevice, digest: batch.Digest,
+		name:    fmt.Sprintf("devices of batch %q of customer %s", batch.BatchID, customerID),
+		convert: addDevice, digest: batch.Digest,
 		known: store.Confirmation{Resource: store.Devices, Devices: batch},
 		items: func(ctx context.Context, l *partnercenter.Listing) iter.Seq2[partnercenter.Device, error] {
 			return p.Client.Devices(ctx, customerID, batch.RequestID(), l)
@@ -84,14 +87,14 @@ type listOutcome struct {
 	failure       *store.Failure // what the customer fails with; nil: nothing went wrong
 }
 
-// syncList reads a list of a claimed customer, and merges it unless its digest is the known one. The error is what stops the
-// pass: a database that cannot be used, a lost claim, or the end of ctx.
+// syncList reads a list of a claimed customer, and merges it unless its digest is the known one. The error is what
+// stops the pass: a database that cannot be used, a lost claim, or the end of ctx.
 func syncList[I, R any](
 	ctx context.Context, p *pass, c store.Claim, l list[I, R], merge func(store.Listing, []R) (store.Outcome, error),
 ) (o listOutcome, err error) {
-	o.listing = partnercenter.Listing{Known: l.digest, FirstBy: l.firstPageBy, CorrelationID: p.correlationID(c.CustomerID)}
-	if p.run.Kind == store.Backfill {
-		o.listing.Known = nil
+	o.listing = partnercenter.Listing{FirstBy: l.firstPageBy, CorrelationID: p.correlationID(c.CustomerID)}
+	if p.run.Kind != store.Backfill { // which compares all lists
+		o.listing.Known = l.digest
 	}
 	read, readErr := l.read(ctx, &o.listing)
 	p.issues.add(&o.listing, read.altered, read.duplicates)
@@ -153,15 +156,15 @@ func (o *listOutcome) addTo(r *store.Result) {
 	}
 }
 
-// timedOut reports whether no answer came within the time of all attempts. The customer is not asked for more in the same
-// pass then: several such lists in a row would take longer than there is until the next tick.
+// timedOut reports whether no answer came within the time of all attempts. The customer is not asked for more in the
+// same pass then: several such lists in a row would take longer than there is until the next tick.
 func (o *listOutcome) timedOut() bool {
 	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
 	return ok && e.ErrorCode() == "timeout"
 }
 
-// nobodyThere reports whether nothing of the list came because nobody answered, because the customer as a whole was refused
-// or does not exist, or because there was no token.
+// nobodyThere reports whether nothing of the list came because nobody answered, because the customer as a whole was
+// refused or does not exist, or because there was no token.
 func (o *listOutcome) nobodyThere() bool {
 	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
 	if !ok || o.listing.Pages > 0 {
@@ -181,8 +184,8 @@ type heldError struct {
 }
 
 func (e *heldError) Error() string {
-	return fmt.Sprintf("a complete listing lacks %d of the known %s, all or most of them, which is not believed at once: "+
-		"they stay as they are, and the next complete listing that lacks them too removes them", e.rows, e.what)
+	return fmt.Sprintf("a complete listing lacks %d of the known %s, all or most of them, which is not believed "+
+		"at once: they stay as they are, and the next complete listing that lacks them too removes them", e.rows, e.what)
 }
 
 // failure puts an error in the form in which sync_freshness shows it.
@@ -202,10 +205,10 @@ func failure(err error, l *partnercenter.Listing) *store.Failure {
 	return f
 }
 
-// unusable reports whether an error of the store means that the database cannot be used at all, rather than that it refused
-// the rows of one list: data exceptions, violated constraints and exceeded limits are the SQLSTATE classes 22, 23 and 54;
-// 53400 is a limit that the list's statement ran into, such as temp_file_limit, and 57014 its timeout. If those counted as
-// an outage, one list could hold up all the others forever.
+// unusable reports whether an error of the store means that the database cannot be used at all, rather than that it
+// refused the rows of one list: data exceptions, violated constraints and exceeded limits are the SQLSTATE classes 22,
+// 23 and 54; 53400 is a limit that the list's statement ran into, such as temp_file_limit, and 57014 its timeout. If
+// those counted as an outage, one list could hold up all the others forever.
 func unusable(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return !ok || !strings.Contains("22 23 54", e.Code[:2]) && e.Code != "53400" && e.Code != "57014"

@@ -28,8 +28,8 @@ var (
 	ErrUnknownCustomer = errors.New("no partner has such a customer")
 )
 
-// restricted reports whether the request is about some customers only, and so marks none removed. Since does not count: it
-// is about devices.
+// restricted reports whether the request is about some customers only, and so marks none removed. Since does not count:
+// it is about devices.
 func (q Request) restricted() bool { return q.Partners != nil || q.Customers != nil }
 
 // filter describes what the request asks for in a fixed form, by which a backfill is resumed; "" if that is everything.
@@ -64,7 +64,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 		g, ctx := errgroup.WithContext(ctx)
 		for i, p := range partners {
 			g.Go(func() (err error) {
-				signIn, began := &signIn{Runner: r, partner: p}, time.Now()
+				signIn, began := newSignIn(r, p), time.Now()
 				signIn.warnOfExpiry(ctx)
 				request, selected := p.runRequest(ctx, q, named[p.Name])
 				if runs[i], _, err = r.pass(ctx, p, request, selected); err != nil {
@@ -103,7 +103,9 @@ func (p Partner) runRequest(ctx context.Context, q Request, named []store.Custom
 }
 
 // choose returns the partners that a request is about, and the customers that it names, by partner.
-func (r *Runner) choose(ctx context.Context, q Request) (partners []Partner, named map[string][]store.Customer, err error) {
+func (r *Runner) choose(
+	ctx context.Context, q Request,
+) (partners []Partner, named map[string][]store.Customer, err error) {
 	for _, name := range q.Partners {
 		if !slices.ContainsFunc(r.Partners, func(p Partner) bool { return p.Name == name }) {
 			return nil, nil, fmt.Errorf("partner %q: %w", name, ErrUnknownPartner)

@@ -22,8 +22,8 @@ func (r *Runner) sharePauses(ctx context.Context, p Partner) {
 // readPaceEvery is how often the partner's share of the rate and its pause are read while requests may be made.
 const readPaceEvery = time.Second
 
-// atPace runs do, which makes requests for the partner, and meanwhile keeps the limiter up to date: with this worker's share
-// of the partner's rate, and with pauses that the API has asked other replicas for.
+// atPace runs do, which makes requests for the partner, and meanwhile keeps the limiter up to date: with this worker's
+// share of the partner's rate, and with pauses that the API has asked other replicas for.
 func (r *Runner) atPace(ctx context.Context, p Partner, do func(context.Context) error) error {
 	r.readPace(ctx, p) // before the first request
 	return alongside(ctx, func(ctx context.Context) {

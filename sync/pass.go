@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"time"
-
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -45,8 +44,9 @@ type selection struct {
 	partial   bool             // the run was restricted on the command line, and so marks no customer removed
 }
 
-// pass opens a run or joins it, and works on it until every customer is done, by this replica or another. If ctx is done
-// first, the run is left, and the error is ctx's. cutShort: the next tick came and ended the reading of device lists.
+// pass opens a run or joins it, and works on it until every customer is done, by this replica or another. If ctx is
+// done first, the run is left, and the error is ctx's. cutShort: the next tick came and ended the reading of device
+// lists.
 func (r *Runner) pass(
 	ctx context.Context, partner Partner, request store.RunRequest, selected selection,
 ) (run store.Run, cutShort bool, err error) {
@@ -77,7 +77,8 @@ func (r *Runner) openRun(ctx context.Context, request store.RunRequest) (opened 
 			return opened, err
 		}
 		if !waiting {
-			r.logger().Info("waiting for another run of this kind to end", "partner", request.Partner, "kind", request.Kind)
+			r.logger().Info("waiting for another run of this kind to end",
+				"partner", request.Partner, "kind", request.Kind)
 		}
 		if err := wait(ctx, pollEvery); err != nil {
 			return opened, err
@@ -94,7 +95,8 @@ func (r *Runner) newPass(partner Partner, opened store.Opened, newestTick time.T
 	}
 	p.log.Debug("pass begun", "kind", run.Kind, "scheduled_for", run.ScheduledFor, "joined", opened.Joined)
 	if opened.Resumed {
-		p.log.Info("backfill resumed", "started_at", run.StartedAt, "customers_done", run.CustomersOK+run.CustomersFailed)
+		p.log.Info("backfill resumed",
+			"started_at", run.StartedAt, "customers_done", run.CustomersOK+run.CustomersFailed)
 	}
 	return p
 }
@@ -131,8 +133,8 @@ func (p *pass) work(ctx context.Context) error {
 	}
 }
 
-// setDeadlineOfEarlierRun sees to it that a worker that comes at a tick, and joins the run of an earlier one, does not keep
-// that run going with the device lists which this tick leaves to a run of its own.
+// setDeadlineOfEarlierRun sees to it that a worker that comes at a tick, and joins the run of an earlier one, does not
+// keep that run going with the device lists which this tick leaves to a run of its own.
 func (p *pass) setDeadlineOfEarlierRun(ctx context.Context) error {
 	if p.run.Kind != store.Scheduled || !p.run.ScheduledFor.Before(p.newestTick) {
 		return nil
@@ -167,8 +169,8 @@ func (p *pass) pastDeadline() bool {
 	return !p.deviceDeadline.IsZero() && !time.Now().Before(p.deviceDeadline)
 }
 
-// round claims customers, works on as many at a time as the partner's concurrency says, and records the results, until no
-// more can be claimed. It returns how many were. Up to ahead customers are claimed while all workers are busy.
+// round claims customers, works on as many at a time as the partner's concurrency says, and records the results, until
+// no more can be claimed. It returns how many were. Up to ahead customers are claimed while all workers are busy.
 func (p *pass) round(
 	ctx context.Context, ahead int, claim func(context.Context) iter.Seq2[store.Claim, error],
 	work func(context.Context, store.Claim) (store.Result, error),

@@ -13,8 +13,8 @@ import (
 
 const recordEvery = time.Second // results are recorded no later than this
 
-// recordResults records results, many at a time: as soon as there are enough of them, each second, and when there are no
-// more to come.
+// recordResults records results, many at a time: as soon as there are enough of them, each second, and when there are
+// no more to come.
 func (p *pass) recordResults(ctx context.Context, results <-chan store.Result) error {
 	var pending []store.Result
 	record := func(ctx context.Context) error {
@@ -77,7 +77,8 @@ func (p *pass) claimsLost(claims int) {
 func (p *pass) progress() {
 	if p.Progress != nil {
 		total := p.run.CustomersTotal
-		p.Progress(Progress{Partner: p.partner.Name, Listed: min(p.listed, total), Done: min(p.done, total), Total: total})
+		listed, done := min(p.listed, total), min(p.done, total)
+		p.Progress(Progress{Partner: p.partner.Name, Listed: listed, Done: done, Total: total})
 	}
 }
 
@@ -123,6 +124,7 @@ func (d *dataIssues) log(log *slog.Logger) {
 		return
 	}
 	log.Warn("some data could not be stored as received",
-		"values_kept_in_extra", d.values.Load(), "invalid_unicode_replaced", d.replaced.Load(), "ids_altered", d.ids.Load(),
-		"items_without_id", d.skipped.Load(), "items_with_an_id_seen_before", d.duplicates.Load())
+		"values_kept_in_extra", d.values.Load(), "invalid_unicode_replaced", d.replaced.Load(),
+		"ids_altered", d.ids.Load(), "items_without_id", d.skipped.Load(),
+		"items_with_an_id_seen_before", d.duplicates.Load())
 }

@@ -2,26 +2,33 @@ package sync
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
+	"partnersync/store"
 	"partnersync/sync/partnercenter"
 )
 
-// signIn watches a partner's sign-in for the daemon.
+// signIn watches how a partner signs in, from pass to pass.
 type signIn struct {
-	*Runner
+	store        *store.Store
 	partner      Partner
+	log          *slog.Logger
 	refusedUntil time.Time // when the refusal ends that was logged last
 	warnedAt     time.Time // when expiries were last looked at
 	works        bool      // the last pass was signed in, and that has been recorded
 }
 
+func newSignIn(r *Runner, p Partner) *signIn {
+	return &signIn{store: r.Store, partner: p, log: r.logger().With("partner", p.Name)}
+}
+
 // warnOfExpiryEvery is how often the daemon warns of credentials that expire soon.
 const warnOfExpiryEvery = 24 * time.Hour
 
-// refused reports whether the partner is to be left alone for now, since the authority has just refused its sign-in: each
-// attempt takes customers through a pass that can only fail, while a replica with other files may do better. After a
-// restart, the first attempt is made at once.
+// refused reports whether the partner is to be left alone for now, since the authority has just refused its sign-in:
+// each attempt takes customers through a pass that can only fail, while a replica with other files may do better. After
+// a restart, the first attempt is made at once.
 func (s *signIn) refused(ctx context.Context) bool {
 	if s.partner.Tokens == nil {
 		return false
@@ -31,7 +38,7 @@ func (s *signIn) refused(ctx context.Context) bool {
 		until, err = s.partner.Tokens.Refused()
 	}
 	if err != nil && !until.Equal(s.refusedUntil) {
-		s.logger().Warn("the partner waits since its sign-in was refused", "partner", s.partner.Name, "until", until, "err", err)
+		s.log.Warn("the partner waits since its sign-in was refused", "until", until, "err", err)
 	}
 	s.refusedUntil = until
 	return err != nil
@@ -57,13 +64,13 @@ func (s *signIn) passEnded(ctx context.Context, began time.Time) {
 	switch {
 	case refusal != nil:
 		s.works = false
-		err = s.Store.EnqueueSignInFailed(ctx, s.partner.Name, *failure(refusal, &partnercenter.Listing{}))
+		err = s.store.EnqueueSignInFailed(ctx, s.partner.Name, *failure(refusal, &partnercenter.Listing{}))
 	case !s.works && s.partner.Tokens.Expires().After(time.Now()):
-		err = s.Store.ClearSignInFailed(ctx, s.partner.Name)
+		err = s.store.ClearSignInFailed(ctx, s.partner.Name)
 		s.works = err == nil
 	}
 	if err != nil && ctx.Err() == nil {
-		s.logger().Warn("how the sign-in went could not be noted for notifications", "partner", s.partner.Name, "err", err)
+		s.log.Warn("how the sign-in went could not be noted for notifications", "err", err)
 	}
 }
 
@@ -78,9 +85,9 @@ func (s *signIn) warnOfExpiry(ctx context.Context) {
 		e, err := read(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			s.logger().Warn("expiry of the sign-in not known", "partner", s.partner.Name, "err", err)
+			s.log.Warn("expiry of the sign-in not known", "err", err)
 		case e.Due(time.Now()):
-			s.logger().Warn("the sign-in ends soon", "partner", s.partner.Name, "what", e.What, "expires", e.At, "fix", e.Fix)
+			s.log.Warn("the sign-in ends soon", "what", e.What, "expires", e.At, "fix", e.Fix)
 		}
 	}
 }

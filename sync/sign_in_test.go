@@ -103,7 +103,7 @@ func TestRun_userWhoSignsInAgainEndsTheWait(t *testing.T) {
 	if run := w.once(); run.State != store.Failed {
 		t.Fatalf("run: %+v", run)
 	}
-	watch := &signIn{Runner: w.runner(), partner: w.partner}
+	watch := newSignIn(w.runner(), w.partner)
 	if !watch.refused(t.Context()) {
 		t.Fatal("not refused")
 	}

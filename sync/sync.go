@@ -1,19 +1,19 @@
-// Package sync brings what the Partner Center API says about a partner's customers into the database: one pass over all of
-// them at each tick of a schedule, or once.
+// Package sync brings what the Partner Center API says about a partner's customers into the database: a pass over all
+// of them at each tick of a schedule, or once.
 //
 // One customer's way from the tick to the committed rows:
 //
-//  1. Runner.followSchedule waits for the partner's next tick and makes a pass, which opens the tick's run or joins it.
+//  1. Runner.followSchedule waits for the partner's next tick. Runner.pass opens the tick's run, or joins it.
 //  2. pass.enumerate: one worker of the run lists the partner's customers and records them; the others wait for it.
-//  3. pass.work goes over the customers in rounds, in each of which pass.claimCustomers claims the customer.
-//  4. pass.syncCustomer is called with the claim by one of as many goroutines as the partner's concurrency says.
-//  5. syncList reads a list of the customer, page by page. If its digest is the known one, nothing else is done with it.
-//  6. Otherwise each item is converted to a row (convert.go), and the store compares the rows with the current ones and
-//     writes the difference, in one transaction that is fenced by the claim's epoch.
-//  7. pass.recordResults writes how it went, for many customers at a time, and with that releases the claims.
-//  8. Once the batches and policies of all customers have been tried, another kind of round claims those with device lists
-//     that are due; pass.syncDevices reads these likewise.
-//  9. The pass goes on until Store.FinishRun says that nothing of the run is left to do, and then logs how it went.
+//  3. pass.work goes over the customers in rounds. In a round, pass.claimCustomers claims them from the store, and as
+//     many workers as the partner's concurrency says call pass.syncCustomer with one claim after the other.
+//  4. syncList reads one list of the customer, page by page. If its digest is the known one, that is all.
+//  5. Otherwise its items have become rows (convert.go), and the store compares them with the current rows and commits
+//     the difference in one transaction, which is fenced by the claim's epoch.
+//  6. pass.recordResults records how it went, for many customers at a time, and so releases the claims.
+//  7. When the batches and policies of all customers have been tried, pass.deviceRound claims the customers that have
+//     device lists due, and pass.syncDevices reads these in the same way.
+//  8. The rounds go on until Store.FinishRun says that nothing of the run is left to do.
 //
 // Nothing is kept here from one pass to the next, so that any number of replicas may run the same configuration.
 package sync
@@ -32,9 +32,10 @@ import (
 type Partner struct {
 	Name     string
 	Client   *partnercenter.Client
-	Limiter  *partnercenter.Limiter // the client's, which a Runner that makes passes shares with other replicas; nil: none
 	Schedule Schedule
-	// Tokens are the client's. While its sign-in is refused, the daemon makes no pass. nil: it makes them all the same.
+	// Limiter is the client's. A pass keeps it in step with those of the other replicas. nil: there is none.
+	Limiter *partnercenter.Limiter
+	// Tokens are the client's. While the sign-in is refused, the daemon makes no passes; nil: it makes them anyway.
 	Tokens *partnercenter.TokenSource
 	// Users keeps the token of the user on whose behalf the partner is read; nil: there is none.
 	Users *UserTokens
@@ -60,7 +61,8 @@ type Runner struct {
 	Progress func(Progress)
 	// OnRun, if set, is called at the end of each run. Calls for different partners may overlap.
 	OnRun func(store.Run)
-	// OnClaimsLost, if set, is called with how many of a partner's claims another worker has taken over. Calls may overlap.
+	// OnClaimsLost, if set, is called with how many of a partner's claims another worker has taken over. Calls may
+	// overlap.
 	OnClaimsLost func(partner string, claims int)
 
 	outages       outages
@@ -68,8 +70,8 @@ type Runner struct {
 	stoppedAt     atomic.Pointer[time.Time] // when the context of the work under way was done; nil: it is not
 }
 
-// Progress is how far a pass is. It reads the batches and policies of all customers first, and then the devices of those
-// that have some to be read.
+// Progress is how far a pass is. It reads the batches and policies of all customers first, and then the devices of
+// those that have some to be read.
 type Progress struct {
 	Partner string
 	Listed  int // customers whose batches and policies have been tried

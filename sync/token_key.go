@@ -27,8 +27,8 @@ func NewTokenKey(path string) error {
 	if err != nil {
 		return fmt.Errorf("making a token key: %w", err)
 	}
-	text := "# seals partnersync's refresh tokens; keep it apart from the database's backups\n" + identity.String() + "\n"
-	_, err = file.WriteString(text)
+	const comment = "# seals partnersync's refresh tokens; keep it apart from the database's backups\n"
+	_, err = file.WriteString(comment + identity.String() + "\n")
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return errors.Join(fmt.Errorf("writing the token key: %w", err), os.Remove(path))
 	}
@@ -44,8 +44,8 @@ func ReadTokenKey(path string) (*TokenKey, error) {
 	defer file.Close()
 	identities, err := age.ParseIdentities(io.LimitReader(file, 64<<10))
 	if err != nil || len(identities) != 1 {
-		return nil, fmt.Errorf(
-			"reading the token key %s: it does not hold one age identity; partnersync login --new-key makes such a file", path)
+		return nil, fmt.Errorf("reading the token key %s: it does not hold one age identity; "+
+			"partnersync login --new-key makes such a file", path)
 	}
 	identity, ok := identities[0].(*age.X25519Identity)
 	if !ok {
@@ -54,7 +54,8 @@ func ReadTokenKey(path string) (*TokenKey, error) {
 	return &TokenKey{identity}, nil
 }
 
-// sealed is what is sealed. It names the partner, so that a token put in the place of another partner's is not used there.
+// sealed is what is sealed. It names the partner, so that a token put in the place of another partner's is not used
+// there.
 type sealed struct {
 	Partner string `json:"partner"`
 	Token   string `json:"token"`

@@ -10,8 +10,8 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-// UserTokens keeps the refresh token of the user on whose behalf a partner is read. It is sealed and kept in the database,
-// which all replicas share.
+// UserTokens keeps the refresh token of the user on whose behalf a partner is read. It is sealed and kept in the
+// database, which all replicas share.
 type UserTokens struct {
 	Store   *store.Store
 	Partner string
@@ -36,9 +36,9 @@ func (u *UserTokens) SignIn(ctx context.Context, in partnercenter.SignedIn) erro
 // redeemFunc exchanges a refresh token for an access token, and returns the next refresh token.
 type redeemFunc = func(context.Context, partnercenter.Secret) (partnercenter.Secret, error)
 
-// Rotate is the partnercenter.Rotate of the partner. One replica at a time exchanges the token. A replica that is killed
-// after the exchange, before it has stored the new token, leaves the one that it used, which the authority accepts again as
-// long as nobody has used the one that was lost. Its lease ends by itself.
+// Rotate is the partnercenter.Rotate of the partner. One replica at a time exchanges the token. A replica that is
+// killed after the exchange, before it has stored the new token, leaves the one that it used, which the authority
+// accepts again as long as nobody has used the one that was lost. Its lease ends by itself.
 func (u *UserTokens) Rotate(ctx context.Context, redeem redeemFunc) error {
 	lease, err := u.lease(ctx)
 	if err != nil {

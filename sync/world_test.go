@@ -48,8 +48,8 @@ func newWorld(t *testing.T, o partnercentertest.Options) *world {
 }
 
 // newBubbledWorld is a world for a synctest bubble, with a database from outside of it. The API answers in memory. Time
-// stands still while the database is being asked, and only then: nobody reads from an idle connection. The database's clock
-// is the real one.
+// stands still while the database is being asked, and only then: nobody reads from an idle connection. The database's
+// clock is the real one.
 func newBubbledWorld(t *testing.T, db *storetest.DB, attempt time.Duration) *world {
 	t.Helper()
 	w := &world{t: t, api: partnercentertest.New(partnercentertest.Options{TokenLifetime: 10 * 24 * time.Hour})}
