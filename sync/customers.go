@@ -29,8 +29,7 @@ func (p *pass) claimCustomers(ctx context.Context) iter.Seq2[store.Claim, error]
 	}
 }
 
-// syncCustomer reads and merges one customer's batches and policies. What goes wrong with the customer is in the
-// result; the error is what stops the pass.
+// syncCustomer is the workFunc that reads and merges one customer's batches and policies.
 func (p *pass) syncCustomer(ctx context.Context, c store.Claim) (store.Result, error) {
 	result := store.Result{Claim: c}
 	batches, err := syncList(ctx, p, c, p.partner.batchList(c.CustomerID, c.BatchesDigest),
@@ -53,7 +52,8 @@ func (p *pass) syncCustomer(ctx context.Context, c store.Claim) (store.Result, e
 		policies.addTo(&result)
 		timedOut = policies.timedOut()
 	}
-	// Even if the list of batches could not be read, the device lists of the batches that are known are.
+	// Where only the list of batches failed, the device lists of the batches that are known are read all the same:
+	// whether any are due is known from the merge, or else from the claim.
 	result.SkipsDevices = timedOut || batches.nobodyThere()
 	devicesDue := c.DevicesDue
 	if batches.merged {

@@ -109,7 +109,7 @@ func TestRun_passAtStartIsMadeThoughATickComesBeforeIt(t *testing.T) {
 			}
 		}
 		if strings.Contains(log.String(), "could not be used") {
-			t.Errorf("told of a database that could not be used:\n%s", log)
+			t.Errorf("logged that the database could not be used:\n%s", log)
 		}
 	})
 }

@@ -32,8 +32,8 @@ func (p *pass) claimDevices(ctx context.Context) iter.Seq2[store.Claim, error] {
 	}
 }
 
-// syncDevices reads and merges the device lists of a customer that are due. Those that are left at the deadline are
-// left to the next pass.
+// syncDevices is the workFunc that reads and merges the device lists of a customer that are due. Those that are left at
+// the deadline are left to the next pass.
 func (p *pass) syncDevices(ctx context.Context, c store.Claim) (store.Result, error) {
 	result := store.Result{Claim: c, OfDevices: true}
 	due, err := p.Store.DueDeviceLists(ctx, c)

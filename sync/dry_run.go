@@ -79,18 +79,10 @@ func (r *Runner) planPartner(
 func (r *Runner) planEnumeration(
 	ctx context.Context, p Partner, q Request, named []store.Customer,
 ) ([]store.Customer, Plan, error) {
-	plan := Plan{Partner: p.Name}
-	e := store.Enumeration{Customers: named, Guarded: p.Customers == nil}
-	if named == nil {
-		found := p.listCustomers(ctx)
-		if ctx.Err() != nil {
-			return nil, plan, ctx.Err()
-		}
-		plan.Err = found.err
-		e.Customers, e.Complete = found.customers, found.err == nil && !q.restricted()
-	}
-	if !q.restricted() {
-		e.Excluded = p.Exclude
+	e, found := p.enumeration(ctx, selection{customers: named, partial: q.restricted()})
+	plan := Plan{Partner: p.Name, Err: found.err}
+	if ctx.Err() != nil {
+		return nil, plan, ctx.Err()
 	}
 	var err error
 	if plan.Differences, err = r.Store.CompareCustomers(ctx, p.Name, e); err != nil {
@@ -193,7 +185,7 @@ func planList[I, R any](
 		plan.Differences = append(plan.Differences, differences...)
 	}
 	if plan.Err == nil {
-		plan.Err = o.failed(l.name, nil)
+		plan.Err = o.customerError(l.name, nil)
 	}
 	return read.all, &o, nil
 }

@@ -104,7 +104,7 @@ func (w *world) plannedCustomers() []string {
 	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
 }
 
-func TestDryRun_tellsOfCustomersThatComeAndGo(t *testing.T) {
+func TestDryRun_showsCustomersThatComeAndGo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
 	ids := w.customers(3)

@@ -43,33 +43,20 @@ func (p *pass) enumerate(ctx context.Context) error {
 	}
 }
 
-// recordCustomers lists the partner's customers, unless the run is about given ones, and records them.
+// recordCustomers lists the run's customers and records them.
 func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim) error {
-	e := store.Enumeration{
-		ObservedAt: claim.ObservedAt(time.Now()), Partners: p.partnerNames(), Customers: p.selection.customers,
+	now := time.Now()
+	e, found := p.partner.enumeration(ctx, p.selection)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	if e.Customers == nil {
-		found := p.partner.listCustomers(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		p.issues.add(&found.listing, 0, found.duplicates)
-		if found.otherRelationships > 0 {
-			p.log.Debug("customers of another relationship left out", "customers", found.otherRelationships)
-		}
-		e.Customers = found.customers
-		e.Complete = found.err == nil && !p.selection.partial
-		e.Guarded = p.partner.Customers == nil
-		e.Requests, e.Retries = found.listing.Requests, found.listing.Retries
-		if !found.listing.SentAt.IsZero() {
-			e.ObservedAt = claim.ObservedAt(found.listing.SentAt)
-		}
-		if found.err != nil {
-			e.Error = found.err.Error()
-		}
-		if !p.selection.partial {
-			e.Excluded = p.partner.Exclude
-		}
+	p.issues.add(&found.listing, 0, found.duplicates)
+	if found.otherRelationships > 0 {
+		p.log.Debug("customers of another relationship left out", "customers", found.otherRelationships)
+	}
+	e.ObservedAt, e.Partners = claim.ObservedAt(now), p.partnerNames()
+	if sent := found.listing.SentAt; !sent.IsZero() {
+		e.ObservedAt = claim.ObservedAt(sent)
 	}
 	done, err := p.Store.RecordEnumeration(ctx, claim, e)
 	if err != nil {
@@ -81,6 +68,26 @@ func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim
 			"added", done.Added, "removed", done.Removed, "held", done.Held, "of_two_partners", len(done.Contested))
 	}
 	return nil
+}
+
+// enumeration returns what there is to record about the partner's customers: those that the run is about, or else those
+// of the configuration or the API.
+func (p Partner) enumeration(ctx context.Context, selected selection) (store.Enumeration, *foundCustomers) {
+	if selected.customers != nil {
+		return store.Enumeration{Customers: selected.customers}, &foundCustomers{}
+	}
+	found := p.listCustomers(ctx)
+	e := store.Enumeration{
+		Customers: found.customers, Complete: found.err == nil && !selected.partial, Guarded: p.Customers == nil,
+		Requests: found.listing.Requests, Retries: found.listing.Retries,
+	}
+	if found.err != nil {
+		e.Error = found.err.Error()
+	}
+	if !selected.partial {
+		e.Excluded = p.Exclude
+	}
+	return e, found
 }
 
 // foundCustomers are a partner's customers as the configuration or the API has them.

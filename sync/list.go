@@ -80,11 +80,11 @@ func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (r
 // listOutcome is how reading and merging one list went.
 type listOutcome struct {
 	listing       partnercenter.Listing
-	readErr       error // why the list could not be read as a whole
-	merged        bool  // the rows were handed to the store; not if the list is unchanged, or none of it came
-	store.Outcome       // of the merge
-	confirmed     *store.Confirmation
-	failure       *store.Failure // what the customer fails with; nil: nothing went wrong
+	readErr       error               // why the list could not be read as a whole
+	merged        bool                // the rows were handed to the store; not if the list is unchanged, or none of it came
+	store.Outcome                     // of the merge
+	confirmed     *store.Confirmation // of an unchanged list
+	failure       *store.Failure      // what the customer fails with; nil: nothing went wrong
 }
 
 // syncList reads a list of a claimed customer, and merges it unless its digest is the known one. The error is what
@@ -106,12 +106,13 @@ func syncList[I, R any](
 		log.Info("list broken off by the next tick")
 		return o, nil
 	case o.listing.Unchanged:
-		l.known.ObservedAt = c.ObservedAt(o.listing.SentAt)
-		o.confirmed = &l.known
+		confirmed := l.known
+		confirmed.ObservedAt = c.ObservedAt(o.listing.SentAt)
+		o.confirmed = &confirmed
 		return o, nil
 	}
 	o.readErr = readErr
-	if o.listing.Pages > 0 {
+	if o.listing.Pages > 0 { // of an incomplete listing, too; it removes nothing
 		o.merged = true
 		listing := store.Listing{ObservedAt: c.ObservedAt(o.listing.SentAt), Complete: readErr == nil}
 		if read.altered == 0 { // requests for devices need the ids as they were received, so the list is read again
@@ -125,16 +126,16 @@ func syncList[I, R any](
 	if o.Inserted+o.Changed+o.Removed > 0 {
 		log.Info("list changed", "inserted", o.Inserted, "changed", o.Changed, "removed", o.Removed)
 	}
-	if err := o.failed(l.name, err); err != nil {
-		o.failure = failure(err, &o.listing)
+	if err := o.customerError(l.name, err); err != nil {
+		o.failure = asFailure(err, &o.listing)
 		log.Warn("list failed", "code", o.failure.Code, "request_id", o.failure.RequestID,
 			"correlation_id", o.failure.CorrelationID, "err", err)
 	}
 	return o, nil
 }
 
-// failed returns why the customer fails because of the list of that name, if it does.
-func (o *listOutcome) failed(name string, mergeErr error) error {
+// customerError returns why the customer fails because of the list of that name, if it does.
+func (o *listOutcome) customerError(name string, mergeErr error) error {
 	switch {
 	case mergeErr != nil:
 		return mergeErr
@@ -188,8 +189,8 @@ func (e *heldError) Error() string {
 		"at once: they stay as they are, and the next complete listing that lacks them too removes them", e.rows, e.what)
 }
 
-// failure puts an error in the form in which sync_freshness shows it.
-func failure(err error, l *partnercenter.Listing) *store.Failure {
+// asFailure puts an error in the form in which sync_freshness shows it.
+func asFailure(err error, l *partnercenter.Listing) *store.Failure {
 	f := &store.Failure{
 		Code: "error", Message: sanitize.ForStorage(err.Error()),
 		RequestID: l.RequestID, CorrelationID: cmp.Or(l.Answered, l.CorrelationID),

@@ -31,7 +31,7 @@ type pass struct {
 	listSlots chan struct{} // has an element for each device list being read
 
 	newestTick time.Time // when this process opened the run or joined it
-	allListed  bool      // the batches and policies of all the run's customers have been tried
+	allListed  bool      // the batches and policies of all the run's customers have been tried; it stays so
 	// deviceDeadline is the tick at which the remaining device lists are left to the next pass; zero: there is none.
 	deviceDeadline time.Time
 
@@ -169,11 +169,17 @@ func (p *pass) pastDeadline() bool {
 	return !p.deviceDeadline.IsZero() && !time.Now().Before(p.deviceDeadline)
 }
 
+// workFunc works on one claimed customer. What goes wrong with the customer is in the result; the error is what stops
+// the pass: a database that cannot be used, a lost claim, or the end of the context.
+type workFunc func(context.Context, store.Claim) (store.Result, error)
+
 // round claims customers, works on as many at a time as the partner's concurrency says, and records the results, until
 // no more can be claimed. It returns how many were. Up to ahead customers are claimed while all workers are busy.
+//
+// Claiming, working and recording go on at the same time, each passing on to the next what it has done. Each ends when
+// the one before has; the first error ends all of them.
 func (p *pass) round(
-	ctx context.Context, ahead int, claim func(context.Context) iter.Seq2[store.Claim, error],
-	work func(context.Context, store.Claim) (store.Result, error),
+	ctx context.Context, ahead int, claim func(context.Context) iter.Seq2[store.Claim, error], work workFunc,
 ) (claimed int, err error) {
 	claims, results := make(chan store.Claim, ahead), make(chan store.Result, claimBatch)
 	g, ctx := errgroup.WithContext(ctx)
@@ -207,8 +213,7 @@ func (p *pass) round(
 
 // worker works on one claimed customer after the other.
 func (p *pass) worker(
-	ctx context.Context, claims <-chan store.Claim, work func(context.Context, store.Claim) (store.Result, error),
-	results chan<- store.Result,
+	ctx context.Context, claims <-chan store.Claim, work workFunc, results chan<- store.Result,
 ) error {
 	for c := range claims {
 		result, err := work(ctx, c)

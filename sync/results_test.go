@@ -8,7 +8,7 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-func TestRunner_tellsOfClaimsThatAnotherWorkerTook(t *testing.T) {
+func TestRunner_reportsClaimsThatAnotherWorkerTook(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
 	w.put(w.customers(1)[0], "b", "queued")

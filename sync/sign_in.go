@@ -64,7 +64,7 @@ func (s *signIn) passEnded(ctx context.Context, began time.Time) {
 	switch {
 	case refusal != nil:
 		s.works = false
-		err = s.store.EnqueueSignInFailed(ctx, s.partner.Name, *failure(refusal, &partnercenter.Listing{}))
+		err = s.store.EnqueueSignInFailed(ctx, s.partner.Name, *asFailure(refusal, &partnercenter.Listing{}))
 	case !s.works && s.partner.Tokens.Expires().After(time.Now()):
 		err = s.store.ClearSignInFailed(ctx, s.partner.Name)
 		s.works = err == nil

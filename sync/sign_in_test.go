@@ -56,7 +56,7 @@ func TestRun_refusedPartnerWaitsAndStopsNoOther(t *testing.T) {
 	}
 	text := log.String()
 	if n := strings.Count(text, "its sign-in was refused"); n != 1 || strings.Count(text, "the sign-in ends soon") != 2 {
-		t.Errorf("%d times told of the refusal:\n%s", n, text)
+		t.Errorf("the refusal was logged %d times:\n%s", n, text)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestRun_userWhoSignsInAgainEndsTheWait(t *testing.T) {
 	}
 }
 
-func TestOnce_tellsOnceThatTheSignInIsRefused(t *testing.T) {
+func TestOnce_notifiesOnceThatTheSignInIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
 	w.store = store.New(w.pool, store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
@@ -137,7 +137,7 @@ func TestOnce_tellsOnceThatTheSignInIsRefused(t *testing.T) {
 	w.want("partner.sign_in_failed|contoso|AADSTS7000222", outbox)
 }
 
-func TestOnce_firstPassTellsNobody(t *testing.T) {
+func TestOnce_firstPassNotifiesNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
 	w.store = store.New(w.pool, store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 1}}})
