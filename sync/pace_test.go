@@ -1,10 +1,12 @@
 package sync
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"partnersync/store"
+	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -95,5 +97,26 @@ func TestRun_pauseOfAnotherReplicaIsReadDuringAPass(t *testing.T) {
 	stop()
 	if got := len(w.askedAt()); got != 2 {
 		t.Errorf("the API was asked %d times, want twice: for the customers, and for the batches of the first", got)
+	}
+}
+
+func TestRun_replicasShareTheRate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(102)
+	hit := make(chan struct{})
+	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 1, Hang: true, Before: func() { close(hit) }})
+	first, second := w.replica(60), w.replica(60) // alone, two requests at once; together, one each
+	first.Partners[0].Concurrency, second.Partners[0].Concurrency = 1, 1
+	w.start(first)
+	<-hit // it holds a hundred customers and leaves two
+	var waited atomic.Bool
+	second.Partners[0].Limiter.OnWait = func(reason string, _ time.Duration) {
+		waited.Store(waited.Load() || reason == partnercenter.WaitLimit)
+	}
+	w.start(second)
+	w.until("2", "SELECT count(*) FROM partner_center.sync_freshness WHERE last_success_at IS NOT NULL")
+	if !waited.Load() {
+		t.Error("the second replica has made two requests at once")
 	}
 }
