@@ -133,7 +133,11 @@ func TestRun_idleDaemonLeavesTheDatabaseAlone(t *testing.T) {
 		t.Error(err)
 	}
 	for sql, n := range seen {
-		if !strings.Contains(sql, "partnersync.workers AS w") && n > most {
+		allowed := most
+		if strings.Contains(sql, "partnersync.workers AS w") || strings.Contains(sql, "BEGIN") || sql == "commit" {
+			allowed += beats + 1 // a heartbeat is a transaction
+		}
+		if n > allowed {
 			t.Errorf("an idle daemon has sent this %d times, more than once in 5 s:\n%s", n, sql)
 		}
 	}

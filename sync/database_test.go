@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"partnersync/store"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
@@ -98,16 +96,13 @@ func TestRun_fullDiskIsWaitedFor(t *testing.T) {
 func TestRun_readOnlyServerIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	w := twoCustomers(t)
-	config := w.pool.Config().Copy()
-	// Sessions of the daemon begin with what the database says then.
-	w.exec("ALTER DATABASE " + pgx.Identifier{config.ConnConfig.Database}.Sanitize() + " SET default_transaction_read_only = on")
-	p := newProxy(t, config.ConnString())
-	through := w.through(p, store.Options{})
-	r := through.runner()
+	w.exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE read_only_sql_transaction; END $$`)
+	w.exec(`CREATE TRIGGER fail BEFORE INSERT ON partnersync.workers EXECUTE FUNCTION fail()`)
+	r := w.runner()
 	r.RunOnStart = true
 	runs, _ := w.start(r)
 	w.untilWaiting(r, "target_session_attrs")
-	w.exec("ALTER DATABASE " + pgx.Identifier{config.ConnConfig.Database}.Sanitize() + " RESET default_transaction_read_only")
+	w.exec("DROP TRIGGER fail ON partnersync.workers")
 	if run := <-runs; run.State != store.Complete {
 		t.Errorf("run: %+v", run)
 	}
