@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	stdsync "sync"
@@ -22,6 +21,7 @@ import (
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
+	"partnersync/sync/passtest"
 )
 
 // world is the emulated API, a database, and a partner between the two.
@@ -40,11 +40,8 @@ type world struct {
 
 func newWorld(t *testing.T, o partnercentertest.Options) *world {
 	t.Helper()
-	w := &world{t: t, api: partnercentertest.New(o), pool: storetest.New(t).Pool}
-	server := httptest.NewServer(w.api)
-	t.Cleanup(server.Close)
-	w.url = server.URL
-	return w.begin()
+	shared := passtest.New(t, o)
+	return (&world{t: t, api: shared.API, url: shared.URL, pool: shared.DB.Pool}).begin()
 }
 
 // newBubbledWorld is a world for a synctest bubble, with a database from outside of it. The API answers in memory. Time
@@ -74,15 +71,9 @@ func (w *world) begin() *world {
 func (w *world) newPartner(name, url string, requestsPerMinute int) Partner {
 	w.t.Helper()
 	limiter := partnercenter.NewLimiter(requestsPerMinute)
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
-		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{Limiter: limiter, Transport: w.transport, AttemptTimeout: w.attempt})
-	w.ok(err)
-	client, err := partnercenter.New(partnercenter.Options{
-		BaseURL: url, Tokens: tokens, Limiter: limiter, Transport: w.transport, AttemptTimeout: w.attempt, Logger: w.log,
+	client, tokens := passtest.Client(w.t, partnercenter.Options{
+		BaseURL: url, Limiter: limiter, Transport: w.transport, AttemptTimeout: w.attempt, Logger: w.log,
 	})
-	w.ok(err)
 	schedule, err := ParseSchedule("@every 1h", time.UTC)
 	w.ok(err)
 	return Partner{Name: name, Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule, Concurrency: 4}
@@ -133,20 +124,7 @@ func (w *world) value(query string) (v time.Time) {
 // eventually waits until a condition holds; got is for the failure.
 func (w *world) eventually(condition func() (got string, ok bool)) {
 	w.t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	timeout := time.After(3 * time.Minute)
-	for {
-		got, ok := condition()
-		if ok {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-timeout:
-			w.t.Fatalf("still so after three minutes: %s", got)
-		}
-	}
+	storetest.Eventually(w.t, condition)
 }
 
 // testLog keeps what is logged, and may be read meanwhile.

@@ -113,7 +113,7 @@ func (b *bench) written() int64 {
 func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
 	b.Helper()
 	limiter := partnercenter.NewLimiter(0)
-	client, _ := passtest.Client(b, b.api.url, limiter, nil)
+	client, _ := passtest.Client(b, partnercenter.Options{BaseURL: b.api.url, Limiter: limiter})
 	schedule, err := sync.ParseSchedule("@every 24h", time.UTC)
 	if err != nil {
 		b.Fatal(err)
