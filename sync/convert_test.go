@@ -60,7 +60,8 @@ func TestRows_lastOfEqualIDsWins(t *testing.T) {
 	t.Parallel()
 	var r rows[store.DeviceBatch]
 	for _, b := range []partnercenter.DeviceBatch{
-		{ID: "a", DevicesCount: new(int32(1))}, {ID: "b"}, {ID: "a", DevicesCount: new(int32(2))}, {ID: "b\x00"}, {ID: "b\uFFFD"},
+		{ID: "a", DevicesCount: new(int32(1))}, {ID: "b"}, {ID: "a", DevicesCount: new(int32(2))},
+		{ID: "b\x00"}, {ID: "b\uFFFD"},
 	} {
 		addBatch(&r, b)
 	}

@@ -161,7 +161,9 @@ func (w *world) rowVersions() map[string]string {
 		"customers", "device_batches", "device_batch_versions", "devices", "device_versions", "configuration_policies", "configuration_policy_versions",
 	} {
 		var all string
-		w.ok(w.pool.QueryRow(w.t.Context(), "SELECT coalesce(string_agg(concat_ws(' ', ctid, xmin, xmax), ',' ORDER BY ctid), '') FROM partner_center."+table).Scan(&all))
+		w.ok(w.pool.QueryRow(w.t.Context(),
+			`SELECT coalesce(string_agg(concat_ws(' ', ctid, xmin, xmax), ',' ORDER BY ctid), '')
+				FROM partner_center.`+table).Scan(&all))
 		versions[table] = all
 	}
 	return versions

@@ -29,7 +29,8 @@ func TestRun_firstAtStartAndThenAtEachTick(t *testing.T) {
 			t.Errorf("run %d: %+v", i+1, run)
 		}
 		if aligned := run.ScheduledFor.Equal(run.ScheduledFor.Truncate(time.Second)); aligned != (i > 0) {
-			t.Errorf("run %d is scheduled for %s: all but the one at the start are for whole seconds", i+1, run.ScheduledFor)
+			t.Errorf("run %d is scheduled for %s: all but the one at the start are for whole seconds", i+1,
+				run.ScheduledFor)
 		}
 	}
 	stop()
@@ -119,7 +120,8 @@ func (w *world) remember(keep time.Duration) (log *testLog, runs <-chan store.Ru
 	w.t.Helper()
 	w.customers(1)
 	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state)
-		SELECT 'contoso', 'once', at, at, at, 'complete' FROM generate_series(now() - interval '9 days', now(), '1 day') at`)
+		SELECT 'contoso', 'once', at, at, at, 'complete'
+			FROM generate_series(now() - interval '9 days', now(), '1 day') at`)
 	log = w.logged()
 	r := w.runner()
 	r.RunOnStart, r.KeepRuns = true, keep

@@ -12,7 +12,8 @@ import (
 const (
 	runCounts = `SELECT state, customers_total, customers_ok, customers_failed, inserted, changed, removed, unchanged
 		FROM partner_center.sync_runs ORDER BY run_id`
-	rowCounts = `SELECT (SELECT count(*) FROM partner_center.device_batch_history), (SELECT count(*) FROM partner_center.device_history),
+	rowCounts = `SELECT (SELECT count(*) FROM partner_center.device_batch_history),
+		(SELECT count(*) FROM partner_center.device_history),
 		(SELECT count(*) FROM partner_center.configuration_policy_history)`
 )
 
@@ -123,7 +124,8 @@ func TestOnce_statementTimeOutFailsItsCustomerAlone(t *testing.T) {
 	if run := w.once(); run.State != store.Partial || run.CustomersOK != 2 {
 		t.Errorf("run: %+v", run)
 	}
-	w.want(ids[1]+"|database_57014", "SELECT customer_id, last_error_code FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
+	w.want(ids[1]+"|database_57014",
+		"SELECT customer_id, last_error_code FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
 }
 
 // The network drops packets in mid-pass: no connection ends, and no answer comes.
@@ -133,7 +135,8 @@ func TestRun_workerThatCannotRenewItsHeartbeatStopsAndBeginsAnew(t *testing.T) {
 	p := newProxy(t, w.pool.Config().ConnString())
 	through := w.through(p, store.Options{Lease: 2 * time.Second})
 	hit := make(chan struct{}, 10)
-	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Hang: true, Before: func() { hit <- struct{}{} }})
+	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Hang: true,
+		Before: func() { hit <- struct{}{} }})
 	r := through.runner()
 	r.RunOnStart = true
 	runs, _ := w.start(r)

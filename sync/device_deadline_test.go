@@ -37,7 +37,8 @@ func TestRun_tickThatEndsTheReadingOfDevicesIsMade(t *testing.T) {
 		skipped := w.slowDevices()
 		began := time.Now()
 		for i, run := range w.daemon("@every 2m", 4) {
-			if tick := began.Add(time.Duration(i+1) * 2 * time.Minute); !run.ScheduledFor.Equal(tick) || run.State != store.Complete {
+			if tick := began.Add(time.Duration(i+1) * 2 * time.Minute); !run.ScheduledFor.Equal(tick) ||
+				run.State != store.Complete {
 				t.Errorf("run %d, of %v: %+v", i+1, tick, run)
 			}
 		}
@@ -56,7 +57,8 @@ func TestRun_listThatTakesLongerThanATickIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubbledWorld(t, db, time.Minute).reading()
 		w.fill(w.customers(1)[0], "large", 1500) // 15 pages, 9 s each
-		w.api.Fail(partnercentertest.Fault{Path: "/devices$", Before: func() { _ = wait(w.t.Context(), 9*time.Second) }})
+		w.api.Fail(partnercentertest.Fault{Path: "/devices$",
+			Before: func() { _ = wait(w.t.Context(), 9*time.Second) }})
 		for _, run := range w.daemon("@every 2m", 1) {
 			if run.State != store.Complete || run.Inserted != 1501 {
 				t.Errorf("run %+v, want 1,500 devices and their batch inserted", run)

@@ -45,7 +45,8 @@ func TestDryRun_saysWhatAPassWouldDoAndWritesNothing(t *testing.T) {
 		w.put(id, "c", "finished")
 	}
 	w.once()
-	const tables = `SELECT (SELECT string_agg(concat_ws('/', ctid, xmin, batch_id), ' ' ORDER BY batch_id, customer_id) FROM partner_center.device_batches),
+	const tables = `SELECT (SELECT string_agg(concat_ws('/', ctid, xmin, batch_id), ' ' ORDER BY batch_id, customer_id)
+		FROM partner_center.device_batches),
 		(SELECT count(*) FROM partner_center.device_batch_versions), (SELECT count(*) FROM partnersync.runs),
 		(SELECT string_agg(concat_ws('/', ctid, xmin), ' ' ORDER BY customer_id) FROM partnersync.customer_state),
 		(SELECT count(*) FROM partnersync.workers)`
@@ -112,7 +113,8 @@ func TestDryRun_showsCustomersThatComeAndGo(t *testing.T) {
 	w.api.AddCustomer(partnercentertest.Customer{ID: fourth})
 	const state = "SELECT partner, count(*), count(removed_at) FROM partner_center.customers GROUP BY partner"
 	got := w.plans()
-	if len(got[""]) != 3 || got[""][0] != "removed "+ids[0]+" []" || !strings.Contains(got[""][1], "-> Another name") || got[""][2] != "inserted "+fourth+" []" {
+	if len(got[""]) != 3 || got[""][0] != "removed "+ids[0]+" []" || !strings.Contains(got[""][1], "-> Another name") ||
+		got[""][2] != "inserted "+fourth+" []" {
 		t.Errorf("customers: %q", got[""])
 	}
 	if diff := cmp.Diff([]string{ids[1], ids[2], fourth}, w.plannedCustomers()); diff != "" {
@@ -149,13 +151,15 @@ func TestDryRun_customerOfAPartnerThatTheConfigurationLacks(t *testing.T) {
 	w.once()
 	renamed := w.newPartner("fabrikam", w.url, 0)
 	var got string
-	err := (&Runner{Store: w.store, Partners: []Partner{renamed}}).DryRun(t.Context(), Request{Kind: store.Once}, func(p Plan) {
-		if p.Customer.ID == id && p.Err != nil {
-			got = p.Err.Error()
-		}
-	})
+	err := (&Runner{Store: w.store, Partners: []Partner{renamed}}).DryRun(t.Context(), Request{Kind: store.Once},
+		func(p Plan) {
+			if p.Customer.ID == id && p.Err != nil {
+				got = p.Err.Error()
+			}
+		})
 	w.ok(err)
-	if !strings.Contains(got, "belongs to partner contoso, which is not in the configuration") || !strings.Contains(got, "give contoso its name back") {
+	if !strings.Contains(got, "belongs to partner contoso, which is not in the configuration") ||
+		!strings.Contains(got, "give contoso its name back") {
 		t.Errorf("got %q", got)
 	}
 }

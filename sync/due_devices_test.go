@@ -67,7 +67,8 @@ func TestDevices_areReadThoughTheListOfBatchesDoesNotCome(t *testing.T) {
 			if run.State != store.Failed || run.CustomersFailed != 1 || run.Inserted != inserted {
 				t.Errorf("run: %+v", run)
 			}
-			w.want("t", "SELECT last_error LIKE 'listing device batches of customer%' FROM partner_center.sync_freshness")
+			w.want("t",
+				"SELECT last_error LIKE 'listing device batches of customer%' FROM partner_center.sync_freshness")
 		})
 	}
 }
@@ -97,9 +98,11 @@ var whatComesBetween = []struct {
 }{
 	{"nothing", func(*world, string) {}, []string{"open"}},
 	{"another creator", func(w *world, id string) {
-		w.api.PutBatch(id, partnercentertest.Batch{ID: "done", Status: "finished", DevicesCount: 5, CreatedBy: "Fabrikam"})
+		w.api.PutBatch(id,
+			partnercentertest.Batch{ID: "done", Status: "finished", DevicesCount: 5, CreatedBy: "Fabrikam"})
 	}, []string{"open"}},
-	{"another status", func(w *world, id string) { w.put(id, "done", "finished_with_errors") }, []string{"done", "open"}},
+	{"another status", func(w *world, id string) { w.put(id, "done", "finished_with_errors") },
+		[]string{"done", "open"}},
 	{"another count", func(w *world, id string) {
 		w.api.PutBatch(id, partnercentertest.Batch{ID: "done", Status: "finished", DevicesCount: 6})
 	}, []string{"done", "open"}},
@@ -123,12 +126,14 @@ var whatComesBetween = []struct {
 		}
 	}, []string{"open"}},
 	{"an incomplete listing", func(w *world, _ string) {
-		w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches$", Body: `{"totalCount":3,"items":[{"id":"done","status":"queued","devicesCount":5}]}`})
+		w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches$",
+			Body: `{"totalCount":3,"items":[{"id":"done","status":"queued","devicesCount":5}]}`})
 	}, []string{"done", "open"}},
 	{"a list that does not come", func(w *world, _ string) {
 		w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches$", Status: 400})
 	}, []string{"open"}},
-	{"a customer who is refused", func(w *world, id string) { w.api.Fail(partnercentertest.Fault{Path: id, Status: 403}) }, []string{}},
+	{"a customer who is refused",
+		func(w *world, id string) { w.api.Fail(partnercentertest.Fault{Path: id, Status: 403}) }, []string{}},
 }
 
 func TestDryRun_asksForTheDevicesThatThePassAsksFor(t *testing.T) {

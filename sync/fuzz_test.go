@@ -16,8 +16,10 @@ import (
 func FuzzBatchIDs(f *testing.F) {
 	f.Add(strings.Join([]string{
 		"Test batch", "a/b", "/", "//", "a?b=c", "#", "50%", "%2F", "%00", "...", "a/../b", "+", ";x=y", "a&b", `\`, `"`, "\x00", "a\nb",
-		"caf\u00e9", "cafe\u0301", "\u202e", "😀", "https://elsewhere.test/x", "{id}", "$1", "'; --", strings.Repeat("x", 1000),
-		strings.Repeat("x", 1001), strings.Repeat("é", 501), strings.Repeat("\x00", 400), "case", "Case", " ", "devices", "/devices?x",
+		"caf\u00e9", "cafe\u0301", "\u202e", "😀", "https://elsewhere.test/x", "{id}", "$1", "'; --", strings.Repeat("x",
+			1000),
+		strings.Repeat("x", 1001), strings.Repeat("é", 501), strings.Repeat("\x00",
+			400), "case", "Case", " ", "devices", "/devices?x",
 	}, "\t"))
 	f.Add("..\tplain\t.")
 	f.Fuzz(func(t *testing.T, names string) {

@@ -28,7 +28,8 @@ func TestRun_heartbeatsGoOnWhileMergesHoldEveryConnection(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "LOCK TABLE partner_center.device_batches")
 	w.ok(err)
 	runs, stop := w.start(r)
-	w.until("4", "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+	w.until("4",
+		"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 	blocked := w.value("SELECT clock_timestamp()")
 	w.until("t", "SELECT max(heartbeat_at) > $1 FROM partnersync.workers", blocked.Add(2*lease))
 	w.ok(tx.Rollback(t.Context()))
@@ -41,7 +42,8 @@ func TestRun_heartbeatsGoOnWhileMergesHoldEveryConnection(t *testing.T) {
 	}
 	// The heartbeat's own connection is closed, too, when the worker has left.
 	pool.Close()
-	w.until("0", "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'partnersync'")
+	w.until("0",
+		"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'partnersync'")
 }
 
 func TestRun_heartbeatThatHangsIsGivenUpForAnother(t *testing.T) {

@@ -25,7 +25,8 @@ func TestBackfill_resumesWhereItWasInterrupted(t *testing.T) {
 	w.partner.Concurrency = 1
 	// The fifth customer hangs until the backfill is stopped.
 	hit := make(chan struct{})
-	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Skip: 4, Hang: true, Before: func() { close(hit) }, Times: 1})
+	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Skip: 4, Hang: true,
+		Before: func() { close(hit) }, Times: 1})
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { <-hit; stop() }()
 	runs, err := w.runner().Once(ctx, Request{Kind: store.Backfill})
@@ -36,7 +37,8 @@ func TestBackfill_resumesWhereItWasInterrupted(t *testing.T) {
 	before := w.listings()
 	resumed, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill})
 	w.ok(err)
-	if run := resumed[0]; run.ID != runs[0].ID || run.State != store.Complete || run.CustomersOK != 8 || run.Unchanged != 8 {
+	if run := resumed[0]; run.ID != runs[0].ID || run.State != store.Complete || run.CustomersOK != 8 ||
+		run.Unchanged != 8 {
 		t.Errorf("resumed backfill: %+v", run)
 	}
 	for i, id := range ids {
@@ -62,7 +64,8 @@ func TestBackfill_resumedAfterAnotherOneDoesAllThatIsLeft(t *testing.T) {
 	w.once()
 	w.partner.Concurrency = 1
 	hit := make(chan struct{})
-	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Skip: 2, Hang: true, Before: func() { close(hit) }, Times: 1})
+	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Skip: 2, Hang: true,
+		Before: func() { close(hit) }, Times: 1})
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { <-hit; stop() }()
 	runs, err := w.runner().Once(ctx, Request{Kind: store.Backfill})
@@ -78,7 +81,8 @@ func TestBackfill_resumedAfterAnotherOneDoesAllThatIsLeft(t *testing.T) {
 	before := len(w.api.Requests())
 	resumed, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill})
 	w.ok(err)
-	if run := resumed[0]; run.ID != runs[0].ID || run.State != store.Complete || run.CustomersTotal != 4 || run.CustomersOK != 4 {
+	if run := resumed[0]; run.ID != runs[0].ID || run.State != store.Complete || run.CustomersTotal != 4 ||
+		run.CustomersOK != 4 {
 		t.Errorf("resumed backfill: %+v, want all 4 customers done", run)
 	}
 	if asked := w.devicesAsked(before); len(asked) != 4 {
@@ -126,14 +130,16 @@ func TestOnce_customersRequestsHaveOneCorrelationID(t *testing.T) {
 	w.once()
 	ids := map[string]map[string]bool{} // of each customer
 	for _, r := range w.api.Requests() {
-		if customer, _, ok := strings.Cut(strings.TrimPrefix(r.Path, "/v1/customers/"), "/"); ok && strings.HasPrefix(r.Path, "/v1/customers/") {
+		if customer, _, ok := strings.Cut(strings.TrimPrefix(r.Path, "/v1/customers/"), "/"); ok &&
+			strings.HasPrefix(r.Path, "/v1/customers/") {
 			if ids[customer] == nil {
 				ids[customer] = map[string]bool{}
 			}
 			ids[customer][r.Header.Get("MS-CorrelationId")] = true
 		}
 	}
-	if len(ids) != 2 || len(ids["00000000-0000-4000-8000-000000000001"]) != 1 || len(ids["00000000-0000-4000-8000-000000000002"]) != 1 {
+	if len(ids) != 2 || len(ids["00000000-0000-4000-8000-000000000001"]) != 1 ||
+		len(ids["00000000-0000-4000-8000-000000000002"]) != 1 {
 		t.Errorf("correlation ids by customer: %v, want one each", ids)
 	}
 }
@@ -175,9 +181,11 @@ func TestOnce_restrictedPassMarksNobodyRemoved(t *testing.T) {
 		t.Errorf("the customer named was read %d times in three passes, want 2", n)
 	}
 	w.want("0", "SELECT count(removed_at) FROM partner_center.customers")
-	w.want("1|1\n4|3", "SELECT customers_total, customers_ok FROM partner_center.sync_runs WHERE run_id IN (3, 4) ORDER BY run_id")
+	w.want("1|1\n4|3",
+		"SELECT customers_total, customers_ok FROM partner_center.sync_runs WHERE run_id IN (3, 4) ORDER BY run_id")
 	w.want("Newcomer", "SELECT company_name FROM partner_center.customers WHERE customer_id = $1::uuid", late)
-	for _, q := range []Request{{Kind: store.Once, Customers: []string{alpha}}, {Kind: store.Once, Partners: []string{"nobody"}}} {
+	for _, q := range []Request{{Kind: store.Once, Customers: []string{alpha}},
+		{Kind: store.Once, Partners: []string{"nobody"}}} {
 		_, err := w.runner().Once(t.Context(), q)
 		if !errors.Is(err, ErrUnknownCustomer) && !errors.Is(err, ErrUnknownPartner) {
 			t.Errorf("%+v: %v", q, err)
@@ -198,7 +206,8 @@ func TestOnce_customerIsFoundThoughAnotherPartnerCannotSignIn(t *testing.T) {
 		t.Errorf("runs %+v, error %v", runs, err)
 	}
 	_, err = r.Once(t.Context(), Request{Kind: store.Once, Customers: []string{alpha}})
-	if err == nil || errors.Is(err, ErrUnknownCustomer) || !strings.Contains(err.Error(), "adatum") || !strings.Contains(err.Error(), "fabrikam") {
+	if err == nil || errors.Is(err, ErrUnknownCustomer) || !strings.Contains(err.Error(), "adatum") ||
+		!strings.Contains(err.Error(), "fabrikam") {
 		t.Errorf("a customer whom those who cannot be asked may have: %v", err)
 	}
 }
@@ -215,7 +224,8 @@ func TestOnce_restrictedPassLeavesExcludedCustomersAlone(t *testing.T) {
 	w.partner.Customers = ids[:2]
 	listed, err := w.runner().Once(t.Context(), Request{Kind: store.Once, Partners: []string{"contoso"}})
 	w.ok(err)
-	if all[0].CustomersTotal != 2 || all[0].State != store.Complete || listed[0].CustomersTotal != 1 || listed[0].State != store.Complete {
+	if all[0].CustomersTotal != 2 || all[0].State != store.Complete || listed[0].CustomersTotal != 1 ||
+		listed[0].State != store.Complete {
 		t.Errorf("runs: %+v and %+v, want 2 customers and 1", all[0], listed[0])
 	}
 	for i, want := range []int{0, 2, 1} {

@@ -41,7 +41,8 @@ func (l *testLog) lines(t *testing.T) (lines []string) {
 			t.Fatal(err)
 		}
 		hint, _, _ := strings.Cut(entry.Hint, ":")
-		lines = append(lines, fmt.Sprint(entry.Time.Sub(l.start).Round(time.Second), ": ", entry.Msg, "; ", entry.Err, "; ", hint))
+		lines = append(lines,
+			fmt.Sprint(entry.Time.Sub(l.start).Round(time.Second), ": ", entry.Msg, "; ", entry.Err, "; ", hint))
 	}
 	return lines
 }
@@ -83,7 +84,8 @@ func TestAwait_manyTriesFewLines(t *testing.T) {
 			t.Errorf("%d tries in three hours", calls)
 		}
 		const waiting = ": waiting for the database; " + fullDisk
-		wantLogged(t, log, "0s"+waiting, "1m3s"+waiting, "3m3s"+waiting, "7m3s"+waiting, "15m3s"+waiting, "31m3s"+waiting, "1h3m3s"+waiting,
+		wantLogged(t, log, "0s"+waiting, "1m3s"+waiting, "3m3s"+waiting, "7m3s"+waiting, "15m3s"+waiting,
+			"31m3s"+waiting, "1h3m3s"+waiting,
 			"2h3m3s"+waiting, "3h0m3s: the database can be used again; ; ")
 	})
 }
@@ -180,7 +182,8 @@ func TestWaiting_isTheLongestWait(t *testing.T) {
 		r.databaseFailed("fabrikam", errors.New("other"))
 		r.databaseFailed("contoso", serverError("53100", "still\nno space"))
 		w, waiting := r.Waiting()
-		if want := "asking: FATAL: still; no space (SQLSTATE 53100)"; !waiting || !w.Since.Equal(start) || w.Reason != want || w.Hint == "" {
+		if want := "asking: FATAL: still; no space (SQLSTATE 53100)"; !waiting || !w.Since.Equal(start) ||
+			w.Reason != want || w.Hint == "" {
 			t.Errorf("waits %t for %+v, want since %s: %s", waiting, w, start, want)
 		}
 		r.databaseWorks("contoso")

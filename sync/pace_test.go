@@ -56,7 +56,8 @@ func TestRun_pauseOfOneReplicaHoldsTheOthers(t *testing.T) {
 		stopSecond()
 		stopFirst()
 		if got := len(w.askedAt()); got != 2 {
-			t.Errorf("at %d a minute: the API was asked %d times, want 2: for the customers, and to be told to wait", perMinute, got)
+			t.Errorf("at %d a minute: the API was asked %d times, want 2: for the customers, and to be told to wait",
+				perMinute, got)
 		}
 		w.want("2", "SELECT requests FROM partner_center.sync_runs")
 		w.want("0|0", "SELECT count(owner), sum(consecutive_failures) FROM partnersync.customer_state")

@@ -14,7 +14,8 @@ func TestRunner_reportsClaimsThatAnotherWorkerTook(t *testing.T) {
 	w.put(w.customers(1)[0], "b", "queued")
 	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Times: 1, Before: func() {
 		// As a worker leaves it that took the customer over and was done with it.
-		_, err := w.pool.Exec(t.Context(), "UPDATE partnersync.customer_state SET lease_epoch = lease_epoch + 1, owner = NULL")
+		_, err := w.pool.Exec(t.Context(),
+			"UPDATE partnersync.customer_state SET lease_epoch = lease_epoch + 1, owner = NULL")
 		w.ok(err)
 	}})
 	r := w.runner()

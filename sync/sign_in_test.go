@@ -55,7 +55,8 @@ func TestRun_refusedPartnerWaitsAndStopsNoOther(t *testing.T) {
 		t.Errorf("%d requests for the partner that is refused, runs: %v", n, runs)
 	}
 	text := log.String()
-	if n := strings.Count(text, "its sign-in was refused"); n != 1 || strings.Count(text, "the sign-in ends soon") != 2 {
+	if n := strings.Count(text, "its sign-in was refused"); n != 1 ||
+		strings.Count(text, "the sign-in ends soon") != 2 {
 		t.Errorf("the refusal was logged %d times:\n%s", n, text)
 	}
 }
@@ -63,7 +64,8 @@ func TestRun_refusedPartnerWaitsAndStopsNoOther(t *testing.T) {
 func TestRun_customerWhoIsRefusedStopsNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
-	w.store = store.New(w.pool, store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
+	w.store = store.New(w.pool,
+		store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
 	refused := w.customers(2)[1]
 	w.partner.Concurrency = 1 // so that nobody uses the token that is asked for after its 401
 	w.api.Fail(partnercentertest.Fault{Path: refused, Status: http.StatusUnauthorized})
@@ -120,7 +122,8 @@ func TestRun_userWhoSignsInAgainEndsTheWait(t *testing.T) {
 func TestOnce_notifiesOnceThatTheSignInIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
-	w.store = store.New(w.pool, store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
+	w.store = store.New(w.pool,
+		store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
 	const outbox = "SELECT type, subject, data->>'error_code' FROM partnersync.outbox ORDER BY event_id"
 	w.customers(1)
 	w.once()
@@ -140,7 +143,8 @@ func TestOnce_notifiesOnceThatTheSignInIsRefused(t *testing.T) {
 func TestOnce_firstPassNotifiesNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
-	w.store = store.New(w.pool, store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 1}}})
+	w.store = store.New(w.pool,
+		store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 1}}})
 	ids := w.customers(3)
 	w.put(ids[0], "a", "finished")
 	w.put(ids[1], "a", "queued")

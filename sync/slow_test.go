@@ -18,7 +18,8 @@ import (
 // order returns who was asked for batches, one after the other, by the ends of the customers' ids.
 func (w *world) order() (ends []string) {
 	for _, r := range w.api.Requests() {
-		if id, rest, ok := strings.Cut(strings.TrimPrefix(r.Path, "/v1/customers/"), "/"); ok && rest == "deviceBatches" {
+		if id, rest, ok := strings.Cut(strings.TrimPrefix(r.Path, "/v1/customers/"), "/"); ok &&
+			rest == "deviceBatches" {
 			ends = append(ends, id[len(id)-3:])
 		}
 	}
@@ -49,13 +50,15 @@ func TestOnce_hangingCustomerIsCutOffAndDelaysNobody(t *testing.T) {
 				began := time.Now()
 				run := w.once()
 				took := time.Since(began)
-				if run.State != store.Partial || run.CustomersOK != 199 || run.CustomersFailed != 1 || run.Inserted != 199 {
+				if run.State != store.Partial || run.CustomersOK != 199 || run.CustomersFailed != 1 ||
+					run.Inserted != 199 {
 					t.Errorf("run: %+v", run)
 				}
 				if run.Requests != 1+1+199+4 || run.Retries != 3 || took < 44*time.Second || took > 48*time.Second {
 					t.Errorf("%d requests and %d retries in %v", run.Requests, run.Retries, took)
 				}
-				w.want(ids[0]+"|timeout|t|36", `SELECT customer_id, last_error_code, last_error LIKE '%no complete answer within 10s%',
+				w.want(ids[0]+"|timeout|t|36",
+					`SELECT customer_id, last_error_code, last_error LIKE '%no complete answer within 10s%',
 					length(last_request_id) FROM partner_center.sync_freshness WHERE consecutive_failures > 0`)
 				// All others have been asked once before it is asked a second time.
 				order := w.order()
@@ -107,7 +110,8 @@ func TestRun_asManyHangingAsAreReadAtOnceMissNoTick(t *testing.T) {
 			t.Parallel()
 			db := storetest.New(t)
 			synctest.Test(t, func(t *testing.T) {
-				w := newBubbledWorld(t, db, 15*time.Second).reading() // as long as the program gives an attempt at this schedule
+				w := newBubbledWorld(t, db,
+					15*time.Second).reading() // as long as the program gives an attempt at this schedule
 				for _, id := range w.customers(8) {
 					for i := range 3 {
 						w.fill(id, fmt.Sprint("b", i), 1)
@@ -122,14 +126,17 @@ func TestRun_asManyHangingAsAreReadAtOnceMissNoTick(t *testing.T) {
 				runs := w.daemon("@every 2m", 3)
 				for i, run := range runs {
 					tick := began.Add(time.Duration(i+1) * 2 * time.Minute)
-					if !run.ScheduledFor.Equal(tick) || run.State != store.Partial || run.CustomersOK != 4 || run.CustomersFailed != 4 {
+					if !run.ScheduledFor.Equal(tick) || run.State != store.Partial || run.CustomersOK != 4 ||
+						run.CustomersFailed != 4 {
 						t.Errorf("run %d, of %v: %+v", i+1, tick, run)
 					}
 				}
 				if runs[0].Inserted != tt.inserted {
 					t.Errorf("%d rows inserted, want %d", runs[0].Inserted, tt.inserted)
 				}
-				w.want("timeout|4", "SELECT last_error_code, count(*) FROM partner_center.sync_freshness WHERE consecutive_failures = 3 GROUP BY last_error_code")
+				w.want("timeout|4",
+					`SELECT last_error_code, count(*) FROM partner_center.sync_freshness WHERE consecutive_failures = 3
+						GROUP BY last_error_code`)
 			})
 		})
 	}

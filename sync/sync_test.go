@@ -27,7 +27,8 @@ func TestOnce_documentedBatchBecomesItsRow(t *testing.T) {
 		t.Errorf("the documented response has 339 bytes, this one %d", last.Bytes)
 	}
 	w.want(alpha+"|Test batch|finished|2017-07-25 01:51:00|5|{}",
-		"SELECT customer_id, batch_id, status, creation_date AT TIME ZONE 'UTC', devices_count, extra FROM partner_center.device_batches")
+		`SELECT customer_id, batch_id, status, creation_date AT TIME ZONE 'UTC', devices_count, extra
+			FROM partner_center.device_batches`)
 }
 
 func TestOnce_sixPassesOverABatchThatVanishesAndReturns(t *testing.T) {
@@ -53,10 +54,12 @@ func TestOnce_sixPassesOverABatchThatVanishesAndReturns(t *testing.T) {
 		finished|t|f|t
 		finished|f|f|t`,
 		`SELECT status, removed_at IS NOT NULL, not_before IS NULL,
-			valid_to = coalesce(lead(valid_from) OVER (ORDER BY valid_from), 'infinity') AND coalesce(not_before < valid_from, true)
+			valid_to = coalesce(lead(valid_from) OVER (ORDER BY valid_from), 'infinity')
+				AND coalesce(not_before < valid_from, true)
 		FROM partner_center.device_batch_history WHERE batch_id = 'b' ORDER BY valid_from`)
 	w.want("7", "SELECT count(*) FROM partner_center.device_batch_history")
-	w.want("0|0|0|3", "SELECT inserted, changed, removed, unchanged FROM partner_center.sync_runs ORDER BY run_id DESC LIMIT 1")
+	w.want("0|0|0|3",
+		"SELECT inserted, changed, removed, unchanged FROM partner_center.sync_runs ORDER BY run_id DESC LIMIT 1")
 }
 
 func TestOnce_allCustomersOfThreePages(t *testing.T) {
@@ -108,14 +111,17 @@ func TestOnce_oneFailingCustomerAmongMany(t *testing.T) {
 	for _, id := range ids {
 		w.put(id, "b", "finished")
 	}
-	remove := w.api.Fail(partnercentertest.Fault{Path: ids[7], Status: 403, Code: "20002", Description: "no commerce relationship"})
+	remove := w.api.Fail(partnercentertest.Fault{Path: ids[7], Status: 403, Code: "20002",
+		Description: "no commerce relationship"})
 	run := w.once()
 	if run.State != store.Partial || run.CustomersOK != 19 || run.CustomersFailed != 1 || run.Inserted != 19 {
 		t.Errorf("run: %+v", run)
 	}
 	w.want(ids[7]+"|1|t|20002|t|36|36",
-		`SELECT customer_id, consecutive_failures, failing_since IS NOT NULL, last_error_code, last_error LIKE '%no commerce relationship%',
-			length(last_request_id), length(last_correlation_id) FROM partner_center.sync_freshness WHERE consecutive_failures > 0`)
+		`SELECT customer_id, consecutive_failures, failing_since IS NOT NULL, last_error_code,
+			last_error LIKE '%no commerce relationship%',
+			length(last_request_id), length(last_correlation_id) FROM partner_center.sync_freshness
+				WHERE consecutive_failures > 0`)
 	w.once()
 	w.want("2", "SELECT max(consecutive_failures) FROM partner_center.sync_freshness")
 	remove()
@@ -132,7 +138,8 @@ func TestOnce_failedEnumerationGoesOnWithTheCustomersKnown(t *testing.T) {
 	w.once()
 	w.api.Fail(partnercentertest.Fault{Path: "/v1/customers", Times: 1, Status: 404})
 	run := w.once()
-	if run.State != store.Partial || run.CustomersOK != 3 || run.Error == nil || !strings.Contains(*run.Error, "listing the customers of partner contoso") {
+	if run.State != store.Partial || run.CustomersOK != 3 || run.Error == nil ||
+		!strings.Contains(*run.Error, "listing the customers of partner contoso") {
 		t.Errorf("run: %+v", run)
 	}
 	w.want("3", "SELECT count(*) FROM partner_center.customers WHERE removed_at IS NULL")
@@ -159,14 +166,18 @@ func TestOnce_unchangedListsAreNeitherDecodedNorWritten(t *testing.T) {
 		w.put(id, "b", "finished")
 	}
 	w.once()
-	state := `SELECT customer_id, batch_id, ctid, xmin FROM partner_center.device_batches ORDER BY customer_id, batch_id`
+	state := `SELECT customer_id, batch_id, ctid, xmin
+		FROM partner_center.device_batches ORDER BY customer_id, batch_id`
 	before := w.rows(state)
 	run := w.once()
 	if run.Unchanged != 6 || run.Inserted+run.Changed+run.Removed != 0 {
 		t.Errorf("run: %+v", run)
 	}
 	w.want(strings.Join(before, "\n"), state)
-	w.want("t", "SELECT bool_and(confirmed_at = observed_at AND confirmed_at > (SELECT max(valid_from) FROM partner_center.device_batches)) FROM partnersync.list_state")
+	w.want("t",
+		`SELECT bool_and(confirmed_at = observed_at
+			AND confirmed_at > (SELECT max(valid_from) FROM partner_center.device_batches))
+				FROM partnersync.list_state`)
 }
 
 func TestOnce_incompleteListingRemovesNothing(t *testing.T) {
@@ -184,7 +195,8 @@ func TestOnce_incompleteListingRemovesNothing(t *testing.T) {
 		t.Errorf("run: %+v", run)
 	}
 	w.want("incomplete_listing", "SELECT last_error_code FROM partner_center.sync_freshness")
-	w.want("a|finished|f\nb|queued|f", "SELECT batch_id, status, removed_at IS NOT NULL FROM partner_center.device_batches ORDER BY batch_id")
+	w.want("a|finished|f\nb|queued|f",
+		"SELECT batch_id, status, removed_at IS NOT NULL FROM partner_center.device_batches ORDER BY batch_id")
 	if run := w.once(); run.State != store.Complete || run.Changed != 1 {
 		t.Errorf("run after it: %+v", run)
 	}
@@ -215,7 +227,8 @@ func TestOnce_customerOfTwoPartners(t *testing.T) {
 	second := w.newPartner("fabrikam", w.url, 0)
 	second.Customers = ids[:1]
 	before := w.listings()[ids[0]]
-	runs, err := (&Runner{Store: w.store, Partners: []Partner{second}, Logger: w.log}).Once(t.Context(), Request{Kind: store.Once})
+	runs, err := (&Runner{Store: w.store, Partners: []Partner{second}, Logger: w.log}).Once(t.Context(),
+		Request{Kind: store.Once})
 	w.ok(err)
 	if run := runs[0]; run.State != store.Failed || run.CustomersTotal != 1 || run.CustomersFailed != 1 {
 		t.Errorf("run of the second partner: %+v", run)
@@ -223,17 +236,21 @@ func TestOnce_customerOfTwoPartners(t *testing.T) {
 	if w.listings()[ids[0]] != before {
 		t.Error("the customer was read for the second partner")
 	}
-	w.want("t|t|t", `SELECT last_error LIKE '%contoso%', last_error LIKE '%fabrikam%', last_error LIKE '%not in the configuration%' FROM partner_center.sync_freshness
+	w.want("t|t|t",
+		`SELECT last_error LIKE '%contoso%', last_error LIKE '%fabrikam%', last_error LIKE '%not in the configuration%'
+			FROM partner_center.sync_freshness
 		WHERE partner = 'fabrikam' AND last_error_code = 'customer_of_two_partners'`)
 	// The first partner lets the customer go: the second takes it over, with its history.
 	w.partner.Exclude = ids[:1]
 	w.once()
-	runs, err = (&Runner{Store: w.store, Partners: []Partner{second}, Logger: w.log}).Once(t.Context(), Request{Kind: store.Once})
+	runs, err = (&Runner{Store: w.store, Partners: []Partner{second}, Logger: w.log}).Once(t.Context(),
+		Request{Kind: store.Once})
 	w.ok(err)
 	if run := runs[0]; run.State != store.Complete || run.Unchanged != 1 {
 		t.Errorf("run of the second partner after the move: %+v", run)
 	}
-	w.want("fabrikam|f", "SELECT partner, removed_at IS NOT NULL FROM partner_center.customers WHERE customer_id = $1::uuid", ids[0])
+	w.want("fabrikam|f",
+		"SELECT partner, removed_at IS NOT NULL FROM partner_center.customers WHERE customer_id = $1::uuid", ids[0])
 	w.want("1", "SELECT count(*) FROM partner_center.sync_freshness WHERE customer_id = $1::uuid", ids[0])
 }
 
@@ -245,7 +262,8 @@ func TestOnce_hostileIDsAndValues(t *testing.T) {
 	for _, raw := range []string{
 		`{"id":"a b/c?d#e%f'\"","status":"finished"}`,
 		`{"id":"😀","status":3,"devicesCount":"7","creationDate":"soon"}`,
-		`{"id":"nul\u0000","status":"nul\u0000","new":"nul\u0000","deep":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"big":1e99999}`,
+		`{"id":"nul\u0000","status":"nul\u0000","new":"nul\u0000","deep":` + strings.Repeat("[", 9000) +
+			strings.Repeat("]", 9000) + `,"big":1e99999}`,
 		`{"id":"` + long + `"}`,
 		`{"status":"no id"}`, `{"id":null}`, `7`,
 		`{"id":"twice","status":"first"}`, `{"id":"twice","status":"last"}`,
@@ -260,12 +278,15 @@ func TestOnce_hostileIDsAndValues(t *testing.T) {
 		"a b/c?d#e%f'\"|finished|{}", "nul\uFFFD|nul\uFFFD|nul\uFFFD|1e99999", "twice|last|{}", key + "|{}",
 		`😀|{"status": 3, "creationDate": "soon", "devicesCount": "7"}`,
 	}, "\n"),
-		`SELECT batch_id, status, CASE WHEN extra ? 'new' THEN concat_ws('|', extra->>'new', extra->>'big') ELSE extra::text END
+		`SELECT batch_id, status,
+			CASE WHEN extra ? 'new' THEN concat_ws('|', extra->>'new', extra->>'big') ELSE extra::text END
 		FROM partner_center.device_batches ORDER BY batch_id`)
 	if run := w.once(); run.Unchanged != 5 {
 		t.Errorf("second run: %+v", run)
 	}
-	w.want("t", "SELECT digest IS NULL FROM partnersync.list_state WHERE resource = 'device_batches'") // requests for devices need the ids as received
+	w.want("t",
+		`SELECT digest IS NULL FROM partnersync.list_state
+			WHERE resource = 'device_batches'`) // requests for devices need the ids as received
 }
 
 func TestOnce_customerThatCannotBeFetchedDelaysNobody(t *testing.T) {
@@ -282,7 +303,8 @@ func TestOnce_customerThatCannotBeFetchedDelaysNobody(t *testing.T) {
 		}
 	}
 	runs, err := r.Once(ctx, Request{Kind: store.Once})
-	if !errors.Is(err, context.Canceled) || len(runs) != 1 || runs[0].State != store.Abandoned || runs[0].CustomersOK != 29 {
+	if !errors.Is(err, context.Canceled) || len(runs) != 1 || runs[0].State != store.Abandoned ||
+		runs[0].CustomersOK != 29 {
 		t.Errorf("interrupted pass: %+v, %v; want abandoned with 29 customers ok", runs, err)
 	}
 	w.want("0", "SELECT count(owner) FROM partnersync.customer_state") // no claim is left behind

@@ -55,7 +55,8 @@ func TestReadTokenKey_refusesWhatIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := []struct{ name, content string }{
-		{"empty", ""}, {"text", "a secret"}, {"damaged", string(text[:len(text)-4])}, {"two", string(text) + string(text)},
+		{"empty", ""}, {"text", "a secret"}, {"damaged", string(text[:len(text)-4])}, {"two", string(text) +
+			string(text)},
 	}
 	for _, tt := range tests {
 		path := filepath.Join(t.TempDir(), "key")
@@ -63,7 +64,8 @@ func TestReadTokenKey_refusesWhatIsNone(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := ReadTokenKey(path)
-		if err == nil || !strings.Contains(err.Error(), "login --new-key") || strings.Contains(err.Error(), "SECRET") || strings.Contains(err.Error(), "a secret") {
+		if err == nil || !strings.Contains(err.Error(), "login --new-key") || strings.Contains(err.Error(), "SECRET") ||
+			strings.Contains(err.Error(), "a secret") {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}

@@ -41,7 +41,8 @@ func (w *world) tokensOf(u *UserTokens) *partnercenter.TokenSource {
 func (w *world) asUser(u *UserTokens) {
 	w.t.Helper()
 	w.partner.Tokens = w.tokensOf(u)
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: w.url, Tokens: w.partner.Tokens, Limiter: w.partner.Limiter})
+	client, err := partnercenter.New(partnercenter.Options{BaseURL: w.url, Tokens: w.partner.Tokens,
+		Limiter: w.partner.Limiter})
 	w.ok(err)
 	w.partner.Client = client
 }
@@ -60,7 +61,9 @@ func TestRotate_passAsUserKeepsTheTokenSealed(t *testing.T) {
 		}
 	}
 	var row string
-	w.ok(w.pool.QueryRow(t.Context(), "SELECT encode(sealed_token, 'escape') || encode(previous_token, 'escape') || u::text FROM partnersync.user_sign_ins u").Scan(&row))
+	w.ok(w.pool.QueryRow(t.Context(),
+		`SELECT encode(sealed_token, 'escape') || encode(previous_token, 'escape') || u::text
+			FROM partnersync.user_sign_ins u`).Scan(&row))
 	for _, secret := range []string{"1.A", "eyJ"} {
 		if strings.Contains(row, secret) || strings.Contains(log.String(), secret) {
 			t.Errorf("%s… is in the database or the log", secret)
@@ -103,7 +106,8 @@ func TestRotate_killedAtAnyPoint(t *testing.T) {
 		{"after the exchange", func(w *world, u *UserTokens, lease store.TokenLease) {
 			token, err := u.Key.open("contoso", lease.Tokens[0])
 			w.ok(err)
-			once := func(ctx context.Context, redeem func(context.Context, partnercenter.Secret) (partnercenter.Secret, error)) error {
+			once := func(ctx context.Context,
+				redeem func(context.Context, partnercenter.Secret) (partnercenter.Secret, error)) error {
 				if _, err := redeem(ctx, token); err != nil {
 					return err
 				}
@@ -134,7 +138,8 @@ func TestRotate_killedAtAnyPoint(t *testing.T) {
 			w.ok(err)
 			tt.die(w, u, lease)
 			// The dead one's lease ends by itself; until then others wait.
-			_, err = w.pool.Exec(t.Context(), "UPDATE partnersync.user_sign_ins SET leased_until = clock_timestamp() + interval '300 ms'")
+			_, err = w.pool.Exec(t.Context(),
+				"UPDATE partnersync.user_sign_ins SET leased_until = clock_timestamp() + interval '300 ms'")
 			w.ok(err)
 			for range 2 {
 				_, err = w.tokensOf(u).Token(t.Context())
@@ -179,7 +184,8 @@ func TestRotate_nothingToGive(t *testing.T) {
 	}
 	for _, tt := range tests {
 		_, err := w.tokensOf(tt.keeper).Token(t.Context())
-		if e, ok := errors.AsType[*partnercenter.Error](err); !ok || e.Code != "not_signed_in" || !strings.Contains(err.Error(), tt.want) {
+		if e, ok := errors.AsType[*partnercenter.Error](err); !ok || e.Code != "not_signed_in" ||
+			!strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -237,7 +243,8 @@ func TestUserTokens_expiryIsNinetyIdleDays(t *testing.T) {
 		idle time.Duration
 		due  bool
 	}{{75 * 24 * time.Hour, false}, {77 * 24 * time.Hour, true}} {
-		_, err := w.pool.Exec(t.Context(), "UPDATE partnersync.user_sign_ins SET rotated_at = clock_timestamp() - $1::interval", tt.idle)
+		_, err := w.pool.Exec(t.Context(),
+			"UPDATE partnersync.user_sign_ins SET rotated_at = clock_timestamp() - $1::interval", tt.idle)
 		w.ok(err)
 		e, err := u.Expiry(t.Context())
 		w.ok(err)

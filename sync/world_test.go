@@ -214,7 +214,8 @@ func (w *world) put(customerID, batchID, status string) {
 func (w *world) listings() map[string]int {
 	n := map[string]int{}
 	for _, r := range w.api.Requests() {
-		if id, rest, ok := strings.Cut(strings.TrimPrefix(r.Path, "/v1/customers/"), "/"); ok && rest == "deviceBatches" {
+		if id, rest, ok := strings.Cut(strings.TrimPrefix(r.Path, "/v1/customers/"), "/"); ok &&
+			rest == "deviceBatches" {
 			n[id]++
 		}
 	}
@@ -231,7 +232,8 @@ func (w *world) reading() *world {
 func (w *world) fill(customerID, batchID string, n int) {
 	w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: "finished"})
 	for i := range n {
-		w.api.PutDevice(customerID, batchID, partnercentertest.Device{ID: fmt.Sprintf("device %03d", i), SerialNumber: fmt.Sprint("S", i)})
+		w.api.PutDevice(customerID, batchID,
+			partnercentertest.Device{ID: fmt.Sprintf("device %03d", i), SerialNumber: fmt.Sprint("S", i)})
 	}
 }
 
@@ -274,7 +276,8 @@ func (w *world) replica(requestsPerMinute int) *Runner {
 	w.t.Helper()
 	p := w.newPartner("contoso", w.url, requestsPerMinute)
 	return &Runner{
-		Store: store.New(w.pool, store.Options{Version: "test"}), Partners: []Partner{p}, Logger: w.log, RunOnStart: true,
+		Store: store.New(w.pool,
+			store.Options{Version: "test"}), Partners: []Partner{p}, Logger: w.log, RunOnStart: true,
 	}
 }
 
