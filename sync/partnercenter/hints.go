@@ -142,6 +142,8 @@ var hintsByStatus = map[int]string{
 		"lower requests_per_minute, or let it run less often",
 }
 
+const hintNoID = "nothing is removed from this list until each item has an id: quote the request id to Microsoft's support"
+
 // hint returns what to do about an error of the API. The oldest refusals for want of MFA have their number in the text
 // alone.
 func hint(e *Error) string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 
 	"partnersync/store/sanitize"
 )
@@ -41,14 +42,13 @@ type member struct {
 	value jsontext.Value
 }
 
-// decodeItems yields the usable items of a page, a valid JSON array or nil, and counts all of them in l. decode reads
-// one item.
-func decodeItems[T any](l *Listing, page jsontext.Value, decode func(*itemReader) T) iter.Seq[T] {
+// decodeItems yields the items of a page that have an id, and counts all of them in l. decode reads one item.
+func decodeItems[T any](l *Listing, p page, decode func(*itemReader) T) iter.Seq[T] {
 	return func(yield func(T) bool) {
-		if page == nil {
+		if p.items == nil {
 			return
 		}
-		r := &itemReader{decoder: newDecoder(page), listing: l}
+		r := &itemReader{decoder: newDecoder(p.items), listing: l}
 		r.decoder.ReadToken()
 		for kind := r.decoder.PeekKind(); kind != ']' && kind != 0; kind = r.decoder.PeekKind() {
 			l.Items++
@@ -125,6 +125,16 @@ func (r *itemReader) id() string {
 	}
 	r.identified = len(id) > 0
 	return string(id)
+}
+
+// customerID reads the id of a customer, which is usable if it is a UUID, and returns it in lower case.
+func (r *itemReader) customerID() string {
+	id, err := uuid.Parse(r.id())
+	if err != nil {
+		r.identified = false
+		return ""
+	}
+	return id.String()
 }
 
 // text reads a string.

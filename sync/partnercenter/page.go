@@ -18,6 +18,7 @@ type page struct {
 	token string         // continuationToken
 	link  link           // links.next
 	lost  error          // why the next page cannot be found; nil if it can, or if there is none
+	op    *operation     // that read it
 }
 
 // link is links.next: how the next page is to be requested.
