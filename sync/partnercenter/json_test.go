@@ -124,6 +124,7 @@ func benchmarkDecode[T any](b *testing.B, list string, n int, decode func(*itemR
 			b.Fatal(err)
 		}
 		got := 0
+		p.customer = customerOf([]byte(listPath))
 		for range decodeItems(new(Listing), p, decode) {
 			got++
 		}

@@ -78,8 +78,8 @@ func list[T any](
 				yield(none, err)
 				return
 			}
-			for item := range decodeItems(l, page, decode) {
-				if !yield(item, nil) {
+			for item, err := range decodeItems(l, page, decode) {
+				if !yield(item, err) || err != nil {
 					return
 				}
 			}
@@ -92,6 +92,7 @@ func list[T any](
 func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[page, error] {
 	return func(yield func(page, error) bool) {
 		pager := newPager(c, l)
+		pager.customer = customerOf([]byte(path))
 		var held []page
 		pass := func(p page) bool { // what it is passed to decodes all of its items
 			skipped := l.Skipped
@@ -148,14 +149,15 @@ func (c *Client) firstPage(l *Listing, path string) (*target, error) {
 
 // pager reads the pages of one listing.
 type pager struct {
-	client  *Client
-	listing *Listing
-	digest  [16]byte // of the pages so far
-	size    int      // bytes of all bodies
-	stated  int      // the greatest totalCount
-	last    *operation
-	noID    *operation            // that read the first page with an item that has no usable id; nil: there is none
-	asked   map[xxh3.Uint128]bool // for which pages
+	client   *Client
+	listing  *Listing
+	customer uuid.UUID // whose list it is; uuid.Nil: no single customer's
+	digest   [16]byte  // of the pages so far
+	size     int       // bytes of all bodies
+	stated   int       // the greatest totalCount
+	last     *operation
+	noID     *operation            // that read the first page with an item that has no usable id; nil: there is none
+	asked    map[xxh3.Uint128]bool // for which pages
 }
 
 // newPager begins the digest. It distinguishes lists that one server gave at different times, and nobody gains anything
@@ -182,7 +184,11 @@ func (p *pager) read(ctx context.Context, t *target) (page page, next *target, e
 		return page, nil, a.badResponse(err.Error())
 	}
 	const shortest = len(`{"id":""}`)
-	page.op = a.op
+	if other := otherCustomer(page.links, p.customer); other != uuid.Nil {
+		page.items = nil // nothing of the other customer's is yielded
+		return page, nil, a.op.otherCustomer(p.customer, other)
+	}
+	page.op, page.customer = a.op, p.customer
 	p.stated, p.last = max(p.stated, page.total), a.op
 	p.listing.Expected = min(p.stated, p.size/shortest)
 	if next, err = p.client.nextPage(t, page); err != nil {

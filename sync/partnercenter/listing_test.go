@@ -165,7 +165,8 @@ func TestListing_itemsWithoutAnIDAreCountedInItsError(t *testing.T) {
 	t.Parallel()
 	const first = `{"totalCount":2,"items":[{"id":"a"},{}],"continuationToken":"t"}`
 	list := func(l *Listing) *Error {
-		a := newAPI(t, reply(200, first, "MS-RequestId: of-the-first"), reply(200, `{"items":[{"id":5},{"id":"b"},null]}`))
+		const second = `{"items":[{"id":5},{"id":"b"},null]}`
+		a := newAPI(t, reply(200, first, "MS-RequestId: of-the-first"), reply(200, second))
 		ids, err := batchIDs(a.client(t).DeviceBatches(t.Context(), testCustomer, l))
 		if strings.Join(ids, "") != "ab" || l.Items != 5 || l.Skipped != 3 || l.Digest != nil {
 			t.Errorf("ids %q, listing %+v", ids, l)
@@ -195,7 +196,8 @@ func TestListing_customersWithoutAUUIDMakeItIncomplete(t *testing.T) {
 	if d := cmp.Diff([]string{testCustomer}, ids); d != "" {
 		t.Error(d)
 	}
-	if e := errorOf(t, last); e.ErrorCode() != "incomplete_listing" || e.Description != "1 of 2 items had no usable id" {
+	e := errorOf(t, last)
+	if e.ErrorCode() != "incomplete_listing" || e.Description != "1 of 2 items had no usable id" {
 		t.Errorf("error %v", e)
 	}
 }
