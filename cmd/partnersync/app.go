@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,13 +15,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/term"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/store/localpg"
 	"partnersync/store/sanitize"
-	"partnersync/sync"
-	"partnersync/sync/partnercenter"
-	"partnersync/sync/statuspage"
 )
 
 // app is one invocation of the program: its surroundings and its flags.
@@ -30,7 +27,7 @@ type app struct {
 	lookupEnv      func(string) (string, bool)
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	transport      http.RoundTripper // of the partners' requests, for tests; nil: the network
+	transport      http.RoundTripper // of the partners' requests, for tests; nil: the network's
 
 	configPath string
 	logLevel   string
@@ -68,21 +65,19 @@ func onTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// config reads the configuration by load, which is loadConfig or loadDatabaseConfig, and logs its warnings.
-func (a *app) config(log *slog.Logger, load func(string, string, func(string) (string, bool)) (*config, error)) (*config, error) {
-	path, chosenBy := findConfig(a.configPath, a.lookupEnv)
-	c, err := load(path, chosenBy, a.lookupEnv)
+// configuration returns what load, which is config.Load or config.LoadDatabase, makes of the file, and logs its warnings.
+func (a *app) configuration(log *slog.Logger, load configLoader) (*config.Config, error) {
+	c, err := load(a.configPath, a.lookupEnv)
 	if err != nil {
 		return nil, fails(exitUsage, fmt.Errorf("the configuration cannot be used:\n%w", err))
-	}
-	for i := range c.Partners {
-		c.Partners[i].Transport = a.transport
 	}
 	for _, w := range c.Warnings {
 		log.Warn("configuration", "warning", w)
 	}
 	return c, nil
 }
+
+type configLoader func(flag string, lookupEnv func(string) (string, bool)) (*config.Config, error)
 
 // database is an open database, and the private server it is in, if any.
 type database struct {
@@ -91,8 +86,8 @@ type database struct {
 }
 
 // openDatabase connects to the database, and first starts the private server if that is what database_url says.
-func openDatabase(ctx context.Context, c *config, log *slog.Logger) (*database, error) {
-	if c.DatabaseURL.Reveal() != localDatabase {
+func openDatabase(ctx context.Context, c *config.Config, log *slog.Logger) (*database, error) {
+	if c.DatabaseURL.Reveal() != config.LocalDatabase {
 		pool, err := store.OpenPool(ctx, c.DatabaseURL.Reveal())
 		if err != nil {
 			return nil, err
@@ -136,7 +131,7 @@ var errNotMigrated = errors.New("run partnersync migrate up")
 
 // prepare brings the schema up to date, if the configuration lets it. The error wraps migrations.ErrAhead or
 // errNotMigrated where that applies.
-func prepare(ctx context.Context, pool *pgxpool.Pool, c *config, log *slog.Logger) error {
+func prepare(ctx context.Context, pool *pgxpool.Pool, c *config.Config, log *slog.Logger) error {
 	state, err := migrations.Read(ctx, pool)
 	if err != nil {
 		return err
@@ -164,64 +159,4 @@ func prepare(ctx context.Context, pool *pgxpool.Pool, c *config, log *slog.Logge
 // aheadError is the error of a schema that a newer release has migrated.
 func aheadError(state migrations.State) error {
 	return fmt.Errorf("the schema has version %d, this release knows %d: %w", state.Version, state.Newest, migrations.ErrAhead)
-}
-
-// newPartner returns the partner that the configuration describes. users keeps the token of its user, nil if it has none;
-// its requests are counted in m, which may be nil.
-func newPartner(c partnerConfig, users *sync.UserTokens, m *statuspage.Metrics, log *slog.Logger) (sync.Partner, error) {
-	cloud, _ := partnercenter.CloudNamed(c.Cloud)
-	apiURL := cloud.APIURL
-	if c.APIURL != "" {
-		apiURL = c.APIURL
-	}
-	log = log.With("partner", c.Name)
-	transport := cmp.Or(c.Transport, m.Transport(c.Name))
-	timeout := attemptTimeout(c.Schedule.Interval(time.Now()))
-	limiter := partnercenter.NewLimiter(c.RequestsPerMinute)
-	tokens, err := partnercenter.NewTokenSource(c.credentials(users), partnercenter.TokenOptions{
-		Limiter: limiter, AttemptTimeout: timeout, Version: version(), Logger: log, Transport: transport,
-	})
-	if err != nil {
-		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
-	}
-	m.Watch(c.Name, limiter, tokens)
-	client, err := partnercenter.New(partnercenter.Options{
-		BaseURL: apiURL, Tokens: tokens, Limiter: limiter, AttemptTimeout: timeout, Version: version(), Logger: log,
-		Transport: transport,
-	})
-	if err != nil {
-		return sync.Partner{}, fmt.Errorf("partner %s: %w", c.Name, err)
-	}
-	return sync.Partner{
-		Name: c.Name, Client: client, Limiter: limiter, Tokens: tokens, Users: users, Expiries: c.expiries(users),
-		Schedule: c.Schedule, Customers: c.Customers, Exclude: c.ExcludeCustomers,
-		Concurrency: c.Concurrency, Policies: c.Policies, Devices: c.Devices, DevicesRefresh: c.DevicesRefresh,
-	}, nil
-}
-
-// attemptTimeout leaves time, before the next tick, for the attempts of as many hanging requests as may go on at once.
-func attemptTimeout(interval time.Duration) time.Duration {
-	return max(10*time.Second, min(3*time.Minute, interval/8))
-}
-
-// newStore returns this process's part of the database.
-func newStore(c *config, db *database) *store.Store {
-	return store.New(db.Pool, store.Options{Lease: c.Lease, Version: version(), Endpoints: c.endpoints()})
-}
-
-// newRunner returns what makes the passes of all partners, once it has a Store. They are counted in m, which may be nil.
-func newRunner(c *config, m *statuspage.Metrics, log *slog.Logger) (*sync.Runner, error) {
-	r := &sync.Runner{RunOnStart: c.RunOnStart, KeepRuns: c.KeepRuns, Logger: log, OnClaimsLost: m.ClaimsLost}
-	for _, pc := range c.Partners {
-		users, err := userTokens(c, pc, nil)
-		if err != nil {
-			return nil, err
-		}
-		p, err := newPartner(pc, users, m, log)
-		if err != nil {
-			return nil, err
-		}
-		r.Partners = append(r.Partners, p)
-	}
-	return r, nil
 }

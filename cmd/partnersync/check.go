@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/store/sanitize"
@@ -61,13 +62,12 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 		return fails(exitUsage, err)
 	}
 	k := &checkup{app: a, asJSON: asJSON, OK: true, Steps: []step{}}
-	path, chosenBy := findConfig(a.configPath, a.lookupEnv)
-	c, err := loadConfig(path, chosenBy, a.lookupEnv)
+	c, err := config.Load(a.configPath, a.lookupEnv)
 	if err != nil {
 		k.add(step{Name: "configuration", Detail: err.Error()})
 		return k.finish(exitUsage)
 	}
-	k.add(step{Name: "configuration", OK: true, Detail: fmt.Sprintf("%s, %d partners", path, len(c.Partners)), Warnings: c.Warnings})
+	k.add(step{Name: "configuration", OK: true, Detail: fmt.Sprintf("%s, %d partners", c.Path, len(c.Partners)), Warnings: c.Warnings})
 	var s *store.Store
 	db, err := openDatabase(ctx, c, log)
 	if err != nil {
@@ -130,7 +130,7 @@ func (k *checkup) finish(code int) error {
 }
 
 // database checks the server and the schema. It returns the store, nil if the schema cannot be used.
-func (k *checkup) database(ctx context.Context, c *config, db *database) *store.Store {
+func (k *checkup) database(ctx context.Context, c *config.Config, db *database) *store.Store {
 	var server string
 	if err := db.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&server); err != nil {
 		k.add(step{Name: "database", Detail: fmt.Sprintf("asking for its version: %v", err)})
@@ -168,7 +168,7 @@ func willMigrate(ctx context.Context, db *database, versions string) step {
 }
 
 // partner checks one partner; s is nil if the database cannot be used.
-func (k *checkup) partner(ctx context.Context, c *config, pc partnerConfig, s *store.Store) {
+func (k *checkup) partner(ctx context.Context, c *config.Config, pc config.Partner, s *store.Store) {
 	files := k.files(c, pc)
 	k.add(files)
 	k.noSecrets = k.noSecrets || !files.OK
@@ -184,7 +184,7 @@ func (k *checkup) partner(ctx context.Context, c *config, pc partnerConfig, s *s
 		return
 	}
 	log, _ := k.logger(k.stderr) // it was there before
-	p, err := newPartner(pc, users, nil, log)
+	p, err := k.newPartner(pc, users, nil, log)
 	if err != nil {
 		failed("token", err)
 		return
@@ -217,8 +217,8 @@ func failedStep(name, partner string, err error) step {
 }
 
 // tokenStep tells what a token says of itself.
-func tokenStep(pc partnerConfig, token partnercenter.Secret) step {
-	s := step{Name: "token", Partner: pc.Name, OK: true, Detail: "got one by " + pc.way()}
+func tokenStep(pc config.Partner, token partnercenter.Secret) step {
+	s := step{Name: "token", Partner: pc.Name, OK: true, Detail: "got one by " + signInMethod(pc)}
 	claims, ok := partnercenter.ReadClaims(token)
 	if !ok {
 		s.Detail += ", which does not tell what it is for"
@@ -259,7 +259,7 @@ func (k *checkup) expiries(ctx context.Context, p sync.Partner) {
 }
 
 // files checks who may read what the partner signs in with.
-func (k *checkup) files(c *config, pc partnerConfig) step {
+func (k *checkup) files(c *config.Config, pc config.Partner) step {
 	s := step{Name: "files", Partner: pc.Name, OK: true}
 	paths := []string{pc.ClientSecretFile, pc.CertificateFile, pc.FederatedTokenFile}
 	if pc.AppUser {
@@ -274,7 +274,7 @@ func (k *checkup) files(c *config, pc partnerConfig) step {
 		if _, err := os.Stat(path); err != nil {
 			s.OK = false
 			s.Warnings = append(s.Warnings, err.Error())
-		} else if wrong := exposure(path); wrong != "" {
+		} else if wrong := config.Exposure(path); wrong != "" {
 			s.Warnings = append(s.Warnings, path+" "+wrong)
 		}
 	}
@@ -284,14 +284,14 @@ func (k *checkup) files(c *config, pc partnerConfig) step {
 	return s
 }
 
-// way says how the partner signs in.
-func (c partnerConfig) way() string {
+// signInMethod says how the partner signs in.
+func signInMethod(pc config.Partner) string {
 	switch {
-	case c.AppUser:
+	case pc.AppUser:
 		return "the user's refresh token"
-	case c.CertificateFile != "":
+	case pc.CertificateFile != "":
 		return "the certificate"
-	case c.FederatedTokenFile != "":
+	case pc.FederatedTokenFile != "":
 		return "the federated token"
 	}
 	return "the client secret"

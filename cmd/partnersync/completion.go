@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"partnersync/cmd/partnersync/config"
 )
 
 // completionExamples say where each shell looks for its script.
@@ -44,8 +46,7 @@ func (a *app) complete(root *cobra.Command) {
 
 // completePartners suggests the partners of the configuration; none if that has mistakes.
 func (a *app) completePartners(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	path, chosenBy := findConfig(a.configPath, a.lookupEnv)
-	c, err := loadConfig(path, chosenBy, a.lookupEnv)
+	c, err := config.Load(a.configPath, a.lookupEnv)
 	if err != nil {
 		cobra.CompDebugln("no partners to suggest: the configuration cannot be used", true)
 		return nil, cobra.ShellCompDirectiveNoFileComp

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/sync"
@@ -12,10 +13,10 @@ import (
 
 // daemon makes passes until ctx is done. It waits for a database that cannot be used, and for a schema that somebody
 // else has to migrate; a schema of a newer release is the one thing it cannot wait for.
-func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
+func (a *app) daemon(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	log.Info("partnersync starts", "version", version(), "partners", len(c.Partners), "schedule", c.Schedule.String(), "timezone", c.Timezone.String())
 	l := newListening(c, log)
-	r, err := newRunner(c, l.metrics, log)
+	r, err := a.newRunner(c, l.metrics, log)
 	if err != nil {
 		return fails(exitUsage, err)
 	}
@@ -47,7 +48,7 @@ func (a *app) daemon(ctx context.Context, c *config, log *slog.Logger) error {
 }
 
 // waitForDatabase returns the database once it is there and its schema is up to date.
-func waitForDatabase(ctx context.Context, r *sync.Runner, c *config, log *slog.Logger) (db *database, err error) {
+func waitForDatabase(ctx context.Context, r *sync.Runner, c *config.Config, log *slog.Logger) (db *database, err error) {
 	var ahead error
 	err = r.Await(ctx, "start", func(ctx context.Context) error {
 		if db == nil {

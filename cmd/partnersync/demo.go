@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/store/localpg"
@@ -120,9 +121,9 @@ func (d *demo) emulate() (url string, stop func(), err error) {
 }
 
 // partner configures the partner whose customers the emulator has.
-func (d *demo) partner(api string) (partnerConfig, error) {
+func (d *demo) partner(api string) (config.Partner, error) {
 	schedule, err := sync.ParseSchedule("@every "+d.interval.String(), time.UTC)
-	return partnerConfig{
+	return config.Partner{
 		Name: "demo", Cloud: "global", APIURL: api, AuthorityURL: api, Schedule: schedule, Concurrency: demoCustomers,
 		Devices: true, Policies: true, DevicesRefresh: time.Hour,
 		TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
@@ -131,7 +132,7 @@ func (d *demo) partner(api string) (partnerConfig, error) {
 }
 
 // listen serves the status page at the daemon's usual port, or at any other if that is taken.
-func (d *demo) listen(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, log *slog.Logger) (address string, err error) {
+func (d *demo) listen(ctx context.Context, pool *pgxpool.Pool, c config.Partner, log *slog.Logger) (address string, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:9470")
 	if err != nil {
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
@@ -139,7 +140,7 @@ func (d *demo) listen(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, 
 	if err != nil {
 		return "", fmt.Errorf("starting the status page: %w", err)
 	}
-	d.page = newListening(&config{Partners: []partnerConfig{c}}, log)
+	d.page = newListening(&config.Config{Partners: []config.Partner{c}}, log)
 	d.page.serve(ctx, func(ctx context.Context) { d.page.site.Serve(ctx, listener) })
 	if err := d.page.connect(ctx, pool); err != nil {
 		d.page.stop()
@@ -149,8 +150,8 @@ func (d *demo) listen(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, 
 }
 
 // show makes passes and prints each, until there were enough or ctx is done.
-func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, log *slog.Logger) error {
-	partner, err := newPartner(c, nil, d.page.metrics, log)
+func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c config.Partner, log *slog.Logger) error {
+	partner, err := d.newPartner(c, nil, d.page.metrics, log)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/store"
 )
 
@@ -23,7 +24,7 @@ func newDictionaryCommand(a *app) *cobra.Command {
 	}
 }
 
-func (a *app) dictionary(ctx context.Context, _ *config, db *database, _ *slog.Logger) error {
+func (a *app) dictionary(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
 	d, err := store.New(db.Pool, store.Options{}).Dictionary(ctx)
 	if err != nil {
 		return err

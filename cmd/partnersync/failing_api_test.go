@@ -27,7 +27,7 @@ type failingAPI struct {
 	db     *storetest.DB
 	pool   *pgxpool.Pool // of the bubble: a connection made in it must be closed in it
 	config string
-	env    map[string]string
+	env    environment
 	piped  http.RoundTripper // to the emulator; nil: over TCP
 }
 
@@ -58,7 +58,7 @@ func newFailingAPI(t *testing.T, more string) *failingAPI {
 	if err := os.WriteFile(f.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.env = map[string]string{"DATABASE_URL": f.db.URL, "API_URL": server.URL, "CLIENT_SECRET": clientSecret}
+	f.env = environment{"DATABASE_URL": f.db.URL, "API_URL": server.URL, "CLIENT_SECRET": clientSecret}
 	return f
 }
 
@@ -86,12 +86,8 @@ type logLine struct {
 func (f *failingAPI) once(t *testing.T) passed {
 	t.Helper()
 	var out, log bytes.Buffer
-	lookup := func(name string) (string, bool) {
-		value, ok := f.env[name]
-		return value, ok
-	}
 	var p passed
-	a := &app{lookupEnv: lookup, stdin: strings.NewReader(""), stdout: &out, stderr: &log, transport: f.piped}
+	a := &app{lookupEnv: f.env.lookup, stdin: strings.NewReader(""), stdout: &out, stderr: &log, transport: f.piped}
 	p.code = a.run(t.Context(), []string{"--once", "--json", "--log-level", "debug", "--config", f.config})
 	p.raw = log.String()
 	if err := json.Unmarshal(out.Bytes(), &p.summary); err != nil || len(p.Runs) != 1 {

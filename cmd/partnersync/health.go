@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/store/sanitize"
 )
 
@@ -52,7 +53,7 @@ func (a *app) listenAddress(args []string) (string, error) {
 		}
 		return reachable(args[0]), nil
 	}
-	c, err := a.config(slog.New(slog.DiscardHandler), loadConfig) // its warnings are in the daemon's log
+	c, err := a.configuration(slog.New(slog.DiscardHandler), config.Load) // its warnings are in the daemon's log
 	if err != nil {
 		return "", err
 	}

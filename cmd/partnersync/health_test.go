@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"partnersync/cmd/partnersync/config"
 )
 
 // unwell answers as a daemon does that lives and whose passes do not go on.
@@ -51,12 +53,13 @@ func TestHealth(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			config := filepath.Join(t.TempDir(), "partnersync.yaml")
-			if err := os.WriteFile(config, []byte(minimal+"listen: \""+tt.listen+"\"\n"), 0o600); err != nil {
+			path := filepath.Join(t.TempDir(), "partnersync.yaml")
+			if err := os.WriteFile(path, []byte(defaultConfig+"listen: \""+tt.listen+"\"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
-			env := environment{"DATABASE_URL": databaseURL, "PARTNERSYNC_CONFIG": config}
+			env := withoutServers()
+			env["PARTNERSYNC_CONFIG"] = path
 			code := run(t.Context(), append([]string{"health"}, tt.args...), env.lookup, strings.NewReader(""), &out, &out)
 			if code != tt.code || !strings.Contains(out.String(), tt.want) {
 				t.Errorf("it ended with %d and printed %s\nwant %d and %s", code, &out, tt.code, tt.want)
@@ -83,7 +86,7 @@ func TestReachable(t *testing.T) {
 
 func TestHealth_ofStatusPage(t *testing.T) {
 	t.Parallel()
-	page := newListening(&config{}, slog.New(slog.DiscardHandler)) // before there is a database
+	page := newListening(&config.Config{}, slog.New(slog.DiscardHandler)) // before there is a database
 	server := httptest.NewServer(page.site.Handler(true))
 	t.Cleanup(server.Close)
 	var out bytes.Buffer

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/sync/statuspage"
@@ -24,19 +25,19 @@ type listening struct {
 }
 
 // newListening returns what there is to listen for.
-func newListening(c *config, log *slog.Logger) *listening {
+func newListening(c *config.Config, log *slog.Logger) *listening {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	l := &listening{metrics: statuspage.NewMetrics(registry, version())}
 	l.site = statuspage.New(statuspage.Options{
-		Partners: c.watched(), Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log, Schema: currentSchema,
+		Partners: watched(c), Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log, Schema: currentSchema,
 	})
 	registry.MustRegister(l.site.Collector(c.CustomerMetrics))
 	return l
 }
 
 // watched are the partners whose passes are looked at; nil where there is no configuration file.
-func (c *config) watched() (all []statuspage.Partner) {
+func watched(c *config.Config) (all []statuspage.Partner) {
 	for _, p := range c.Partners {
 		all = append(all, statuspage.Partner{Name: p.Name, Schedule: p.Schedule})
 	}

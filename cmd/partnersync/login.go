@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/store"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
@@ -74,7 +75,7 @@ func (a *app) login(ctx context.Context, f loginFlags) error {
 			return nil
 		}
 	}
-	return a.forUser(ctx, c, f.partner, log, func(pc partnerConfig, s *store.Store) error {
+	return a.forUser(ctx, c, f.partner, log, func(pc config.Partner, s *store.Store) error {
 		users, err := userTokens(c, pc, s)
 		if err != nil {
 			return fails(exitUsage, err)
@@ -99,7 +100,7 @@ func (a *app) logout(ctx context.Context, f loginFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.forUser(ctx, c, f.partner, log, func(pc partnerConfig, s *store.Store) error {
+	return a.forUser(ctx, c, f.partner, log, func(pc config.Partner, s *store.Store) error {
 		was, err := s.SignOut(ctx, pc.Name)
 		if err != nil {
 			return fails(exitFailed, err)
@@ -113,18 +114,18 @@ func (a *app) logout(ctx context.Context, f loginFlags) error {
 	})
 }
 
-func (a *app) loginConfig() (*slog.Logger, *config, error) {
+func (a *app) loginConfig() (*slog.Logger, *config.Config, error) {
 	log, err := a.logger(a.stderr)
 	if err != nil {
 		return nil, nil, fails(exitUsage, err)
 	}
-	c, err := a.config(log, loadConfig)
+	c, err := a.configuration(log, config.Load)
 	return log, c, err
 }
 
 // forUser does something with the partner of that name, which reads on behalf of a user, and the database.
-func (a *app) forUser(ctx context.Context, c *config, name string, log *slog.Logger, do func(partnerConfig, *store.Store) error) error {
-	pc, err := c.userPartner(name)
+func (a *app) forUser(ctx context.Context, c *config.Config, name string, log *slog.Logger, do func(config.Partner, *store.Store) error) error {
+	pc, err := userPartner(c, name)
 	if err != nil {
 		return fails(exitUsage, err)
 	}
@@ -142,23 +143,23 @@ func (a *app) forUser(ctx context.Context, c *config, name string, log *slog.Log
 }
 
 // userPartner returns the partner of that name, or the only one if it is "".
-func (c *config) userPartner(name string) (partnerConfig, error) {
+func userPartner(c *config.Config, name string) (config.Partner, error) {
 	if name == "" && len(c.Partners) > 1 {
-		return partnerConfig{}, errors.New("there is more than one partner: say which by --partner")
+		return config.Partner{}, errors.New("there is more than one partner: say which by --partner")
 	}
-	i := slices.IndexFunc(c.Partners, func(p partnerConfig) bool { return name == "" || p.Name == name })
+	i := slices.IndexFunc(c.Partners, func(p config.Partner) bool { return name == "" || p.Name == name })
 	switch {
 	case i < 0:
-		return partnerConfig{}, fmt.Errorf("--partner %q: %w", name, sync.ErrUnknownPartner)
+		return config.Partner{}, fmt.Errorf("--partner %q: %w", name, sync.ErrUnknownPartner)
 	case !c.Partners[i].AppUser:
-		return partnerConfig{}, fmt.Errorf("partner %s signs in as an application alone, without a user: app_user: true in its configuration changes that", c.Partners[i].Name)
+		return config.Partner{}, fmt.Errorf("partner %s signs in as an application alone, without a user: app_user: true in its configuration changes that", c.Partners[i].Name)
 	}
 	return c.Partners[i], nil
 }
 
 // signIn has a user sign in with a browser, or takes the token that the file holds.
-func (a *app) signIn(ctx context.Context, pc partnerConfig, refreshFile string, log *slog.Logger) (in partnercenter.SignedIn, err error) {
-	cred, opts := pc.credentials(nil), partnercenter.TokenOptions{Version: version(), Logger: log.With("partner", pc.Name)}
+func (a *app) signIn(ctx context.Context, pc config.Partner, refreshFile string, log *slog.Logger) (in partnercenter.SignedIn, err error) {
+	cred, opts := pc.Credentials(), partnercenter.TokenOptions{Version: version(), Logger: log.With("partner", pc.Name)}
 	if refreshFile != "" {
 		refresh, err := readRefreshToken(refreshFile)
 		if err != nil {
@@ -183,7 +184,7 @@ func (a *app) signIn(ctx context.Context, pc partnerConfig, refreshFile string, 
 
 // readRefreshToken reads a file that holds a refresh token and nothing else.
 func readRefreshToken(path string) (partnercenter.Secret, error) {
-	data, err := readAtMost(path, 64<<10)
+	data, err := config.ReadSecretFile(path)
 	if err != nil {
 		return "", fmt.Errorf("--refresh-token-file %s: %w", path, err)
 	}
@@ -195,7 +196,7 @@ func readRefreshToken(path string) (partnercenter.Secret, error) {
 }
 
 // greet says who has signed in, and what may be wrong with that.
-func (a *app) greet(pc partnerConfig, in partnercenter.SignedIn) {
+func (a *app) greet(pc config.Partner, in partnercenter.SignedIn) {
 	who := in.User
 	if who == "" {
 		who = "a user whom the authority does not name"

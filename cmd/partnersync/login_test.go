@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"partnersync/cmd/partnersync/config"
 )
 
 func TestLogin_showsNoTimeThatItDoesNotKnow(t *testing.T) {
@@ -22,7 +24,7 @@ func TestLogin_showsNoTimeThatItDoesNotKnow(t *testing.T) {
 	t.Cleanup(server.Close)
 	var shown bytes.Buffer
 	a := &app{stdout: &shown, stderr: io.Discard}
-	pc := partnerConfig{Name: "contoso", Cloud: "global", TenantID: "contoso", ClientID: "c", AuthorityURL: server.URL, AppUser: true}
+	pc := config.Partner{Name: "contoso", Cloud: "global", TenantID: "contoso", ClientID: "c", AuthorityURL: server.URL, AppUser: true}
 	_, err := a.signIn(t.Context(), pc, "", slog.New(slog.DiscardHandler))
 	if err == nil || !strings.HasSuffix(shown.String(), "a sales agent. Waiting …\n") {
 		t.Errorf("shown %q, error %v", shown.String(), err)

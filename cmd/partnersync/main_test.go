@@ -96,6 +96,22 @@ const defaultConfig = `partners:
     authority_url: ${API_URL}
 `
 
+// environment is what the program sees of one in tests that run it in this process.
+type environment map[string]string
+
+func (e environment) lookup(name string) (string, bool) {
+	text, ok := e[name]
+	return text, ok
+}
+
+// withoutServers is an environment for defaultConfig in which neither the database nor the API answers.
+func withoutServers() environment {
+	const nothing = "127.0.0.1:1" // nothing listens there
+	return environment{
+		"DATABASE_URL": "postgres://" + nothing + "/none", "API_URL": "http://" + nothing, "CLIENT_SECRET": clientSecret,
+	}
+}
+
 // setUp gives a script an emulated API at $API_URL, an empty database at $DATABASE_URL and a configuration for both.
 func setUp(env *testscript.Env) error {
 	t := env.T().(scriptT)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 )
 
@@ -40,7 +41,7 @@ configuration file.`,
 			case !given:
 				to = oneStep
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, _ *config, db *database, _ *slog.Logger) error {
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
 				return a.migrateDown(ctx, db, to, yes)
 			})
 		},
@@ -68,12 +69,12 @@ configuration file.`,
 }
 
 // withDatabase runs do with the configured database. DATABASE_URL alone will do, without a configuration file.
-func (a *app) withDatabase(ctx context.Context, do func(context.Context, *config, *database, *slog.Logger) error) error {
+func (a *app) withDatabase(ctx context.Context, do func(context.Context, *config.Config, *database, *slog.Logger) error) error {
 	log, err := a.logger(a.stderr)
 	if err != nil {
 		return fails(exitUsage, err)
 	}
-	c, err := a.config(log, loadDatabaseConfig)
+	c, err := a.configuration(log, config.LoadDatabase)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (a *app) withDatabase(ctx context.Context, do func(context.Context, *config
 	return fails(exitFailed, err)
 }
 
-func (a *app) migrateUp(ctx context.Context, _ *config, db *database, _ *slog.Logger) error {
+func (a *app) migrateUp(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
 	before, err := migrations.Read(ctx, db.Pool)
 	if err != nil {
 		return err
@@ -155,7 +156,7 @@ func (a *app) confirmed(ctx context.Context, warning string) bool {
 	return strings.EqualFold(strings.TrimSpace(answer), "yes")
 }
 
-func (a *app) migrateStatus(ctx context.Context, _ *config, db *database, _ *slog.Logger) error {
+func (a *app) migrateStatus(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
 	steps, err := migrations.Status(ctx, db.Pool)
 	if err != nil {
 		return err

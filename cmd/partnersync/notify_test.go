@@ -50,8 +50,8 @@ func told(t *testing.T, conn *net.UnixConn) string {
 
 func TestDaemon_tellsServiceManager(t *testing.T) {
 	t.Parallel()
-	path, config := socketPath(t), filepath.Join(t.TempDir(), "partnersync.yaml")
-	if err := os.WriteFile(config, []byte(minimal+"listen: \"\"\n"), 0o600); err != nil {
+	path, configPath := socketPath(t), filepath.Join(t.TempDir(), "partnersync.yaml")
+	if err := os.WriteFile(configPath, []byte(defaultConfig+"listen: \"\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	manager := notifySocket(t, path)
@@ -60,11 +60,10 @@ func TestDaemon_tellsServiceManager(t *testing.T) {
 	exit := make(chan int, 1)
 	var stderr bytes.Buffer
 	go func() {
-		// Nothing listens at port 1: it waits for its database, and is ready all the same.
-		exit <- run(ctx, []string{"--config", config}, environment{
-			"DATABASE_URL": "postgres://127.0.0.1:1/none", "NOTIFY_SOCKET": path, "WATCHDOG_USEC": "20000",
-			"WATCHDOG_PID": strconv.Itoa(os.Getpid()),
-		}.lookup, strings.NewReader(""), &stderr, &stderr)
+		// It waits for its database, and is ready nevertheless.
+		env := withoutServers()
+		env["NOTIFY_SOCKET"], env["WATCHDOG_USEC"], env["WATCHDOG_PID"] = path, "20000", strconv.Itoa(os.Getpid())
+		exit <- run(ctx, []string{"--config", configPath}, env.lookup, strings.NewReader(""), &stderr, &stderr)
 	}()
 	if got := told(t, manager); got != "READY=1" {
 		t.Errorf("first it said %q", got)

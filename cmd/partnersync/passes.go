@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/sync"
@@ -90,7 +91,7 @@ func (a *app) sync(ctx context.Context) error {
 	if err != nil {
 		return fails(exitUsage, err)
 	}
-	c, err := a.config(log, loadConfig)
+	c, err := a.configuration(log, config.Load)
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (a *app) sync(ctx context.Context) error {
 		return a.daemon(ctx, c, log)
 	}
 	for _, name := range q.Partners {
-		if !slices.ContainsFunc(c.Partners, func(p partnerConfig) bool { return p.Name == name }) {
+		if !slices.ContainsFunc(c.Partners, func(p config.Partner) bool { return p.Name == name }) {
 			return fails(exitUsage, fmt.Errorf("--partner %q: %w", name, sync.ErrUnknownPartner))
 		}
 	}
@@ -114,8 +115,8 @@ func (a *app) sync(ctx context.Context) error {
 }
 
 // pass makes the one pass asked for, or says what it would do.
-func (a *app) pass(ctx context.Context, c *config, db *database, q sync.Request, bar *progress, log *slog.Logger) error {
-	r, err := newRunner(c, nil, log)
+func (a *app) pass(ctx context.Context, c *config.Config, db *database, q sync.Request, bar *progress, log *slog.Logger) error {
+	r, err := a.newRunner(c, nil, log)
 	if err != nil {
 		return fails(exitUsage, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/sync"
@@ -43,7 +44,7 @@ unfinished version is left; a batch that was reopened counts from the oldest ver
 			if err != nil {
 				return fails(exitUsage, err)
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, _ *config, db *database, _ *slog.Logger) error {
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
 				return a.prune(ctx, db, p, f)
 			})
 		},

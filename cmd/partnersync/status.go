@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/store/sanitize"
@@ -51,7 +52,7 @@ it cannot be told. Times without a zone are local ones.`,
 			case f.limit == 0:
 				f.limit = math.MaxInt32
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, c *config, db *database, log *slog.Logger) error {
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, c *config.Config, db *database, log *slog.Logger) error {
 				return a.status(ctx, c, db, f, log)
 			})
 		},
@@ -74,7 +75,7 @@ type statusReport struct {
 	stale      []string             // which customers have not been synced for long, in words
 }
 
-func (a *app) status(ctx context.Context, c *config, db *database, f statusFlags, log *slog.Logger) error {
+func (a *app) status(ctx context.Context, c *config.Config, db *database, f statusFlags, log *slog.Logger) error {
 	if err := legible(ctx, db.Pool, log); err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (a *app) status(ctx context.Context, c *config, db *database, f statusFlags
 		return err
 	}
 	defer reader.Close()
-	read := func(ctx context.Context) (statusReport, error) { return readStatus(ctx, reader, c.watched(), f.limit) }
+	read := func(ctx context.Context) (statusReport, error) { return readStatus(ctx, reader, watched(c), f.limit) }
 	show := func(out io.Writer, s statusReport) { printStatus(out, s, a.palette(a.stdout)) }
 	if f.watch {
 		return watchStatus(ctx, a.stdout, read, show)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"partnersync/cmd/partnersync/config"
 	"partnersync/store"
 	"partnersync/sync/notify"
 	"partnersync/sync/statuspage"
@@ -14,8 +15,8 @@ import (
 const drainFor = 30 * time.Second
 
 // endpoints are the webhooks as the store knows them.
-func (c *config) endpoints() (all []store.Endpoint) {
-	for _, n := range c.Notify {
+func endpoints(c *config.Config) (all []store.Endpoint) {
+	for _, n := range c.Webhooks {
 		all = append(all, store.Endpoint{
 			Name: n.Name, Events: n.Events, Partners: n.Partners, StuckAfter: n.StuckAfter, FailingAfter: n.FailingAfter,
 		})
@@ -24,9 +25,9 @@ func (c *config) endpoints() (all []store.Endpoint) {
 }
 
 // newSender returns what sends to the webhooks. Attempts are counted in m, which may be nil.
-func newSender(c *config, s *store.Store, m *statuspage.Metrics, log *slog.Logger) *notify.Sender {
+func newSender(c *config.Config, s *store.Store, m *statuspage.Metrics, log *slog.Logger) *notify.Sender {
 	sender := &notify.Sender{Store: s, Version: version(), Logger: log, SweepEvery: 10 * time.Minute, OnResult: m.Notified}
-	for _, n := range c.Notify {
+	for _, n := range c.Webhooks {
 		m.WatchEndpoint(n.Name)
 		sender.Endpoints = append(sender.Endpoints, notify.Endpoint{Name: n.Name, URL: n.URL, Keys: n.Keys, Format: n.Format})
 		sender.SweepEvery = max(time.Second, min(sender.SweepEvery, n.StuckAfter/20))

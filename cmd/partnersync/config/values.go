@@ -1,20 +1,17 @@
-package main
+package config
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // a container may come without the time zones
+	_ "time/tzdata" // a container may lack the time zone database
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/sync"
@@ -37,19 +34,19 @@ func (s *section) databaseURL(key string) partnercenter.Secret {
 	if fromEnv == "" {
 		s.missing(key, "write it, or set DATABASE_URL in the environment")
 	} else if wrong := wrongDatabaseURL(fromEnv); wrong != "" {
-		s.doc.mistake(place{key: "DATABASE_URL in the environment"}, "%s", wrong)
+		s.doc.mistake(position{key: "DATABASE_URL in the environment"}, "%s", wrong)
 	}
 	return partnercenter.Secret(fromEnv)
 }
 
-// wrongDatabaseURL says what is wrong with a database URL without showing any of it: it may hold a password, and so
-// may the text of the parser's errors.
+// wrongDatabaseURL says what is wrong with a database URL without showing any of it: it may hold a password, and so may
+// the parser's errors.
 func wrongDatabaseURL(s string) string {
 	const fix = "; write postgres://user:password@host:5432/database (the password percent-encoded), or local"
 	scheme, _, isURL := strings.Cut(s, "://")
 	isURL = isURL && !strings.Contains(scheme, "=") // else it may be "host=… password=…://…"
 	switch {
-	case s == localDatabase:
+	case s == LocalDatabase:
 		return ""
 	case strings.TrimSpace(s) == "":
 		return "is empty" + fix
@@ -57,11 +54,10 @@ func wrongDatabaseURL(s string) string {
 		return "is no PostgreSQL URL" + fix
 	}
 	_, err := pgxpool.ParseConfig(s)
-	var unreadable *fs.PathError
-	switch {
-	case errors.As(err, &unreadable):
-		return fmt.Sprintf("names a file that cannot be read: %v; check sslrootcert, sslcert and sslkey", unreadable.Err)
-	case err != nil:
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Sprintf("names a file that cannot be read: %v; check sslrootcert, sslcert and sslkey", pathError.Err)
+	}
+	if err != nil {
 		return "does not read as a PostgreSQL URL" + fix
 	}
 	return ""
@@ -74,7 +70,7 @@ func (s *section) timezone(key string) *time.Location {
 		return time.UTC
 	}
 	loc, err := time.LoadLocation(v.text)
-	// A machine's own zone would give replicas different ticks.
+	// The machine's own zone would give replicas different ticks.
 	if err != nil || v.text == "" || loc == time.Local {
 		v.wrong("%s is no time zone; write an IANA name such as UTC or Europe/Berlin", v)
 		return time.UTC
@@ -94,14 +90,14 @@ func (s *section) schedule(key string, inherited sync.Schedule, loc *time.Locati
 		return schedule
 	case v.text == v.raw:
 		v.wrong("%v", err)
-	default: // err quotes what the environment holds
+	default: // err quotes a value from the environment
 		v.wrong(`%s holds no schedule; set one such as "*/15 * * * *", @hourly or @every 15m`, v)
 	}
 	return inherited
 }
 
-// keepRuns reads how long runs are kept; 0 is for ever. A backfill can be resumed for a day, and for so long it must be
-// known.
+// keepRuns reads how long runs are kept; 0 is forever. A backfill can be resumed for a day, so its run must be kept for
+// at least as long.
 func (s *section) keepRuns(key string) time.Duration {
 	const day = 24 * time.Hour
 	kept := s.duration(key, 400*day, 0)
@@ -113,10 +109,10 @@ func (s *section) keepRuns(key string) time.Duration {
 }
 
 // listenAddress reads host:port, or "".
-func (s *section) listenAddress(key, otherwise string) string {
+func (s *section) listenAddress(key, fallback string) string {
 	v, ok := s.scalar(key)
 	if !ok {
-		return otherwise
+		return fallback
 	}
 	_, port, err := net.SplitHostPort(v.text)
 	if err == nil {
@@ -128,7 +124,7 @@ func (s *section) listenAddress(key, otherwise string) string {
 	return v.text
 }
 
-// baseURL reads the URL of a server; "" if there is none. What it holds is not shown: it may be credentials.
+// baseURL reads the URL of a server; "" if there is none. Messages do not show it: it may hold credentials.
 func (s *section) baseURL(key string) string {
 	v, ok := s.scalar(key)
 	if !ok {
@@ -148,7 +144,7 @@ func (s *section) baseURL(key string) string {
 
 const clearWarning = "http:// off this machine sends secrets and tokens in the clear; use https://"
 
-// inTheClear reports whether others can read what is sent there.
+// inTheClear reports whether others can read what is sent to the URL.
 func inTheClear(u *url.URL) bool { return u.Scheme == "http" && !isLoopback(u.Hostname()) }
 
 func isLoopback(host string) bool {
@@ -156,20 +152,10 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// customerID reads a customer's id, in lower case. It is "" where there is a mistake.
-func (v scalar) customerID() string {
-	id, err := uuid.Parse(v.text)
-	if err != nil || len(v.text) != len("00000000-0000-0000-0000-000000000000") {
-		v.wrong("%s is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793", v)
-		return ""
-	}
-	return id.String()
-}
-
 // environmentName is what ${NAME} may name.
 var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// expand replaces ${NAME} from the environment and $$ by $. Its error shows nothing of s but names.
+// expand replaces ${NAME} from the environment and $$ by $. Its error shows nothing of s but the names of variables.
 func expand(s string, lookupEnv func(string) (string, bool)) (string, error) {
 	var expanded strings.Builder
 	var unset []string
@@ -200,30 +186,4 @@ func expand(s string, lookupEnv func(string) (string, bool)) (string, error) {
 			s = after
 		}
 	}
-}
-
-// readAtMost reads a file of at most so many bytes. Its error leaves the path to the caller's message, which shows it
-// as the configuration has it.
-func readAtMost(path string, most int64) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, withoutPath(err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, most+1))
-	switch {
-	case err != nil:
-		return nil, withoutPath(err)
-	case int64(len(data)) > most:
-		return nil, fmt.Errorf("it is larger than %d bytes", most)
-	}
-	return data, nil
-}
-
-func withoutPath(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	return err
 }

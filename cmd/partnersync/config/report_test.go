@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -46,7 +46,7 @@ partners:
 lease: 5s
 `
 
-func TestLoadConfig_reportsAllMistakesInOrder(t *testing.T) {
+func TestLoad_reportsAllMistakesInOrder(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, manyMistakes, env)
 	want := `c.yaml:2:15: database_url: does not read as a PostgreSQL URL; write postgres://user:password@host:5432/database (the password percent-encoded), or local
@@ -83,7 +83,7 @@ c.yaml:29:1: lease: is here a second time, after line 7; keep one of the two`
 	}
 }
 
-func TestLoadConfig_warnsOfWhatIsHardlyMeant(t *testing.T) {
+func TestLoad_warnsOfWhatIsHardlyMeant(t *testing.T) {
 	t.Parallel()
 	const id, other = "47021739-3426-40bf-9601-61b4b6d7c793", "47021739-3426-40BF-9601-61B4B6D7C793"
 	listed := contoso("customers: [" + id + "]")
@@ -125,7 +125,7 @@ func TestLoadConfig_warnsOfWhatIsHardlyMeant(t *testing.T) {
 	}
 }
 
-func TestLoadConfig_secretFromFile(t *testing.T) {
+func TestLoad_secretFromFile(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, content, want string
@@ -166,7 +166,7 @@ func TestLoadConfig_secretFromFile(t *testing.T) {
 	}
 }
 
-func TestLoadConfig_databaseURLIsAsked(t *testing.T) {
+func TestLoad_databaseURLIsAsked(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, content string
@@ -227,7 +227,7 @@ func TestConfig_printsNoSecret(t *testing.T) {
 	checkShowsNoSecret(t, "slog", log.String())
 }
 
-func TestLoadConfig_mistakesShowNoSecret(t *testing.T) {
+func TestLoad_mistakesShowNoSecret(t *testing.T) {
 	t.Parallel()
 	// Ways to get the line of the secret wrong.
 	for _, line := range []string{
@@ -268,8 +268,8 @@ func TestLoadConfig_mistakesShowNoSecret(t *testing.T) {
 	}
 }
 
-// FuzzLoadConfig puts any text after two secrets, and lets it ask for a third.
-func FuzzLoadConfig(f *testing.F) {
+// FuzzLoad puts any text after two secrets, and lets it ask for a third.
+func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		"", minimal, manyMistakes, contoso("cloud: ${CONTOSO_CLIENT_SECRET}"), "lease: ${A", "? [a]\n: {b: c}\n", "- &a *b\n",
 		"  - name: a\n    client_secret: |\n      a\n", "<<: *a\n", "--- |\n", "%TAG ! tag:\n", "schedule: */15 * * * *\n", "\t", "\"\\x",
@@ -286,12 +286,12 @@ func FuzzLoadConfig(f *testing.F) {
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			c, err := loadConfig(path, byFlag, env.lookup)
-			var mistakes *configError
+			c, err := Load(path, env.lookup)
+			var mistakes *Error
 			switch {
 			case err == nil && len(c.Partners) == 0:
 				t.Error("a configuration without partners")
-			case err != nil && (!errors.As(err, &mistakes) || len(mistakes.mistakes) == 0):
+			case err != nil && (!errors.As(err, &mistakes) || len(mistakes.Mistakes) == 0):
 				t.Errorf("an error without mistakes: %v", err)
 			case err != nil && !strings.Contains(text, "hunter2") && !strings.Contains(text, "pa55word"):
 				checkShowsNoSecret(t, "the error", err.Error())

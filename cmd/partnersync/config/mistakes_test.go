@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -48,7 +48,7 @@ func runMistakeTests(t *testing.T, tests []mistakeTest) {
 	}
 }
 
-func TestLoadConfig_filesThatAreNoConfiguration(t *testing.T) {
+func TestLoad_filesThatAreNoConfiguration(t *testing.T) {
 	t.Parallel()
 	const empty = "1:1: the file is empty; begin with a copy of deploy/partnersync.yaml"
 	const noMapping = "1:1: the file is no mapping; write keys and values, such as deploy/partnersync.yaml has"
@@ -80,7 +80,7 @@ func TestLoadConfig_filesThatAreNoConfiguration(t *testing.T) {
 	})
 }
 
-func TestLoadConfig_wrongKeys(t *testing.T) {
+func TestLoad_wrongKeys(t *testing.T) {
 	t.Parallel()
 	runMistakeTests(t, []mistakeTest{
 		{"misspelt", minimal + "leese: 5s\n", "6:1: leese: is no key known here; write lease"},
@@ -94,7 +94,7 @@ func TestLoadConfig_wrongKeys(t *testing.T) {
 	})
 }
 
-func TestLoadConfig_wrongValues(t *testing.T) {
+func TestLoad_wrongValues(t *testing.T) {
 	t.Parallel()
 	const noDuration = " is no duration; write one such as 90s, 15m, 24h or 7d"
 	const noAddress = ` is no host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere`
@@ -137,7 +137,7 @@ func TestLoadConfig_wrongValues(t *testing.T) {
 	})
 }
 
-func TestLoadConfig_wrongPartners(t *testing.T) {
+func TestLoad_wrongPartners(t *testing.T) {
 	t.Parallel()
 	const noName = " is no name; write 1 to 64 printable characters, without spaces around them"
 	const noTenant = " is no tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com"
@@ -148,7 +148,7 @@ func TestLoadConfig_wrongPartners(t *testing.T) {
 		{"nothing", "partners:\n", `1:1: partners: is no list; write one item a line, each after "- "`},
 		{"a mapping", "partners: {name: a}\n", `1:1: partners: is no list; write one item a line, each after "- "`},
 		{"empty", "partners: []\n", "1:1: partners: is an empty list; list at least one partner"},
-		{"a word", minimal + "  - fabrikam\n", "6:5: partners: a partner is keys and values; write - name: contoso and its other keys below"},
+		{"a word", minimal + "  - fabrikam\n", "6:5: partners: an item is keys and values; write - name: contoso and its other keys below"},
 		{"an empty name", called(`""`), `2:11: name: ""` + noName},
 		{"a name with a space before", called(`" a"`), `2:11: name: " a"` + noName},
 		{"a name with a space after", called(`"a "`), `2:11: name: "a "` + noName},
@@ -177,7 +177,7 @@ func TestLoadConfig_wrongPartners(t *testing.T) {
 	})
 }
 
-func TestLoadConfig_wrongCustomers(t *testing.T) {
+func TestLoad_wrongCustomers(t *testing.T) {
 	t.Parallel()
 	const id, other = "47021739-3426-40bf-9601-61b4b6d7c793", "47021739-3426-40BF-9601-61B4B6D7C793"
 	const noID = " is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793"
@@ -194,7 +194,7 @@ func TestLoadConfig_wrongCustomers(t *testing.T) {
 	})
 }
 
-func TestLoadConfig_wrongCredentials(t *testing.T) {
+func TestLoad_wrongCredentials(t *testing.T) {
 	t.Parallel()
 	const unreadable = `"/x" cannot be read: no such file or directory; put the `
 	dir := t.TempDir()

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -38,23 +38,24 @@ const minimal = `partners:
 `
 
 // load loads a configuration file of the given content, named c.yaml in messages.
-func load(t *testing.T, content string, env environment) (*config, error) {
+func load(t *testing.T, content string, env environment) (*Config, error) {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "c.yaml")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := loadConfig(path, byFlag, env.lookup)
-	var mistakes *configError
+	c, err := Load(path, env.lookup)
+	var mistakes *Error
 	switch {
 	case errors.As(err, &mistakes):
-		for i, m := range mistakes.mistakes {
-			mistakes.mistakes[i] = strings.ReplaceAll(m, dir+string(filepath.Separator), "")
+		for i, m := range mistakes.Mistakes {
+			mistakes.Mistakes[i] = strings.ReplaceAll(m, dir+string(filepath.Separator), "")
 		}
 	case err != nil:
 		t.Errorf("got an error of type %T", err)
 	default:
+		c.Path = ""
 		for i, w := range c.Warnings {
 			c.Warnings[i] = strings.ReplaceAll(w, dir+string(filepath.Separator), "")
 		}
@@ -66,18 +67,18 @@ func load(t *testing.T, content string, env environment) (*config, error) {
 func mistakesOf(t *testing.T, content string) []string {
 	t.Helper()
 	_, err := load(t, content, env)
-	var mistakes *configError
+	var mistakes *Error
 	if !errors.As(err, &mistakes) {
 		t.Fatalf("got %v, want mistakes", err)
 	}
-	return mistakes.mistakes
+	return mistakes.Mistakes
 }
 
 var compareSchedules = cmp.Comparer(func(a, b sync.Schedule) bool { return a.String() == b.String() })
 
 var compareZones = cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
 
-func TestLoadConfig_defaults(t *testing.T) {
+func TestLoad_defaults(t *testing.T) {
 	t.Parallel()
 	got, err := load(t, minimal, env)
 	if err != nil {
@@ -87,7 +88,7 @@ func TestLoadConfig_defaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &config{
+	want := &Config{
 		DatabaseURL:    databaseURL,
 		StateDir:       ".partnersync",
 		Schedule:       everyQuarter,
@@ -98,7 +99,7 @@ func TestLoadConfig_defaults(t *testing.T) {
 		TokenKeyFile:   "partnersync.key",
 		KeepRuns:       400 * 24 * time.Hour,
 		Listen:         "127.0.0.1:9470",
-		Partners: []partnerConfig{{
+		Partners: []Partner{{
 			Name:              "contoso",
 			Cloud:             "global",
 			TenantID:          "contoso.onmicrosoft.com",
@@ -117,9 +118,10 @@ func TestLoadConfig_defaults(t *testing.T) {
 	}
 }
 
-func TestLoadConfig_exampleHoldsTheDefaults(t *testing.T) {
+func TestLoad_exampleHoldsTheDefaults(t *testing.T) {
 	t.Parallel()
-	got, err := loadConfig("../../deploy/partnersync.yaml", byFlag, env.lookup)
+	const path = "../../../deploy/partnersync.yaml"
+	got, err := Load(path, env.lookup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,12 +129,13 @@ func TestLoadConfig_exampleHoldsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	want.Path = path
 	if diff := cmp.Diff(want, got, compareSchedules, compareZones); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestLoadConfig_everyKey(t *testing.T) {
+func TestLoad_everyKey(t *testing.T) {
 	t.Parallel()
 	got, err := load(t, `
 database_url: local
@@ -171,12 +174,12 @@ partners:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &config{
+	want := &Config{
 		DatabaseURL: "local",
 		StateDir:    "/var/lib/$x/private", TokenKeyFile: "sealing.key",
 		Timezone: berlin,
 		Lease:    2 * time.Second,
-		Partners: []partnerConfig{{
+		Partners: []Partner{{
 			Name:             "a.b-c_1",
 			Cloud:            "global",
 			TenantID:         "0D4A6B1F-7B1C-4C3D-9E5F-1A2B3C4D5E6F",
@@ -203,7 +206,7 @@ partners:
 	}
 }
 
-func TestLoadConfig_acceptsWhatEditorsWrite(t *testing.T) {
+func TestLoad_acceptsWhatEditorsWrite(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, content string }{
 		{"byte order mark", "\ufeff" + minimal},
@@ -228,7 +231,7 @@ func TestLoadConfig_acceptsWhatEditorsWrite(t *testing.T) {
 	}
 }
 
-func TestLoadConfig_acceptsWhatPartnersAreCalled(t *testing.T) {
+func TestLoad_acceptsWhatPartnersAreCalled(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a", "-", "Contoso Ltd", "Müller & Söhne (DE)", "東京", `a"b\c`, strings.Repeat("ü", 64)} {
 		t.Run(name, func(t *testing.T) {
@@ -256,7 +259,7 @@ func TestLoadConfig_acceptsWhatPartnersAreCalled(t *testing.T) {
 	}
 }
 
-func TestLoadConfig_listWithoutCustomersIsNotAll(t *testing.T) {
+func TestLoad_listWithoutCustomersIsNotAll(t *testing.T) {
 	t.Parallel()
 	c, err := load(t, contoso("customers: []"), env)
 	if err != nil {
@@ -267,7 +270,7 @@ func TestLoadConfig_listWithoutCustomersIsNotAll(t *testing.T) {
 	}
 }
 
-func TestFindConfig(t *testing.T) {
+func TestFind(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, flag     string
@@ -282,14 +285,14 @@ func TestFindConfig(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if path, by := findConfig(tt.flag, tt.env.lookup); path != tt.path || by != tt.chosenBy {
+			if path, by := find(tt.flag, tt.env.lookup); path != tt.path || by != tt.chosenBy {
 				t.Errorf("got %s by %s, want %s by %s", path, by, tt.path, tt.chosenBy)
 			}
 		})
 	}
 }
 
-func TestLoadConfig_unreadableFile(t *testing.T) {
+func TestLoad_unreadableFile(t *testing.T) {
 	t.Parallel()
 	large := filepath.Join(t.TempDir(), "large.yaml")
 	if err := os.WriteFile(large, []byte(strings.Repeat("#\n", 1<<19)+"#"), 0o600); err != nil {
@@ -297,15 +300,15 @@ func TestLoadConfig_unreadableFile(t *testing.T) {
 	}
 	dir := t.TempDir()
 	tests := []struct{ name, path, want string }{
-		{"missing", "nowhere.yaml", "reading the configuration nowhere.yaml (chosen by default): there is no such file; " +
+		{"missing", "nowhere.yaml", "reading the configuration nowhere.yaml (chosen by --config): there is no such file; " +
 			"begin with a copy of deploy/partnersync.yaml, and name it by --config or PARTNERSYNC_CONFIG"},
-		{"directory", dir, "reading the configuration " + dir + " (chosen by default): is a directory"},
-		{"too large", large, "reading the configuration " + large + " (chosen by default): it is larger than 1048576 bytes"},
+		{"directory", dir, "reading the configuration " + dir + " (chosen by --config): is a directory"},
+		{"too large", large, "reading the configuration " + large + " (chosen by --config): it is larger than 1048576 bytes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := loadConfig(tt.path, byDefault, env.lookup)
+			_, err := Load(tt.path, env.lookup)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
@@ -316,23 +319,23 @@ func TestLoadConfig_unreadableFile(t *testing.T) {
 	}
 }
 
-func TestLoadDatabaseConfig_needsNoFileWithDatabaseURL(t *testing.T) {
+func TestLoadDatabase_needsNoFileWithDatabaseURL(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name, chosenBy string
-		env            environment
-		want           string // in the error, or the database's URL
+		name, flag string
+		env        environment
+		want       string // in the error, or the database's URL
 	}{
-		{"in the environment", byDefault, environment{"DATABASE_URL": databaseURL}, databaseURL},
-		{"with the file's name there too", byEnvironment, environment{"DATABASE_URL": databaseURL}, databaseURL},
-		{"but --config names a file", byFlag, environment{"DATABASE_URL": databaseURL}, "there is no such file"},
-		{"not set", byDefault, environment{}, "there is no such file"},
-		{"wrong", byDefault, environment{"DATABASE_URL": "mysql://pa55word!@x"}, "DATABASE_URL in the environment: is no PostgreSQL URL"},
+		{"in the environment", "", environment{"DATABASE_URL": databaseURL}, databaseURL},
+		{"with the file's name there too", "", environment{"DATABASE_URL": databaseURL, pathVariable: "none.yaml"}, databaseURL},
+		{"but --config names a file", "none.yaml", environment{"DATABASE_URL": databaseURL}, "there is no such file"},
+		{"not set", "", environment{}, "there is no such file"},
+		{"wrong", "", environment{"DATABASE_URL": "mysql://pa55word!@x"}, "DATABASE_URL in the environment: is no PostgreSQL URL"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := loadDatabaseConfig(filepath.Join(t.TempDir(), "none.yaml"), tt.chosenBy, tt.env.lookup)
+			c, err := LoadDatabase(tt.flag, tt.env.lookup)
 			switch {
 			case err == nil && (c.DatabaseURL.Reveal() != tt.want || c.StateDir != ".partnersync"):
 				t.Errorf("got %q and %q", c.DatabaseURL.Reveal(), c.StateDir)
@@ -343,13 +346,13 @@ func TestLoadDatabaseConfig_needsNoFileWithDatabaseURL(t *testing.T) {
 	}
 }
 
-func TestLoadDatabaseConfig_readsTheFileThereIs(t *testing.T) {
+func TestLoadDatabase_readsTheFileThereIs(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(path, []byte("database_url: local\n"+minimal+"leese: 5s\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := loadDatabaseConfig(path, byDefault, env.lookup)
+	_, err := LoadDatabase("", environment{pathVariable: path}.lookup)
 	if want := path + ":7:1: leese: is no key known here; write lease"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

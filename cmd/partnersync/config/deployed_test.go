@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -10,9 +10,9 @@ import (
 )
 
 // deployed loads a configuration of deploy/, with the directory of its secrets replaced by one that has them.
-func deployed(t *testing.T, path, secrets string) *config {
+func deployed(t *testing.T, path, secrets string) *Config {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", filepath.FromSlash(path)))
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "deploy", filepath.FromSlash(path)))
 	if err != nil {
 		t.Fatal(err)
 	}

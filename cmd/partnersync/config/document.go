@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -13,41 +13,49 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// document is a configuration file that is being read. It gathers all mistakes, so that they are reported at once.
+// document is a configuration file that is being read. It collects all mistakes, so that they can be reported at once.
 type document struct {
 	path      string
 	lookupEnv func(string) (string, bool)
-	mistakes  []remark
-	warnings  []remark
+	mistakes  []diagnostic
+	warnings  []diagnostic
 }
 
-// place is where in the file something is. Line and column count from 1; line 0 is not in the file.
-type place struct {
+// position is a place in the file. Lines and columns count from 1; what is not from the file has line 0.
+type position struct {
 	line, column int
 	key          string
 }
 
-// remark is a mistake or a warning.
-type remark struct {
-	place
+// diagnostic is a mistake or a warning.
+type diagnostic struct {
+	position
 	text string // what is wrong; the fix
 }
 
-func (d *document) mistake(p place, format string, args ...any) {
-	d.mistakes = append(d.mistakes, remark{p, fmt.Sprintf(format, args...)})
+func (d *document) mistake(p position, format string, args ...any) {
+	d.mistakes = append(d.mistakes, diagnostic{p, fmt.Sprintf(format, args...)})
 }
 
-func (d *document) warn(p place, format string, args ...any) {
-	d.warnings = append(d.warnings, remark{p, fmt.Sprintf(format, args...)})
+func (d *document) warn(p position, format string, args ...any) {
+	d.warnings = append(d.warnings, diagnostic{p, fmt.Sprintf(format, args...)})
 }
 
-// lines returns the remarks as file:line:column: key: text, in the order of the file.
-func (d *document) lines(remarks []remark) []string {
-	slices.SortStableFunc(remarks, func(a, b remark) int {
+// err returns the mistakes as an *Error, or nil if there are none.
+func (d *document) err() error {
+	if len(d.mistakes) == 0 {
+		return nil
+	}
+	return &Error{Mistakes: d.lines(d.mistakes)}
+}
+
+// lines returns the diagnostics as file:line:column: key: text, in the order of the file.
+func (d *document) lines(diagnostics []diagnostic) []string {
+	slices.SortStableFunc(diagnostics, func(a, b diagnostic) int {
 		return slices.Compare([]int{a.line, a.column}, []int{b.line, b.column})
 	})
 	var lines []string
-	for _, r := range remarks {
+	for _, r := range diagnostics {
 		var line strings.Builder
 		if r.line > 0 {
 			fmt.Fprintf(&line, "%s:%d:%d: ", d.path, r.line, r.column)
@@ -60,16 +68,16 @@ func (d *document) lines(remarks []remark) []string {
 	return lines
 }
 
-// parse returns the top level of the file. Where it is not to be had, the reason is among the mistakes.
+// parse returns the top level of the file. If there is none, the mistakes say why.
 func (d *document) parse(data []byte) (top *section, ok bool) {
-	start := place{line: 1, column: 1}
+	start := position{line: 1, column: 1}
 	if wrong := wrongEncoding(data); wrong != "" {
 		d.mistake(start, "%s", wrong)
 		return nil, false
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
-	// Keys that are there twice are reported by section, along with all else.
+	// Duplicate keys are reported by section, along with the other mistakes.
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		d.syntaxError(err)
@@ -100,42 +108,42 @@ func wrongEncoding(data []byte) string {
 func (d *document) onlyDocument(file *ast.File) (ast.Node, bool) {
 	for _, doc := range file.Docs {
 		if directive, ok := doc.Body.(*ast.DirectiveNode); ok {
-			d.mistake(placeOf(directive, ""), "YAML directives are not read; remove the line that begins with %%")
+			d.mistake(positionOf(directive, ""), "YAML directives are not read; remove the line that begins with %%")
 			return nil, false
 		}
 	}
 	switch {
 	case len(file.Docs) > 1:
-		at := place{line: 1, column: 1}
+		at := position{line: 1, column: 1}
 		if start := file.Docs[1].Start; start != nil {
 			at.line, at.column = start.Position.Line, start.Position.Column
 		}
 		d.mistake(at, "the file holds more than one YAML document; keep one, without lines of ---")
 		return nil, false
 	case len(file.Docs) == 0, file.Docs[0].Body == nil:
-		d.mistake(place{line: 1, column: 1}, "the file is empty; begin with a copy of deploy/partnersync.yaml")
+		d.mistake(position{line: 1, column: 1}, "the file is empty; begin with a copy of deploy/partnersync.yaml")
 		return nil, false
 	}
 	return file.Docs[0].Body, true
 }
 
-// syntaxError reports what the parser says, but for its excerpt of the file, which may hold a secret. So may what it
-// quotes.
+// syntaxError reports the parser's message. Its excerpt of the file is left out, and so is a message with quotation
+// marks: both may show a secret.
 func (d *document) syntaxError(err error) {
-	at, reason := place{line: 1, column: 1}, "this is no YAML"
-	var positioned yaml.Error
-	if errors.As(err, &positioned) {
-		position := positioned.GetToken().Position
-		at.line, at.column = position.Line, position.Column
-		if message := positioned.GetMessage(); !strings.Contains(message, `"`) {
+	at, reason := position{line: 1, column: 1}, "this is no YAML"
+	var syntaxErr yaml.Error
+	if errors.As(err, &syntaxErr) {
+		found := syntaxErr.GetToken().Position
+		at.line, at.column = found.Line, found.Column
+		if message := syntaxErr.GetMessage(); !strings.Contains(message, `"`) {
 			reason = message
 		}
 	}
 	d.mistake(at, "%s; indent with spaces, and quote values that begin with a sign or hold a colon or #", reason)
 }
 
-// placeOf returns where a node begins.
-func placeOf(node ast.Node, key string) place {
-	position := node.GetToken().Position
-	return place{line: position.Line, column: position.Column, key: key}
+// positionOf returns where a node begins.
+func positionOf(node ast.Node, key string) position {
+	start := node.GetToken().Position
+	return position{line: start.Line, column: start.Column, key: key}
 }

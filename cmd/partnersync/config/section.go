@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -13,18 +13,18 @@ import (
 	"partnersync/sync"
 )
 
-// section is a mapping of the file. Its methods read one key each; finish reports the keys that none of them asked
-// for. Where a value is absent or wrong, they return what it otherwise is.
+// section is a mapping of the file. Each of its methods reads one key and returns a fallback if the value is absent or
+// wrong; finish reports the keys that no method asked for.
 type section struct {
 	doc     *document
-	at      place
+	at      position
 	entries map[string]entry
-	asked   []string
+	known   []string // keys that a method has asked for
 }
 
 // entry is a key and its value.
 type entry struct {
-	place
+	position
 	node ast.Node
 }
 
@@ -39,30 +39,30 @@ func mapping(node ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
-func (d *document) section(entries []*ast.MappingValueNode, at place) *section {
+func (d *document) section(entries []*ast.MappingValueNode, at position) *section {
 	s := &section{doc: d, at: at, entries: map[string]entry{}}
 	for _, e := range entries {
 		name := e.Key.GetToken().Value
 		if _, plain := e.Key.(ast.ScalarNode); !plain || !plainKey.MatchString(name) {
-			d.mistake(placeOf(e.Key, ""), "this is no key; write a plain word, a colon and a space (no anchors, no <<)")
+			d.mistake(positionOf(e.Key, ""), "this is no key; write a plain word, a colon and a space (no anchors, no <<)")
 			continue
 		}
-		at := placeOf(e.Key, name)
+		position := positionOf(e.Key, name)
 		if first, twice := s.entries[name]; twice {
-			d.mistake(at, "is here a second time, after line %d; keep one of the two", first.line)
+			d.mistake(position, "is here a second time, after line %d; keep one of the two", first.line)
 			continue
 		}
-		s.entries[name] = entry{at, e.Value}
+		s.entries[name] = entry{position, e.Value}
 	}
 	return s
 }
 
-// plainKey is what an unknown key must look like to be shown: other things may be a secret on a line gone wrong.
+// plainKey is what an unknown key must look like to be shown: anything else may be a secret on a mistyped line.
 var plainKey = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
 
-// has reports whether the section has the key, be its value right or wrong.
+// has reports whether the section has the key, whether or not its value is valid.
 func (s *section) has(key string) bool {
-	s.asked = append(s.asked, key)
+	s.known = append(s.known, key)
 	_, ok := s.entries[key]
 	return ok
 }
@@ -73,23 +73,23 @@ func (s *section) missing(key, fix string) {
 	s.doc.mistake(at, "is missing; %s", fix)
 }
 
-// finish reports the keys that nobody asked for.
+// finish reports the keys that nobody known for.
 func (s *section) finish() {
-	slices.Sort(s.asked)
-	s.asked = slices.Compact(s.asked)
+	slices.Sort(s.known)
+	s.known = slices.Compact(s.known)
 	for name, e := range s.entries {
-		if slices.Contains(s.asked, name) {
+		if slices.Contains(s.known, name) {
 			continue
 		}
-		if near := nearest(name, s.asked); near != "" {
-			s.doc.mistake(e.place, "is no key known here; write %s", near)
+		if near := nearest(name, s.known); near != "" {
+			s.doc.mistake(e.position, "is no key known here; write %s", near)
 		} else {
-			s.doc.mistake(e.place, "is no key known here; known are %s", strings.Join(s.asked, ", "))
+			s.doc.mistake(e.position, "is no key known here; known are %s", strings.Join(s.known, ", "))
 		}
 	}
 }
 
-// nearest returns the known key that a wrong one was probably meant to be, or "".
+// nearest returns the known key that was probably intended, or "".
 func nearest(wrong string, known []string) string {
 	best := slices.MinFunc(known, func(a, b string) int {
 		return cmp.Compare(editDistance(wrong, a), editDistance(wrong, b))
@@ -100,7 +100,7 @@ func nearest(wrong string, known []string) string {
 	return best
 }
 
-// editDistance counts the bytes to insert, remove or replace that make b of a, case and - for _ apart.
+// editDistance is the Levenshtein distance in bytes between a and b, taking upper for lower case and - for _.
 func editDistance(a, b string) int {
 	a = strings.ReplaceAll(strings.ToLower(a), "-", "_")
 	row := make([]int, len(b)+1)
@@ -124,20 +124,20 @@ func editDistance(a, b string) int {
 
 // scalar is a single value of the file.
 type scalar struct {
-	place
+	position
 	doc  *document
-	raw  string // as the file has it, which may be shown unless the key's values are secret
+	raw  string // as written in the file; may be shown unless the key's values are secret
 	text string // with ${NAME} replaced
 }
 
 // String returns the value as it may be shown.
 func (v scalar) String() string { return strconv.Quote(v.raw) }
 
-func (v scalar) wrong(format string, args ...any) { v.doc.mistake(v.place, format, args...) }
+func (v scalar) wrong(format string, args ...any) { v.doc.mistake(v.position, format, args...) }
 
-func (v scalar) warn(format string, args ...any) { v.doc.warn(v.place, format, args...) }
+func (v scalar) warn(format string, args ...any) { v.doc.warn(v.position, format, args...) }
 
-// scalar returns a key's value. It is not ok if the key is absent, or its value a mistake, which it reports.
+// scalar returns a key's value. It is not ok if the key is absent or its value is a mistake, which it reports.
 func (s *section) scalar(key string) (v scalar, ok bool) {
 	if !s.has(key) {
 		return scalar{}, false
@@ -146,7 +146,7 @@ func (s *section) scalar(key string) (v scalar, ok bool) {
 }
 
 func (d *document) scalar(e entry) (v scalar, ok bool) {
-	v = scalar{place: placeOf(e.node, e.key), doc: d}
+	v = scalar{position: positionOf(e.node, e.key), doc: d}
 	switch node := e.node.(type) {
 	case *ast.NullNode:
 		v.wrong("has no value; write one, or remove the line")
@@ -159,7 +159,7 @@ func (d *document) scalar(e entry) (v scalar, ok bool) {
 		v.wrong("YAML anchors, aliases and tags are not read; write the value itself, quoted if it begins with a sign")
 		return v, false
 	default:
-		v.place = e.place
+		v.position = e.position
 		v.wrong("is a list or a mapping; write a single value")
 		return v, false
 	}
@@ -170,8 +170,8 @@ func (d *document) scalar(e entry) (v scalar, ok bool) {
 	return v, err == nil
 }
 
-// list returns the items of a key's list, each with the list's key and its own place. It is not ok if the key is absent
-// or no list, which it reports.
+// list returns the items of a key's list, each with the list's key and its own position. It is not ok if the key is
+// absent or is not a list, which it reports.
 func (s *section) list(key string) (items []entry, ok bool) {
 	if !s.has(key) {
 		return nil, false
@@ -179,28 +179,45 @@ func (s *section) list(key string) (items []entry, ok bool) {
 	e := s.entries[key]
 	list, ok := e.node.(*ast.SequenceNode)
 	if !ok {
-		s.doc.mistake(e.place, `is no list; write one item a line, each after "- "`)
+		s.doc.mistake(e.position, `is no list; write one item a line, each after "- "`)
 		return nil, false
 	}
 	for _, node := range list.Values {
-		items = append(items, entry{placeOf(node, key), node})
+		items = append(items, entry{positionOf(node, key), node})
 	}
 	return items, true
 }
 
-// text reads text that is not empty.
-func (s *section) text(key, otherwise string) string {
+// sections returns the items of a key's list, each of which must be a mapping; example shows how to write one.
+func (s *section) sections(key, example string) (sections []*section) {
+	items, _ := s.list(key)
+	for _, item := range items {
+		entries, ok := mapping(item.node)
+		if !ok {
+			s.doc.mistake(item.position, "an item is keys and values; write %s and its other keys below", example)
+			continue
+		}
+		if len(entries) > 0 {
+			item.position = positionOf(entries[0].Key, key)
+		}
+		sections = append(sections, s.doc.section(entries, item.position))
+	}
+	return sections
+}
+
+// text reads text, which must not be empty.
+func (s *section) text(key, fallback string) string {
 	v, ok := s.scalar(key)
 	switch {
 	case !ok:
-		return otherwise
+		return fallback
 	case strings.TrimSpace(v.text) == "":
 		v.wrong("is empty; write a value")
 	}
 	return v.text
 }
 
-// required reads text that must be there.
+// required reads text that must be present.
 func (s *section) required(key, fix string) string {
 	if !s.has(key) {
 		s.missing(key, fix)
@@ -208,10 +225,10 @@ func (s *section) required(key, fix string) string {
 	return s.text(key, "")
 }
 
-func (s *section) flag(key string, otherwise bool) bool {
+func (s *section) boolean(key string, fallback bool) bool {
 	v, ok := s.scalar(key)
 	if !ok {
-		return otherwise
+		return fallback
 	}
 	switch strings.ToLower(v.text) {
 	case "true":
@@ -220,34 +237,34 @@ func (s *section) flag(key string, otherwise bool) bool {
 		return false
 	}
 	v.wrong("%s is neither; write true or false", v)
-	return otherwise
+	return fallback
 }
 
-// number reads a whole number in [least, most].
-func (s *section) number(key string, otherwise, least, most int) int {
+// number reads a whole number in [minimum, maximum].
+func (s *section) number(key string, fallback, minimum, maximum int) int {
 	v, ok := s.scalar(key)
 	if !ok {
-		return otherwise
+		return fallback
 	}
 	n, err := strconv.Atoi(v.text)
-	if err != nil || n < least || n > most {
-		v.wrong("%s is no number from %d to %d; write one such as %d", v, least, most, otherwise)
+	if err != nil || n < minimum || n > maximum {
+		v.wrong("%s is no number from %d to %d; write one such as %d", v, minimum, maximum, fallback)
 	}
 	return n
 }
 
-// duration reads a duration of at least so much.
-func (s *section) duration(key string, otherwise, least time.Duration) time.Duration {
+// duration reads a duration of at least the minimum.
+func (s *section) duration(key string, fallback, minimum time.Duration) time.Duration {
 	v, ok := s.scalar(key)
 	if !ok {
-		return otherwise
+		return fallback
 	}
 	d, err := sync.ParseDuration(v.text)
 	switch {
 	case err != nil:
 		v.wrong("%s is no duration; write one such as 90s, 15m, 24h or 7d", v)
-	case d < least:
-		v.wrong("%s is too short; write at least %v", v, least)
+	case d < minimum:
+		v.wrong("%s is too short; write at least %v", v, minimum)
 	}
 	return d
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -23,7 +23,7 @@ func notified(lines ...string) string {
 	return minimal + "notify:\n  - " + strings.Join(lines, "\n    ") + "\n"
 }
 
-func TestLoadConfig_webhooks(t *testing.T) {
+func TestLoad_webhooks(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte(webhookKey+"\n"+otherWebhookKey+"\n"), 0o600); err != nil {
@@ -32,16 +32,16 @@ func TestLoadConfig_webhooks(t *testing.T) {
 	day := 24 * time.Hour
 	tests := []struct {
 		name, content string
-		want          notifyConfig
+		want          Webhook
 	}{
 		{"the least", notified("url: https://hooks.example.com/a?b"),
-			notifyConfig{Name: "hooks.example.com", URL: "https://hooks.example.com/a?b", Format: "cloudevents", StuckAfter: day, FailingAfter: 3}},
+			Webhook{Name: "hooks.example.com", URL: "https://hooks.example.com/a?b", Format: "cloudevents", StuckAfter: day, FailingAfter: 3}},
 		{"everything", notified("name: chat", "url: ${HOOK}", "format: text", "events: [batch.stuck, customer.failing]", "partners: [contoso]",
 			"secret: "+webhookKey, "stuck_after: 2d", "failing_after: 1"),
-			notifyConfig{Name: "chat", URL: "https://u:p@hooks/x", Format: "text", Events: []string{"batch.stuck", "customer.failing"}, Partners: []string{"contoso"},
+			Webhook{Name: "chat", URL: "https://u:p@hooks/x", Format: "text", Events: []string{"batch.stuck", "customer.failing"}, Partners: []string{"contoso"},
 				Keys: []partnercenter.Secret{webhookKey}, StuckAfter: 2 * day, FailingAfter: 1}},
 		{"two keys in a file", notified("url: http://localhost:8080/", "secret_file: "+file),
-			notifyConfig{Name: "localhost:8080", URL: "http://localhost:8080/", Format: "cloudevents", Keys: []partnercenter.Secret{webhookKey, otherWebhookKey},
+			Webhook{Name: "localhost:8080", URL: "http://localhost:8080/", Format: "cloudevents", Keys: []partnercenter.Secret{webhookKey, otherWebhookKey},
 				StuckAfter: day, FailingAfter: 3}},
 	}
 	for _, tt := range tests {
@@ -51,14 +51,14 @@ func TestLoadConfig_webhooks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff([]notifyConfig{tt.want}, c.Notify); diff != "" || len(c.Warnings) > 0 {
+			if diff := cmp.Diff([]Webhook{tt.want}, c.Webhooks); diff != "" || len(c.Warnings) > 0 {
 				t.Errorf("warnings %q, (-want +got)\n%s", c.Warnings, diff)
 			}
 		})
 	}
 }
 
-func TestLoadConfig_wrongWebhooks(t *testing.T) {
+func TestLoad_wrongWebhooks(t *testing.T) {
 	t.Parallel()
 	const (
 		https      = "url: https://a.example/hunter2"
@@ -71,7 +71,7 @@ func TestLoadConfig_wrongWebhooks(t *testing.T) {
 	)
 	runMistakeTests(t, []mistakeTest{
 		{"no list", minimal + "notify: https://a.example\n", `6:1: notify: is no list; write one item a line, each after "- "`},
-		{"no mapping", minimal + "notify:\n  - https\n", "7:5: notify: an entry is keys and values; write - url: https://… and its other keys below"},
+		{"no mapping", minimal + "notify:\n  - https\n", "7:5: notify: an item is keys and values; write - url: https://… and its other keys below"},
 		{"no URL", notified("format: text"), "7:5: url: is missing; write the one that the receiver gives"},
 		{"no absolute URL", notified("url: hunter2"), "7:10: url: " + urlFix},
 		{"another scheme", notified("url: ftp://hunter2"), "7:10: url: " + urlFix},
@@ -94,7 +94,7 @@ func TestLoadConfig_wrongWebhooks(t *testing.T) {
 	})
 }
 
-func TestLoadConfig_warnsOfNamesOfCustomersInTheClear(t *testing.T) {
+func TestLoad_warnsOfNamesOfCustomersInTheClear(t *testing.T) {
 	t.Parallel()
 	c, err := load(t, notified("url: http://a.example/hunter2"), env)
 	if err != nil {
@@ -108,7 +108,7 @@ func TestLoadConfig_warnsOfNamesOfCustomersInTheClear(t *testing.T) {
 // What deploy/partnersync.yaml has in comments works without them, and webhooks.md tells of each event.
 func TestDeployed_webhooks(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../deploy/partnersync.yaml")
+	text, err := os.ReadFile("../../../deploy/partnersync.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,10 +127,10 @@ func TestDeployed_webhooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(store.EventTypes(), c.Notify[0].Events); diff != "" {
+	if diff := cmp.Diff(store.EventTypes(), c.Webhooks[0].Events); diff != "" {
 		t.Errorf("events of the example: (-want +got)\n%s", diff)
 	}
-	documentation, err := os.ReadFile("../../deploy/webhooks.md")
+	documentation, err := os.ReadFile("../../../deploy/webhooks.md")
 	if err != nil {
 		t.Fatal(err)
 	}
