@@ -49,7 +49,7 @@ func newHealthCommand(a *app) *cobra.Command {
 func (a *app) listenAddress(args []string) (string, error) {
 	if len(args) > 0 {
 		if _, _, err := net.SplitHostPort(args[0]); err != nil {
-			return "", fails(exitUsage, fmt.Errorf("%q is no host:port; write one such as 127.0.0.1:9470", args[0]))
+			return "", fails(exitUsage, fmt.Errorf("%q is not host:port; write one such as 127.0.0.1:9470", args[0]))
 		}
 		return reachable(args[0]), nil
 	}

@@ -47,7 +47,7 @@ func TestHealth(t *testing.T) {
 		{"alive but not ready", address, []string{"--ready"}, exitFailed, "503 Service Unavailable: not ready\nfailed: database: it does not answer\n"},
 		{"nobody there", "", []string{"127.0.0.1:1"}, exitFailed, "connection refused; check that it runs and listens there\n"},
 		{"listening nowhere", "", nil, exitUsage, `listen is "" in the configuration`},
-		{"no address", "", []string{"9470"}, exitUsage, `"9470" is no host:port`},
+		{"no address", "", []string{"9470"}, exitUsage, `"9470" is not host:port`},
 		{"no configuration", "", []string{"--config", "none.yaml"}, exitUsage, "none.yaml (chosen by --config): there is no such file"},
 	}
 	for _, tt := range tests {

@@ -330,7 +330,7 @@ func TestLoadDatabase_needsNoFileWithDatabaseURL(t *testing.T) {
 		{"with the file's name there too", "", environment{"DATABASE_URL": databaseURL, pathVariable: "none.yaml"}, databaseURL},
 		{"but --config names a file", "none.yaml", environment{"DATABASE_URL": databaseURL}, "there is no such file"},
 		{"not set", "", environment{}, "there is no such file"},
-		{"wrong", "", environment{"DATABASE_URL": "mysql://pa55word!@x"}, "DATABASE_URL in the environment: is no PostgreSQL URL"},
+		{"wrong", "", environment{"DATABASE_URL": "mysql://pa55word!@x"}, "DATABASE_URL in the environment: is not a PostgreSQL URL"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -353,7 +353,7 @@ func TestLoadDatabase_readsTheFileThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := LoadDatabase("", environment{pathVariable: path}.lookup)
-	if want := path + ":7:1: leese: is no key known here; write lease"; err == nil || err.Error() != want {
+	if want := path + ":7:1: leese: is not a known key; write lease"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

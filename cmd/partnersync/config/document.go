@@ -89,7 +89,7 @@ func (d *document) parse(data []byte) (top *section, ok bool) {
 	}
 	entries, ok := mapping(root)
 	if !ok {
-		d.mistake(start, "the file is no mapping; write keys and values, such as deploy/partnersync.yaml has")
+		d.mistake(start, "the file is not a mapping; write keys and values, such as deploy/partnersync.yaml has")
 		return nil, false
 	}
 	return d.section(entries, start), true
@@ -108,7 +108,7 @@ func wrongEncoding(data []byte) string {
 func (d *document) onlyDocument(file *ast.File) (ast.Node, bool) {
 	for _, doc := range file.Docs {
 		if directive, ok := doc.Body.(*ast.DirectiveNode); ok {
-			d.mistake(positionOf(directive, ""), "YAML directives are not read; remove the line that begins with %%")
+			d.mistake(positionOf(directive, ""), "YAML directives are not supported; remove the line that begins with %%")
 			return nil, false
 		}
 	}
@@ -130,7 +130,7 @@ func (d *document) onlyDocument(file *ast.File) (ast.Node, bool) {
 // syntaxError reports the parser's message. Its excerpt of the file is left out, and so is a message with quotation
 // marks: both may show a secret.
 func (d *document) syntaxError(err error) {
-	at, reason := position{line: 1, column: 1}, "this is no YAML"
+	at, reason := position{line: 1, column: 1}, "this is not YAML"
 	var syntaxErr yaml.Error
 	if errors.As(err, &syntaxErr) {
 		found := syntaxErr.GetToken().Position

@@ -51,9 +51,9 @@ func runMistakeTests(t *testing.T, tests []mistakeTest) {
 func TestLoad_filesThatAreNoConfiguration(t *testing.T) {
 	t.Parallel()
 	const empty = "1:1: the file is empty; begin with a copy of deploy/partnersync.yaml"
-	const noMapping = "1:1: the file is no mapping; write keys and values, such as deploy/partnersync.yaml has"
-	const reference = "YAML anchors, aliases and tags are not read; write the value itself, quoted if it begins with a sign"
-	const noKey = "this is no key; write a plain word, a colon and a space (no anchors, no <<)"
+	const noMapping = "1:1: the file is not a mapping; write keys and values, such as deploy/partnersync.yaml has"
+	const reference = "YAML anchors, aliases and tags are not supported; write the value itself, quoted if it begins with a sign"
+	const noKey = "this is not a key; write a plain word, a colon and a space (no anchors, no <<)"
 	runMistakeTests(t, []mistakeTest{
 		{"empty", "", empty},
 		{"comments only", "# nothing\n", empty},
@@ -64,7 +64,7 @@ func TestLoad_filesThatAreNoConfiguration(t *testing.T) {
 		{"UTF-16", "\xff\xfep\x00", "1:1: the file is in UTF-16; save it as UTF-8"},
 		{"Latin-1", "state_dir: caf\xe9\n", "1:1: the file is not in UTF-8; save it as UTF-8"},
 		{"two documents", minimal + "---\nlease: 5s\n", "6:1: the file holds more than one YAML document; keep one, without lines of ---"},
-		{"directive", "%YAML 1.2\n---\n" + minimal, "1:1: YAML directives are not read; remove the line that begins with %"},
+		{"directive", "%YAML 1.2\n---\n" + minimal, "1:1: YAML directives are not supported; remove the line that begins with %"},
 		{"tab for indentation", "partners:\n\t- name: a\n", "2:1: found character '\t' that cannot start any token" + syntaxFix},
 		{"two colons", "lease: a: b\n", "1:8: mapping value is not allowed in this context" + syntaxFix},
 		{"open quote", "lease: \"5s\n", "1:8: could not find end character of double-quoted text" + syntaxFix},
@@ -83,22 +83,22 @@ func TestLoad_filesThatAreNoConfiguration(t *testing.T) {
 func TestLoad_wrongKeys(t *testing.T) {
 	t.Parallel()
 	runMistakeTests(t, []mistakeTest{
-		{"misspelt", minimal + "leese: 5s\n", "6:1: leese: is no key known here; write lease"},
-		{"in capitals", minimal + "LEASE: 5s\n", "6:1: LEASE: is no key known here; write lease"},
-		{"with hyphens", minimal + "run-on-start: true\n", "6:1: run-on-start: is no key known here; write run_on_start"},
-		{"in camel case", contoso("requestsPerMinute: 5"), "6:5: requestsPerMinute: is no key known here; write requests_per_minute"},
-		{"unlike any", minimal + "base: 5s\n", "6:1: base: is no key known here; known are " + topKeys},
-		{"unlike any of a partner's", contoso("lease: 5s"), "6:5: lease: is no key known here; known are " + partnerKeys},
-		{"twice", minimal + "lease: 5s\nlease: 6s\n", "7:1: lease: is here a second time, after line 6; keep one of the two"},
-		{"twice in a partner", contoso("name: b"), "6:5: name: is here a second time, after line 2; keep one of the two"},
+		{"misspelt", minimal + "leese: 5s\n", "6:1: leese: is not a known key; write lease"},
+		{"in capitals", minimal + "LEASE: 5s\n", "6:1: LEASE: is not a known key; write lease"},
+		{"with hyphens", minimal + "run-on-start: true\n", "6:1: run-on-start: is not a known key; write run_on_start"},
+		{"in camel case", contoso("requestsPerMinute: 5"), "6:5: requestsPerMinute: is not a known key; write requests_per_minute"},
+		{"unlike any", minimal + "base: 5s\n", "6:1: base: is not a known key; known are " + topKeys},
+		{"unlike any of a partner's", contoso("lease: 5s"), "6:5: lease: is not a known key; known are " + partnerKeys},
+		{"twice", minimal + "lease: 5s\nlease: 6s\n", "7:1: lease: repeats line 6; keep one of the two"},
+		{"twice in a partner", contoso("name: b"), "6:5: name: repeats line 2; keep one of the two"},
 	})
 }
 
 func TestLoad_wrongValues(t *testing.T) {
 	t.Parallel()
-	const noDuration = " is no duration; write one such as 90s, 15m, 24h or 7d"
-	const noAddress = ` is no host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere`
-	const noZone = " is no time zone; write an IANA name such as UTC or Europe/Berlin"
+	const noDuration = " is not a duration; write one such as 90s, 15m, 24h or 7d"
+	const noAddress = ` is not host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere`
+	const noZone = " is not a time zone; write an IANA name such as UTC or Europe/Berlin"
 	runMistakeTests(t, []mistakeTest{
 		{"nothing", minimal + "lease:\n", "6:8: lease: has no value; write one, or remove the line"},
 		{"null", minimal + "lease: ~\n", "6:8: lease: has no value; write one, or remove the line"},
@@ -109,7 +109,7 @@ func TestLoad_wrongValues(t *testing.T) {
 		{"runs kept for too short", minimal + "keep_runs: 23h\n", `6:12: keep_runs: "23h" is too short; write at least 1d, or 0 to keep all runs`},
 		{"no unit", minimal + "lease: 5\n", `6:8: lease: "5"` + noDuration},
 		{"negative", minimal + "lease: -5s\n", `6:8: lease: "-5s"` + noDuration},
-		{"no bool", minimal + "run_on_start: yes\n", `6:15: run_on_start: "yes" is neither; write true or false`},
+		{"no bool", minimal + "run_on_start: yes\n", `6:15: run_on_start: "yes" is neither true nor false; write one of them`},
 		{"only a port", minimal + "listen: 9470\n", `6:9: listen: "9470"` + noAddress},
 		{"a port's name", minimal + "listen: localhost:http\n", `6:9: listen: "localhost:http"` + noAddress},
 		{"a port out of range", minimal + "listen: :65536\n", `6:9: listen: ":65536"` + noAddress},
@@ -129,7 +129,7 @@ func TestLoad_wrongValues(t *testing.T) {
 		{"no name", minimal + "state_dir: ${}\n", "6:12: state_dir: has a ${ without the name of an environment variable and }" + variableFix},
 		{"a shell's default", minimal + "state_dir: ${A:-b}\n", "6:12: state_dir: has a ${ without the name of an environment variable and }" + variableFix},
 		{"empty database_url", "database_url: ''\n" + minimal, "1:15: database_url: is empty" + databaseFix},
-		{"another database", "database_url: mysql://u:pa55word!@h/db\n" + minimal, "1:15: database_url: is no PostgreSQL URL" + databaseFix},
+		{"another database", "database_url: mysql://u:pa55word!@h/db\n" + minimal, "1:15: database_url: is not a PostgreSQL URL" + databaseFix},
 		{"a bad port", "database_url: postgres://u:pa55word!@h:x/db\n" + minimal, "1:15: database_url: does not read as a PostgreSQL URL" + databaseFix},
 		{"no database", "database_url: pa55word!\n" + minimal, "1:15: database_url: does not read as a PostgreSQL URL" + databaseFix},
 		{"no certificate", "database_url: postgres://u:pa55word!@h/db?sslmode=verify-full&sslrootcert=/nowhere.pem\n" + minimal,
@@ -139,14 +139,14 @@ func TestLoad_wrongValues(t *testing.T) {
 
 func TestLoad_wrongPartners(t *testing.T) {
 	t.Parallel()
-	const noName = " is no name; write 1 to 64 printable characters, without spaces around them"
-	const noTenant = " is no tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com"
-	const noBase = "6:14: api_url: is no absolute http or https URL; write one such as https://proxy.example.com/partnercenter"
+	const noName = " is not a valid name; write 1 to 64 printable characters, without spaces around them"
+	const noTenant = " is not a tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com"
+	const noBase = "6:14: api_url: is not an absolute http or https URL; write one such as https://proxy.example.com/partnercenter"
 	const moreThanBase = "6:14: api_url: is more than a base URL; leave out user, password, ?query and #fragment"
 	runMistakeTests(t, []mistakeTest{
 		{"none", "lease: 5s\n", "1:1: partners: is missing; list at least one, such as deploy/partnersync.yaml has"},
-		{"nothing", "partners:\n", `1:1: partners: is no list; write one item a line, each after "- "`},
-		{"a mapping", "partners: {name: a}\n", `1:1: partners: is no list; write one item a line, each after "- "`},
+		{"nothing", "partners:\n", `1:1: partners: is not a list; write one item a line, each after "- "`},
+		{"a mapping", "partners: {name: a}\n", `1:1: partners: is not a list; write one item a line, each after "- "`},
 		{"empty", "partners: []\n", "1:1: partners: is an empty list; list at least one partner"},
 		{"a word", minimal + "  - fabrikam\n", "6:5: partners: an item is keys and values; write - name: contoso and its other keys below"},
 		{"an empty name", called(`""`), `2:11: name: ""` + noName},
@@ -158,15 +158,15 @@ func TestLoad_wrongPartners(t *testing.T) {
 		{"a long name", called(strings.Repeat("ü", 65)), fmt.Sprintf("2:11: name: %q", strings.Repeat("ü", 65)) + noName},
 		{"the same name", minimal + strings.TrimPrefix(minimal, "partners:\n"),
 			`6:11: name: "contoso" is the partner's on line 2 already; give each its own name`},
-		{"cloud", contoso("cloud: azure"), `6:12: cloud: "azure" is no cloud known here; write global, usgov, china or germany`},
+		{"cloud", contoso("cloud: azure"), `6:12: cloud: "azure" is not a known cloud; write global, usgov, china or germany`},
 		{"tenant with slashes", ofTenant("contoso/../x"), `3:16: tenant_id: "contoso/../x"` + noTenant},
 		{"tenant of dots", ofTenant(".."), `3:16: tenant_id: ".."` + noTenant},
 		{"tenant of two words", ofTenant("Contoso Ltd"), `3:16: tenant_id: "Contoso Ltd"` + noTenant},
 		{"empty tenant", ofTenant("''"), `3:16: tenant_id: ""` + noTenant},
 		{"client", strings.Replace(minimal, "6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90", "''", 1), "4:16: client_id: is empty; write a value"},
-		{"negative rate", contoso("requests_per_minute: -1"), `6:26: requests_per_minute: "-1" is no number from 0 to 1000000; write one such as 500`},
-		{"no concurrency", contoso("concurrency: 0"), `6:18: concurrency: "0" is no number from 1 to 64; write one such as 8`},
-		{"too much concurrency", contoso("concurrency: 65"), `6:18: concurrency: "65" is no number from 1 to 64; write one such as 8`},
+		{"negative rate", contoso("requests_per_minute: -1"), `6:26: requests_per_minute: "-1" is not a number from 0 to 1000000; write one such as 500`},
+		{"no concurrency", contoso("concurrency: 0"), `6:18: concurrency: "0" is not a number from 1 to 64; write one such as 8`},
+		{"too much concurrency", contoso("concurrency: 65"), `6:18: concurrency: "65" is not a number from 1 to 64; write one such as 8`},
 		{"no refresh", contoso("devices_refresh: 0s"), `6:22: devices_refresh: "0s" is too short; write at least 1s`},
 		{"relative URL", contoso("api_url: api.example.com"), noBase},
 		{"another scheme", contoso("api_url: ftp://example.com"), noBase},
@@ -180,17 +180,17 @@ func TestLoad_wrongPartners(t *testing.T) {
 func TestLoad_wrongCustomers(t *testing.T) {
 	t.Parallel()
 	const id, other = "47021739-3426-40bf-9601-61b4b6d7c793", "47021739-3426-40BF-9601-61B4B6D7C793"
-	const noID = " is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793"
+	const noID = " is not a customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793"
 	runMistakeTests(t, []mistakeTest{
-		{"neither", contoso("customers: none"), `6:16: customers: "none" is neither; write all, or a list of customer ids`},
+		{"neither", contoso("customers: none"), `6:16: customers: "none" is neither; write all or a list of customer ids`},
 		{"no GUID", contoso("customers: [contoso]"), `6:17: customers: "contoso"` + noID},
 		{"GUID in braces", contoso("customers: ['{" + id + "}']"), `6:17: customers: "{` + id + `}"` + noID},
 		{"nothing in the list", contoso("customers:\n    - " + id + "\n    -\n"), "8:7: customers: has no value; write one, or remove the line"},
 		{"twice in other letters", contoso("customers:\n    - " + id + "\n    - " + other),
-			`8:7: customers: "` + other + `" is here a second time, after line 7; keep one of the two`},
-		{"excluded, not a list", contoso("exclude_customers: " + id), `6:5: exclude_customers: is no list; write one item a line, each after "- "`},
+			`8:7: customers: "` + other + `" repeats line 7; keep one of the two`},
+		{"excluded, not a list", contoso("exclude_customers: " + id), `6:5: exclude_customers: is not a list; write one item a line, each after "- "`},
 		{"excluded twice", contoso("exclude_customers: [" + id + ", " + id + "]"),
-			`6:63: exclude_customers: "` + id + `" is here a second time, after line 6; keep one of the two`},
+			`6:63: exclude_customers: "` + id + `" repeats line 6; keep one of the two`},
 	})
 }
 
@@ -210,19 +210,19 @@ func TestLoad_wrongCredentials(t *testing.T) {
 		{"none", credential(""),
 			"2:5: client_secret_file: is missing; name the file that holds the application's secret, or write client_secret, client_certificate_file, federated_token_file or app_user: true"},
 		{"two", contoso("client_secret_file: " + file("good", "a\n")),
-			"6:5: client_secret_file: stands beside client_secret; keep one of the two"},
+			"6:5: client_secret_file: is set along with client_secret; keep one of the two"},
 		{"certificate", credential("client_certificate_file: /x"), "5:30: client_certificate_file: " + unreadable + "certificate and its RSA key there, in PEM"},
 		{"certificate that is none", credential("client_certificate_file: " + empty),
 			fmt.Sprintf("5:30: client_certificate_file: %q cannot be used: it holds no private key; append the certificate's, in PEM", empty)},
 		{"federated token", credential("federated_token_file: /x"), "5:27: federated_token_file: " + unreadable + "token of the other authority there"},
 		{"user and secret", contoso("app_user: true"),
-			"6:5: app_user: stands beside client_secret; keep one of the two (a confidential application's secret is app_user_secret_file's)"},
+			"6:5: app_user: is set along with client_secret; keep one of the two (a confidential application's secret is app_user_secret_file's)"},
 		{"user and token", credential("federated_token_file: " + empty + "\n    app_user: true"),
-			"6:5: app_user: stands beside federated_token_file; keep one of the two"},
+			"6:5: app_user: is set along with federated_token_file; keep one of the two"},
 		{"a user's secret of an application", contoso("app_user_secret_file: " + file("hidden", "a")),
 			"6:27: app_user_secret_file: goes with app_user: true; the secret of an application that signs in as itself is client_secret_file's"},
 		{"expiry that is no date", contoso("client_secret_expires: soon"),
-			`6:28: client_secret_expires: "soon" is no date; write one such as 2027-01-31`},
+			`6:28: client_secret_expires: "soon" is not a date; write one such as 2027-01-31`},
 		{"empty", credential(`client_secret: ""`), "5:20: client_secret: holds no secret; put the application's client secret there"},
 		{"two lines", credential("client_secret: |\n      a\n      b"),
 			"5:20: client_secret: holds more than one line; leave nothing but the client secret"},

@@ -108,7 +108,7 @@ func (s *section) partnerName(key string, earlier earlierPartners) string {
 	case !ok:
 		return ""
 	case !printableName(v.text):
-		v.wrong("%s is no name; write 1 to 64 printable characters, without spaces around them", v)
+		v.wrong("%s is not a valid name; write 1 to 64 printable characters, without spaces around them", v)
 		return ""
 	case twice:
 		v.wrong("%s is the partner's on line %d already; give each its own name", v, line)
@@ -135,7 +135,7 @@ func (s *section) customers(key string, p Partner, earlier earlierPartners) []st
 	list, isList := e.node.(*ast.SequenceNode)
 	if !isList {
 		if v, ok := s.doc.scalar(e); ok && v.text != "all" {
-			v.wrong("%s is neither; write all, or a list of customer ids", v)
+			v.wrong("%s is neither; write all or a list of customer ids", v)
 		}
 		return nil
 	}
@@ -177,7 +177,7 @@ func (s *section) customerIDs(key string) iter.Seq2[string, scalar] {
 			}
 			id := v.customerID()
 			if line, twice := lines[id]; twice {
-				v.wrong("%s is here a second time, after line %d; keep one of the two", v, line)
+				v.wrong("%s repeats line %d; keep one of the two", v, line)
 			} else if id != "" {
 				lines[id] = v.line
 				if !yield(id, v) {
@@ -192,7 +192,7 @@ func (s *section) customerIDs(key string) iter.Seq2[string, scalar] {
 func (v scalar) customerID() string {
 	id, err := uuid.Parse(v.text)
 	if err != nil || len(v.text) != len("00000000-0000-0000-0000-000000000000") {
-		v.wrong("%s is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793", v)
+		v.wrong("%s is not a customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793", v)
 		return ""
 	}
 	return id.String()

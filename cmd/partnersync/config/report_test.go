@@ -52,29 +52,29 @@ func TestLoad_reportsAllMistakesInOrder(t *testing.T) {
 	want := `c.yaml:2:15: database_url: does not read as a PostgreSQL URL; write postgres://user:password@host:5432/database (the password percent-encoded), or local
 c.yaml:3:12: state_dir: the environment does not set ${NOWHERE}; set it there, or write $${ for a plain ${
 c.yaml:4:11: schedule: reading schedule "@every 100ms": @every 100ms: it is too short; write at least 1s
-c.yaml:5:11: timezone: "CET/Berlin" is no time zone; write an IANA name such as UTC or Europe/Berlin
-c.yaml:6:15: run_on_start: "1" is neither; write true or false
+c.yaml:5:11: timezone: "CET/Berlin" is not a time zone; write an IANA name such as UTC or Europe/Berlin
+c.yaml:6:15: run_on_start: "1" is neither true nor false; write one of them
 c.yaml:7:8: lease: "1s" is too short; write at least 2s
-c.yaml:8:9: listen: "9470" is no host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere
-c.yaml:9:1: metrics: is no key known here; known are customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, notify, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file
+c.yaml:8:9: listen: "9470" is not host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere
+c.yaml:9:1: metrics: is not a known key; known are customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, notify, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file
 c.yaml:11:5: client_id: is missing; write the id that Entra shows for the application
-c.yaml:12:12: cloud: "azure" is no cloud known here; write global, usgov, china or germany
-c.yaml:13:16: tenant_id: "contoso/" is no tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com
+c.yaml:12:12: cloud: "azure" is not a known cloud; write global, usgov, china or germany
+c.yaml:13:16: tenant_id: "contoso/" is not a tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com
 c.yaml:14:20: client_secret: the environment does not set ${NOPE}; set it there, or write $${ for a plain ${
-c.yaml:15:5: client_secret_file: stands beside client_secret; keep one of the two
+c.yaml:15:5: client_secret_file: is set along with client_secret; keep one of the two
 c.yaml:15:25: client_secret_file: "/nonexistent" cannot be read: no such file or directory; put the application's client secret there
-c.yaml:18:9: customers: "contoso" is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
-c.yaml:19:5: conccurency: is no key known here; write concurrency
+c.yaml:18:9: customers: "contoso" is not a customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
+c.yaml:19:5: conccurency: is not a known key; write concurrency
 c.yaml:20:5: tenant_id: is missing; write the partner's tenant as a GUID or a domain such as contoso.onmicrosoft.com
 c.yaml:20:11: name: "contoso" is the partner's on line 11 already; give each its own name
 c.yaml:21:5: client_id: is a list or a mapping; write a single value
-c.yaml:22:5: client_id: is here a second time, after line 21; keep one of the two
-c.yaml:24:17: customers: "47021739" is no customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
-c.yaml:25:14: devices: "maybe" is neither; write true or false
-c.yaml:26:26: requests_per_minute: "1e3" is no number from 0 to 1000000; write one such as 500
+c.yaml:22:5: client_id: repeats line 21; keep one of the two
+c.yaml:24:17: customers: "47021739" is not a customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
+c.yaml:25:14: devices: "maybe" is neither true nor false; write one of them
+c.yaml:26:26: requests_per_minute: "1e3" is not a number from 0 to 1000000; write one such as 500
 c.yaml:27:15: schedule: reading schedule "0 0 31 2 *": it has no next time; no month it names has such a day
 c.yaml:28:14: api_url: is more than a base URL; leave out user, password, ?query and #fragment
-c.yaml:29:1: lease: is here a second time, after line 7; keep one of the two`
+c.yaml:29:1: lease: repeats line 7; keep one of the two`
 	if err == nil {
 		t.Fatal("got no error")
 	}

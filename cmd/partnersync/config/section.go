@@ -44,12 +44,12 @@ func (d *document) section(entries []*ast.MappingValueNode, at position) *sectio
 	for _, e := range entries {
 		name := e.Key.GetToken().Value
 		if _, plain := e.Key.(ast.ScalarNode); !plain || !plainKey.MatchString(name) {
-			d.mistake(positionOf(e.Key, ""), "this is no key; write a plain word, a colon and a space (no anchors, no <<)")
+			d.mistake(positionOf(e.Key, ""), "this is not a key; write a plain word, a colon and a space (no anchors, no <<)")
 			continue
 		}
 		position := positionOf(e.Key, name)
 		if first, twice := s.entries[name]; twice {
-			d.mistake(position, "is here a second time, after line %d; keep one of the two", first.line)
+			d.mistake(position, "repeats line %d; keep one of the two", first.line)
 			continue
 		}
 		s.entries[name] = entry{position, e.Value}
@@ -82,9 +82,9 @@ func (s *section) finish() {
 			continue
 		}
 		if near := nearest(name, s.known); near != "" {
-			s.doc.mistake(e.position, "is no key known here; write %s", near)
+			s.doc.mistake(e.position, "is not a known key; write %s", near)
 		} else {
-			s.doc.mistake(e.position, "is no key known here; known are %s", strings.Join(s.known, ", "))
+			s.doc.mistake(e.position, "is not a known key; known are %s", strings.Join(s.known, ", "))
 		}
 	}
 }
@@ -156,7 +156,7 @@ func (d *document) scalar(e entry) (v scalar, ok bool) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		v.raw = node.GetToken().Value
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
-		v.wrong("YAML anchors, aliases and tags are not read; write the value itself, quoted if it begins with a sign")
+		v.wrong("YAML anchors, aliases and tags are not supported; write the value itself, quoted if it begins with a sign")
 		return v, false
 	default:
 		v.position = e.position
@@ -179,7 +179,7 @@ func (s *section) list(key string) (items []entry, ok bool) {
 	e := s.entries[key]
 	list, ok := e.node.(*ast.SequenceNode)
 	if !ok {
-		s.doc.mistake(e.position, `is no list; write one item a line, each after "- "`)
+		s.doc.mistake(e.position, `is not a list; write one item a line, each after "- "`)
 		return nil, false
 	}
 	for _, node := range list.Values {
@@ -236,7 +236,7 @@ func (s *section) boolean(key string, fallback bool) bool {
 	case "false":
 		return false
 	}
-	v.wrong("%s is neither; write true or false", v)
+	v.wrong("%s is neither true nor false; write one of them", v)
 	return fallback
 }
 
@@ -248,7 +248,7 @@ func (s *section) number(key string, fallback, minimum, maximum int) int {
 	}
 	n, err := strconv.Atoi(v.text)
 	if err != nil || n < minimum || n > maximum {
-		v.wrong("%s is no number from %d to %d; write one such as %d", v, minimum, maximum, fallback)
+		v.wrong("%s is not a number from %d to %d; write one such as %d", v, minimum, maximum, fallback)
 	}
 	return n
 }
@@ -262,7 +262,7 @@ func (s *section) duration(key string, fallback, minimum time.Duration) time.Dur
 	d, err := sync.ParseDuration(v.text)
 	switch {
 	case err != nil:
-		v.wrong("%s is no duration; write one such as 90s, 15m, 24h or 7d", v)
+		v.wrong("%s is not a duration; write one such as 90s, 15m, 24h or 7d", v)
 	case d < minimum:
 		v.wrong("%s is too short; write at least %v", v, minimum)
 	}

@@ -75,10 +75,10 @@ func (s *section) signInKey(appUser bool) (given string) {
 		case given == "":
 			given = key
 		case key == "app_user" && strings.HasPrefix(given, "client_secret"):
-			s.doc.mistake(s.entries[key].position, "stands beside %s; keep one of the two "+
+			s.doc.mistake(s.entries[key].position, "is set along with %s; keep one of the two "+
 				"(a confidential application's secret is app_user_secret_file's)", given)
 		default:
-			s.doc.mistake(s.entries[key].position, "stands beside %s; keep one of the two", given)
+			s.doc.mistake(s.entries[key].position, "is set along with %s; keep one of the two", given)
 		}
 	}
 	return given
@@ -117,7 +117,7 @@ func (s *section) tenantID(key string, federated bool) string {
 	}
 	v, ok := s.scalar(key)
 	if ok && !tenant.MatchString(v.text) {
-		v.wrong("%s is no tenant; write its GUID or a domain of it %s", v, example)
+		v.wrong("%s is not a tenant; write its GUID or a domain of it %s", v, example)
 	}
 	return v.text
 }
@@ -140,7 +140,7 @@ func (s *section) authority(federated bool) (cloud, authorityURL string) {
 	from := position{key: azureAuthority + " in the environment"}
 	u, err := url.Parse(host)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
-		s.doc.mistake(from, "is no URL; write one such as https://login.microsoftonline.com/")
+		s.doc.mistake(from, "is not a URL; write one such as https://login.microsoftonline.com/")
 		return cloud, ""
 	}
 	if known := partnercenter.CloudAt(u.Hostname()); known != "" && known != cloud {
@@ -159,7 +159,7 @@ func (s *section) cloud(key string) string {
 		return "global"
 	}
 	if _, known := partnercenter.CloudNamed(v.text); !known {
-		v.wrong("%s is no cloud known here; write global, usgov, china or germany", v)
+		v.wrong("%s is not a known cloud; write global, usgov, china or germany", v)
 	} else if v.text != "global" {
 		v.warn("%s", cloudWarning(v.text))
 	}
@@ -183,7 +183,7 @@ func (s *section) date(key string) time.Time {
 	}
 	day, err := time.Parse(time.DateOnly, v.text)
 	if err != nil {
-		v.wrong("%s is no date; write one such as 2027-01-31", v)
+		v.wrong("%s is not a date; write one such as 2027-01-31", v)
 	}
 	return day
 }

@@ -44,7 +44,7 @@ func TestLoad_workloadIdentity(t *testing.T) {
 	pod[azureAuthority] = "login"
 	_, err := load(t, named, pod)
 	for _, want := range []string{
-		`AZURE_FEDERATED_TOKEN_FILE in the environment: "/nowhere" cannot be read`, "AZURE_AUTHORITY_HOST in the environment: is no URL",
+		`AZURE_FEDERATED_TOKEN_FILE in the environment: "/nowhere" cannot be read`, "AZURE_AUTHORITY_HOST in the environment: is not a URL",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q in it", err, want)

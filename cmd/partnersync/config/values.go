@@ -51,7 +51,7 @@ func wrongDatabaseURL(s string) string {
 	case strings.TrimSpace(s) == "":
 		return "is empty" + fix
 	case isURL && scheme != "postgres" && scheme != "postgresql":
-		return "is no PostgreSQL URL" + fix
+		return "is not a PostgreSQL URL" + fix
 	}
 	_, err := pgxpool.ParseConfig(s)
 	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
@@ -72,7 +72,7 @@ func (s *section) timezone(key string) *time.Location {
 	loc, err := time.LoadLocation(v.text)
 	// The machine's own zone would give replicas different ticks.
 	if err != nil || v.text == "" || loc == time.Local {
-		v.wrong("%s is no time zone; write an IANA name such as UTC or Europe/Berlin", v)
+		v.wrong("%s is not a time zone; write an IANA name such as UTC or Europe/Berlin", v)
 		return time.UTC
 	}
 	return loc
@@ -119,7 +119,7 @@ func (s *section) listenAddress(key, fallback string) string {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if v.text != "" && err != nil {
-		v.wrong(`%s is no host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere`, v)
+		v.wrong(`%s is not host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere`, v)
 	}
 	return v.text
 }
@@ -133,7 +133,7 @@ func (s *section) baseURL(key string) string {
 	u, err := url.Parse(v.text)
 	switch {
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		v.wrong("is no absolute http or https URL; write one such as https://proxy.example.com/partnercenter")
+		v.wrong("is not an absolute http or https URL; write one such as https://proxy.example.com/partnercenter")
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
 		v.wrong("is more than a base URL; leave out user, password, ?query and #fragment")
 	case inTheClear(u):

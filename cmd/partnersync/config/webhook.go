@@ -47,7 +47,7 @@ func (s *section) webhook(partners []Partner, lines map[string]int) Webhook {
 	}
 	if v, ok := s.scalar("format"); ok {
 		if v.text != notify.CloudEvents && v.text != notify.Text {
-			v.wrong("%s is no format; write cloudevents, or text for Slack and Teams", v)
+			v.wrong("%s is not a format; write cloudevents, or text for Slack and Teams", v)
 		}
 		hook.Format = v.text
 	}
@@ -66,7 +66,7 @@ func (s *section) webhookName(key string, hookURL partnercenter.Secret, lines ma
 	at, name := s.at, ""
 	if v, ok := s.scalar(key); ok {
 		if !printableName(v.text) {
-			v.wrong("%s is no name; write 1 to 64 printable characters, without spaces around them", v)
+			v.wrong("%s is not a valid name; write 1 to 64 printable characters, without spaces around them", v)
 			return ""
 		}
 		at, name = v.position, v.text
@@ -99,7 +99,7 @@ func (s *section) webhookURL(key string) partnercenter.Secret {
 	u, err := url.Parse(v.text)
 	switch {
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		v.wrong("is no absolute http or https URL" + fix)
+		v.wrong("is not an absolute http or https URL" + fix)
 		return ""
 	case inTheClear(u):
 		v.warn("http:// off this machine sends names of customers in the clear; use https://")
@@ -115,7 +115,7 @@ func (s *section) webhookKeys(inline, file string) (keys []partnercenter.Secret)
 	text := v.text
 	if inFile, ok := s.scalar(file); ok {
 		if given {
-			inFile.wrong("stands beside %s; keep one of the two", inline)
+			inFile.wrong("is set along with %s; keep one of the two", inline)
 		}
 		if text, ok = inFile.secretFile("put the secret that the receiver checks there, or remove the line"); !ok {
 			return nil
@@ -149,9 +149,9 @@ func (s *section) subset(key, what string, known []string) []string {
 		switch {
 		case !ok:
 		case !slices.Contains(known, v.text):
-			v.wrong("%s is no %s known here; known are %s", v, what, strings.Join(known, ", "))
+			v.wrong("%s is not a known %s; known are %s", v, what, strings.Join(known, ", "))
 		case slices.Contains(some, v.text):
-			v.wrong("%s is here a second time; keep one of the two", v)
+			v.wrong("%s is repeated; keep one of the two", v)
 		default:
 			some = append(some, v.text)
 		}
