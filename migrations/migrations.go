@@ -1,12 +1,10 @@
 // Package migrations brings a database to the schema that this release needs, and back.
 //
-// The files NNNNN_what.sql are goose migrations, one idea each, never edited once released. Up applies those that are
-// missing:
+// The files NNNNN_what.sql are goose migrations, one idea each, never edited once released. Up applies those that the
+// database lacks; Require only checks that there are none.
 //
-//	if err := migrations.Up(ctx, pool); err != nil { … }
-//
-// Goose's version table and its lock table live in the schema partnersync. The lock is a row, not a session's advisory
-// lock, so that it holds behind a transaction pooler too.
+// The version table and the lock table of goose are in the schema partnersync. The lock is a row and not the advisory lock
+// of a session, so that it also works behind a pooler that assigns connections per transaction.
 package migrations
 
 import (
@@ -48,13 +46,39 @@ func (s State) Behind() bool { return s.Version < s.Newest }
 // Ahead reports whether a newer release has migrated the database.
 func (s State) Ahead() bool { return s.Version > s.Newest }
 
-// ErrAhead is returned by Up for a database that a newer release has migrated.
-var ErrAhead = errors.New("the database was migrated by a newer release of partnersync: use that release, or migrate down with it")
+// Check returns nil if the database has the schema of this release, and otherwise an error that wraps ErrBehind or
+// ErrAhead.
+func (s State) Check() error {
+	switch {
+	case s.Ahead():
+		return fmt.Errorf("the schema has version %d, this release knows %d: %w", s.Version, s.Newest, ErrAhead)
+	case s.Behind():
+		return fmt.Errorf("the schema has version %d, this release needs %d: %w", s.Version, s.Newest, ErrBehind)
+	}
+	return nil
+}
+
+var (
+	// ErrBehind is the error for a database that lacks migrations.
+	ErrBehind = errors.New("run partnersync migrate up")
+	// ErrAhead is the error for a database that a newer release has migrated.
+	ErrAhead = errors.New("the database was migrated by a newer release of partnersync: " +
+		"use that release, or migrate down with it")
+)
+
+// Require returns an error, as State.Check does, unless the database has the schema of this release.
+func Require(ctx context.Context, pool *pgxpool.Pool) error {
+	state, err := Read(ctx, pool)
+	if err != nil {
+		return err
+	}
+	return state.Check()
+}
 
 // Read returns the state of the database without changing anything. A missing schema has version 0.
 func Read(ctx context.Context, pool *pgxpool.Pool) (State, error) {
 	state := State{Newest: Newest()}
-	// Not goose's own question: its provider creates the version table, and takes a database ahead of it for up to date.
+	// Goose is not asked: its provider creates the version table, and considers a database ahead of it up to date.
 	const query = `
 		SELECT coalesce(max(version_id), 0) FROM partnersync.goose_db_version WHERE is_applied`
 	err := pool.QueryRow(ctx, query).Scan(&state.Version)
@@ -74,17 +98,14 @@ func Newest() int64 {
 }
 
 // Up applies the migrations that the database lacks. Replicas may call it at the same time: one migrates, the others
-// wait. A database that is ahead is left alone, and the error is ErrAhead.
+// wait. A database that is ahead is left alone, and the error wraps ErrAhead.
 func Up(ctx context.Context, pool *pgxpool.Pool) error {
 	state, err := Read(ctx, pool)
 	if err != nil {
 		return err
 	}
-	if state.Ahead() {
-		return fmt.Errorf("migrating from version %d to %d: %w", state.Version, state.Newest, ErrAhead)
-	}
 	if !state.Behind() {
-		return nil
+		return state.Check()
 	}
 	if err := createSchema(ctx, pool); err != nil {
 		return err
@@ -95,14 +116,14 @@ func Up(ctx context.Context, pool *pgxpool.Pool) error {
 			return fmt.Errorf("migrating from version %d to %d: %w", state.Version, state.Newest, err)
 		}
 		if len(applied) == 0 {
-			return nil // another replica has done it
+			return nil // another replica was faster
 		}
 		return grantRights(ctx, pool)
 	})
 }
 
-// grantRights gives the roles of deploy/roles.sql their rights to what is new. Where that file was never run, there is
-// nothing to do.
+// grantRights gives the roles of deploy/roles.sql their rights to new tables. If that file was never run, there is nothing
+// to do.
 func grantRights(ctx context.Context, pool *pgxpool.Pool) error {
 	const grant = `
 		DO $$ BEGIN
@@ -116,7 +137,7 @@ func grantRights(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// Down takes the database back to the version to, by the newest migration first.
+// Down takes the database back to the given version, undoing the newest migration first.
 func Down(ctx context.Context, pool *pgxpool.Pool, to int64) error {
 	return withProvider(pool, func(p *goose.Provider) error {
 		if _, err := p.DownTo(ctx, to); err != nil {
@@ -133,8 +154,8 @@ type Step struct {
 	Applied bool
 }
 
-// Allowed says whether the database's user may migrate, as far as can be told beforehand: whether it may make things where
-// they belong.
+// Allowed reports whether the database's user may migrate, as far as can be told beforehand: whether they may create
+// objects in the schemas.
 func Allowed(ctx context.Context, pool *pgxpool.Pool) (allowed bool, err error) {
 	const query = `
 		SELECT CASE WHEN to_regnamespace('partnersync') IS NULL THEN has_database_privilege(current_database(), 'CREATE')
@@ -194,8 +215,8 @@ func TablesLost(ctx context.Context, pool *pgxpool.Pool, from, to int64) ([]stri
 	return lost, nil
 }
 
-// release returns the migrations embedded in this release, the oldest first. They are part of the program, so that a
-// name without a number is a mistake of ours.
+// release returns the migrations embedded in this release, the oldest first. It panics at a name without a number, which
+// would be a bug.
 func release() []Step {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {
@@ -220,18 +241,18 @@ func (s Step) text() string {
 	return string(text)
 }
 
-// createSchema makes the schema that goose's own tables need before the first migration runs.
+// createSchema creates the schema of goose's own tables, which must be there before the first migration runs.
 func createSchema(ctx context.Context, pool *pgxpool.Pool) error {
 	var exists bool
 	if err := pool.QueryRow(ctx, `SELECT to_regnamespace('partnersync') IS NOT NULL`).Scan(&exists); err != nil {
 		return fmt.Errorf("looking for schema partnersync: %w", err)
 	}
 	if exists {
-		return nil // CREATE … IF NOT EXISTS needs the right to create even then
+		return nil // CREATE … IF NOT EXISTS would need the right to create even so
 	}
 	_, err := pool.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS partnersync`)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "23505" {
-		return nil // unique_violation: another replica has just made it
+		return nil // unique_violation: another replica has just created it
 	}
 	if err != nil {
 		return fmt.Errorf("creating schema partnersync: %w", err)
@@ -240,7 +261,7 @@ func createSchema(ctx context.Context, pool *pgxpool.Pool) error {
 }
 
 func withProvider(pool *pgxpool.Pool, do func(*goose.Provider) error) error {
-	// Connections of its own: goose uses several at a time, and the pool may have a single one.
+	// Goose gets connections of its own: it uses several at a time, and the pool may have a single one.
 	db := stdlib.OpenDB(*pool.Config().ConnConfig)
 	defer db.Close()
 	provider, err := newProvider(db)
@@ -253,7 +274,7 @@ func withProvider(pool *pgxpool.Pool, do func(*goose.Provider) error) error {
 func newProvider(db *sql.DB) (*goose.Provider, error) {
 	locker, err := lock.NewPostgresTableLocker(
 		lock.WithTableName(lockTable),
-		lock.WithTableLockTimeout(time.Second, 300), // tries, so that replicas wait for five minutes at most
+		lock.WithTableLockTimeout(time.Second, 300), // attempts: replicas wait for five minutes at most
 	)
 	if err != nil {
 		return nil, err

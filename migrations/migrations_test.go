@@ -160,6 +160,9 @@ func TestUp_databaseOfANewerReleaseIsLeftAlone(t *testing.T) {
 	if err := migrations.Up(t.Context(), pool); !errors.Is(err, migrations.ErrAhead) {
 		t.Errorf("up: %v, want ErrAhead", err)
 	}
+	if err := migrations.Require(t.Context(), pool); !errors.Is(err, migrations.ErrAhead) {
+		t.Errorf("require: %v, want ErrAhead", err)
+	}
 	wantVersion(t, pool, migrations.Newest()+1)
 	steps, err := migrations.Status(t.Context(), pool)
 	ok(t, err)
@@ -168,6 +171,16 @@ func TestUp_databaseOfANewerReleaseIsLeftAlone(t *testing.T) {
 			t.Errorf("step %+v, want it applied", step)
 		}
 	}
+}
+
+func TestRequire(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Empty(t).Pool
+	if err := migrations.Require(t.Context(), pool); !errors.Is(err, migrations.ErrBehind) {
+		t.Errorf("an empty database: %v, want ErrBehind", err)
+	}
+	ok(t, migrations.Up(t.Context(), pool))
+	ok(t, migrations.Require(t.Context(), pool))
 }
 
 func TestState(t *testing.T) {

@@ -126,37 +126,24 @@ func (d *database) close() error {
 	return nil
 }
 
-// errNotMigrated is returned for a schema that is behind and not ours to migrate.
-var errNotMigrated = errors.New("run partnersync migrate up")
-
-// prepare brings the schema up to date, if the configuration lets it. The error wraps migrations.ErrAhead or
-// errNotMigrated where that applies.
+// prepare brings the schema up to date, if the configuration allows it. The error wraps migrations.ErrAhead or
+// migrations.ErrBehind if one of them is the reason.
 func prepare(ctx context.Context, pool *pgxpool.Pool, c *config.Config, log *slog.Logger) error {
 	state, err := migrations.Read(ctx, pool)
-	if err != nil {
-		return err
-	}
 	switch {
-	case state.Ahead():
-		return aheadError(state)
+	case err != nil:
+		return err
 	case !state.Behind():
-		return nil
+		return state.Check()
 	case !c.MigrateOnStart:
-		return fmt.Errorf("the schema has version %d, this release needs %d, and migrate_on_start is false: %w",
-			state.Version, state.Newest, errNotMigrated)
+		return fmt.Errorf("migrate_on_start is false, and %w", state.Check())
 	}
 	err = migrations.Up(ctx, pool)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42501" { // insufficient_privilege
-		return fmt.Errorf("the schema has version %d, this release needs %d, and the database's user may not migrate it (%s): as one who may, %w",
-			state.Version, state.Newest, e.Message, errNotMigrated)
+		return fmt.Errorf("the database's user may not migrate it (%s), and %w as a user who may", e.Message, state.Check())
 	}
 	if err == nil {
 		log.Info("schema migrated", "from", state.Version, "to", state.Newest)
 	}
 	return err
-}
-
-// aheadError is the error of a schema that a newer release has migrated.
-func aheadError(state migrations.State) error {
-	return fmt.Errorf("the schema has version %d, this release knows %d: %w", state.Version, state.Newest, migrations.ErrAhead)
 }

@@ -137,34 +137,29 @@ func (k *checkup) database(ctx context.Context, c *config.Config, db *database) 
 		return nil
 	}
 	k.add(step{Name: "database", OK: true, Detail: "PostgreSQL " + sanitize.Line(server)})
-	state, err := migrations.Read(ctx, db.Pool)
-	versions := fmt.Sprintf("it has version %d, this release needs %d", state.Version, state.Newest)
+	err := migrations.Require(ctx, db.Pool)
 	switch {
-	case err != nil:
-		k.add(step{Name: "schema", Detail: err.Error()})
-	case state.Ahead():
-		k.add(step{Name: "schema", Detail: aheadError(state).Error()})
-	case state.Behind() && c.MigrateOnStart:
-		k.add(willMigrate(ctx, db, versions))
-	case state.Behind():
-		k.add(step{Name: "schema", Detail: versions + ": " + errNotMigrated.Error()})
-	default:
-		k.add(step{Name: "schema", OK: true, Detail: fmt.Sprintf("version %d", state.Version)})
+	case err == nil:
+		k.add(step{Name: "schema", OK: true, Detail: fmt.Sprintf("version %d", migrations.Newest())})
 		return newStore(c, db)
+	case errors.Is(err, migrations.ErrBehind) && c.MigrateOnStart:
+		k.add(willMigrate(ctx, db, err))
+	default:
+		k.add(step{Name: "schema", Detail: err.Error()})
 	}
 	return nil
 }
 
-// willMigrate says whether the next start can migrate the schema.
-func willMigrate(ctx context.Context, db *database, versions string) step {
+// willMigrate says whether the next start can migrate the schema, which is behind.
+func willMigrate(ctx context.Context, db *database, behind error) step {
 	allowed, err := migrations.Allowed(ctx, db.Pool)
 	switch {
 	case err != nil:
 		return step{Name: "schema", Detail: err.Error()}
 	case !allowed:
-		return step{Name: "schema", Detail: versions + ", and the database's user may not migrate it: as one who may, " + errNotMigrated.Error()}
+		return step{Name: "schema", Detail: "the database's user may not migrate it, and " + behind.Error() + " as a user who may"}
 	}
-	return step{Name: "schema", OK: true, Detail: versions + ", and the next start migrates it"}
+	return step{Name: "schema", OK: true, Detail: fmt.Sprintf("the next start migrates it to version %d", migrations.Newest())}
 }
 
 // partner checks one partner; s is nil if the database cannot be used.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"partnersync/cmd/partnersync/config"
+	"partnersync/migrations"
 	"partnersync/store"
 )
 
@@ -30,7 +31,7 @@ func (a *app) dictionary(ctx context.Context, _ *config.Config, db *database, _ 
 		return err
 	}
 	if len(d.Entries) == 0 {
-		return fmt.Errorf("the database has no schema partner_center: %w", errNotMigrated)
+		return fmt.Errorf("the database has no schema partner_center: %w", migrations.ErrBehind)
 	}
 	return printDictionary(a.stdout, d)
 }

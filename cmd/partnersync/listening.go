@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -30,7 +29,7 @@ func newListening(c *config.Config, log *slog.Logger) *listening {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	l := &listening{metrics: statuspage.NewMetrics(registry, version())}
 	l.site = statuspage.New(statuspage.Options{
-		Partners: watched(c), Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log, Schema: currentSchema,
+		Partners: watched(c), Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log, Schema: migrations.Require,
 	})
 	registry.MustRegister(l.site.Collector(c.CustomerMetrics))
 	return l
@@ -76,15 +75,6 @@ func (l *listening) connect(ctx context.Context, pool *pgxpool.Pool) (err error)
 func (l *listening) passed(ctx context.Context, run store.Run) {
 	l.metrics.Run(run)
 	l.site.Refresh(ctx)
-}
-
-// currentSchema returns nil if the database has this release's schema.
-func currentSchema(ctx context.Context, pool *pgxpool.Pool) error {
-	state, err := migrations.Read(ctx, pool)
-	if err == nil && state.Version != state.Newest {
-		err = fmt.Errorf("the schema has version %d, this release needs %d", state.Version, state.Newest)
-	}
-	return err
 }
 
 // stop ends the listening, and lets the connections go. It may be called twice.

@@ -115,7 +115,7 @@ func (a *app) migrateDown(ctx context.Context, db *database, to int64, yes bool)
 	case err != nil:
 		return err
 	case state.Ahead():
-		return aheadError(state)
+		return state.Check()
 	case to == oneStep:
 		to = migrations.Previous(state.Version)
 	}
@@ -168,9 +168,8 @@ func (a *app) migrateStatus(ctx context.Context, _ *config.Config, db *database,
 		}
 		fmt.Fprintf(a.stdout, "%s  %s\n", mark, step.Name)
 	}
-	state, err := migrations.Read(ctx, db.Pool)
-	if err == nil && state.Ahead() {
-		err = aheadError(state)
+	if err := migrations.Require(ctx, db.Pool); !errors.Is(err, migrations.ErrBehind) {
+		return err
 	}
-	return err
+	return nil
 }

@@ -184,11 +184,8 @@ func exitCode(runs []store.Run, err error, interrupted bool) int {
 // dryRun prints what the pass would change.
 func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.Request) error {
 	state, err := migrations.Read(ctx, db.Pool)
-	switch {
-	case err == nil && state.Ahead():
-		err = aheadError(state)
-	case err == nil && state.Behind() && state.Version > 0: // a missing schema counts as empty
-		err = fmt.Errorf("the schema has version %d, this release needs %d, and a dry run migrates nothing: %w", state.Version, state.Newest, errNotMigrated)
+	if err == nil && state.Version > 0 { // without a schema, everything is new
+		err = state.Check()
 	}
 	if err != nil {
 		return fails(exitFailed, err)

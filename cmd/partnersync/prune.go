@@ -75,7 +75,7 @@ func (f pruneFlags) pruning(now time.Time) (p store.Pruning, err error) {
 // prune removes old versions, if that is what is wanted.
 func (a *app) prune(ctx context.Context, db *database, p store.Pruning, f pruneFlags) error {
 	s := store.New(db.Pool, store.Options{})
-	if err := current(ctx, db); err != nil {
+	if err := migrations.Require(ctx, db.Pool); err != nil {
 		return err
 	}
 	var err error
@@ -140,20 +140,6 @@ func total(tables []store.Pruned) (rows int64) {
 		rows += t.Rows
 	}
 	return rows
-}
-
-// current returns an error unless the schema is this release's.
-func current(ctx context.Context, db *database) error {
-	state, err := migrations.Read(ctx, db.Pool)
-	switch {
-	case err != nil:
-		return err
-	case state.Ahead():
-		return aheadError(state)
-	case state.Behind():
-		return fmt.Errorf("the schema has version %d, this release needs %d: %w", state.Version, state.Newest, errNotMigrated)
-	}
-	return nil
 }
 
 // chooseCustomers returns the customers, of those with the ids, that belong to the partners; no ids or partners are all,

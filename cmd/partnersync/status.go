@@ -111,8 +111,8 @@ func legible(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) error {
 	case err != nil:
 		return err
 	case state.Version == 0:
-		return fmt.Errorf("the database has no schema yet, and so no status: start the daemon, or %w", errNotMigrated)
-	case state.Behind() || state.Ahead():
+		return fmt.Errorf("the database has no schema yet, and so no status: start the daemon, or %w", migrations.ErrBehind)
+	case state.Check() != nil:
 		log.Warn("the schema is not this release's", "version", state.Version, "release_has", state.Newest)
 	}
 	return nil
