@@ -23,7 +23,7 @@ func (a *app) daemon(ctx context.Context, c *config.Config, log *slog.Logger) er
 	l.site.Watch(r)
 	l.start(ctx, c.Listen)
 	defer l.stop()
-	defer newNotifier(a.lookupEnv).start(ctx, log)()
+	defer notifySystemd(ctx, log)()
 	db, err := waitForDatabase(ctx, r, c, log)
 	switch {
 	case err != nil && ctx.Err() != nil:

@@ -90,10 +90,11 @@ type daemon struct {
 	log string // file
 }
 
-// daemon starts one. It ends with the test at the latest.
-func (p *program) daemon(name string) *daemon {
+// daemon starts one, with further variables in its environment. It ends with the test at the latest.
+func (p *program) daemon(name string, env ...string) *daemon {
 	p.t.Helper()
 	d := &daemon{t: p.t, cmd: p.command(), log: filepath.Join(p.dir, name+".log")}
+	d.cmd.Env = append(d.cmd.Env, env...)
 	log, err := os.Create(d.log)
 	if err != nil {
 		p.t.Fatal(err)
