@@ -25,7 +25,17 @@ released() {
 		return 1
 	fi
 	[ "$("$work/one.out/partnersync" version)" = "partnersync v0.9.0-rc.1" ] || { echo "the version is not the tag" && return 1; }
-	grep -q '"pkg:golang/github.com/jackc/pgx/v5@v' "$work/one.out/partnersync.cdx.json"
+	billed partnersync && billed partnercenter-emulator
+}
+
+# billed PROGRAM checks that the bill of materials has the program's version and every module that is in it.
+billed() {
+	local bill=$work/one.out/$1.cdx.json module version missing=
+	grep -q '"version": "v0.9.0-rc.1"' "$bill" || { echo "the bill of $1 lacks its version" && return 1; }
+	while read -r module version; do
+		grep -qF "\"pkg:golang/$module@$version\"" "$bill" || missing="$missing $module@$version"
+	done < <(go version -m "$work/one.out/$1" | awk '$1 == "dep" { print $2, $3 } NR == 1 { print "std", $NF }')
+	[ -z "$missing" ] || { echo "the bill of $1 lacks$missing" && return 1; }
 }
 
 # committed_copy DIRECTORY copies the tree there and commits it, with a tag, the same each time.
