@@ -68,11 +68,15 @@ package() {
 	dpkg --compare-versions "$(dpkg-deb --field "$deb" Version)" lt 0.9.0
 }
 
-# documented SHARE checks that the package's manual page and completion are there, and that all links between its files lead
+# documented SHARE checks that the package's manual pages and completion are there, and that all links between its files lead
 # somewhere.
 documented() {
 	local page link broken=
-	gzip -dc "$1/man/man1/partnersync.1.gz" | grep '^\.TH PARTNERSYNC 1 .*v0\.9\.0.*rc\.1' >"$work/title" || { echo "no manual page of this version" && return 1; }
+	# The date is the commit's.
+	for page in partnersync partnersync-migrate-down; do
+		gzip -dc "$1/man/man1/$page.1.gz" | grep -i "^\.TH \"$page\" \"1\" \"Jan 2026\" \"partnersync v0\.9\.0-rc\.1\"" >"$work/title" ||
+			{ echo "no manual page $page of this version" && return 1; }
+	done
 	bash -n "$1/bash-completion/completions/partnersync" || return
 	while IFS=: read -r page link; do
 		[ -e "$(dirname "$page")/${link%%#*}" ] || broken="$broken $page -> $link"

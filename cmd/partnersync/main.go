@@ -95,7 +95,20 @@ func newCommand(a *app) *cobra.Command {
 		Long: `Partnersync reads the device batches (Windows Autopilot) of a Microsoft partner's customers from the
 Partner Center API and keeps them in PostgreSQL, with every earlier version.
 
-Without --once or --backfill it is a daemon that makes a pass at each tick of its schedule.`,
+Without --once or --backfill it is a daemon that makes a pass at each tick of its schedule.
+
+Exit codes:
+
+    0  every customer of every partner was synced; of the daemon: a signal stopped it
+    1  every run failed, the database could not be used, or a command other than a pass failed
+    2  the command line or the configuration is wrong
+    3  anything between success and failure, and an interrupted pass
+
+Environment:
+
+    DATABASE_URL        the database, if the configuration has no database_url
+    PARTNERSYNC_CONFIG  the configuration file, if there is no --config; the default is partnersync.yaml
+    NO_COLOR            if set to anything, no colours on a terminal either`,
 		Example: `  partnersync --config partnersync.yaml
   partnersync --once --partner contoso
   partnersync --once --json
@@ -119,7 +132,7 @@ Without --once or --backfill it is a daemon that makes a pass at each tick of it
 	f.StringVar(&a.flags.since, "since", "", "with --backfill: re-read devices only of batches created since this date (UTC) or RFC 3339 time")
 	f.BoolVar(&a.flags.restart, "restart", false, "with --backfill: begin anew even if an unfinished backfill could be resumed")
 	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newPruneCommand(a), newDemoCommand(a), newVersionCommand(a))
-	root.AddCommand(newLoginCommand(a), newLogoutCommand(a), newCheckCommand(a), newStatusCommand(a), newHealthCommand(a), newManCommand(a))
+	root.AddCommand(newLoginCommand(a), newLogoutCommand(a), newCheckCommand(a), newStatusCommand(a), newHealthCommand(a), newManCommand())
 	a.complete(root)
 	return root
 }

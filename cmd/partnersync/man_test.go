@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -40,66 +42,72 @@ func TestCommands_haveHelpWithExamples(t *testing.T) {
 	}
 }
 
-func manualPage(t *testing.T) string {
+// manualPages writes the manual pages and returns them by the name of their file.
+func manualPages(t *testing.T) map[string]string {
 	t.Helper()
+	dir := t.TempDir()
 	var out bytes.Buffer
-	if err := printManual(&out, everyCommand()[0]); err != nil {
+	if code := run(t.Context(), []string{"man", dir}, environment{}.lookup, strings.NewReader(""), &out, &out); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, &out)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return out.String()
+	pages := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[filepath.Base(file)] = string(text)
+	}
+	return pages
 }
 
 func TestManual_hasEveryCommandAndFlag(t *testing.T) {
 	t.Parallel()
-	page := manualPage(t)
+	pages := manualPages(t)
 	for _, c := range everyCommand() {
 		if c.Hidden {
 			continue
 		}
-		if !strings.Contains(page, ".B "+roff(c.UseLine())+"\n") {
-			t.Errorf("there is no %s", c.UseLine())
+		c.InitDefaultHelpFlag() // which is part of the synopsis
+		name := strings.ReplaceAll(c.CommandPath(), " ", "-") + ".1"
+		page := pages[name]
+		for _, want := range []string{`"partnersync ` + version() + `"`, ".SH SYNOPSIS\n\\fB" + c.UseLine() + "\\fP\n", c.Short} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s does not have %q", name, want)
+			}
 		}
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			if !strings.Contains(page, `\-\-`+roff(f.Name)) && f.Name != "help" {
-				t.Errorf("there is no --%s", f.Name)
+			if !strings.Contains(page, `--`+f.Name+`\fP`) {
+				t.Errorf("%s does not have --%s", name, f.Name)
 			}
 		})
 	}
 }
 
-// TestManual_isGoodRoff has the page formatted by whichever formatters the machine has.
+// TestManual_isGoodRoff has the pages formatted by whichever formatters the machine has.
 func TestManual_isGoodRoff(t *testing.T) {
 	t.Parallel()
-	page := manualPage(t)
 	for _, formatter := range [][]string{{"groff", "-man", "-Tutf8", "-ww"}, {"mandoc", "-Tlint", "-Wwarning"}} {
 		path, err := exec.LookPath(formatter[0])
 		if err != nil {
 			t.Logf("there is no %s", formatter[0])
 			continue
 		}
-		cmd := exec.CommandContext(t.Context(), path, formatter[1:]...)
-		cmd.Stdin = strings.NewReader(page)
-		var out, complaints bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &complaints
-		if err := cmd.Run(); err != nil || complaints.Len() > 0 {
-			t.Errorf("%s: %v: %s", formatter[0], err, &complaints)
-		}
-		if formatter[0] == "groff" && !strings.Contains(out.String(), "partnersync --once --partner contoso\n") {
-			t.Errorf("groff leaves the examples out")
-		}
-	}
-}
-
-func TestRoff_takesNothingForACommand(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"--yes":           `\-\-yes`,
-		".TH\n'x \\f":     `\&.TH` + "\n" + `\(aqx \ef`,
-		`a "b"`:           `a \(dqb\(dq`,
-		"plain, as it is": "plain, as it is",
-	} {
-		if got := roff(text); got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
+		for name, page := range manualPages(t) {
+			cmd := exec.CommandContext(t.Context(), path, formatter[1:]...)
+			cmd.Stdin = strings.NewReader(page)
+			var out, complaints bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &complaints
+			if err := cmd.Run(); err != nil || complaints.Len() > 0 {
+				t.Errorf("%s of %s: %v: %s", formatter[0], name, err, &complaints)
+			}
+			if formatter[0] == "groff" && name == "partnersync.1" && !strings.Contains(out.String(), "partnersync --once --partner contoso\n") {
+				t.Errorf("groff leaves the examples out")
+			}
 		}
 	}
 }
