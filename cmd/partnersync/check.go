@@ -131,13 +131,15 @@ func (k *checkup) finish(code int) error {
 
 // database checks the server and the schema. It returns the store, nil if the schema cannot be used.
 func (k *checkup) database(ctx context.Context, c *config.Config, db *database) *store.Store {
-	var server string
-	if err := db.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&server); err != nil {
-		k.add(step{Name: "database", Detail: fmt.Sprintf("asking for its version: %v", err)})
+	conn, err := db.Acquire(ctx)
+	if err != nil {
+		k.add(step{Name: "database", Detail: explain(err)})
 		return nil
 	}
+	server := conn.Conn().PgConn().ParameterStatus("server_version")
+	conn.Release()
 	k.add(step{Name: "database", OK: true, Detail: "PostgreSQL " + sanitize.Line(server)})
-	err := migrations.Require(ctx, db.Pool)
+	err = migrations.Require(ctx, db.Pool)
 	switch {
 	case err == nil:
 		k.add(step{Name: "schema", OK: true, Detail: fmt.Sprintf("version %d", migrations.Newest())})

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,8 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// What the demo invents, and how fast: two of the emulator's minutes between two passes, as its seeding expects.
+// What the demo invents, and how fast its time passes: two of the emulator's minutes between two passes, as its seeding
+// expects.
 const (
 	demoCustomers = 3
 	demoBatches   = 4 // of each customer
@@ -52,33 +54,36 @@ code is 0 all the same. Nothing of it is left at the end.`,
 	return cmd
 }
 
-// demo is one showing.
+// demo is one run of the demo.
 type demo struct {
 	*app
 	passes   int
 	interval time.Duration
+	pool     *pgxpool.Pool
+	store    *store.Store
 	api      *partnercentertest.Emulator
 	page     *listening
 	shown    int       // passes
-	seen     time.Time // the newest version shown
+	seen     time.Time // when the newest version that was shown began
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
-	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelError})) // the rest is shown
+	// What is worth knowing is printed.
+	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	fmt.Fprintln(d.stdout, "Starting a private PostgreSQL server …")
 	server, err := localpg.Start(ctx, localpg.Config{Settings: map[string]string{"fsync": "off"}, Logger: log})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	pool, err := store.OpenPool(ctx, server.URL("postgres"))
-	if err != nil {
+	if d.pool, err = store.OpenPool(ctx, server.URL("postgres")); err != nil {
 		return err
 	}
-	defer pool.Close()
-	if err := migrations.Up(ctx, pool); err != nil {
+	defer d.pool.Close()
+	if err := migrations.Up(ctx, d.pool); err != nil {
 		return err
 	}
+	d.store = store.New(d.pool, store.Options{Version: version()})
 	api, stop, err := d.emulate()
 	if err != nil {
 		return err
@@ -88,7 +93,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	address, err := d.listen(ctx, pool, partner, log)
+	address, err := d.listen(ctx, partner, log)
 	if err != nil {
 		return err
 	}
@@ -100,11 +105,11 @@ A pass every %s; ^C ends it. While it runs, look around with:
   %s
 
 `, demoCustomers, api, address, d.interval, server.PsqlCommand("postgres"))
-	if err := d.show(ctx, pool, partner, log); err != nil {
+	if err := d.makePasses(ctx, partner, log); err != nil {
 		return err
 	}
-	// The showing may have ended by ^C; what it leads to is shown all the same.
-	return d.conclude(context.WithoutCancel(ctx), pool)
+	// ^C may have ended the passes, and is no reason to leave out the conclusion.
+	return d.conclude(context.WithoutCancel(ctx))
 }
 
 // emulate serves the emulator on a free port of the loopback interface.
@@ -132,7 +137,7 @@ func (d *demo) partner(api string) (config.Partner, error) {
 }
 
 // listen serves the status page at the daemon's usual port, or at any other if that is taken.
-func (d *demo) listen(ctx context.Context, pool *pgxpool.Pool, c config.Partner, log *slog.Logger) (address string, err error) {
+func (d *demo) listen(ctx context.Context, pc config.Partner, log *slog.Logger) (address string, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:9470")
 	if err != nil {
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
@@ -140,18 +145,18 @@ func (d *demo) listen(ctx context.Context, pool *pgxpool.Pool, c config.Partner,
 	if err != nil {
 		return "", fmt.Errorf("starting the status page: %w", err)
 	}
-	d.page = newListening(&config.Config{Partners: []config.Partner{c}}, log)
+	d.page = newListening(&config.Config{Partners: []config.Partner{pc}}, log)
 	d.page.serve(ctx, func(ctx context.Context) { d.page.site.Serve(ctx, listener) })
-	if err := d.page.connect(ctx, pool); err != nil {
+	if err := d.page.connect(ctx, d.pool); err != nil {
 		d.page.stop()
 		return "", err
 	}
 	return listener.Addr().String(), nil
 }
 
-// show makes passes and prints each, until there were enough or ctx is done.
-func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c config.Partner, log *slog.Logger) error {
-	partner, err := d.newPartner(c, nil, d.page.metrics, log)
+// makePasses makes passes and prints each, until there were enough or ctx is done.
+func (d *demo) makePasses(ctx context.Context, pc config.Partner, log *slog.Logger) error {
+	partner, err := d.newPartner(pc, nil, d.page.metrics, log)
 	if err != nil {
 		return err
 	}
@@ -159,12 +164,13 @@ func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c config.Partner, l
 	defer enough()
 	var failure error
 	r := &sync.Runner{
-		Store: store.New(pool, store.Options{Version: version()}), Partners: []sync.Partner{partner}, RunOnStart: true, Logger: log,
+		Store: d.store, Partners: []sync.Partner{partner}, RunOnStart: true, Logger: log,
 		OnRun: func(run store.Run) {
 			d.page.passed(ctx, run)
 			d.shown++
-			failure = errors.Join(d.showPass(ctx, pool, run), d.goOn(ctx, pool), d.goWrong(ctx, pool))
-			d.api.Advance(demoPace) // and not during a pass: what it lists must not be gone before it is read
+			failure = errors.Join(d.showPass(ctx, run), d.addBatch(ctx), d.failCustomer(ctx))
+			// Not during a pass, where a batch could vanish after it was listed and before its devices are.
+			d.api.Advance(demoPace)
 			if failure != nil || d.shown == d.passes {
 				enough()
 			}
@@ -173,14 +179,14 @@ func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c config.Partner, l
 	return errors.Join(r.Run(ctx), failure)
 }
 
-// goOn adds a batch now and then, once what was invented at the start has come to rest.
-func (d *demo) goOn(ctx context.Context, pool *pgxpool.Pool) error {
-	const restAfter, every = 8, 3 // passes
-	if d.shown <= restAfter || d.shown%every != 0 {
+// addBatch adds a batch now and then, once the batches of the beginning do not change any more.
+func (d *demo) addBatch(ctx context.Context) error {
+	const after, every = 8, 3 // passes
+	if d.shown <= after || d.shown%every != 0 {
 		return nil
 	}
 	n := d.shown / every
-	id, err := d.customer(ctx, pool, n)
+	id, err := d.customer(ctx, n)
 	if err != nil || id == "" {
 		return err
 	}
@@ -191,12 +197,12 @@ func (d *demo) goOn(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// goWrong lets a customer fail now and then, for a few passes.
-func (d *demo) goWrong(ctx context.Context, pool *pgxpool.Pool) error {
+// failCustomer lets a customer fail now and then, for a few passes.
+func (d *demo) failCustomer(ctx context.Context) error {
 	const after, passes, every = 4, 3, 15
 	switch d.shown % every {
 	case after:
-		id, err := d.customer(ctx, pool, d.shown/every)
+		id, err := d.customer(ctx, d.shown/every)
 		if err != nil || id == "" {
 			return err
 		}
@@ -210,20 +216,14 @@ func (d *demo) goWrong(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// customer returns the id of the nth customer, from 0 on and around; "": ctx is done.
-func (d *demo) customer(ctx context.Context, pool *pgxpool.Pool, n int) (id string, err error) {
-	const query = `
-		SELECT customer_id::text
-		FROM partner_center.customers
-		ORDER BY customer_id
-		OFFSET @n
-		LIMIT 1`
-	err = pool.QueryRow(ctx, query, pgx.NamedArgs{"n": n % demoCustomers}).Scan(&id)
+// customer returns the id of the nth customer, from 0 on and around; "" if ctx is done.
+func (d *demo) customer(ctx context.Context, n int) (string, error) {
+	customers, err := d.store.PartnersOfCustomers(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return "", nil
 	case err != nil:
-		return "", fmt.Errorf("choosing a customer: %w", err)
+		return "", err
 	}
-	return id, nil
+	return slices.Sorted(maps.Keys(customers))[n%len(customers)], nil
 }

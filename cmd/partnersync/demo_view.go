@@ -2,72 +2,21 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"partnersync/deploy/queries"
 	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
 )
 
-// demoChange is what a pass changed in one batch.
-type demoChange struct {
-	CompanyName string    `db:"company_name"`
-	BatchID     string    `db:"batch_id"`
-	What        string    `db:"what"`
-	ValidFrom   time.Time `db:"valid_from"`
-}
-
-// showPass prints what a pass changed.
-func (d *demo) showPass(ctx context.Context, pool *pgxpool.Pool, run store.Run) error {
-	const query = `
-		WITH batches AS (
-		    SELECT h.customer_id, h.batch_id, h.valid_from,
-		           CASE WHEN p.batch_id IS NULL THEN 'new: ' || h.status
-		                WHEN h.removed_at IS NOT NULL THEN 'gone; was ' || h.status
-		                WHEN p.removed_at IS NOT NULL THEN 'back: ' || h.status
-		                WHEN p.status IS DISTINCT FROM h.status THEN p.status || ' -> ' || h.status
-		                ELSE p.devices_count || ' -> ' || h.devices_count || ' devices' END AS what
-		    FROM partner_center.device_batch_history h
-		    LEFT JOIN partner_center.device_batch_versions p
-		           ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
-		    WHERE h.valid_from > @seen
-		), devices AS (
-		    SELECT h.customer_id, h.batch_id, h.valid_from,
-		           CASE WHEN p.device_id IS NULL THEN 'new'
-		                WHEN h.removed_at IS NOT NULL THEN 'gone'
-		                WHEN p.removed_at IS NOT NULL THEN 'back'
-		                WHEN p.policies <> h.policies THEN 'given another policy'
-		                ELSE 'changed' END AS what
-		    FROM partner_center.device_history h
-		    LEFT JOIN partner_center.device_versions p
-		           ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.device_id = h.device_id AND p.valid_to = h.valid_from
-		    WHERE h.valid_from > @seen
-		), changes AS (
-		    SELECT customer_id, batch_id, valid_from, what, 1 AS place FROM batches
-		    UNION ALL
-		    SELECT customer_id, batch_id, max(valid_from), count(*) || CASE count(*) WHEN 1 THEN ' device ' ELSE ' devices ' END || what, 2
-		    FROM devices
-		    GROUP BY customer_id, batch_id, what
-		)
-		SELECT c.company_name, n.batch_id, string_agg(n.what, '; ' ORDER BY n.place, n.what) AS what, max(n.valid_from) AS valid_from
-		FROM changes n
-		JOIN partner_center.customers c ON c.customer_id = n.customer_id
-		GROUP BY c.company_name, n.batch_id
-		ORDER BY c.company_name, n.batch_id`
-	rows, _ := pool.Query(ctx, query, pgx.NamedArgs{"seen": d.seen}) // CollectRows returns its error
-	changes, err := pgx.CollectRows(rows, pgx.RowToStructByName[demoChange])
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
+// showPass prints what a pass changed, and which customers fail.
+func (d *demo) showPass(ctx context.Context, run store.Run) error {
+	changes, err := report.BatchChanges(ctx, d.pool, d.seen)
 	if err != nil {
-		return fmt.Errorf("reading what changed: %w", err)
+		return unlessDone(ctx, err)
 	}
 	fmt.Fprintf(d.stdout, "pass %d at %s: %s, %d of %d customers ok; rows: %d new, %d changed, %d removed, %d unchanged\n",
 		d.shown, run.StartedAt.Local().Format(time.TimeOnly), run.State, run.CustomersOK, run.CustomersTotal,
@@ -82,53 +31,32 @@ func (d *demo) showPass(ctx context.Context, pool *pgxpool.Pool, run store.Run) 
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	return d.showFailing(ctx)
-}
-
-// showFailing prints which customers fail now, and why.
-func (d *demo) showFailing(ctx context.Context) error {
 	failing, err := d.page.reader.LongestFailing(ctx, nil, demoCustomers)
-	if ctx.Err() != nil {
-		return nil
-	}
 	for _, f := range failing {
 		printFailure(d.stdout, f, d.palette(d.stdout))
+	}
+	return unlessDone(ctx, err)
+}
+
+// unlessDone returns the error unless ctx is done, which is not an error of the demo.
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
 	}
 	return err
 }
 
-// demoVersion is one line of a batch's history.
-type demoVersion struct {
-	BatchID     string     `db:"batch_id"`
-	CompanyName string     `db:"company_name"`
-	Status      *string    `db:"status"`
-	ValidFrom   time.Time  `db:"valid_from"`
-	ValidTo     *time.Time `db:"valid_to"`
-	NotBefore   *time.Time `db:"not_before"`
-	Removed     bool       `db:"removed"`
-}
-
-// conclude prints the history of the batch with the most versions, and what to try next.
-func (d *demo) conclude(ctx context.Context, pool *pgxpool.Pool) error {
-	const query = `
-		SELECT h.batch_id, c.company_name, h.status, h.valid_from, nullif(h.valid_to, 'infinity') AS valid_to, h.not_before,
-		       h.removed_at IS NOT NULL AS removed
-		FROM partner_center.device_batch_history h
-		JOIN partner_center.customers c ON c.customer_id = h.customer_id
-		WHERE (h.customer_id, h.batch_id) = (
-		    SELECT customer_id, batch_id FROM partner_center.device_batch_history
-		    GROUP BY customer_id, batch_id ORDER BY count(DISTINCT status) DESC, count(*) DESC, max(valid_from) DESC, batch_id LIMIT 1)
-		ORDER BY h.valid_from`
-	rows, _ := pool.Query(ctx, query) // CollectRows returns its error
-	versions, err := pgx.CollectRows(rows, pgx.RowToStructByName[demoVersion])
+// conclude prints the history of the batch with the most statuses, and what to try next.
+func (d *demo) conclude(ctx context.Context) error {
+	versions, err := report.LongestHistory(ctx, d.pool)
 	if err != nil {
-		return fmt.Errorf("reading a batch's history: %w", err)
+		return err
 	}
 	if len(versions) > 0 {
 		d.printHistory(versions)
 	}
 	for _, name := range []string{"devices_per_policy.sql", "batches_with_errors.sql"} {
-		if err := d.answer(ctx, pool, name); err != nil {
+		if err := d.printAnswer(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -142,47 +70,40 @@ What to try next:
 	return nil
 }
 
-func (d *demo) printHistory(versions []demoVersion) {
-	fmt.Fprintf(d.stdout, "\nThe history of batch %q of %s (partner_center.device_batch_history):\n\n", versions[0].BatchID, sanitize.Line(versions[0].CompanyName))
-	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "  status\tvalid_from\tvalid_to\tchanged after (not_before)")
+func (d *demo) printHistory(versions []report.BatchVersion) {
+	fmt.Fprintf(d.stdout, "\nThe history of batch %q of %s (partner_center.device_batch_history):\n",
+		versions[0].BatchID, sanitize.Line(versions[0].CompanyName))
+	var rows [][]string
 	for _, v := range versions {
 		status := orEmpty(v.Status)
 		if v.Removed {
 			status += " (gone)"
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", sanitize.Line(status), clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen"))
+		rows = append(rows, []string{status, clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen")})
 	}
-	table.Flush()
+	printTable(d.stdout, []string{"status", "valid_from", "valid_to", "changed after (not_before)"}, rows, nil)
 }
 
-// answer prints a question of the cookbook, and what the database says.
-func (d *demo) answer(ctx context.Context, pool *pgxpool.Pool, name string) error {
-	query, err := queries.Files.ReadFile(name)
+// printAnswer prints a question of the cookbook, and what the database says.
+func (d *demo) printAnswer(ctx context.Context, name string) error {
+	answer, err := queries.Run(ctx, d.pool, name)
 	if err != nil {
-		return fmt.Errorf("reading query %s: %w", name, err)
+		return err
 	}
-	question, _, _ := strings.Cut(strings.TrimPrefix(string(query), "-- "), "\n")
-	fmt.Fprintf(d.stdout, "\n%s (deploy/queries/%s)\n\n", question, name)
-	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
-	rows, _ := pool.Query(ctx, string(query)) // the error is that of CollectRows
-	answers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]any, error) { return row.Values() })
-	if err != nil {
-		return fmt.Errorf("running query %s: %w", name, err)
-	}
-	var names []string
-	for _, column := range rows.FieldDescriptions() {
-		names = append(names, column.Name)
-	}
-	fmt.Fprintln(table, "  "+strings.Join(names, "\t"))
-	for _, answer := range answers {
-		cells := make([]string, len(answer))
-		for i, value := range answer {
+	fmt.Fprintf(d.stdout, "\n%s (deploy/queries/%s)\n", answer.Question, name)
+	var rows [][]string
+	for _, row := range answer.Rows {
+		cells := make([]string, len(row))
+		for i, value := range row {
 			cells[i] = cell(value)
 		}
-		fmt.Fprintln(table, "  "+strings.Join(cells, "\t"))
+		rows = append(rows, cells)
 	}
-	return table.Flush()
+	if rows == nil {
+		fmt.Fprintln(d.stdout, "\n  none")
+	}
+	printTable(d.stdout, answer.Columns, rows, nil)
+	return nil
 }
 
 // cell shows a value of a query.
@@ -193,13 +114,13 @@ func cell(value any) string {
 	case time.Time:
 		return v.Local().Format(time.DateTime)
 	}
-	return sanitize.Line(fmt.Sprint(value))
+	return fmt.Sprint(value)
 }
 
-// clock returns the time of day, or otherwise where there is none.
-func clock(t *time.Time, otherwise string) string {
+// clock is a time of day; the fallback if there is none.
+func clock(t *time.Time, fallback string) string {
 	if t == nil {
-		return otherwise
+		return fallback
 	}
 	return t.Local().Format("15:04:05.000")
 }
