@@ -1,24 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
-	"time"
+	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/term"
 
 	"partnersync/cmd/partnersync/config"
-	"partnersync/migrations"
 	"partnersync/store"
-	"partnersync/store/localpg"
 	"partnersync/store/sanitize"
 )
 
@@ -27,19 +22,19 @@ type app struct {
 	lookupEnv      func(string) (string, bool)
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	transport      http.RoundTripper // of the partners' requests, for tests; nil: the network's
+	transport      http.RoundTripper // of the partners' requests, for tests; nil: the network
 
 	configPath string
 	logLevel   string
 	flags      syncFlags
 }
 
-// logger writes to stderr: text on a terminal, JSON elsewhere. Neither passes on what a terminal would obey: text quotes it,
-// and a log of JSON is looked at on one too.
+// logger returns a logger that writes text to a terminal and JSON elsewhere. Neither passes on what a terminal would obey:
+// text is quoted, and JSON is escaped since people look at it on a terminal too.
 func (a *app) logger(out io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level %q: write debug, info, warn or error", a.logLevel)
+		return nil, fails(exitUsage, fmt.Errorf("--log-level %q: write debug, info, warn or error", a.logLevel))
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	if onTerminal(a.stderr) {
@@ -65,8 +60,21 @@ func onTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// configuration returns what load, which is config.Load or config.LoadDatabase, makes of the file, and logs its warnings.
-func (a *app) configuration(log *slog.Logger, load configLoader) (*config.Config, error) {
+// configuration loads the configuration by load, which is config.Load or config.LoadDatabase, and logs its warnings to the
+// logger that it returns.
+func (a *app) configuration(load configLoader) (*config.Config, *slog.Logger, error) {
+	log, err := a.logger(a.stderr)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := a.loadConfig(log, load)
+	return c, log, err
+}
+
+type configLoader func(flag string, lookupEnv func(string) (string, bool)) (*config.Config, error)
+
+// loadConfig is configuration with a logger of the caller's.
+func (a *app) loadConfig(log *slog.Logger, load configLoader) (*config.Config, error) {
 	c, err := load(a.configPath, a.lookupEnv)
 	if err != nil {
 		return nil, fails(exitUsage, fmt.Errorf("the configuration cannot be used:\n%w", err))
@@ -77,73 +85,21 @@ func (a *app) configuration(log *slog.Logger, load configLoader) (*config.Config
 	return c, nil
 }
 
-type configLoader func(flag string, lookupEnv func(string) (string, bool)) (*config.Config, error)
-
-// database is an open database, and the private server it is in, if any.
-type database struct {
-	*pgxpool.Pool
-	server *localpg.Server
-}
-
-// openDatabase connects to the database, and first starts the private server if that is what database_url says.
-func openDatabase(ctx context.Context, c *config.Config, log *slog.Logger) (*database, error) {
-	if c.DatabaseURL.Reveal() != config.LocalDatabase {
-		pool, err := store.OpenPool(ctx, c.DatabaseURL.Reveal())
-		if err != nil {
-			return nil, err
-		}
-		return &database{Pool: pool}, nil
-	}
-	dir, err := filepath.Abs(c.StateDir)
-	if err != nil {
-		return nil, fmt.Errorf("finding state_dir %s: %w", c.StateDir, err)
-	}
-	server, err := localpg.Start(ctx, localpg.Config{Dir: dir, Logger: log})
-	if err != nil {
-		return nil, err
-	}
-	pool, err := store.OpenPool(ctx, server.URL("postgres"))
-	if err != nil {
-		return nil, errors.Join(err, server.Stop())
-	}
-	return &database{Pool: pool, server: server}, nil
-}
-
-// close lets the connections go, and ends the private server. A server that does not answer is not waited for.
-func (d *database) close() error {
-	closed := make(chan struct{})
+// confirmed asks, and reports whether the answer was yes. If ctx ends first, it was not.
+func (a *app) confirmed(ctx context.Context, warning string) bool {
+	fmt.Fprintf(a.stderr, "%s.\nGo on? [yes/no] ", warning)
+	answers := make(chan string, 1)
 	go func() {
-		d.Close()
-		close(closed)
+		line, _ := bufio.NewReader(a.stdin).ReadString('\n')
+		answers <- line
 	}()
+	answer := ""
 	select {
-	case <-closed:
-	case <-time.After(2 * time.Second):
+	case answer = <-answers:
+	case <-ctx.Done():
 	}
-	if d.server != nil {
-		return d.server.Stop()
+	if !strings.HasSuffix(answer, "\n") || !onTerminal(a.stdin) {
+		fmt.Fprintln(a.stderr) // the question's line has not been ended by an answer
 	}
-	return nil
-}
-
-// prepare brings the schema up to date, if the configuration allows it. The error wraps migrations.ErrAhead or
-// migrations.ErrBehind if one of them is the reason.
-func prepare(ctx context.Context, pool *pgxpool.Pool, c *config.Config, log *slog.Logger) error {
-	state, err := migrations.Read(ctx, pool)
-	switch {
-	case err != nil:
-		return err
-	case !state.Behind():
-		return state.Check()
-	case !c.MigrateOnStart:
-		return fmt.Errorf("migrate_on_start is false, and %w", state.Check())
-	}
-	err = migrations.Up(ctx, pool)
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42501" { // insufficient_privilege
-		return fmt.Errorf("the database's user may not migrate it (%s), and %w as a user who may", e.Message, state.Check())
-	}
-	if err == nil {
-		log.Info("schema migrated", "from", state.Version, "to", state.Newest)
-	}
-	return err
+	return strings.EqualFold(strings.TrimSpace(answer), "yes")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -46,11 +47,12 @@ type step struct {
 	Claims   *partnercenter.Claims `json:"claims,omitempty"`     // of the token
 }
 
-// checkup is a check under way.
+// checkup is a check in progress, and what --json prints of it.
 type checkup struct {
 	*app
+	log       *slog.Logger
 	asJSON    bool
-	noSecrets bool   // a file that a partner signs in with is not there, or cannot be used
+	noSecrets bool   // a file that a partner signs in with is missing or cannot be used
 	Steps     []step `json:"steps"`
 	OK        bool   `json:"ok"`
 	Exit      int    `json:"exit_code"`
@@ -59,29 +61,26 @@ type checkup struct {
 func (a *app) check(ctx context.Context, asJSON bool) error {
 	log, err := a.logger(a.stderr)
 	if err != nil {
-		return fails(exitUsage, err)
+		return err
 	}
-	k := &checkup{app: a, asJSON: asJSON, OK: true, Steps: []step{}}
+	k := &checkup{app: a, log: log, asJSON: asJSON, OK: true, Steps: []step{}}
 	c, err := config.Load(a.configPath, a.lookupEnv)
 	if err != nil {
 		k.add(step{Name: "configuration", Detail: err.Error()})
 		return k.finish(exitUsage)
 	}
-	k.add(step{Name: "configuration", OK: true, Detail: fmt.Sprintf("%s, %d partners", c.Path, len(c.Partners)), Warnings: c.Warnings})
+	k.add(step{
+		Name: "configuration", OK: true, Detail: fmt.Sprintf("%s, %d partners", c.Path, len(c.Partners)), Warnings: c.Warnings,
+	})
 	var s *store.Store
-	db, err := openDatabase(ctx, c, log)
-	if err != nil {
+	if db, err := openDatabase(ctx, c, log); err != nil {
 		k.add(step{Name: "database", Detail: explain(err)})
 	} else {
-		s = k.database(ctx, c, db)
+		defer db.close()
+		s = k.database(ctx, db)
 	}
 	for _, pc := range c.Partners {
 		k.partner(ctx, c, pc, s)
-	}
-	if db != nil {
-		if closed := db.close(); closed != nil {
-			log.Warn("closing the database failed", "err", closed)
-		}
 	}
 	if ctx.Err() != nil {
 		return fails(exitFailed, errInterrupted)
@@ -92,7 +91,7 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 	return k.finish(exitFailed)
 }
 
-// add notes a step and, for people, shows it at once.
+// add adds a step and, for people, prints it at once.
 func (k *checkup) add(s step) {
 	k.Steps = append(k.Steps, s)
 	k.OK = k.OK && s.OK
@@ -113,7 +112,7 @@ func (k *checkup) add(s step) {
 	}
 }
 
-// finish prints what is still to be printed, and returns the code as an error if a step failed.
+// finish prints the JSON, if that is wanted, and returns the code as an error if a step failed.
 func (k *checkup) finish(code int) error {
 	if !k.OK {
 		k.Exit = code
@@ -129,8 +128,8 @@ func (k *checkup) finish(code int) error {
 	return &exitError{code: code}
 }
 
-// database checks the server and the schema. It returns the store, nil if the schema cannot be used.
-func (k *checkup) database(ctx context.Context, c *config.Config, db *database) *store.Store {
+// database checks the server and the schema. It returns nil if the schema cannot be used.
+func (k *checkup) database(ctx context.Context, db *database) *store.Store {
 	conn, err := db.Acquire(ctx)
 	if err != nil {
 		k.add(step{Name: "database", Detail: explain(err)})
@@ -143,8 +142,8 @@ func (k *checkup) database(ctx context.Context, c *config.Config, db *database) 
 	switch {
 	case err == nil:
 		k.add(step{Name: "schema", OK: true, Detail: fmt.Sprintf("version %d", migrations.Newest())})
-		return newStore(c, db)
-	case errors.Is(err, migrations.ErrBehind) && c.MigrateOnStart:
+		return db.newStore()
+	case errors.Is(err, migrations.ErrBehind) && db.config.MigrateOnStart:
 		k.add(willMigrate(ctx, db, err))
 	default:
 		k.add(step{Name: "schema", Detail: err.Error()})
@@ -180,8 +179,7 @@ func (k *checkup) partner(ctx context.Context, c *config.Config, pc config.Partn
 		failed("token", errors.New("the user's refresh token is in the database, which cannot be used yet"))
 		return
 	}
-	log, _ := k.logger(k.stderr) // it was there before
-	p, err := k.newPartner(pc, users, nil, log)
+	p, err := k.newPartner(pc, users, nil, k.log)
 	if err != nil {
 		failed("token", err)
 		return
@@ -213,7 +211,7 @@ func failedStep(name, partner string, err error) step {
 	return s
 }
 
-// tokenStep tells what a token says of itself.
+// tokenStep is the step of a token that was got, with what the token says about itself.
 func tokenStep(pc config.Partner, token partnercenter.Secret) step {
 	s := step{Name: "token", Partner: pc.Name, OK: true, Detail: "got one by " + signInMethod(pc)}
 	claims, ok := partnercenter.ReadClaims(token)
@@ -222,25 +220,26 @@ func tokenStep(pc config.Partner, token partnercenter.Secret) step {
 		return s
 	}
 	s.Claims = &claims
-	said := []struct{ what, value string }{
+	parts := []struct{ what, value string }{
 		{"for", claims.Audience}, {"tenant", claims.Tenant}, {"user", claims.User},
 		{"roles", strings.Join(claims.Roles, " ")}, {"scopes", strings.Join(claims.Scopes, " ")},
 	}
-	for _, one := range said {
-		if one.value != "" {
-			s.Detail += fmt.Sprintf(", %s %s", one.what, one.value)
+	for _, part := range parts {
+		if part.value != "" {
+			s.Detail += fmt.Sprintf(", %s %s", part.what, part.value)
 		}
 	}
 	if !claims.Expires.IsZero() {
 		s.Detail += ", until " + claims.Expires.Format(time.RFC3339)
 	}
 	if pc.AppUser && claims.User != "" && !claims.MFA {
-		s.Warnings = append(s.Warnings, "the user has signed in without multi-factor authentication, which the API asks of users: partnersync login")
+		s.Warnings = append(s.Warnings,
+			"the user has signed in without multi-factor authentication, which the API asks of users: partnersync login")
 	}
 	return s
 }
 
-// expiries tell when what the partner signs in with ends, if that is known.
+// expiries adds a step for each credential of the partner whose expiry is known.
 func (k *checkup) expiries(ctx context.Context, p sync.Partner) {
 	for _, read := range p.Expiries {
 		e, err := read(ctx)

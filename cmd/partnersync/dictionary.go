@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 )
@@ -25,7 +23,7 @@ func newDictionaryCommand(a *app) *cobra.Command {
 	}
 }
 
-func (a *app) dictionary(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
+func (a *app) dictionary(ctx context.Context, db *database) error {
 	d, err := store.New(db.Pool, store.Options{}).Dictionary(ctx)
 	if err != nil {
 		return err

@@ -50,8 +50,8 @@ func newLogoutCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logout",
 		Short: "Forget the user who has signed in for a partner",
-		Long: `Logout removes the partner's refresh token from the database. At the authority it stays good until it ends or is revoked there.
-A daemon that runs goes on with the access token it has, for up to an hour: restart it to end that at once.`,
+		Long: `Logout removes the partner's refresh token from the database. At the authority it stays valid until it expires or is revoked
+there. A running daemon keeps using the access token that it has, for up to an hour: restart it to end that at once.`,
 		Example: "  partnersync logout --partner contoso",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context(), f) },
@@ -62,7 +62,7 @@ A daemon that runs goes on with the access token it has, for up to an hour: rest
 
 // login makes a key, or signs a user in, or both.
 func (a *app) login(ctx context.Context, f loginFlags) error {
-	log, c, err := a.loginConfig()
+	c, log, err := a.configuration(config.Load)
 	if err != nil {
 		return err
 	}
@@ -70,12 +70,13 @@ func (a *app) login(ctx context.Context, f loginFlags) error {
 		if err := sync.NewTokenKey(c.TokenKeyFile); err != nil {
 			return fails(exitFailed, err)
 		}
-		fmt.Fprintf(a.stdout, "made the token key %s: give it to every replica, and keep it apart from the database's backups\n", c.TokenKeyFile)
+		fmt.Fprintf(a.stdout, "made the token key %s: give it to every replica, and keep it apart from the database's backups\n",
+			c.TokenKeyFile)
 		if f.partner == "" && f.refreshFile == "" {
 			return nil
 		}
 	}
-	return a.forUser(ctx, c, f.partner, log, func(pc config.Partner, s *store.Store) error {
+	return withUserPartner(ctx, c, f.partner, log, func(pc config.Partner, s *store.Store) error {
 		users, err := userTokens(c, pc, s)
 		if err != nil {
 			return fails(exitUsage, err)
@@ -83,12 +84,12 @@ func (a *app) login(ctx context.Context, f loginFlags) error {
 		in, err := a.signIn(ctx, pc, f.refreshFile, log)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return fails(exitFailed, errInterrupted)
+			return errInterrupted
 		case err != nil:
 			return err
 		}
 		if err := users.SignIn(ctx, in); err != nil {
-			return fails(exitFailed, err)
+			return err
 		}
 		a.greet(pc, in)
 		return nil
@@ -96,50 +97,39 @@ func (a *app) login(ctx context.Context, f loginFlags) error {
 }
 
 func (a *app) logout(ctx context.Context, f loginFlags) error {
-	log, c, err := a.loginConfig()
+	c, log, err := a.configuration(config.Load)
 	if err != nil {
 		return err
 	}
-	return a.forUser(ctx, c, f.partner, log, func(pc config.Partner, s *store.Store) error {
+	return withUserPartner(ctx, c, f.partner, log, func(pc config.Partner, s *store.Store) error {
 		was, err := s.SignOut(ctx, pc.Name)
-		if err != nil {
-			return fails(exitFailed, err)
-		}
-		if was {
-			fmt.Fprintf(a.stdout, "the user of partner %s is signed out; a daemon that runs may use its access token for up to an hour more\n", pc.Name)
-		} else {
+		switch {
+		case err != nil:
+			return err
+		case was:
+			fmt.Fprintf(a.stdout, "the user of partner %s is signed out; "+
+				"a daemon that runs may use its access token for up to an hour more\n", pc.Name)
+		default:
 			fmt.Fprintf(a.stdout, "nothing to do: no user was signed in for partner %s\n", pc.Name)
 		}
 		return nil
 	})
 }
 
-func (a *app) loginConfig() (*slog.Logger, *config.Config, error) {
-	log, err := a.logger(a.stderr)
-	if err != nil {
-		return nil, nil, fails(exitUsage, err)
-	}
-	c, err := a.configuration(log, config.Load)
-	return log, c, err
-}
-
-// forUser does something with the partner of that name, which reads on behalf of a user, and the database.
-func (a *app) forUser(ctx context.Context, c *config.Config, name string, log *slog.Logger, do func(config.Partner, *store.Store) error) error {
+// withUserPartner runs do with the partner of that name, which must read on behalf of a user, and the database.
+func withUserPartner(
+	ctx context.Context, c *config.Config, name string, log *slog.Logger, do func(config.Partner, *store.Store) error,
+) error {
 	pc, err := userPartner(c, name)
 	if err != nil {
 		return fails(exitUsage, err)
 	}
-	db, err := openDatabase(ctx, c, log)
-	if err != nil {
-		return fails(exitFailed, err)
-	}
-	if err = fails(exitFailed, prepare(ctx, db.Pool, c, log)); err == nil {
-		err = do(pc, newStore(c, db))
-	}
-	if closed := db.close(); closed != nil {
-		log.Warn("closing the database failed", "err", closed)
-	}
-	return err
+	return useDatabase(ctx, c, log, func(ctx context.Context, db *database) error {
+		if err := db.prepare(ctx); err != nil {
+			return err
+		}
+		return do(pc, db.newStore())
+	})
 }
 
 // userPartner returns the partner of that name, or the only one if it is "".
@@ -152,34 +142,34 @@ func userPartner(c *config.Config, name string) (config.Partner, error) {
 	case i < 0:
 		return config.Partner{}, fmt.Errorf("--partner %q: %w", name, sync.ErrUnknownPartner)
 	case !c.Partners[i].AppUser:
-		return config.Partner{}, fmt.Errorf("partner %s signs in as an application alone, without a user: app_user: true in its configuration changes that", c.Partners[i].Name)
+		return config.Partner{}, fmt.Errorf("partner %s signs in as an application alone, without a user: "+
+			"app_user: true in its configuration changes that", c.Partners[i].Name)
 	}
 	return c.Partners[i], nil
 }
 
-// signIn has a user sign in with a browser, or takes the token that the file holds.
-func (a *app) signIn(ctx context.Context, pc config.Partner, refreshFile string, log *slog.Logger) (in partnercenter.SignedIn, err error) {
+// signIn lets a user sign in with a browser, or takes the refresh token in the file, if one is given.
+func (a *app) signIn(ctx context.Context, pc config.Partner, refreshFile string, log *slog.Logger) (partnercenter.SignedIn, error) {
 	cred, opts := pc.Credentials(), partnercenter.TokenOptions{Version: version(), Logger: log.With("partner", pc.Name)}
 	if refreshFile != "" {
 		refresh, err := readRefreshToken(refreshFile)
 		if err != nil {
-			return in, fails(exitUsage, err)
+			return partnercenter.SignedIn{}, fails(exitUsage, err)
 		}
-		in, err = partnercenter.Redeem(ctx, cred, opts, refresh)
-		return in, fails(exitFailed, err)
+		return partnercenter.Redeem(ctx, cred, opts, refresh)
 	}
 	waiting, err := partnercenter.StartLogin(ctx, cred, opts)
 	if err != nil {
-		return in, fails(exitFailed, err)
+		return partnercenter.SignedIn{}, err
 	}
-	fmt.Fprintf(a.stdout, "Open %s in a browser, on any machine, and enter the code %s\n", sanitize.Line(waiting.URL), sanitize.Line(waiting.Code))
+	fmt.Fprintf(a.stdout, "Open %s in a browser, on any machine, and enter the code %s\n",
+		sanitize.Line(waiting.URL), sanitize.Line(waiting.Code))
 	until := ""
 	if !waiting.Expires.IsZero() {
 		until = " until " + waiting.Expires.Local().Format(time.TimeOnly)
 	}
 	fmt.Fprintf(a.stdout, "as a user of partner %s who is an admin agent or a sales agent. Waiting%s …\n", pc.Name, until)
-	in, err = waiting.Wait(ctx)
-	return in, fails(exitFailed, err)
+	return waiting.Wait(ctx)
 }
 
 // readRefreshToken reads a file that holds a refresh token and nothing else.
@@ -195,7 +185,7 @@ func readRefreshToken(path string) (partnercenter.Secret, error) {
 	return partnercenter.Secret(words[0]), nil
 }
 
-// greet says who has signed in, and what may be wrong with that.
+// greet says who has signed in, and warns if the API will not accept that.
 func (a *app) greet(pc config.Partner, in partnercenter.SignedIn) {
 	who := in.User
 	if who == "" {
@@ -203,6 +193,7 @@ func (a *app) greet(pc config.Partner, in partnercenter.SignedIn) {
 	}
 	fmt.Fprintf(a.stdout, "%s has signed in for partner %s\n", sanitize.Line(who), pc.Name)
 	if in.Claims.User != "" && !in.Claims.MFA {
-		fmt.Fprintln(a.stderr, "warning: without multi-factor authentication, which the API has asked of users since 2026: sign in again with it")
+		fmt.Fprintln(a.stderr, "warning: without multi-factor authentication, "+
+			"which the API has asked of users since 2026: sign in again with it")
 	}
 }

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 )
 
@@ -41,7 +38,7 @@ configuration file.`,
 			case !given:
 				to = oneStep
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database) error {
 				return a.migrateDown(ctx, db, to, yes)
 			})
 		},
@@ -68,28 +65,7 @@ configuration file.`,
 	return migrate
 }
 
-// withDatabase runs do with the configured database. DATABASE_URL alone will do, without a configuration file.
-func (a *app) withDatabase(ctx context.Context, do func(context.Context, *config.Config, *database, *slog.Logger) error) error {
-	log, err := a.logger(a.stderr)
-	if err != nil {
-		return fails(exitUsage, err)
-	}
-	c, err := a.configuration(log, config.LoadDatabase)
-	if err != nil {
-		return err
-	}
-	db, err := openDatabase(ctx, c, log)
-	if err != nil {
-		return fails(exitFailed, err)
-	}
-	err = do(ctx, c, db, log)
-	if closed := db.close(); closed != nil {
-		log.Warn("closing the database failed", "err", closed)
-	}
-	return fails(exitFailed, err)
-}
-
-func (a *app) migrateUp(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
+func (a *app) migrateUp(ctx context.Context, db *database) error {
 	before, err := migrations.Read(ctx, db.Pool)
 	if err != nil {
 		return err
@@ -105,10 +81,10 @@ func (a *app) migrateUp(ctx context.Context, _ *config.Config, db *database, _ *
 	return nil
 }
 
-// oneStep, in place of a version, is to go down to the one before.
+// oneStep, in place of a version, means the one before the present one.
 const oneStep = -1
 
-// migrateDown goes back to the version to, or oneStep.
+// migrateDown goes back to a version, or oneStep.
 func (a *app) migrateDown(ctx context.Context, db *database, to int64, yes bool) error {
 	state, err := migrations.Read(ctx, db.Pool)
 	switch {
@@ -137,26 +113,7 @@ func (a *app) migrateDown(ctx context.Context, db *database, to int64, yes bool)
 	return nil
 }
 
-// confirmed asks, and reports whether the answer was yes. The end of ctx is none.
-func (a *app) confirmed(ctx context.Context, warning string) bool {
-	fmt.Fprintf(a.stderr, "%s.\nGo on? [yes/no] ", warning)
-	answers := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(a.stdin).ReadString('\n')
-		answers <- line
-	}()
-	answer := ""
-	select {
-	case answer = <-answers:
-	case <-ctx.Done():
-	}
-	if !strings.HasSuffix(answer, "\n") || !onTerminal(a.stdin) {
-		fmt.Fprintln(a.stderr) // nobody has ended the line of the question
-	}
-	return strings.EqualFold(strings.TrimSpace(answer), "yes")
-}
-
-func (a *app) migrateStatus(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
+func (a *app) migrateStatus(ctx context.Context, db *database) error {
 	steps, err := migrations.Status(ctx, db.Pool)
 	if err != nil {
 		return err

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/sync"
@@ -44,7 +42,7 @@ unfinished version is left; a batch that was reopened counts from the oldest ver
 			if err != nil {
 				return fails(exitUsage, err)
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, _ *config.Config, db *database, _ *slog.Logger) error {
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database) error {
 				return a.prune(ctx, db, p, f)
 			})
 		},
@@ -57,7 +55,7 @@ unfinished version is left; a batch that was reopened counts from the oldest ver
 	return prune
 }
 
-// pruning returns what the flags ask for, but for the partners.
+// pruning returns what the flags ask for, except for the partners.
 func (f pruneFlags) pruning(now time.Time) (p store.Pruning, err error) {
 	if f.before == "" {
 		return p, errors.New("--before DATE is missing: versions that ended before it are removed")
@@ -72,7 +70,7 @@ func (f pruneFlags) pruning(now time.Time) (p store.Pruning, err error) {
 	return p, err
 }
 
-// prune removes old versions, if that is what is wanted.
+// prune removes old versions, after asking unless --yes is given.
 func (a *app) prune(ctx context.Context, db *database, p store.Pruning, f pruneFlags) error {
 	s := store.New(db.Pool, store.Options{})
 	if err := migrations.Require(ctx, db.Pool); err != nil {

@@ -52,8 +52,8 @@ it cannot be told. Times without a zone are local ones.`,
 			case f.limit == 0:
 				f.limit = math.MaxInt32
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, c *config.Config, db *database, log *slog.Logger) error {
-				return a.status(ctx, c, db, f, log)
+			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database) error {
+				return a.status(ctx, db.config, db, f, db.log)
 			})
 		},
 	}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"partnersync/cmd/partnersync/config"
-	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/sync"
 )
@@ -89,9 +87,9 @@ func (a *app) sync(ctx context.Context) error {
 	bar := newProgress(a.stderr, q.Kind == store.Backfill && !a.flags.dryRun)
 	log, err := a.logger(bar)
 	if err != nil {
-		return fails(exitUsage, err)
+		return err
 	}
-	c, err := a.configuration(log, config.Load)
+	c, err := a.loadConfig(log, config.Load)
 	if err != nil {
 		return err
 	}
@@ -103,34 +101,26 @@ func (a *app) sync(ctx context.Context) error {
 			return fails(exitUsage, fmt.Errorf("--partner %q: %w", name, sync.ErrUnknownPartner))
 		}
 	}
-	db, err := openDatabase(ctx, c, log)
-	if err != nil {
-		return fails(exitFailed, err)
-	}
-	err = a.pass(ctx, c, db, q, bar, log)
-	if closed := db.close(); closed != nil {
-		log.Warn("closing the database failed", "err", closed)
-	}
-	return err
+	return useDatabase(ctx, c, log, func(ctx context.Context, db *database) error { return a.pass(ctx, db, q, bar) })
 }
 
 // pass makes the one pass asked for, or says what it would do.
-func (a *app) pass(ctx context.Context, c *config.Config, db *database, q sync.Request, bar *progress, log *slog.Logger) error {
-	r, err := a.newRunner(c, nil, log)
+func (a *app) pass(ctx context.Context, db *database, q sync.Request, bar *progress) error {
+	r, err := a.newRunner(db.config, nil, db.log)
 	if err != nil {
 		return fails(exitUsage, err)
 	}
-	connect(r, newStore(c, db))
+	connect(r, db.newStore())
 	if a.flags.dryRun {
 		return a.dryRun(ctx, r, db, q)
 	}
-	if err := prepare(ctx, db.Pool, c, log); err != nil {
-		return fails(exitFailed, err)
+	if err := db.prepare(ctx); err != nil {
+		return err
 	}
 	r.Progress = bar.report
 	runs, err := r.Once(ctx, q)
 	bar.finish()
-	drain(ctx, newSender(c, r.Store, nil, log), log)
+	drain(ctx, newSender(db.config, r.Store, nil, db.log), db.log)
 	code := exitCode(runs, err, ctx.Err() != nil)
 	if ctx.Err() != nil {
 		err = errInterrupted
@@ -140,7 +130,7 @@ func (a *app) pass(ctx context.Context, c *config.Config, db *database, q sync.R
 	}
 	if len(runs) > 0 {
 		if err := a.summarize(ctx, r.Store, runs, code); err != nil {
-			log.Warn("the summary is not complete", "err", err)
+			db.log.Warn("the summary is not complete", "err", err)
 		}
 	}
 	if code == exitOK {
@@ -149,11 +139,11 @@ func (a *app) pass(ctx context.Context, c *config.Config, db *database, q sync.R
 	return &exitError{code: code, err: err}
 }
 
-// errInterrupted is the reason to end of what a signal has stopped.
+// errInterrupted is the error of a command that a signal has stopped.
 var errInterrupted = errors.New("interrupted")
 
-// exitCode judges the runs by design: 0 if all are complete, 1 if all failed or the database could not be used, 2 for a
-// request that names what is not there, 3 for anything between.
+// exitCode is the exit code of a pass: success if all runs are complete, failure if all failed or the database could not be
+// used, wrong usage if the request names a partner or customer that does not exist, and partial for anything in between.
 func exitCode(runs []store.Run, err error, interrupted bool) int {
 	switch {
 	case errors.Is(err, sync.ErrUnknownPartner), errors.Is(err, sync.ErrUnknownCustomer):
@@ -179,28 +169,4 @@ func exitCode(runs []store.Run, err error, interrupted bool) int {
 		return exitFailed
 	}
 	return exitPartial
-}
-
-// dryRun prints what the pass would change.
-func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.Request) error {
-	state, err := migrations.Read(ctx, db.Pool)
-	if err == nil && state.Version > 0 { // without a schema, everything is new
-		err = state.Check()
-	}
-	if err != nil {
-		return fails(exitFailed, err)
-	}
-	p := &plans{out: a.stdout, colours: a.palette(a.stdout)}
-	err = r.DryRun(ctx, q, p.add)
-	code := exitCode(nil, err, ctx.Err() != nil)
-	switch {
-	case ctx.Err() != nil:
-		err = errInterrupted
-	case err == nil:
-		code = p.print()
-	}
-	if code == exitOK {
-		return nil
-	}
-	return &exitError{code: code, err: err}
 }

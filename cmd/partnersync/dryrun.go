@@ -2,23 +2,49 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
 
+	"partnersync/migrations"
 	"partnersync/store"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
 )
 
-// plans are what a pass would do: for each partner's list of customers, and for each customer, + new, ~ changed, - removed
-// and ? missing, but kept for the time being.
+// dryRun prints what the pass would change, and writes nothing.
+func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.Request) error {
+	state, err := migrations.Read(ctx, db.Pool)
+	if err == nil && state.Version > 0 { // without a schema, everything is new
+		err = state.Check()
+	}
+	if err != nil {
+		return fails(exitFailed, err)
+	}
+	p := &plans{out: a.stdout, colours: a.palette(a.stdout)}
+	err = r.DryRun(ctx, q, p.add)
+	code := exitCode(nil, err, ctx.Err() != nil)
+	switch {
+	case ctx.Err() != nil:
+		err = errInterrupted
+	case err == nil:
+		code = p.print()
+	}
+	if code == exitOK {
+		return nil
+	}
+	return &exitError{code: code, err: err}
+}
+
+// plans are what a pass would do to each partner's list of customers, and to each customer's rows: + new, ~ changed,
+// - removed and ? missing, but kept until the next listing.
 type plans struct {
 	out     io.Writer
 	colours palette
-	all     []sync.Plan                  // that something is to be said of
+	all     []sync.Plan                  // those with differences or an error
 	rows    map[store.DifferenceKind]int // of batches, policies and devices
-	people  map[store.DifferenceKind]int // customers as such
+	listed  map[store.DifferenceKind]int // of the lists of customers
 
 	customers, failed int
 }
@@ -41,14 +67,14 @@ func (p *plans) print() int {
 	slices.SortFunc(p.all, func(a, b sync.Plan) int {
 		return cmp.Or(cmp.Compare(a.Partner, b.Partner), cmp.Compare(a.Customer.ID, b.Customer.ID))
 	})
-	p.rows, p.people = map[store.DifferenceKind]int{}, map[store.DifferenceKind]int{}
+	p.rows, p.listed = map[store.DifferenceKind]int{}, map[store.DifferenceKind]int{}
 	enumerationFailed := false
 	for _, plan := range p.all {
 		enumerationFailed = enumerationFailed || plan.Customer.ID == "" && plan.Err != nil
 		p.printPlan(plan)
 	}
-	if len(p.people) > 0 {
-		fmt.Fprintf(p.out, "customers: %s\n", kinds(p.people))
+	if len(p.listed) > 0 {
+		fmt.Fprintf(p.out, "customers: %s\n", kinds(p.listed))
 	}
 	fmt.Fprintf(p.out, "dry run, nothing was written: %d of %d customers ok, %d failed; rows: %s\n",
 		p.customers-p.failed, p.customers, p.failed, kinds(p.rows))
@@ -69,7 +95,7 @@ func kinds(count map[store.DifferenceKind]int) string {
 func (p *plans) printPlan(plan sync.Plan) {
 	count := p.rows
 	if plan.Customer.ID == "" {
-		count = p.people
+		count = p.listed
 		fmt.Fprintf(p.out, "%s: its customers\n", plan.Partner)
 	} else {
 		fmt.Fprintf(p.out, "%s: %s\n", plan.Partner, idAndName(plan.Customer.ID, plan.Customer.CompanyName))

@@ -14,11 +14,6 @@ import (
 	"partnersync/sync/statuspage"
 )
 
-// newStore returns this process's part of the database.
-func newStore(c *config.Config, db *database) *store.Store {
-	return store.New(db.Pool, store.Options{Lease: c.Lease, Version: version(), Endpoints: endpoints(c)})
-}
-
 // newRunner returns what makes the passes of all partners; it has no database until connect. Its metrics are m, which may
 // be nil.
 func (a *app) newRunner(c *config.Config, m *statuspage.Metrics, log *slog.Logger) (*sync.Runner, error) {
