@@ -8,6 +8,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	"partnersync/store/cron"
 	"partnersync/sync"
 )
 
@@ -171,14 +172,10 @@ func (p *pace) words(now time.Time, done, total int) string {
 	return words
 }
 
-// roughly is a duration as one would say it.
+// roughly is an estimated duration, in whole minutes if it is longer than one.
 func roughly(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", max(1, d/time.Second))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", (d+time.Minute/2)/time.Minute)
+	if d > time.Minute {
+		d = d.Round(time.Minute)
 	}
-	d = d.Round(time.Minute)
-	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	return cron.FormatDuration(max(d, time.Second))
 }

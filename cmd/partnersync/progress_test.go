@@ -24,8 +24,8 @@ func TestProgress_offATerminalIsALineEveryTenSeconds(t *testing.T) {
 			<-time.After(time.Second)
 		}
 		p.finish()
-		want := "batches and policies of 11 of 110 customers read, 1.0/s, 2m left\n" +
-			"batches and policies of 21 of 110 customers read, 1.0/s, 1m left\n"
+		want := "batches and policies of 11 of 110 customers read, 1.0/s, 2 min left\n" +
+			"batches and policies of 21 of 110 customers read, 1.0/s, 1 min left\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
@@ -45,7 +45,7 @@ func TestProgress_countsTheDevicesAnewOnceAllIsListed(t *testing.T) {
 		<-time.After(10 * time.Second)
 		p.report(sync.Progress{Partner: "contoso", Listed: 1000, Done: 940, Total: 1000})
 		p.finish()
-		want := "batches and policies of 950 of 1000 customers read, 5.0/s, 10s left\ndevices of 940 of 1000 customers read, 3.0/s, 20s left\n"
+		want := "batches and policies of 950 of 1000 customers read, 5.0/s, 10 s left\ndevices of 940 of 1000 customers read, 3.0/s, 20 s left\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
@@ -125,11 +125,11 @@ func TestPace(t *testing.T) {
 		want    string
 	}{
 		"too early to tell":           {0, []at{{0, 0}, {2 * time.Second, 50}}, 100, ""},
-		"steady":                      {0, []at{{0, 0}, {10 * time.Second, 100}}, 1000, ", 10.0/s, 2m left"},
-		"slow":                        {0, []at{{0, 0}, {60 * time.Second, 6}}, 1000, ", 6/min, 2h46m left"},
-		"resumed":                     {5000, []at{{0, 5000}, {10 * time.Second, 5100}}, 5400, ", 10.0/s, 30s left"},
+		"steady":                      {0, []at{{0, 0}, {10 * time.Second, 100}}, 1000, ", 10.0/s, 2 min left"},
+		"slow":                        {0, []at{{0, 0}, {60 * time.Second, 6}}, 1000, ", 6/min, 2 h 46 min left"},
+		"resumed":                     {5000, []at{{0, 5000}, {10 * time.Second, 5100}}, 5400, ", 10.0/s, 30 s left"},
 		"nothing moves":               {0, []at{{0, 0}, {10 * time.Second, 0}}, 100, ""},
-		"only the last minute counts": {0, []at{{0, 0}, {time.Minute, 6000}, {2 * time.Minute, 6060}, {3 * time.Minute, 6120}}, 6180, ", 1.0/s, 1m left"},
+		"only the last minute counts": {0, []at{{0, 0}, {time.Minute, 6000}, {2 * time.Minute, 6060}, {3 * time.Minute, 6120}}, 6180, ", 1.0/s, 1 min left"},
 		"all done":                    {0, []at{{0, 0}, {10 * time.Second, 100}}, 100, ", 10.0/s"},
 	} {
 		p := pace{already: test.already}
@@ -146,7 +146,8 @@ func TestPace(t *testing.T) {
 func TestRoughly(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		0: "1s", 59 * time.Second: "59s", 100 * time.Second: "2m", 59*time.Minute + 40*time.Second: "60m", 90 * time.Minute: "1h30m", 30 * time.Hour: "30h00m",
+		0: "1 s", 59 * time.Second: "59 s", 100 * time.Second: "2 min", 59*time.Minute + 40*time.Second: "1 h",
+		90 * time.Minute: "1 h 30 min", 30 * time.Hour: "1 d 6 h",
 	} {
 		if got := roughly(d); got != want {
 			t.Errorf("%s: %s, want %s", d, got, want)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/sanitize"
 	"partnersync/sync/statuspage"
 )
@@ -70,7 +71,7 @@ func printFreshness(out io.Writer, s statusReport) {
 	for i, f := range s.Others {
 		age := "never"
 		if f.LastSuccessAt != nil {
-			age = ago(s.At.Sub(*f.LastSuccessAt))
+			age = cron.FormatDuration(s.At.Sub(*f.LastSuccessAt)) + " ago"
 		}
 		rows[i] = []string{f.Partner, f.CustomerID, orEmpty(f.CompanyName), age, moment(f.LastSuccessAt)}
 	}
@@ -132,18 +133,4 @@ func moment(t *time.Time) string {
 		return "-"
 	}
 	return t.Local().Format(time.DateTime)
-}
-
-// ago is how long something is over, in its largest unit.
-func ago(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds ago", max(0, d)/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm ago", d/time.Minute)
-	case d < 2*day:
-		return fmt.Sprintf("%dh ago", d/time.Hour)
-	}
-	return fmt.Sprintf("%dd ago", d/day)
 }

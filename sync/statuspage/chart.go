@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 )
 
 // batchesView is how the batches stand, ready to be drawn.
@@ -152,11 +153,11 @@ func (v *batchesView) ages() {
 		case a.From == nil:
 			bar.Label = "unknown age"
 		case i+1 < len(v.Ages) && v.Ages[i+1].From != nil && *a.From == 0:
-			bar.Label = "under " + span(*v.Ages[i+1].From)
+			bar.Label = "under " + cron.FormatDuration(*v.Ages[i+1].From)
 		case i+1 < len(v.Ages) && v.Ages[i+1].From != nil:
-			bar.Label = strings.ReplaceAll(span(*a.From)+" to "+span(*v.Ages[i+1].From), " ", "\u00a0")
+			bar.Label = strings.ReplaceAll(cron.FormatDuration(*a.From)+" to "+cron.FormatDuration(*v.Ages[i+1].From), " ", "\u00a0")
 		default:
-			bar.Label = "over " + span(*a.From)
+			bar.Label = "over " + cron.FormatDuration(*a.From)
 		}
 		if a.From != nil || a.Batches > 0 {
 			v.AgeBars = append(v.AgeBars, bar)

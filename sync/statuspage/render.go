@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
 )
@@ -34,7 +35,7 @@ func parsePages(version string) *template.Template {
 		"short":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"day":     func(t time.Time) string { return t.UTC().Format("2 Jan") },
-		"span":    span,
+		"span":    cron.FormatDuration,
 		"class":   statusClass,
 		"word":    statusWord,
 		"count":   countAny,

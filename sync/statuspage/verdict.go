@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
 )
@@ -96,7 +97,7 @@ func Stale(ctx context.Context, reader *store.Reader, partners []Partner, now ti
 	stale, err := reader.StaleCustomers(ctx, before)
 	for _, each := range stale {
 		were := plural(each.Customers, "customer of partner %s was last synced %s ago", "customers of partner %s were last synced up to %s ago")
-		words = append(words, fmt.Sprintf(were, each.Partner, span(now.Sub(each.OldestSync))))
+		words = append(words, fmt.Sprintf(were, each.Partner, cron.FormatDuration(now.Sub(each.OldestSync))))
 	}
 	return words, err
 }

@@ -3,7 +3,6 @@ package statuspage
 import (
 	"fmt"
 	"strings"
-	"time"
 )
 
 // statusClass is the class, and so the colour, that a status has in the style sheet.
@@ -57,31 +56,6 @@ func batchName(id string) string {
 		return "“" + id + "” (only spaces)"
 	}
 	return "“" + id + "”"
-}
-
-// span is a duration in at most two units.
-func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d < 0:
-		return "0 s"
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < day:
-		return twoUnits(d, time.Hour, "h", time.Minute, "min")
-	case d < 60*day:
-		return twoUnits(d, day, "d", time.Hour, "h")
-	}
-	return fmt.Sprintf("%d d", d/day)
-}
-
-func twoUnits(d, large time.Duration, ofLarge string, small time.Duration, ofSmall string) string {
-	if n := d % large / small; n > 0 && d < 10*large {
-		return fmt.Sprintf("%d %s %d %s", d/large, ofLarge, n, ofSmall)
-	}
-	return fmt.Sprintf("%d %s", d/large, ofLarge)
 }
 
 // count is a number with its thousands apart.
