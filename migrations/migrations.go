@@ -3,8 +3,8 @@
 // The files NNNNN_what.sql are goose migrations, one idea each, never edited once released. Up applies those that the
 // database lacks; Require only checks that there are none.
 //
-// The version table and the lock table of goose are in the schema partnersync. The lock is a row and not the advisory lock
-// of a session, so that it also works behind a pooler that assigns connections per transaction.
+// The version table and the lock table of goose are in the schema partnersync. The lock is a row and not the advisory
+// lock of a session, so that it also works behind a pooler that assigns connections per transaction.
 package migrations
 
 import (
@@ -122,8 +122,8 @@ func Up(ctx context.Context, pool *pgxpool.Pool) error {
 	})
 }
 
-// grantRights gives the roles of deploy/roles.sql their rights to new tables. If that file was never run, there is nothing
-// to do.
+// grantRights gives the roles of deploy/roles.sql their rights to new tables. If that file was never run, there is
+// nothing to do.
 func grantRights(ctx context.Context, pool *pgxpool.Pool) error {
 	const grant = `
 		DO $$ BEGIN
@@ -158,7 +158,8 @@ type Step struct {
 // objects in the schemas.
 func Allowed(ctx context.Context, pool *pgxpool.Pool) (allowed bool, err error) {
 	const query = `
-		SELECT CASE WHEN to_regnamespace('partnersync') IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+		SELECT CASE WHEN to_regnamespace('partnersync') IS NULL
+		            THEN has_database_privilege(current_database(), 'CREATE')
 		            ELSE has_schema_privilege(to_regnamespace('partnersync')::oid, 'CREATE')
 		             AND coalesce(has_schema_privilege(to_regnamespace('partner_center')::oid, 'CREATE'), true) END`
 	if err := pool.QueryRow(ctx, query).Scan(&allowed); err != nil {
@@ -215,8 +216,8 @@ func TablesLost(ctx context.Context, pool *pgxpool.Pool, from, to int64) ([]stri
 	return lost, nil
 }
 
-// release returns the migrations embedded in this release, the oldest first. It panics at a name without a number, which
-// would be a bug.
+// release returns the migrations embedded in this release, the oldest first. It panics at a name without a number,
+// which would be a bug.
 func release() []Step {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {

@@ -29,8 +29,8 @@ type app struct {
 	flags      syncFlags
 }
 
-// logger returns a logger that writes text to a terminal and JSON elsewhere. Neither passes on what a terminal would obey:
-// text is quoted, and JSON is escaped since people look at it on a terminal too.
+// logger returns a logger that writes text to a terminal and JSON elsewhere. Neither passes on what a terminal would
+// obey: text is quoted, and JSON is escaped since people look at it on a terminal too.
 func (a *app) logger(out io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
@@ -60,8 +60,8 @@ func onTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// configuration loads the configuration by load, which is config.Load or config.LoadDatabase, and logs its warnings to the
-// logger that it returns.
+// configuration loads the configuration by load, which is config.Load or config.LoadDatabase, and logs its warnings to
+// the logger that it returns.
 func (a *app) configuration(load configLoader) (*config.Config, *slog.Logger, error) {
 	log, err := a.logger(a.stderr)
 	if err != nil {

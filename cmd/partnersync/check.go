@@ -24,9 +24,9 @@ func newCheckCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say whether everything that a pass needs is there",
-		Long: `Check walks the way of a pass: the configuration, the database and its schema, and for each partner its secrets' files,
-its sign-in and one request to the API. It says ok or what is wrong at each step, and writes nothing, but for the next
-refresh token of a signed-in user.`,
+		Long: `Check walks the way of a pass: the configuration, the database and its schema, and for each partner
+its secrets' files, its sign-in and one request to the API. It says ok or what is wrong at each
+step, and writes nothing, but for the next refresh token of a signed-in user.`,
 		Example: "  partnersync check\n  partnersync check --json",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), asJSON) },
@@ -69,9 +69,8 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 		k.add(step{Name: "configuration", Detail: err.Error()})
 		return k.finish(exitUsage)
 	}
-	k.add(step{
-		Name: "configuration", OK: true, Detail: fmt.Sprintf("%s, %d partners", c.Path, len(c.Partners)), Warnings: c.Warnings,
-	})
+	found := fmt.Sprintf("%s, %d partners", c.Path, len(c.Partners))
+	k.add(step{Name: "configuration", OK: true, Detail: found, Warnings: c.Warnings})
 	var s *store.Store
 	if db, err := openDatabase(ctx, c, log); err != nil {
 		k.add(step{Name: "database", Detail: explain(err)})
@@ -106,7 +105,8 @@ func (k *checkup) add(s step) {
 	if s.Partner != "" {
 		of = " of partner " + s.Partner
 	}
-	fmt.Fprintf(k.stdout, "%s  %s%s: %s\n", mark, s.Name, of, strings.ReplaceAll(sanitize.ForTerminal(s.Detail), "\n", "\n        "))
+	detail := strings.ReplaceAll(sanitize.ForTerminal(s.Detail), "\n", "\n        ")
+	fmt.Fprintf(k.stdout, "%s  %s%s: %s\n", mark, s.Name, of, detail)
 	for _, w := range s.Warnings {
 		fmt.Fprintf(k.stdout, "        %s %s\n", colours.yellow("warning:"), sanitize.Line(w))
 	}
@@ -158,9 +158,12 @@ func willMigrate(ctx context.Context, db *database, behind error) step {
 	case err != nil:
 		return step{Name: "schema", Detail: err.Error()}
 	case !allowed:
-		return step{Name: "schema", Detail: "the database's user may not migrate it, and " + behind.Error() + " as a user who may"}
+		detail := fmt.Sprintf("the database's user may not migrate it, and %v as a user who may", behind)
+		return step{Name: "schema", Detail: detail}
 	}
-	return step{Name: "schema", OK: true, Detail: fmt.Sprintf("the next start migrates it to version %d", migrations.Newest())}
+	return step{
+		Name: "schema", OK: true, Detail: fmt.Sprintf("the next start migrates it to version %d", migrations.Newest()),
+	}
 }
 
 // partner checks one partner; s is nil if the database cannot be used.
@@ -233,8 +236,8 @@ func tokenStep(pc config.Partner, token partnercenter.Secret) step {
 		s.Detail += ", until " + claims.Expires.Format(time.RFC3339)
 	}
 	if pc.AppUser && claims.User != "" && !claims.MFA {
-		s.Warnings = append(s.Warnings,
-			"the user has signed in without multi-factor authentication, which the API asks of users: partnersync login")
+		s.Warnings = append(s.Warnings, "the user has signed in without multi-factor authentication, "+
+			"which the API asks of users: partnersync login")
 	}
 	return s
 }

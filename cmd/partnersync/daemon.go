@@ -11,8 +11,8 @@ import (
 	"partnersync/sync"
 )
 
-// daemon makes passes until ctx is done. It waits for a database that cannot be used, and for a schema that somebody else
-// has to migrate. It cannot wait for an older release if the schema is of a newer one: that is an error.
+// daemon makes passes until ctx is done. It waits for a database that cannot be used, and for a schema that somebody
+// else has to migrate. It cannot wait for an older release if the schema is of a newer one: that is an error.
 func (a *app) daemon(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	log.Info("partnersync starts", "version", version(), "partners", len(c.Partners),
 		"schedule", c.Schedule.String(), "timezone", c.Timezone.String())

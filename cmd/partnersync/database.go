@@ -25,7 +25,8 @@ type database struct {
 	server *localpg.Server // nil unless it is a private one
 }
 
-// withDatabase loads the configuration and runs do with its database. The configuration is optional: DATABASE_URL is enough.
+// withDatabase loads the configuration and runs do with its database. The configuration is optional: DATABASE_URL is
+// enough.
 func (a *app) withDatabase(ctx context.Context, do func(context.Context, *database) error) error {
 	c, log, err := a.configuration(config.LoadDatabase)
 	if err != nil {
@@ -35,7 +36,9 @@ func (a *app) withDatabase(ctx context.Context, do func(context.Context, *databa
 }
 
 // useDatabase runs do with the database, which it opens and closes.
-func useDatabase(ctx context.Context, c *config.Config, log *slog.Logger, do func(context.Context, *database) error) error {
+func useDatabase(
+	ctx context.Context, c *config.Config, log *slog.Logger, do func(context.Context, *database) error,
+) error {
 	db, err := openDatabase(ctx, c, log)
 	if err != nil {
 		return fails(exitFailed, err)
@@ -109,7 +112,8 @@ func (d *database) prepare(ctx context.Context) error {
 	}
 	err = migrations.Up(ctx, d.Pool)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42501" { // insufficient_privilege
-		return fmt.Errorf("the database's user may not migrate it (%s), and %w as a user who may", e.Message, state.Check())
+		return fmt.Errorf("the database's user may not migrate it (%s), and %w as a user who may",
+			e.Message, state.Check())
 	}
 	if err == nil {
 		d.log.Info("schema migrated", "from", state.Version, "to", state.Newest)

@@ -36,10 +36,11 @@ func newDemoCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show it at work: a private database and an emulated API, no account needed",
-		Long: `Demo starts a private PostgreSQL server in a temporary directory and an emulator of the Partner Center API with
-invented customers, makes a pass every two seconds, and prints what changed. From the fifth pass on one customer fails for three
-passes, as one without a relationship does, and then recovers: see what the output and the status page make of it. The exit
-code is 0 all the same. Nothing of it is left at the end.`,
+		Long: `Demo starts a private PostgreSQL server in a temporary directory and an emulator of the Partner
+Center API with invented customers, makes a pass every two seconds, and prints what changed. From
+the fifth pass on one customer fails for three passes, as one without a relationship does, and then
+recovers: see what the output and the status page make of it. The exit code is 0 all the same.
+Nothing of it is left at the end.`,
 		Example: "  partnersync demo\n  partnersync demo --passes 5 --interval 1s",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -115,7 +116,9 @@ A pass every %s; ^C ends it. While it runs, look around with:
 // emulate serves the emulator on a free port of the loopback interface.
 func (d *demo) emulate() (url string, stop func(), err error) {
 	d.api = partnercentertest.New(partnercentertest.Options{Start: time.Now().UTC().Truncate(time.Second)})
-	d.api.Seed(partnercentertest.SeedOptions{Customers: demoCustomers, Batches: demoBatches, Devices: demoDevices, Seed: 1})
+	d.api.Seed(partnercentertest.SeedOptions{
+		Customers: demoCustomers, Batches: demoBatches, Devices: demoDevices, Seed: 1,
+	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("starting the emulator: %w", err)

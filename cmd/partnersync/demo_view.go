@@ -18,12 +18,14 @@ func (d *demo) showPass(ctx context.Context, run store.Run) error {
 	if err != nil {
 		return unlessDone(ctx, err)
 	}
-	fmt.Fprintf(d.stdout, "pass %d at %s: %s, %d of %d customers ok; rows: %d new, %d changed, %d removed, %d unchanged\n",
-		d.shown, run.StartedAt.Local().Format(time.TimeOnly), run.State, run.CustomersOK, run.CustomersTotal,
+	fmt.Fprintf(d.stdout, "pass %d at %s: %s, %d of %d customers ok; ",
+		d.shown, run.StartedAt.Local().Format(time.TimeOnly), run.State, run.CustomersOK, run.CustomersTotal)
+	fmt.Fprintf(d.stdout, "rows: %d new, %d changed, %d removed, %d unchanged\n",
 		run.Inserted, run.Changed, run.Removed, run.Unchanged)
 	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
 	for _, c := range changes {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", sanitize.Line(c.CompanyName), sanitize.Line(c.BatchID), sanitize.Line(c.What))
+		fmt.Fprintf(table, "  %s\t%s\t%s\n",
+			sanitize.Line(c.CompanyName), sanitize.Line(c.BatchID), sanitize.Line(c.What))
 		if c.ValidFrom.After(d.seen) {
 			d.seen = c.ValidFrom
 		}
@@ -79,7 +81,9 @@ func (d *demo) printHistory(versions []report.BatchVersion) {
 		if v.Removed {
 			status += " (gone)"
 		}
-		rows = append(rows, []string{status, clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen")})
+		rows = append(rows, []string{
+			status, clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen"),
+		})
 	}
 	printTable(d.stdout, []string{"status", "valid_from", "valid_to", "changed after (not_before)"}, rows, nil)
 }

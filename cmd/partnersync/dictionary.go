@@ -14,9 +14,10 @@ import (
 
 func newDictionaryCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "dictionary",
-		Short:   "Print what is in the database for analysts, as Markdown",
-		Long:    "Dictionary prints every table, view, function and column of the schema partner_center with its meaning, as Markdown.",
+		Use:   "dictionary",
+		Short: "Print what is in the database for analysts, as Markdown",
+		Long: "Dictionary prints every table, view, function and column of the schema partner_center\n" +
+			"with its meaning, as Markdown.",
 		Example: "  partnersync dictionary > dictionary.md",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.withDatabase(cmd.Context(), a.dictionary) },
@@ -34,10 +35,10 @@ func (a *app) dictionary(ctx context.Context, db *database) error {
 	return printDictionary(a.stdout, d)
 }
 
-// chapters of the dictionary, and what is told of columns there, by the kind of the entries.
+// chapters of the dictionary, and the heads of their tables of columns, by the kind of the entries.
 var chapters = map[string]struct {
-	title   string
-	columns []string
+	title string
+	heads []string
 }{
 	"table":    {"Tables", []string{"column", "type", "null", "meaning"}},
 	"view":     {"Views", []string{"column", "type", "meaning"}},
@@ -47,7 +48,8 @@ var chapters = map[string]struct {
 func printDictionary(out io.Writer, d store.Dictionary) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# The schema partner_center\n\n%s\n", inMarkdown(d.Comment))
-	fmt.Fprint(&b, "\nUnder *null*: whether a column may be null, or belongs to the key; of views and functions PostgreSQL does not know.\n")
+	fmt.Fprint(&b, "\nUnder *null*: whether a column may be null, or belongs to the key; "+
+		"of views and functions PostgreSQL does not know.\n")
 	kind := ""
 	for _, e := range d.Entries {
 		if e.Kind != kind {
@@ -65,18 +67,20 @@ func printEntry(b *strings.Builder, e store.DictionaryEntry) {
 	if len(e.Columns) == 0 {
 		return
 	}
-	told := chapters[e.Kind].columns
-	fmt.Fprintf(b, "\n| %s |\n|%s\n", strings.Join(told, " | "), strings.Repeat("---|", len(told)))
+	heads := chapters[e.Kind].heads
+	fmt.Fprintf(b, "\n| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat("---|", len(heads)))
 	for _, c := range e.Columns {
-		tell := map[string]string{"column": "`" + c.Name + "`", "type": c.Type, "null": c.Null, "meaning": inMarkdown(c.Comment)}
-		for _, what := range told {
-			fmt.Fprint(b, "| ", tell[what], " ")
+		cells := map[string]string{
+			"column": "`" + c.Name + "`", "type": c.Type, "null": c.Null, "meaning": inMarkdown(c.Comment),
+		}
+		for _, head := range heads {
+			fmt.Fprint(b, "| ", cells[head], " ")
 		}
 		fmt.Fprint(b, "|\n")
 	}
 }
 
-// inMarkdown writes plain text so that Markdown shows it as it is, in a table too.
+// inMarkdown escapes plain text so that Markdown shows it as it is, in a table too.
 func inMarkdown(s string) string {
 	return strings.NewReplacer("|", `\|`, "*", `\*`, "<", "&lt;", "\n", " ").Replace(s)
 }

@@ -49,7 +49,7 @@ type plans struct {
 	customers, failed int
 }
 
-// add takes in one customer, or a partner's enumeration.
+// add adds the plan of one customer, or of a partner's list of customers.
 func (p *plans) add(plan sync.Plan) {
 	if plan.Customer.ID != "" {
 		p.customers++
@@ -117,7 +117,7 @@ func idAndName(id string, name *string) string {
 	return id + " " + sanitize.Line(*name)
 }
 
-// named is how a row is named for people.
+// named is the name of a row for people.
 func named(d store.Difference) string {
 	switch d.Resource {
 	case store.Devices:

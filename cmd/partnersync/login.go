@@ -30,18 +30,20 @@ func newLoginCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login",
 		Short: "Sign a user in for a partner with app_user: true",
-		Long: `Login shows a code and where to enter it, with any browser on any machine, and waits until a user of the partner has
-signed in there, with multi-factor authentication. It keeps the refresh token in the database, sealed with the key in
-token_key_file, which must be there: --new-key makes it, once for all partners and replicas.`,
+		Long: `Login shows a code and where to enter it, with any browser on any machine, and waits until a user of
+the partner has signed in there, with multi-factor authentication. It keeps the refresh token in the
+database, sealed with the key in token_key_file, which must be there: --new-key makes it, once for
+all partners and replicas.`,
 		Example: `  partnersync login --new-key
   partnersync login --partner contoso
   partnersync login --partner contoso --refresh-token-file token.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.login(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&f.partner, "partner", "", "the partner to sign a user in for (may be left out if there is one)")
+	cmd.Flags().StringVar(&f.partner, "partner", "", "the partner to sign a user in for (optional if there is one)")
 	cmd.Flags().BoolVar(&f.newKey, "new-key", false, "make the key in token_key_file, which must not be there yet")
-	cmd.Flags().StringVar(&f.refreshFile, "refresh-token-file", "", "take the refresh token in this file instead of signing in")
+	cmd.Flags().StringVar(&f.refreshFile, "refresh-token-file", "",
+		"take the refresh token in this file instead of signing in")
 	return cmd
 }
 
@@ -50,13 +52,14 @@ func newLogoutCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logout",
 		Short: "Forget the user who has signed in for a partner",
-		Long: `Logout removes the partner's refresh token from the database. At the authority it stays valid until it expires or is revoked
-there. A running daemon keeps using the access token that it has, for up to an hour: restart it to end that at once.`,
+		Long: `Logout removes the partner's refresh token from the database. At the authority it stays valid until
+it expires or is revoked there. A running daemon keeps using the access token that it has, for up to
+an hour: restart it to end that at once.`,
 		Example: "  partnersync logout --partner contoso",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&f.partner, "partner", "", "the partner whose user to forget (may be left out if there is one)")
+	cmd.Flags().StringVar(&f.partner, "partner", "", "the partner whose user to forget (optional if there is one)")
 	return cmd
 }
 
@@ -70,8 +73,8 @@ func (a *app) login(ctx context.Context, f loginFlags) error {
 		if err := sync.NewTokenKey(c.TokenKeyFile); err != nil {
 			return fails(exitFailed, err)
 		}
-		fmt.Fprintf(a.stdout, "made the token key %s: give it to every replica, and keep it apart from the database's backups\n",
-			c.TokenKeyFile)
+		fmt.Fprintf(a.stdout, "made the token key %s: "+
+			"give it to every replica, and keep it apart from the database's backups\n", c.TokenKeyFile)
 		if f.partner == "" && f.refreshFile == "" {
 			return nil
 		}
@@ -149,7 +152,9 @@ func userPartner(c *config.Config, name string) (config.Partner, error) {
 }
 
 // signIn lets a user sign in with a browser, or takes the refresh token in the file, if one is given.
-func (a *app) signIn(ctx context.Context, pc config.Partner, refreshFile string, log *slog.Logger) (partnercenter.SignedIn, error) {
+func (a *app) signIn(
+	ctx context.Context, pc config.Partner, refreshFile string, log *slog.Logger,
+) (partnercenter.SignedIn, error) {
 	cred, opts := pc.Credentials(), partnercenter.TokenOptions{Version: version(), Logger: log.With("partner", pc.Name)}
 	if refreshFile != "" {
 		refresh, err := readRefreshToken(refreshFile)
@@ -168,7 +173,8 @@ func (a *app) signIn(ctx context.Context, pc config.Partner, refreshFile string,
 	if !waiting.Expires.IsZero() {
 		until = " until " + waiting.Expires.Local().Format(time.TimeOnly)
 	}
-	fmt.Fprintf(a.stdout, "as a user of partner %s who is an admin agent or a sales agent. Waiting%s …\n", pc.Name, until)
+	fmt.Fprintf(a.stdout, "as a user of partner %s who is an admin agent or a sales agent. Waiting%s …\n",
+		pc.Name, until)
 	return waiting.Wait(ctx)
 }
 

@@ -21,7 +21,7 @@ import (
 // Exit codes.
 const (
 	exitOK      = 0
-	exitFailed  = 1 // every run failed, or the database could not be used
+	exitFailed  = 1 // every run failed, the database could not be used, or another command failed
 	exitUsage   = 2 // the command line or the configuration is wrong
 	exitPartial = 3 // anything between success and failure
 )
@@ -32,8 +32,11 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the program: it does what args say until that is done or ctx is, and returns the exit code.
-func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
+// run is the program: it does what args say, until ctx is done at the latest, and returns the exit code.
+func run(
+	ctx context.Context, args []string, lookupEnv func(string) (string, bool),
+	stdin io.Reader, stdout, stderr io.Writer,
+) int {
 	a := &app{lookupEnv: lookupEnv, stdin: stdin, stdout: stdout, stderr: stderr}
 	return a.run(ctx, args)
 }
@@ -50,7 +53,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return exitOK
 	}
 	e, ok := errors.AsType[*exitError](err)
-	if !ok { // what cobra itself finds wrong is the command line
+	if !ok { // an error of cobra's own: the command line is wrong
 		e = &exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 	if e.err != nil {
@@ -59,7 +62,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return e.code
 }
 
-// explain is the error as people read it: one of the database on one line, with what to do about it.
+// explain is the text of an error for people; for one of the database, on one line and with what to do about it.
 func explain(err error) string {
 	hint := store.Advice(err)
 	if hint == "" {
@@ -120,19 +123,15 @@ Environment:
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context()) },
 	}
-	root.PersistentFlags().StringVar(&a.configPath, "config", "", "configuration file (else PARTNERSYNC_CONFIG, else partnersync.yaml)")
-	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
-	f := root.Flags()
-	f.BoolVar(&a.flags.once, "once", false, "make one pass of each partner, then exit")
-	f.BoolVar(&a.flags.backfill, "backfill", false, "read everything anew in one full pass, then exit; resumes an unfinished one")
-	f.BoolVar(&a.flags.dryRun, "dry-run", false, "with --once or --backfill: print what would change, and write nothing")
-	f.BoolVar(&a.flags.json, "json", false, "with --once or --backfill: print the summary as JSON")
-	f.StringArrayVar(&a.flags.partners, "partner", nil, "with --once or --backfill: only this partner (repeatable)")
-	f.StringArrayVar(&a.flags.customers, "customer", nil, "with --once or --backfill: only the customer with this id (repeatable)")
-	f.StringVar(&a.flags.since, "since", "", "with --backfill: re-read devices only of batches created since this date (UTC) or RFC 3339 time")
-	f.BoolVar(&a.flags.restart, "restart", false, "with --backfill: begin anew even if an unfinished backfill could be resumed")
-	root.AddCommand(newMigrateCommand(a), newDictionaryCommand(a), newPruneCommand(a), newDemoCommand(a), newVersionCommand(a))
-	root.AddCommand(newLoginCommand(a), newLogoutCommand(a), newCheckCommand(a), newStatusCommand(a), newHealthCommand(a), newManCommand())
+	p := root.PersistentFlags()
+	p.StringVar(&a.configPath, "config", "", "configuration file (else PARTNERSYNC_CONFIG, else partnersync.yaml)")
+	p.StringVar(&a.logLevel, "log-level", "info", "lowest level that is logged: debug, info, warn or error")
+	a.flags.define(root.Flags())
+	root.AddCommand(
+		newCheckCommand(a), newDemoCommand(a), newDictionaryCommand(a), newHealthCommand(a), newLoginCommand(a),
+		newLogoutCommand(a), newManCommand(), newMigrateCommand(a), newPruneCommand(a), newStatusCommand(a),
+		newVersionCommand(a),
+	)
 	a.complete(root)
 	return root
 }

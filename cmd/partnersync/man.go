@@ -11,8 +11,8 @@ func newManCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "man DIRECTORY",
 		Short: "Write the manual pages",
-		Long: `Man writes a manual page for the program and for each of its commands into DIRECTORY, which must exist. The pages
-have the date of SOURCE_DATE_EPOCH, or today's.`,
+		Long: `Man writes a manual page for the program and for each of its commands into DIRECTORY, which must
+exist. The pages have the date of SOURCE_DATE_EPOCH, or today's.`,
 		Example: "  partnersync man /usr/local/share/man/man1 && man partnersync-check",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

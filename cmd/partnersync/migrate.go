@@ -15,9 +15,9 @@ func newMigrateCommand(a *app) *cobra.Command {
 	migrate := &cobra.Command{
 		Use:   "migrate",
 		Short: "Migrate the database's schema",
-		Long: `Migrate brings the database to the schema that this release needs, takes it back, or says where it stands. The daemon
-and the passes migrate by themselves at their start, unless migrate_on_start is false. DATABASE_URL is enough, without a
-configuration file.`,
+		Long: `Migrate brings the database to the schema that this release needs, takes it back, or says where it
+stands. The daemon and the passes migrate by themselves at their start, unless migrate_on_start is
+false. DATABASE_URL is enough, without a configuration file.`,
 		Example: "  partnersync migrate status\n  partnersync migrate up",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,11 +47,12 @@ configuration file.`,
 	down.Flags().BoolVar(&yes, "yes", false, "do not ask before tables with rows are dropped")
 	migrate.AddCommand(
 		&cobra.Command{
-			Use:     "up",
-			Short:   "Apply the migrations that the database lacks",
-			Example: "  partnersync migrate up\n  DATABASE_URL=postgres://owner@host/partnersync partnersync migrate up",
-			Args:    cobra.NoArgs,
-			RunE:    func(cmd *cobra.Command, _ []string) error { return a.withDatabase(cmd.Context(), a.migrateUp) },
+			Use:   "up",
+			Short: "Apply the migrations that the database lacks",
+			Example: "  partnersync migrate up\n" +
+				"  DATABASE_URL=postgres://owner@host/partnersync partnersync migrate up",
+			Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return a.withDatabase(cmd.Context(), a.migrateUp) },
 		},
 		down,
 		&cobra.Command{
@@ -59,7 +60,9 @@ configuration file.`,
 			Short:   "Say which migrations the database has",
 			Example: "  partnersync migrate status",
 			Args:    cobra.NoArgs,
-			RunE:    func(cmd *cobra.Command, _ []string) error { return a.withDatabase(cmd.Context(), a.migrateStatus) },
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return a.withDatabase(cmd.Context(), a.migrateStatus)
+			},
 		},
 	)
 	return migrate

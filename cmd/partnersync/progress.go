@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
-	gosync "sync"
+	stdsync "sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -12,25 +12,27 @@ import (
 	"partnersync/sync"
 )
 
-// progress shows how far a long pass is: as a bar on a terminal, as a line every ten seconds elsewhere. What is written
-// to it, such as a line of the log, goes to the same stream without tearing the bar.
+// progress shows how far a long pass has got: as a bar on a terminal, as a line every ten seconds elsewhere. Other
+// output to the same stream, such as the log, is written through it so that it does not tear the bar.
 type progress struct {
 	out      io.Writer
 	show     bool
 	terminal bool // out is one
 
-	mu       gosync.Mutex
+	mu       stdsync.Mutex
 	bar      *progressbar.ProgressBar // nil: none is shown
 	partners map[string]sync.Progress
-	what     string    // is being read
-	pace     pace      // of that
-	said     time.Time // when the last line was written
+	what     string    // what is being read
+	pace     pace      // of reading that
+	printed  time.Time // when the last line was printed
 }
 
-const sayEvery = 10 * time.Second
+const printEvery = 10 * time.Second
 
 func newProgress(out io.Writer, show bool) *progress {
-	return &progress{out: out, show: show, terminal: onTerminal(out), partners: map[string]sync.Progress{}, said: time.Now()}
+	return &progress{
+		out: out, show: show, terminal: onTerminal(out), partners: map[string]sync.Progress{}, printed: time.Now(),
+	}
 }
 
 // Write writes to the stream, above the bar.
@@ -48,7 +50,7 @@ func (p *progress) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// report takes in how far one partner's pass is.
+// report updates how far one partner's pass has got.
 func (p *progress) report(now sync.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -61,15 +63,15 @@ func (p *progress) report(now sync.Progress) {
 	switch {
 	case what != p.what:
 		p.what, p.pace = what, pace{already: done}
-	case !known: // what it has in hand was done in an earlier attempt
+	case !known: // what it begins with was done in an earlier attempt
 		p.pace.already += count(now, what)
 	}
 	words := p.pace.words(time.Now(), done, total)
 	switch {
 	case p.terminal:
 		p.draw(done, max(1, total), what+words)
-	case time.Since(p.said) >= sayEvery:
-		p.said = time.Now()
+	case time.Since(p.printed) >= printEvery:
+		p.printed = time.Now()
 		fmt.Fprintf(p.out, "%s of %d of %d customers read%s\n", what, done, total, words)
 	}
 }
@@ -80,7 +82,7 @@ const (
 	readingDevices = "devices"
 )
 
-// phase tells what is being read, and of how many of the customers that has been done.
+// phase returns what is being read, and for how many of the customers that is done.
 func (p *progress) phase() (what string, done, total int) {
 	for _, what = range []string{readingLists, readingDevices} {
 		done, total = 0, 0
@@ -101,8 +103,8 @@ func count(p sync.Progress, what string) int {
 	return p.Listed
 }
 
-// draw shows the bar. Customers of another partner may come when all were done, and a bar once finished stays so. Rate and
-// time left are ours: the bar's would count what an interrupted backfill has done before.
+// draw shows the bar. It needs a new one if the customers of another partner are added after the bar was full. The rate
+// and the time left are not the bar's own, which would count what an interrupted backfill had done before.
 func (p *progress) draw(done, total int, words string) {
 	if p.bar == nil || p.bar.IsFinished() {
 		p.bar = progressbar.NewOptions(total,
@@ -115,7 +117,7 @@ func (p *progress) draw(done, total int, words string) {
 	p.bar.Set(done)
 }
 
-// finish takes the bar away.
+// finish removes the bar.
 func (p *progress) finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,31 +128,31 @@ func (p *progress) finish() {
 }
 
 const (
-	paceWindow  = time.Minute // over which the rate is taken
-	paceSamples = time.Second // apart
-	paceLeast   = 3 * time.Second
+	paceWindow   = time.Minute     // over which the rate is measured
+	paceInterval = time.Second     // between two samples
+	paceMinimum  = 3 * time.Second // before a rate is shown
 )
 
-// pace is how fast customers are done. Its zero value is ready to use.
+// pace measures how many customers are done per second. Its zero value is ready to use.
 type pace struct {
-	already int // done before it began
+	already int // done before the measurement began
 	samples []paceSample
 }
 
-// paceSample is how many were done by a time, since it began.
+// paceSample is how many customers were done by a time, since the measurement began.
 type paceSample struct {
 	at   time.Time
 	done int
 }
 
-// words takes in how many are done now, and tells the rate of the last minute and the time left at that; "" until there is
-// enough to tell from.
+// words adds a sample and returns the rate of the last minute and the time left at that rate, or "" if it is too early
+// to tell.
 func (p *pace) words(now time.Time, done, total int) string {
 	since := done - p.already
 	if len(p.samples) == 0 {
 		p.samples = append(p.samples, paceSample{at: now})
 	}
-	if last := p.samples[len(p.samples)-1]; now.Sub(last.at) >= paceSamples {
+	if last := p.samples[len(p.samples)-1]; now.Sub(last.at) >= paceInterval {
 		p.samples = append(p.samples, paceSample{now, since})
 	}
 	for len(p.samples) > 2 && now.Sub(p.samples[1].at) >= paceWindow {
@@ -159,7 +161,7 @@ func (p *pace) words(now time.Time, done, total int) string {
 	first := p.samples[0]
 	took := now.Sub(first.at)
 	rate := float64(since-first.done) / took.Seconds()
-	if took < paceLeast || rate <= 0 {
+	if took < paceMinimum || rate <= 0 {
 		return ""
 	}
 	words := fmt.Sprintf(", %.1f/s", rate)

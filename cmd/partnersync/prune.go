@@ -27,16 +27,19 @@ func newPruneCommand(a *app) *cobra.Command {
 	prune := &cobra.Command{
 		Use:   "prune --before DATE",
 		Short: "Remove superseded versions of long ago for good",
-		Long: `Prune removes, for good, the versions of device batches, devices and configuration policies that were superseded before
-DATE. Current rows stay, whatever their age, and so do versions that were still valid at DATE. Nothing else ever removes
-history. It needs the rights of partnersync_owner (deploy/roles.sql); the daemon may go on meanwhile.
+		Long: `Prune removes, for good, the versions of device batches, devices and configuration policies that
+were superseded before DATE. Current rows stay, whatever their age, and so do versions that were
+still valid at DATE. Nothing else ever removes history. It needs the rights of partnersync_owner
+(deploy/roles.sql); the daemon may go on meanwhile.
 
-Ask afterwards about times from DATE on only: device_batches_as_of, devices_as_of and daily_device_batch_statuses are
-incomplete before. device_batch_status_changes and device_policy_changes lose the changes whose version before was removed.
-In device_batch_turnaround first_seen_at is null where the first version was, and finished_at and duration where no
-unfinished version is left; a batch that was reopened counts from the oldest version kept.`,
-		Example: "  partnersync prune --before 2024-01-01 --dry-run\n  partnersync prune --before 2024-01-01 --partner contoso --yes",
-		Args:    cobra.NoArgs,
+Ask afterwards about times from DATE on only: device_batches_as_of, devices_as_of and
+daily_device_batch_statuses are incomplete before. device_batch_status_changes and
+device_policy_changes lose the changes whose version before was removed. In device_batch_turnaround
+first_seen_at is null where the first version was, and finished_at and duration where no unfinished
+version is left; a batch that was reopened counts from the oldest version kept.`,
+		Example: "  partnersync prune --before 2024-01-01 --dry-run\n" +
+			"  partnersync prune --before 2024-01-01 --partner contoso --yes",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := f.pruning(time.Now())
 			if err != nil {
@@ -47,7 +50,8 @@ unfinished version is left; a batch that was reopened counts from the oldest ver
 			})
 		},
 	}
-	prune.Flags().StringVar(&f.before, "before", "", "remove versions that ended before this date (UTC) or RFC 3339 time")
+	prune.Flags().StringVar(&f.before, "before", "",
+		"remove versions that ended before this date (UTC) or RFC 3339 time")
 	prune.Flags().StringArrayVar(&f.partners, "partner", nil, "only of this partner's customers (repeatable)")
 	prune.Flags().StringArrayVar(&f.customers, "customer", nil, "only of the customer with this id (repeatable)")
 	prune.Flags().BoolVar(&f.dryRun, "dry-run", false, "say how many rows would go, and remove nothing")
@@ -106,12 +110,13 @@ func (a *app) prune(ctx context.Context, db *database, p store.Pruning, f pruneF
 		if ctx.Err() != nil {
 			err = errInterrupted
 		}
-		return fmt.Errorf("%w after %d of %d rows, which are gone: the same command goes on", err, total(removed), total(found))
+		return fmt.Errorf("%w after %d of %d rows, which are gone: the same command goes on",
+			err, total(removed), total(found))
 	}
 	return nil
 }
 
-// askToPrune returns an error unless somebody says yes.
+// askToPrune returns an error unless the answer is yes.
 func (a *app) askToPrune(ctx context.Context, p store.Pruning, found []store.Pruned) error {
 	if !onTerminal(a.stdin) {
 		return errors.New("not pruned: there is no terminal to ask on; give --yes, or look first with --dry-run")
@@ -120,7 +125,8 @@ func (a *app) askToPrune(ctx context.Context, p store.Pruning, found []store.Pru
 	for _, t := range found {
 		tables = append(tables, fmt.Sprintf("%d rows of %s", t.Rows, t.Table))
 	}
-	question := fmt.Sprintf("This removes for good what was superseded before %s: %s", p.Before.Format(time.RFC3339), strings.Join(tables, ", "))
+	question := fmt.Sprintf("This removes for good what was superseded before %s: %s",
+		p.Before.Format(time.RFC3339), strings.Join(tables, ", "))
 	if !a.confirmed(ctx, question) {
 		return errors.New("not pruned: answer yes, or give --yes")
 	}
@@ -140,8 +146,8 @@ func total(tables []store.Pruned) (rows int64) {
 	return rows
 }
 
-// chooseCustomers returns the customers, of those with the ids, that belong to the partners; no ids or partners are all,
-// and nil is every customer.
+// chooseCustomers returns the customers, of those with the ids, that belong to the partners; no ids or partners are
+// all, and nil is every customer.
 func chooseCustomers(ctx context.Context, s *store.Store, partners, ids []string) ([]string, error) {
 	if len(partners)+len(ids) == 0 {
 		return nil, nil
@@ -159,7 +165,8 @@ func chooseCustomers(ctx context.Context, s *store.Store, partners, ids []string
 	}
 	for _, partner := range partners {
 		if !seen[partner] {
-			return nil, fails(exitUsage, fmt.Errorf("--partner %q: the database has no customer of such a partner", partner))
+			return nil, fails(exitUsage,
+				fmt.Errorf("--partner %q: the database has no customer of such a partner", partner))
 		}
 	}
 	for _, id := range ids {

@@ -14,8 +14,8 @@ import (
 	"partnersync/sync/statuspage"
 )
 
-// newRunner returns what makes the passes of all partners; it has no database until connect. Its metrics are m, which may
-// be nil.
+// newRunner returns what makes the passes of all partners; it has no database until connect. Its metrics are m, which
+// may be nil.
 func (a *app) newRunner(c *config.Config, m *statuspage.Metrics, log *slog.Logger) (*sync.Runner, error) {
 	r := &sync.Runner{RunOnStart: c.RunOnStart, KeepRuns: c.KeepRuns, Logger: log, OnClaimsLost: m.ClaimsLost}
 	for _, pc := range c.Partners {
@@ -44,7 +44,9 @@ func connect(r *sync.Runner, s *store.Store) {
 
 // newPartner returns the partner that the configuration describes. users keeps the token of its user, and is nil if it
 // has none. Its metrics are m, which may be nil.
-func (a *app) newPartner(pc config.Partner, users *sync.UserTokens, m *statuspage.Metrics, log *slog.Logger) (sync.Partner, error) {
+func (a *app) newPartner(
+	pc config.Partner, users *sync.UserTokens, m *statuspage.Metrics, log *slog.Logger,
+) (sync.Partner, error) {
 	cloud, _ := partnercenter.CloudNamed(pc.Cloud)
 	log = log.With("partner", pc.Name)
 	transport := cmp.Or(a.transport, m.Transport(pc.Name))
@@ -62,8 +64,8 @@ func (a *app) newPartner(pc config.Partner, users *sync.UserTokens, m *statuspag
 	}
 	m.Watch(pc.Name, limiter, tokens)
 	client, err := partnercenter.New(partnercenter.Options{
-		BaseURL: cmp.Or(pc.APIURL, cloud.APIURL), Tokens: tokens, Limiter: limiter, AttemptTimeout: timeout, Version: version(),
-		Logger: log, Transport: transport,
+		BaseURL: cmp.Or(pc.APIURL, cloud.APIURL), Tokens: tokens, Limiter: limiter, AttemptTimeout: timeout,
+		Version: version(), Logger: log, Transport: transport,
 	})
 	if err != nil {
 		return sync.Partner{}, fmt.Errorf("partner %s: %w", pc.Name, err)
@@ -80,8 +82,8 @@ func attemptTimeout(interval time.Duration) time.Duration {
 	return max(10*time.Second, min(3*time.Minute, interval/8))
 }
 
-// userTokens returns what keeps the token of the partner's user; nil if it signs in as an application alone. s may be nil
-// until connect.
+// userTokens returns what keeps the token of the partner's user; nil if it signs in as an application alone. s may be
+// nil until connect.
 func userTokens(c *config.Config, pc config.Partner, s *store.Store) (*sync.UserTokens, error) {
 	if !pc.AppUser {
 		return nil, nil
@@ -93,8 +95,8 @@ func userTokens(c *config.Config, pc config.Partner, s *store.Store) (*sync.User
 	return &sync.UserTokens{Store: s, Partner: pc.Name, Key: key}, nil
 }
 
-// expiries return functions that tell when the partner's credentials expire, as far as that is known. The application of a
-// user may have a secret that expires too.
+// expiries return functions that tell when the partner's credentials expire, as far as that is known. The application
+// of a user may have a secret that expires too.
 func expiries(pc config.Partner, users *sync.UserTokens) (all []func(context.Context) (sync.Expiry, error)) {
 	if users != nil {
 		all = append(all, users.Expiry)

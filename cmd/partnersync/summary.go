@@ -19,10 +19,10 @@ type summary struct {
 	ExitCode int               `json:"exit_code"`
 }
 
-// mostFailing is how many failing customers a summary for people names.
+// mostFailing is how many failing customers a summary for people names at most.
 const mostFailing = 10
 
-// summarize prints how the runs ended, and which customers fail.
+// summarize prints how the runs ended and which customers fail. It takes two seconds at most, even if ctx is done.
 func (a *app) summarize(ctx context.Context, s *store.Store, runs []store.Run, code int) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
@@ -64,7 +64,8 @@ func printRun(out io.Writer, run store.Run, colours palette) {
 	fmt.Fprintf(out, "\n  rows: %d inserted, %d changed, %d removed, %d unchanged; requests: %d, of which %d retries\n",
 		run.Inserted, run.Changed, run.Removed, run.Unchanged, run.Requests, run.Retries)
 	if run.State == store.Abandoned && run.Inserted+run.Changed+run.Removed > 0 {
-		fmt.Fprintln(out, "  stopped early: these rows are written and stay; the next pass reads the unfinished customers again")
+		fmt.Fprintln(out, "  stopped early: these rows are written and stay; "+
+			"the next pass reads the unfinished customers again")
 	}
 	if run.Error != nil {
 		fmt.Fprintf(out, "  error: %s\n", sanitize.Line(*run.Error))
@@ -84,7 +85,7 @@ func (p palette) state(state string) string {
 	return state
 }
 
-// printFailing names the first customers that fail: who, since when, why, and what to quote to Microsoft's support.
+// printFailing prints the first customers that fail: since when, why, and what to quote to Microsoft's support.
 func printFailing(out io.Writer, failing []store.Freshness, colours palette) {
 	for _, f := range failing[:min(len(failing), mostFailing)] {
 		printFailure(out, f, colours)
@@ -112,7 +113,7 @@ func printFailure(out io.Writer, f store.Freshness, colours palette) {
 	}
 }
 
-// reason is why a customer fails, without saying twice who it is, what the code, and what the request id.
+// reason is why a customer fails, without repeating its id, the code or the request id.
 func reason(f store.Freshness) string {
 	text := strings.ReplaceAll(sanitize.Line(orEmpty(f.LastError)), " of customer "+f.CustomerID, "")
 	if id := orEmpty(f.LastRequestID); id != "" {

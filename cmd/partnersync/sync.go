@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/spf13/pflag"
 
 	"partnersync/cmd/partnersync/config"
 	"partnersync/store"
@@ -19,6 +20,21 @@ type syncFlags struct {
 	once, backfill, dryRun, json, restart bool
 	partners, customers                   []string
 	since                                 string
+}
+
+func (f *syncFlags) define(flags *pflag.FlagSet) {
+	flags.BoolVar(&f.once, "once", false, "make one pass of each partner, then exit")
+	flags.BoolVar(&f.backfill, "backfill", false,
+		"read everything anew in one full pass, then exit; resumes an unfinished one")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "with --once or --backfill: print what would change, and write nothing")
+	flags.BoolVar(&f.json, "json", false, "with --once or --backfill: print the summary as JSON")
+	flags.StringArrayVar(&f.partners, "partner", nil, "with --once or --backfill: only this partner (repeatable)")
+	flags.StringArrayVar(&f.customers, "customer", nil,
+		"with --once or --backfill: only the customer with this id (repeatable)")
+	flags.StringVar(&f.since, "since", "",
+		"with --backfill: re-read devices only of batches created since this date (UTC) or RFC 3339 time")
+	flags.BoolVar(&f.restart, "restart", false,
+		"with --backfill: begin anew even if an unfinished backfill could be resumed")
 }
 
 // request returns the pass that the flags ask for; its Kind is "" for the daemon.
@@ -61,21 +77,22 @@ func customerIDs(values []string) (ids []string, err error) {
 	return distinct(ids), nil
 }
 
-// distinct returns the values once each, sorted: a backfill is resumed by the same ones, however often they were given.
+// distinct returns the values once each, sorted: a backfill with the same ones resumes, however they were given.
 func distinct(values []string) []string {
 	values = slices.Clone(values)
 	slices.Sort(values)
 	return slices.Compact(values)
 }
 
-// parseDate reads a flag's date in UTC, or its time.
+// parseDate reads the value of a flag: a date in UTC, or a time.
 func parseDate(flag, s string) (time.Time, error) {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%s %q: write a date such as 2026-01-31, which is UTC, or a time such as 2026-01-31T18:00:00Z", flag, s)
+	return time.Time{}, fmt.Errorf(
+		"%s %q: write a date such as 2026-01-31, which is UTC, or a time such as 2026-01-31T18:00:00Z", flag, s)
 }
 
 // sync is the command without a name: the daemon, one pass, or what one would do.
@@ -142,8 +159,9 @@ func (a *app) pass(ctx context.Context, db *database, q sync.Request, bar *progr
 // errInterrupted is the error of a command that a signal has stopped.
 var errInterrupted = errors.New("interrupted")
 
-// exitCode is the exit code of a pass: success if all runs are complete, failure if all failed or the database could not be
-// used, wrong usage if the request names a partner or customer that does not exist, and partial for anything in between.
+// exitCode is the exit code of a pass: success if all runs are complete, failure if all failed or the database could
+// not be used, wrong usage if the request names a partner or customer that does not exist, and partial for anything in
+// between.
 func exitCode(runs []store.Run, err error, interrupted bool) int {
 	switch {
 	case errors.Is(err, sync.ErrUnknownPartner), errors.Is(err, sync.ErrUnknownCustomer):

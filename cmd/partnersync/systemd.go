@@ -11,8 +11,8 @@ import (
 // notifySystemd tells the service manager, if there is one, that the daemon is ready, then that it is alive as often as
 // the watchdog asks for, and that it is stopping once ctx is done. The stop that it returns ends that.
 //
-// Ready means that the configuration is in order: a daemon that waits for its database works as intended, and restarting
-// it would only make it wait again.
+// Ready means that the configuration is in order: a daemon that waits for its database works as intended, and
+// restarting it would only make it wait again.
 func notifySystemd(ctx context.Context, log *slog.Logger) (stop func()) {
 	sendState(systemd.SdNotifyReady, log)
 	watchdog, err := systemd.SdWatchdogEnabled(false)

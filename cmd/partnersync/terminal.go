@@ -17,8 +17,8 @@ func orEmpty(s *string) string {
 	return *s
 }
 
-// printJSON prints a value as an indented JSON document. What is not printable is escaped, so that a terminal takes no
-// harm and a program gets the text as it was.
+// printJSON prints a value as an indented JSON document. Unprintable characters are escaped: a terminal does not obey
+// them, and a program gets the text unchanged.
 func printJSON(out io.Writer, value any) error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -36,8 +36,8 @@ func printJSON(out io.Writer, value any) error {
 // palette colours text, or leaves it as it is.
 type palette bool
 
-// palette returns colours for a terminal, and none for anything else, nor where NO_COLOR is set (no-color.org) or the
-// terminal has no colours to show.
+// palette returns colours for a terminal that can show them, unless NO_COLOR is set (no-color.org), and none for
+// anything else.
 func (a *app) palette(stream any) palette {
 	none, _ := a.lookupEnv("NO_COLOR")
 	kind, _ := a.lookupEnv("TERM")

@@ -11,14 +11,15 @@ import (
 	"partnersync/sync/statuspage"
 )
 
-// drainFor is how long a single pass takes at its end to send what is in the outbox.
+// drainFor is how long a single pass may take at its end to send what is in the outbox.
 const drainFor = 30 * time.Second
 
-// endpoints are the webhooks as the store knows them.
+// endpoints returns the webhooks as the store needs them.
 func endpoints(c *config.Config) (all []store.Endpoint) {
 	for _, n := range c.Webhooks {
 		all = append(all, store.Endpoint{
-			Name: n.Name, Events: n.Events, Partners: n.Partners, StuckAfter: n.StuckAfter, FailingAfter: n.FailingAfter,
+			Name: n.Name, Events: n.Events, Partners: n.Partners,
+			StuckAfter: n.StuckAfter, FailingAfter: n.FailingAfter,
 		})
 	}
 	return all
@@ -26,10 +27,14 @@ func endpoints(c *config.Config) (all []store.Endpoint) {
 
 // newSender returns what sends to the webhooks. Attempts are counted in m, which may be nil.
 func newSender(c *config.Config, s *store.Store, m *statuspage.Metrics, log *slog.Logger) *notify.Sender {
-	sender := &notify.Sender{Store: s, Version: version(), Logger: log, SweepEvery: 10 * time.Minute, OnResult: m.Notified}
+	sender := &notify.Sender{
+		Store: s, Version: version(), Logger: log, SweepEvery: 10 * time.Minute, OnResult: m.Notified,
+	}
 	for _, n := range c.Webhooks {
 		m.WatchEndpoint(n.Name)
-		sender.Endpoints = append(sender.Endpoints, notify.Endpoint{Name: n.Name, URL: n.URL, Keys: n.Keys, Format: n.Format})
+		sender.Endpoints = append(sender.Endpoints, notify.Endpoint{
+			Name: n.Name, URL: n.URL, Keys: n.Keys, Format: n.Format,
+		})
 		sender.SweepEvery = max(time.Second, min(sender.SweepEvery, n.StuckAfter/20))
 	}
 	return sender
@@ -49,8 +54,8 @@ func startSending(ctx context.Context, sender *notify.Sender) (stop func()) {
 	}
 }
 
-// drain sends what a single pass has put into the outbox, and what earlier ones could not send. How that goes is nothing to
-// the pass.
+// drain sends what a single pass has put into the outbox, and what earlier ones could not send. Failing to do so is no
+// failure of the pass.
 func drain(ctx context.Context, sender *notify.Sender, log *slog.Logger) {
 	if len(sender.Endpoints) == 0 || ctx.Err() != nil {
 		return

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// FormatDuration returns a duration for people, in at most two units, such as 59 s, 1 h 30 min or 3 d. It rounds down, and
-// a negative duration is 0 s.
+// FormatDuration returns a duration for people, in at most two units, such as 59 s, 1 h 30 min or 3 d. It rounds down,
+// and a negative duration is 0 s.
 func FormatDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {

@@ -77,7 +77,8 @@ type BatchVersion struct {
 	Removed     bool       `db:"removed"`
 }
 
-// LongestHistory returns the versions of the batch that had the most statuses, the oldest first; none if there is no batch.
+// LongestHistory returns the versions of the batch that had the most statuses, the oldest first; none if there is no
+// batch.
 func LongestHistory(ctx context.Context, pool *pgxpool.Pool) ([]BatchVersion, error) {
 	const query = `
 		SELECT h.batch_id, c.company_name, h.status, h.valid_from, nullif(h.valid_to, 'infinity') AS valid_to,

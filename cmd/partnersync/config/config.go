@@ -1,5 +1,5 @@
-// Package config reads and checks the configuration of partnersync: a YAML file, the secret files that it names, and the
-// environment. Load reports every mistake at once, each with its line and a way to fix it:
+// Package config reads and checks the configuration of partnersync: a YAML file, the secret files that it names, and
+// the environment. Load reports every mistake at once, each with its line and a way to fix it:
 //
 //	c, err := config.Load(flag, os.LookupEnv)
 //

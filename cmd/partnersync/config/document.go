@@ -108,7 +108,8 @@ func wrongEncoding(data []byte) string {
 func (d *document) onlyDocument(file *ast.File) (ast.Node, bool) {
 	for _, doc := range file.Docs {
 		if directive, ok := doc.Body.(*ast.DirectiveNode); ok {
-			d.mistake(positionOf(directive, ""), "YAML directives are not supported; remove the line that begins with %%")
+			d.mistake(positionOf(directive, ""),
+				"YAML directives are not supported; remove the line that begins with %%")
 			return nil, false
 		}
 	}

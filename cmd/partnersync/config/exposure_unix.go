@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// Exposure says who can read the secret file at the path besides its owner, and what to do about it; "" if nobody can or
-// there is no such file.
+// Exposure says who can read the secret file at the path besides its owner, and what to do about it; "" if nobody can
+// or there is no such file.
 func Exposure(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -28,7 +28,7 @@ type Partner struct {
 	SecretExpires      time.Time            // as the configuration says; zero: unknown
 	CertificateFile    string               // or the application signs in with this certificate,
 	FederatedTokenFile string               // or with this token; then AZURE_… variables may stand for other keys,
-	AppUser            bool                 // or on behalf of a user; ClientSecret is then that of a confidential application
+	AppUser            bool                 // or on behalf of a user; a confidential application has a ClientSecret too
 	Customers          []string             // ids in lower case; nil: all, and empty: none
 	ExcludeCustomers   []string             // ids in lower case; not read even if they are among Customers
 	Devices            bool
@@ -45,7 +45,8 @@ type Partner struct {
 func (p Partner) Credentials() partnercenter.Credentials {
 	cloud, _ := partnercenter.CloudNamed(p.Cloud)
 	return partnercenter.Credentials{
-		AuthorityURL: cmp.Or(p.AuthorityURL, cloud.AuthorityURL), TenantID: p.TenantID, ClientID: p.ClientID, Scope: cloud.Scope,
+		AuthorityURL: cmp.Or(p.AuthorityURL, cloud.AuthorityURL), Scope: cloud.Scope,
+		TenantID: p.TenantID, ClientID: p.ClientID,
 		ClientSecret: p.ClientSecret, ClientSecretFile: p.ClientSecretFile,
 		CertificateFile: p.CertificateFile, FederatedTokenFile: p.FederatedTokenFile,
 	}
@@ -118,8 +119,8 @@ func (s *section) partnerName(key string, earlier earlierPartners) string {
 	return v.text
 }
 
-// printableName reports whether a partner or webhook may have the name, which becomes a metric's label, the argument of a
-// flag, text in PostgreSQL and part of log lines.
+// printableName reports whether a partner or webhook may have the name, which becomes a metric's label, the argument of
+// a flag, text in PostgreSQL and part of log lines.
 func printableName(name string) bool {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	return name != "" && utf8.ValidString(name) && utf8.RuneCountInString(name) <= 64 &&
@@ -146,13 +147,15 @@ func (s *section) customers(key string, p Partner, earlier earlierPartners) []st
 		switch {
 		case slices.Contains(p.ExcludeCustomers, id):
 		case twice:
-			v.warn("%s is a customer of %q and of %q, and will fail under one of them; list it under one partner", v, owner, p.Name)
+			v.warn("%s is a customer of %q and of %q, and will fail under one of them; list it under one partner",
+				v, owner, p.Name)
 		default:
 			earlier.customers[id] = p.Name
 		}
 	}
 	if len(list.Values) == 0 {
-		s.doc.warn(e.position, "lists no customer, and a pass without any fails; write all, or at least one customer id")
+		s.doc.warn(e.position,
+			"lists no customer, and a pass without any fails; write all, or at least one customer id")
 	}
 	return ids
 }

@@ -16,8 +16,8 @@ import (
 // ReadSecretFile reads a file that holds a secret. Its error does not repeat the path.
 func ReadSecretFile(path string) ([]byte, error) { return readAtMost(path, 64<<10) }
 
-// readAtMost reads a file of at most so many bytes. Its error leaves the path to the caller's message, which shows it as
-// it is written in the configuration.
+// readAtMost reads a file of at most so many bytes. Its error leaves the path to the caller's message, which shows it
+// as it is written in the configuration.
 func readAtMost(path string, maximum int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -103,11 +103,12 @@ const (
 	othersRead fs.FileMode = 0o004
 )
 
-// exposure says who can read a secret file besides its owner, and what to do about it; "" if nobody can. mode is that of
-// the file itself, behind any link; owned is whether this process's user owns it.
+// exposure says who can read a secret file besides its owner, and what to do about it; "" if nobody can. mode is that
+// of the file itself, behind any link; owned is whether this process's user owns it.
 //
-// A group's right to read is intended if another user, such as root, owns the file: that is how the program reads it. And
-// files that Kubernetes mounts can be read by everybody, since it cannot know the user, but a container has no other users.
+// A group's right to read is intended if another user, such as root, owns the file: that is how the program reads it.
+// And files that Kubernetes mounts can be read by everybody, since it cannot know the user, but a container has no
+// other users.
 func exposure(path string, mode fs.FileMode, owned bool) string {
 	switch {
 	case mode&(groupRead|othersRead) == 0, inKubernetesVolume(path):

@@ -44,7 +44,8 @@ func (d *document) section(entries []*ast.MappingValueNode, at position) *sectio
 	for _, e := range entries {
 		name := e.Key.GetToken().Value
 		if _, plain := e.Key.(ast.ScalarNode); !plain || !plainKey.MatchString(name) {
-			d.mistake(positionOf(e.Key, ""), "this is not a key; write a plain word, a colon and a space (no anchors, no <<)")
+			d.mistake(positionOf(e.Key, ""),
+				"this is not a key; write a plain word, a colon and a space (no anchors, no <<)")
 			continue
 		}
 		position := positionOf(e.Key, name)
@@ -156,7 +157,8 @@ func (d *document) scalar(e entry) (v scalar, ok bool) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		v.raw = node.GetToken().Value
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
-		v.wrong("YAML anchors, aliases and tags are not supported; write the value itself, quoted if it begins with a sign")
+		v.wrong("YAML anchors, aliases and tags are not supported; " +
+			"write the value itself, quoted if it begins with a sign")
 		return v, false
 	default:
 		v.position = e.position

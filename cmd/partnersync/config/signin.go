@@ -129,8 +129,8 @@ func (s *section) clientID(key string, federated bool) string {
 	return s.required(key, "write the id that Entra shows for the application")
 }
 
-// authority reads the partner's cloud and the URL of its authority; "" is the cloud's own. The file takes precedence over
-// the environment, whose authority also tells the cloud if it is one of Microsoft's.
+// authority reads the partner's cloud and the URL of its authority; "" is the cloud's own. The file takes precedence
+// over the environment, whose authority also tells the cloud if it is one of Microsoft's.
 func (s *section) authority(federated bool) (cloud, authorityURL string) {
 	host := s.environment(azureAuthority)
 	if s.has("authority_url") || s.has("cloud") || !federated || host == "" {

@@ -164,7 +164,8 @@ func expand(s string, lookupEnv func(string) (string, bool)) (string, error) {
 		expanded.WriteString(before)
 		switch {
 		case !found && len(unset) > 0:
-			return "", fmt.Errorf("the environment does not set %s; set it there, or write $${ for a plain ${", strings.Join(unset, ", "))
+			return "", fmt.Errorf("the environment does not set %s; set it there, or write $${ for a plain ${",
+				strings.Join(unset, ", "))
 		case !found:
 			return expanded.String(), nil
 		case strings.HasPrefix(after, "$"):
@@ -173,7 +174,8 @@ func expand(s string, lookupEnv func(string) (string, bool)) (string, error) {
 		case strings.HasPrefix(after, "{"):
 			name, rest, closed := strings.Cut(after[1:], "}")
 			if !closed || !environmentName.MatchString(name) {
-				return "", errors.New("has a ${ without the name of an environment variable and }; write ${NAME}, or $${ for a plain ${")
+				return "", errors.New("has a ${ without the name of an environment variable and }; " +
+					"write ${NAME}, or $${ for a plain ${")
 			}
 			text, set := lookupEnv(name)
 			if !set {

@@ -78,8 +78,8 @@ func (s *section) webhookName(key string, hookURL partnercenter.Secret, lines ma
 	switch {
 	case name == "":
 	case twice:
-		s.doc.mistake(at, "is that of the entry on line %d already, since an entry without one is named after its host; "+
-			"give each its own name", line)
+		s.doc.mistake(at, "is that of the entry on line %d already, "+
+			"since an entry without one is named after its host; give each its own name", line)
 	default:
 		lines[name] = at.line
 	}
