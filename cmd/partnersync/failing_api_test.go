@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,23 +20,22 @@ import (
 // failingAPI is an emulated API that answers over TCP and a database, for programs that run in a synctest bubble: while
 // a request is on its way time stands, and every wait between requests is over at once.
 type failingAPI struct {
-	*partnercentertest.Emulator
-	db     *storetest.DB
-	pool   *pgxpool.Pool // of the bubble: a connection made in it must be closed in it
-	config string
-	env    environment
-	piped  http.RoundTripper // to the emulator; nil: over TCP
+	*world
+	*partnercentertest.Emulator // the world's
+	db                          *storetest.DB
+	pool                        *pgxpool.Pool     // of the bubble: a connection made in it must be closed in it
+	piped                       http.RoundTripper // to the emulator; nil: over TCP
 }
 
 // newFailingAPI has two customers with a batch "b" each, queued. more is added to the partner's configuration.
 func newFailingAPI(t *testing.T, more string) *failingAPI {
 	t.Helper()
-	f := &failingAPI{Emulator: partnercentertest.New(partnercentertest.Options{ClientSecret: clientSecret}), db: storetest.New(t)}
-	server := httptest.NewUnstartedServer(f.Emulator)
-	// A connection that is kept has somebody read from it, and time would stand for good.
-	server.Config.SetKeepAlivesEnabled(false)
-	server.Start()
-	t.Cleanup(server.Close)
+	db := storetest.New(t)
+	more = "    devices: false\n    policies: false\n    concurrency: 1\n" + more
+	w := newWorld(t, db.URL, more, partnercentertest.Options{})
+	f := &failingAPI{world: w, Emulator: w.api, db: db}
+	// Something reads from a connection that is kept, so that time would stand forever.
+	w.server.Config.SetKeepAlivesEnabled(false)
 	// The database's clock is the real one: a pause that is kept there would last in earnest.
 	const forgetPauses = `
 		CREATE FUNCTION partnersync.forget_pause() RETURNS trigger LANGUAGE plpgsql AS
@@ -49,23 +45,8 @@ func newFailingAPI(t *testing.T, more string) *failingAPI {
 	if _, err := f.db.Pool.Exec(t.Context(), forgetPauses); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 2 {
-		f.AddCustomer(partnercentertest.Customer{ID: customerID(i + 1), CompanyName: "Contoso"})
-	}
-	f.putAll("queued")
-	f.config = filepath.Join(t.TempDir(), "partnersync.yaml")
-	config := defaultConfig + "    devices: false\n    policies: false\n    concurrency: 1\n" + more
-	if err := os.WriteFile(f.config, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f.env = environment{"DATABASE_URL": f.db.URL, "API_URL": server.URL, "CLIENT_SECRET": clientSecret}
+	w.customers(2, "queued")
 	return f
-}
-
-func (f *failingAPI) putAll(status string) {
-	for i := range 2 {
-		f.PutBatch(customerID(i+1), partnercentertest.Batch{ID: "b", Status: status, DevicesCount: 5})
-	}
 }
 
 // passed is what a pass of the program has left behind.
@@ -202,7 +183,7 @@ func (f *failingAPI) failAndRecover(t *testing.T, tt apiFailure) {
 	if first := f.once(t); first.code != exitOK {
 		t.Fatalf("first pass: exit code %d, log %s", first.code, first.raw)
 	}
-	f.putAll("finished")
+	f.status(2, "finished")
 	if tt.date != 0 {
 		tt.fault.RetryAfter = time.Now().Add(tt.date).UTC().Format(http.TimeFormat)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -46,13 +45,6 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// Secrets of the scripts have a mark in them, by which they are found wherever they come to light.
-const (
-	mark         = "hush-"
-	clientSecret = mark + "client"
-	password     = mark + "database"
-)
-
 // scriptT is a T for testscript that looks for secrets in what a script's programs have printed.
 type scriptT struct{ *testing.T }
 
@@ -77,54 +69,24 @@ func (t scriptT) Log(args ...any) {
 	t.T.Log(transcript)
 }
 
-// world is what a script has of its own.
-type world struct {
-	t    *testing.T
-	api  *partnercentertest.Emulator
-	pool *pgxpool.Pool // of its database
+// scriptWorld is the world of a script, and its database.
+type scriptWorld struct {
+	*world
+	pool *pgxpool.Pool
 }
 
-func worldOf(ts *testscript.TestScript) *world { return ts.Value("world").(*world) }
-
-// defaultConfig is the partnersync.yaml of a script that brings none.
-const defaultConfig = `partners:
-  - name: contoso
-    tenant_id: 11111111-1111-1111-1111-111111111111
-    client_id: 22222222-2222-2222-2222-222222222222
-    client_secret: ${CLIENT_SECRET}
-    api_url: ${API_URL}
-    authority_url: ${API_URL}
-`
-
-// environment is what the program sees of one in tests that run it in this process.
-type environment map[string]string
-
-func (e environment) lookup(name string) (string, bool) {
-	text, ok := e[name]
-	return text, ok
-}
-
-// withoutServers is an environment for defaultConfig in which neither the database nor the API answers.
-func withoutServers() environment {
-	const nothing = "127.0.0.1:1" // nothing listens there
-	return environment{
-		"DATABASE_URL": "postgres://" + nothing + "/none", "API_URL": "http://" + nothing, "CLIENT_SECRET": clientSecret,
-	}
-}
+func worldOf(ts *testscript.TestScript) *scriptWorld { return ts.Value("world").(*scriptWorld) }
 
 // setUp gives a script an emulated API at $API_URL, an empty database at $DATABASE_URL and a configuration for both.
 func setUp(env *testscript.Env) error {
 	t := env.T().(scriptT)
-	w := &world{t: t.T, api: partnercentertest.New(partnercentertest.Options{ClientSecret: clientSecret, DeviceInterval: time.Second})}
-	server := httptest.NewServer(w.api)
-	t.Cleanup(server.Close)
 	db := storetest.Empty(t)
-	w.pool = db.Pool
+	w := &scriptWorld{newWorld(t.T, db.URL, "", partnercentertest.Options{DeviceInterval: time.Second}), db.Pool}
 	env.Values["world"] = w
 	if err := setDatabaseURLs(env, db); err != nil {
 		return err
 	}
-	env.Setenv("API_URL", server.URL)
+	env.Setenv("API_URL", w.env["API_URL"])
 	env.Setenv("CLIENT_SECRET", clientSecret)
 	env.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=10") // not a second for each program
 	config := filepath.Join(env.WorkDir, "partnersync.yaml")

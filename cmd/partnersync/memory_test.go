@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,29 +19,22 @@ import (
 func TestOnce_peakMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	const customers, batches, limit = 50, 2000, 64 << 20
-	api := partnercentertest.New(partnercentertest.Options{ClientSecret: clientSecret})
+	const keys = "    requests_per_minute: 0\n    devices: false\n    policies: false\n"
+	w := newWorld(t, storetest.Empty(t).URL, keys, partnercentertest.Options{})
 	for i := range customers {
-		api.AddCustomer(partnercentertest.Customer{ID: customerID(i)})
+		w.api.AddCustomer(partnercentertest.Customer{ID: customerID(i)})
 		for b := range batches {
-			api.PutBatch(customerID(i), partnercentertest.Batch{ID: fmt.Sprint("batch ", b), Status: "finished", DevicesCount: b})
+			w.api.PutBatch(customerID(i), partnercentertest.Batch{ID: fmt.Sprint("batch ", b), Status: "finished", DevicesCount: b})
 		}
 	}
-	server := httptest.NewServer(api)
-	t.Cleanup(server.Close)
-	environment := append(os.Environ(), "DATABASE_URL="+storetest.Empty(t).URL, "API_URL="+server.URL, "CLIENT_SECRET="+clientSecret)
-	dir := t.TempDir()
-	config := filepath.Join(dir, "partnersync.yaml")
-	if err := os.WriteFile(config, []byte(defaultConfig+"    requests_per_minute: 0\n    devices: false\n    policies: false\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	program := build(t, dir)
+	program := build(t, w.dir)
 	for _, pass := range []struct{ name, flag, want string }{
 		{"first", "--once", "100000 inserted"},
 		{"unchanged", "--once", "100000 unchanged"},
 		{"compared", "--backfill", "100000 unchanged"},
 	} {
-		cmd := exec.CommandContext(t.Context(), "peak", program, pass.flag, "--config", config)
-		cmd.Env = environment
+		cmd := exec.CommandContext(t.Context(), "peak", program, pass.flag, "--config", w.config)
+		cmd.Env = w.env.list()
 		output, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(output), pass.want) {
 			t.Fatalf("%s pass: %v, want %s\n%s", pass.name, err, pass.want, output)

@@ -123,7 +123,7 @@ const execMode = "&default_query_exec_mode=exec"
 func TestPgBouncer_everyCommandThroughIt(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t, storetest.Empty(t).URL)
-	p.url = newPooler(t, p.direct) + execMode
+	p.env["DATABASE_URL"] = newPooler(t, p.direct) + execMode
 	p.customers(3, "queued")
 	if out, _ := p.exits(0, "--dry-run", "--once"); !strings.Contains(out, "3 to insert") {
 		t.Errorf("dry run: %s", out)
@@ -155,22 +155,25 @@ func TestPgBouncer_nothingIsKeptInASession(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t, storetest.Empty(t).URL)
 	pooler := newPooler(t, p.direct, "default_pool_size = 1")
-	p.url = pooler + execMode
+	p.env["DATABASE_URL"] = pooler + execMode
 	p.customers(3, "queued")
 	p.exits(0, "--once")
 	p.status(3, "finished")
 	p.exits(0, "--backfill")
 	p.direct = pooler
-	for _, kept := range []string{
-		"FROM pg_prepared_statements",
-		"FROM pg_cursors",
-		"FROM pg_listening_channels()",
-		"FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-		"FROM pg_class WHERE relpersistence = 't'",
-		// PgBouncer itself hands on what the clients began with.
-		"FROM pg_settings WHERE source = 'session' AND name NOT IN ('application_name', 'client_encoding', 'DateStyle', 'IntervalStyle', 'TimeZone', 'standard_conforming_strings')",
+	for _, query := range []string{
+		"SELECT count(*) FROM pg_prepared_statements",
+		"SELECT count(*) FROM pg_cursors",
+		"SELECT count(*) FROM pg_listening_channels()",
+		`SELECT count(*) FROM pg_locks
+		 WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+		"SELECT count(*) FROM pg_class WHERE relpersistence = 't'",
+		// PgBouncer itself hands on the settings that the clients began with.
+		`SELECT count(*) FROM pg_settings
+		 WHERE source = 'session' AND name NOT IN ('application_name', 'client_encoding', 'DateStyle', 'IntervalStyle',
+		       'TimeZone', 'standard_conforming_strings')`,
 	} {
-		p.want("0", "SELECT count(*) "+kept)
+		p.want("0", query)
 	}
 }
 
@@ -178,7 +181,7 @@ func TestPgBouncer_replicasShareFewConnections(t *testing.T) {
 	t.Parallel()
 	const customers, replicas = 40, 3
 	p := newProgram(t, storetest.Empty(t).URL)
-	p.url = newPooler(t, p.direct, "default_pool_size = 2") + execMode
+	p.env["DATABASE_URL"] = newPooler(t, p.direct, "default_pool_size = 2") + execMode
 	p.customers(customers, "queued")
 	var daemons []*daemon
 	for i := range replicas {
@@ -205,7 +208,7 @@ func TestPgBouncer_withoutTheSettingTheErrorNamesIt(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t, storetest.New(t).URL)
 	p.customers(3, "queued")
-	p.url = newPooler(t, p.direct, "default_pool_size = 1")
+	p.env["DATABASE_URL"] = newPooler(t, p.direct, "default_pool_size = 1")
 	_, log := p.exits(1, "--once")
 	lines := strings.Split(strings.TrimSpace(log), "\n")
 	last := lines[len(lines)-1]

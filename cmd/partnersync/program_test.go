@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,53 +17,35 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// program runs the built program with an emulated API and a configuration of the test's own. Scripts do that in fewer
-// words; this is for tests that do things to the database's server meanwhile.
+// program runs the built program in a world. Scripts do that in fewer words; this is for tests that do things to the
+// database's server meanwhile.
 type program struct {
-	t      *testing.T
-	api    *partnercentertest.Emulator
-	dir    string
-	config string
-	url    string // DATABASE_URL
-	direct string // the same database for the test's own questions
+	*world
+	direct string // the database's URL for the test's own questions; DATABASE_URL may lead through a pooler
 }
 
-// everySecond is the configuration of a daemon with a tick a second.
-const everySecond = `schedule: "@every 1s"
-lease: 5s
-` + defaultConfig
-
-func newProgram(t *testing.T, database string) *program {
+func newProgram(t *testing.T, databaseURL string) *program {
 	t.Helper()
-	p := &program{t: t, api: partnercentertest.New(partnercentertest.Options{ClientSecret: clientSecret}), dir: t.TempDir(), url: database, direct: database}
-	server := httptest.NewServer(p.api)
-	t.Cleanup(server.Close)
-	p.config = filepath.Join(p.dir, "partnersync.yaml")
-	text := strings.NewReplacer("${API_URL}", server.URL, "${CLIENT_SECRET}", clientSecret).Replace(everySecond)
-	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	p := &program{newWorld(t, databaseURL, "", partnercentertest.Options{}), databaseURL}
+	p.addConfig("schedule: \"@every 1s\"\nlease: 5s\n")
 	return p
 }
 
-// customers adds so many, each with a batch in the status.
-func (p *program) customers(n int, status string) {
-	for i := range n {
-		p.api.AddCustomer(partnercentertest.Customer{ID: customerID(i + 1)})
+// addConfig adds lines to the configuration.
+func (p *program) addConfig(lines string) {
+	p.t.Helper()
+	text, err := os.ReadFile(p.config)
+	if err == nil {
+		err = os.WriteFile(p.config, append(text, lines...), 0o600)
 	}
-	p.status(n, status)
-}
-
-// status gives the batch of each customer another one.
-func (p *program) status(customers int, status string) {
-	for i := range customers {
-		p.api.PutBatch(customerID(i+1), partnercentertest.Batch{ID: "b", Status: status, DevicesCount: 5})
+	if err != nil {
+		p.t.Fatal(err)
 	}
 }
 
 func (p *program) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(p.t.Context(), "partnersync", append(args, "--config", p.config)...)
-	cmd.Env = append(os.Environ(), "DATABASE_URL="+p.url)
+	cmd.Env = p.env.list()
 	return cmd
 }
 

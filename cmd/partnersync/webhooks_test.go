@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	gosync "sync"
@@ -67,18 +66,6 @@ func (h *hook) received(customer int) []string {
 	return slices.Compact(types)
 }
 
-// notify adds the webhook to the program's configuration.
-func (p *program) notify(h *hook) {
-	p.t.Helper()
-	text, err := os.ReadFile(p.config)
-	if err == nil {
-		err = os.WriteFile(p.config, append(text, "notify:\n  - url: "+h.url+"\n    name: chat\n"...), 0o600)
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
-}
-
 // kill ends the daemon without notice.
 func (d *daemon) kill() {
 	d.t.Helper()
@@ -93,7 +80,7 @@ func TestWebhooks_killedDaemonLosesNoEvent(t *testing.T) {
 	t.Parallel()
 	const customers = 20
 	p, h := newProgram(t, storetest.Empty(t).URL), newHook(t)
-	p.notify(h)
+	p.addConfig("notify:\n  - url: " + h.url + "\n    name: chat\n")
 	p.customers(customers, "queued")
 	h.setDown(true)
 	d := p.daemon("first")
@@ -132,7 +119,7 @@ func TestWebhooks_killedDaemonLosesNoEvent(t *testing.T) {
 func TestWebhooks_onceSendsBeforeItEnds(t *testing.T) {
 	t.Parallel()
 	p, h := newProgram(t, storetest.Empty(t).URL), newHook(t)
-	p.notify(h)
+	p.addConfig("notify:\n  - url: " + h.url + "\n    name: chat\n")
 	p.customers(3, "queued")
 	p.exits(exitOK, "--once")
 	p.status(3, "finished")
