@@ -20,8 +20,8 @@ import (
 // readmePicture is the picture of the status page in the README.
 const readmePicture = "../../deploy/status-page.png"
 
-// TestBrowser_pictureOfTheDemo makes the README's picture, of the demo while a customer fails. It is kept with the test's
-// output; -update writes the one in the repository anew. Chromium's command line is enough to take it.
+// TestBrowser_pictureOfTheDemo makes the README's picture, of the demo while a customer fails. It is kept with the
+// test's output; -update writes the one in the repository anew. Chromium's command line is enough to take it.
 func TestBrowser_pictureOfTheDemo(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)

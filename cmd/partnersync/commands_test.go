@@ -95,8 +95,8 @@ func sqlCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// untilCommand waits until a query gives the result: until QUERY WANT. Errors count as another result: the tables may be
-// still to come.
+// untilCommand waits until a query gives the result: until QUERY WANT. Errors count as another result: the tables may
+// be still to come.
 func untilCommand(ts *testscript.TestScript, _ bool, args []string) {
 	storetest.Eventually(ts, func() (got string, ok bool) {
 		got, err := query(ts, args[0])

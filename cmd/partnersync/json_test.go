@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// jsonShape returns the names that encoding/json gives the leaves of a type, as deploy/json.md writes them, and their types.
+// jsonShape returns the names that encoding/json gives the leaves of a type, as deploy/json.md writes them, and their
+// types.
 func jsonShape(t reflect.Type, prefix string, into map[string]string) {
 	switch {
 	case t == reflect.TypeFor[time.Time]():

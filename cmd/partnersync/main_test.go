@@ -96,8 +96,8 @@ func setUp(env *testscript.Env) error {
 	return os.WriteFile(config, []byte(defaultConfig), 0o600)
 }
 
-// setDatabaseURLs sets $DATABASE_URL, and $LATER_DATABASE_URL with the name $LATER_DATABASE in it: a database that a script
-// may make. Both have a password, which a server that asks for none ignores, so that it could come to light.
+// setDatabaseURLs sets $DATABASE_URL, and $LATER_DATABASE_URL with the name $LATER_DATABASE in it: a database that a
+// script may make. Both have a password, which a server that asks for none ignores, so that it could come to light.
 func setDatabaseURLs(env *testscript.Env, db *storetest.DB) error {
 	u, err := url.Parse(db.URL)
 	if err != nil {

@@ -62,8 +62,8 @@ func build(t testing.TB, dir string) string {
 	return program
 }
 
-// peak runs a program and prints its peak of resident memory in bytes, in a line of its own. It is a command, since Linux
-// counts what a process was before exec: the test that grew large would be measured with the program it starts.
+// peak runs a program and prints its peak of resident memory in bytes, in a line of its own. It is a command, since
+// Linux counts what a process was before exec: the test that grew large would be measured with the program it starts.
 func peak() {
 	cmd := exec.Command(os.Args[1], os.Args[2:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr

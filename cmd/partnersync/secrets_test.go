@@ -89,8 +89,8 @@ func TestSecrets_areFoundHoweverTheyAreWritten(t *testing.T) {
 	}
 }
 
-// hostile is a server that signs in and serves lists, and lets out whatever it is sent, in the way that the first part of
-// the path names.
+// hostile is a server that signs in and serves lists, and lets out whatever it is sent, in the way that the first part
+// of the path names.
 type hostile struct {
 	secrets secrets
 	mu      gosync.Mutex
@@ -343,8 +343,8 @@ func tables(t *testing.T, pool *pgxpool.Pool) string {
 	return all.String()
 }
 
-// TestSecrets_areInNoOutputAndNoTable makes every request of the program fail in ways that bring secrets to it, logs all it
-// has to say, and searches for them.
+// TestSecrets_areInNoOutputAndNoTable makes every request of the program fail in ways that bring secrets to it, logs
+// all it has to say, and searches for them.
 func TestSecrets_areInNoOutputAndNoTable(t *testing.T) {
 	t.Parallel()
 	h := &hostile{hits: map[string]int{}}

@@ -94,5 +94,6 @@ func federatedToken(ts *testscript.TestScript, key *rsa.PrivateKey) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature) + "\n"
 }
 
-// tokenLike is what tokens look like: those for access, those of other authorities and assertions; refresh tokens, keys.
+// tokenLike is what tokens look like: those for access, those of other authorities and assertions; refresh tokens,
+// keys.
 var tokenLike = regexp.MustCompile(`eyJ[\w-]{20}|1\.A[A-Z2-7]{20}|AGE-SECRET-KEY|BEGIN (RSA )?PRIVATE`)

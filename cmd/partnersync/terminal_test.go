@@ -82,7 +82,8 @@ func TestPalette_coloursTerminalsOnly(t *testing.T) {
 	}
 }
 
-// TestTerminal_isToldNothingByTheAPI lets the API say hostile things wherever it can, and looks at what each command prints.
+// TestTerminal_isToldNothingByTheAPI lets the API say hostile things wherever it can, and looks at what each command
+// prints.
 func TestTerminal_isToldNothingByTheAPI(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)

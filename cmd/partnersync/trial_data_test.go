@@ -86,8 +86,9 @@ func (m *mutator) step() {
 	}
 }
 
-// rest leaves all batches unfinished, so that their device lists are due in every pass. One that a daemon was served, and was
-// killed before it wrote, would not be read again for a day once its batch has the status of the last list that was written.
+// rest leaves all batches unfinished, so that their device lists are due in every pass. One that a daemon was served,
+// and was killed before it wrote, would not be read again for a day once its batch has the status of the last list that
+// was written.
 func (m *mutator) rest() {
 	for c := range trialCustomers {
 		for i := range lasting + fleeting {
@@ -108,7 +109,8 @@ func (m *mutator) batch(c, i int) {
 	}
 }
 
-// advance gives a batch that is there, or is to come, another status: one that it may have had before, or one never seen.
+// advance gives a batch that is there, or is to come, another status: one that it may have had before, or one never
+// seen.
 func (m *mutator) advance(c, i int, statuses ...string) {
 	id := customerID(c)
 	if statuses == nil {

@@ -100,8 +100,8 @@ func (f *freezing) answer(i int, w http.ResponseWriter, r *http.Request) {
 	f.frozen <- f.replicas[i]
 }
 
-// freeze stops the process, and returns once it has stopped: on a busy machine its threads go on for some milliseconds after
-// the signal, time enough to write an answer.
+// freeze stops the process, and returns once it has stopped: on a busy machine its threads go on for some milliseconds
+// after the signal, time enough to write an answer.
 func (r *replica) freeze() {
 	r.signal(syscall.SIGSTOP)
 	late := time.After(patience)

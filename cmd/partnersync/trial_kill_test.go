@@ -11,8 +11,8 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// TestTrial_killedAtAnyMoment kills daemons a hundred times, and a thousand times in the long form: ten daemons in worlds
-// of their own by turns, since after each time the lease has to pass.
+// TestTrial_killedAtAnyMoment kills daemons a hundred times, and a thousand times in the long form: ten daemons in
+// worlds of their own by turns, since after each time the lease has to pass.
 func TestTrial_killedAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	kills := 100

@@ -17,9 +17,9 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// TestTrial_postgresCrashes ends a PostgreSQL server under the daemon's hands, three times, and twenty times in the long
-// form: by an immediate shutdown, by killing it, and by killing one of the daemon's sessions, upon which the server throws
-// out all of them and recovers.
+// TestTrial_postgresCrashes ends a PostgreSQL server under the daemon's hands, three times, and twenty times in the
+// long form: by an immediate shutdown, by killing it, and by killing one of the daemon's sessions, upon which the
+// server throws out all of them and recovers.
 func TestTrial_postgresCrashes(t *testing.T) {
 	t.Parallel()
 	rounds := 3

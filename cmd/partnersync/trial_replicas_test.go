@@ -18,8 +18,8 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// TestTrial_replicasUnderFire lets three replicas work for half a minute, and for an hour in the long form, while two of
-// them are killed by turns, one request in twenty fails, and a token lives for ten seconds.
+// TestTrial_replicasUnderFire lets three replicas work for half a minute, and for an hour in the long form, while two
+// of them are killed by turns, one request in twenty fails, and a token lives for ten seconds.
 func TestTrial_replicasUnderFire(t *testing.T) {
 	t.Parallel()
 	long, pause := 30*time.Second, 4*time.Second
@@ -69,9 +69,9 @@ func (tr *trial) failAtTimes() {
 	}
 }
 
-// punctual looks at how many of the customers that were due at each tick were synced before the next: by the best of the
-// runs that ended in between, since replicas that start make runs of their own. The ticks while the trial begins and
-// settles do not count.
+// punctual looks at how many of the customers that were due at each tick were synced before the next: by the best of
+// the runs that ended in between, since replicas that start make runs of their own. The ticks while the trial begins
+// and settles do not count.
 func (tr *trial) punctual(interval time.Duration) {
 	tr.t.Helper()
 	const query = `

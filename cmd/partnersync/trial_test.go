@@ -245,9 +245,9 @@ func (tr *trial) changed() (all []historytest.Change) {
 	return all
 }
 
-// quiet says whether a whole pass has been made since the data changed last, and all device lists have been read, for which a
-// pass need not have the time. What a later one is served, and does not get to write before its daemon ends, is what the
-// database has already.
+// quiet says whether a whole pass has been made since the data changed last, and all device lists have been read, for
+// which a pass need not have the time. What a later one is served, and does not get to write before its daemon ends, is
+// what the database has already.
 func (tr *trial) quiet() bool {
 	const query = `
 		SELECT EXISTS (SELECT FROM partner_center.sync_runs WHERE started_at > $1 AND state = 'complete')
