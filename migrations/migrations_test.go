@@ -114,7 +114,8 @@ func TestDown_oneByOneToNothingAndUpAgain(t *testing.T) {
 	if diff := cmp.Diff([]string{"partnersync.goose_db_version", "partnersync.goose_lock"}, left); diff != "" {
 		t.Errorf("left at version 0: (-want +got)\n%s", diff)
 	}
-	if schemas := column(t, pool, "SELECT nspname::text FROM pg_namespace WHERE nspname = 'partner_center'"); len(schemas) > 0 {
+	if schemas := column(t, pool,
+		"SELECT nspname::text FROM pg_namespace WHERE nspname = 'partner_center'"); len(schemas) > 0 {
 		t.Error("the schema partner_center is left at version 0")
 	}
 	ok(t, migrations.Up(t.Context(), pool))
@@ -148,7 +149,8 @@ func TestUp_replicasAtTheSameTime(t *testing.T) {
 	}
 	ok(t, replicas.Wait())
 	wantVersion(t, db.Pool, migrations.Newest())
-	if twice := column(t, db.Pool, "SELECT version_id::text FROM partnersync.goose_db_version GROUP BY 1 HAVING count(*) > 1"); len(twice) > 0 {
+	if twice := column(t, db.Pool, "SELECT version_id::text FROM partnersync.goose_db_version GROUP BY 1 HAVING "+
+		"count(*) > 1"); len(twice) > 0 {
 		t.Errorf("applied more than once: %v", twice)
 	}
 }
@@ -156,7 +158,8 @@ func TestUp_replicasAtTheSameTime(t *testing.T) {
 func TestUp_databaseOfANewerReleaseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	pool := storetest.New(t).Pool
-	exec(t, pool, "INSERT INTO partnersync.goose_db_version (version_id, is_applied) SELECT max(version_id) + 1, true FROM partnersync.goose_db_version")
+	exec(t, pool, "INSERT INTO partnersync.goose_db_version (version_id, is_applied) SELECT max(version_id) + 1, "+
+		"true FROM partnersync.goose_db_version")
 	if err := migrations.Up(t.Context(), pool); !errors.Is(err, migrations.ErrAhead) {
 		t.Errorf("up: %v, want ErrAhead", err)
 	}
@@ -230,7 +233,8 @@ func TestRead_errorOfAnotherKindIsReturned(t *testing.T) {
 	t.Parallel()
 	pool := storetest.New(t).Pool
 	exec(t, pool, "ALTER TABLE partnersync.goose_db_version RENAME version_id TO version")
-	if _, err := migrations.Read(t.Context(), pool); err == nil || !strings.HasPrefix(err.Error(), "reading the schema's version: ") {
+	if _, err := migrations.Read(t.Context(), pool); err == nil ||
+		!strings.HasPrefix(err.Error(), "reading the schema's version: ") {
 		t.Errorf("read: %v, want an error that says what it was about", err)
 	}
 }
@@ -261,7 +265,8 @@ func TestPrevious(t *testing.T) {
 	names, err := filepath.Glob("*.sql")
 	ok(t, err)
 	newest, before := number(t, names[len(names)-1]), number(t, names[len(names)-2])
-	for version, want := range map[int64]int64{0: 0, 1: 0, 2: 1, newest: before, newest + 1: newest, newest + 9: newest} {
+	for version, want := range map[int64]int64{0: 0, 1: 0, 2: 1, newest: before, newest + 1: newest,
+		newest + 9: newest} {
 		if got := migrations.Previous(version); got != want {
 			t.Errorf("previous of %d: %d, want %d", version, got, want)
 		}

@@ -35,7 +35,8 @@ func TestSchema_isAsWritten(t *testing.T) {
 		t.Skipf("allowed: %s is of %s, the server is %s", goldenSchema, written, server)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s differs; if that is intended, run go test ./migrations -update: (-want +got)\n%s", goldenSchema, diff)
+		t.Errorf("%s differs; if that is intended, run go test ./migrations -update: (-want +got)\n%s", goldenSchema,
+			diff)
 	}
 }
 

@@ -52,8 +52,10 @@ func TestBrowser_pictureOfTheDemo(t *testing.T) {
 	})
 	picture := filepath.Join(t.ArtifactDir(), "status-page.png")
 	const width, height = 1200, 2200
-	chromium := exec.CommandContext(ctx, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--lang=en-US",
-		"--blink-settings=preferredColorScheme=1", "--user-data-dir="+filepath.Join(dir, "chromium"), "--virtual-time-budget=2000",
+	chromium := exec.CommandContext(ctx, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+		"--lang=en-US",
+		"--blink-settings=preferredColorScheme=1", "--user-data-dir="+filepath.Join(dir, "chromium"),
+		"--virtual-time-budget=2000",
 		"--screenshot="+picture, fmt.Sprintf("--window-size=%d,%d", width, height), url)
 	if said, err := chromium.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, said)

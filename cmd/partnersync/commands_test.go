@@ -39,7 +39,8 @@ func apiCommand(ts *testscript.TestScript, _ bool, args []string) {
 			api.AddCustomer(partnercentertest.Customer{ID: customerID(i + 1), CompanyName: fmt.Sprint("Contoso ", i+1)})
 		}
 	case "batch":
-		api.PutBatch(customerID(number(ts, args[1])), partnercentertest.Batch{ID: args[2], Status: args[3], DevicesCount: 5})
+		api.PutBatch(customerID(number(ts, args[1])), partnercentertest.Batch{ID: args[2], Status: args[3],
+			DevicesCount: 5})
 	case "removes":
 		api.RemoveBatch(customerID(number(ts, args[1])), args[2])
 	case "fails":

@@ -41,14 +41,16 @@ func TestDictionary_isAsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs; if that is intended, run go test ./cmd/partnersync -update: (-want +got)\n%s", golden, diff)
+		t.Errorf("%s differs; if that is intended, run go test ./cmd/partnersync -update: (-want +got)\n%s", golden,
+			diff)
 	}
 }
 
 func TestDictionary_ofADatabaseThatIsNotMigrated(t *testing.T) {
 	t.Parallel()
 	code, got, log := dictionary(t, storetest.Empty(t).URL)
-	if want := "partnersync: the database has no schema partner_center: run partnersync migrate up\n"; code != exitFailed || got != "" || log != want {
+	const want = "partnersync: the database has no schema partner_center: run partnersync migrate up\n"
+	if code != exitFailed || got != "" || log != want {
 		t.Errorf("exit code %d, printed %q and %q, want %q", code, got, log, want)
 	}
 }
@@ -60,8 +62,10 @@ func TestPrintDictionary(t *testing.T) {
 			{Name: "id", Type: "uuid", Null: "key", Comment: "1 * 1"}, {Name: "note", Type: "text", Null: "yes"},
 		}},
 		{Kind: "table", Name: "b"},
-		{Kind: "view", Name: "v", Comment: "A view.", Columns: []store.DictionaryColumn{{Name: "id", Type: "uuid", Comment: "As in a."}}},
-		{Kind: "function", Name: "f(at date)", Comment: "A function.", Columns: []store.DictionaryColumn{{Name: "id", Type: "uuid"}}},
+		{Kind: "view", Name: "v", Comment: "A view.",
+			Columns: []store.DictionaryColumn{{Name: "id", Type: "uuid", Comment: "As in a."}}},
+		{Kind: "function", Name: "f(at date)", Comment: "A function.",
+			Columns: []store.DictionaryColumn{{Name: "id", Type: "uuid"}}},
 	}}
 	const want = `# The schema partner_center
 

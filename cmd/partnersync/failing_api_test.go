@@ -109,7 +109,8 @@ func (p passed) waits(t *testing.T) (waits []time.Duration) {
 func (f *failingAPI) statuses(t *testing.T) (got string) {
 	t.Helper()
 	const query = `
-		SELECT string_agg(concat(status, CASE WHEN removed_at IS NOT NULL THEN '+' END), ' ' ORDER BY customer_id, batch_id)
+		SELECT string_agg(concat(status, CASE WHEN removed_at IS NOT NULL THEN '+' END), ' '
+		                  ORDER BY customer_id, batch_id)
 		FROM partner_center.device_batches`
 	if err := f.pool.QueryRow(t.Context(), query).Scan(&got); err != nil {
 		t.Fatal(err)
@@ -155,7 +156,8 @@ const (
 
 func TestFailingAPI(t *testing.T) {
 	t.Parallel()
-	for _, tt := range slices.Concat(throttling, serverErrors, brokenAnswers, slowAnswers, strangeAnswers, refusals, signIns, unreachable, enumerations) {
+	for _, tt := range slices.Concat(throttling, serverErrors, brokenAnswers, slowAnswers, strangeAnswers, refusals,
+		signIns, unreachable, enumerations) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			more := ""
@@ -246,13 +248,16 @@ func checkFailure(t *testing.T, tt apiFailure, p passed, failed int) {
 		t.Fatalf("%d customers failing and %d lines of it, want %d", len(p.Failing), len(logged), failed)
 	}
 	for _, c := range p.Failing {
-		if deref(c.LastErrorCode) != tt.code || !strings.Contains(deref(c.LastError), tt.said) || c.ConsecutiveFailures != 1 {
+		if deref(c.LastErrorCode) != tt.code || !strings.Contains(deref(c.LastError), tt.said) ||
+			c.ConsecutiveFailures != 1 {
 			t.Errorf("failing: %s: %s; want %s: %s", deref(c.LastErrorCode), deref(c.LastError), tt.code, tt.said)
 		}
 		same := func(l logLine) bool {
-			return l.Code == tt.code && l.Err == deref(c.LastError) && l.RequestID == deref(c.LastRequestID) && l.Level == "WARN"
+			return l.Code == tt.code && l.Err == deref(c.LastError) && l.RequestID == deref(c.LastRequestID) &&
+				l.Level == "WARN"
 		}
-		answered := !strings.Contains(deref(c.LastError), "POST") || strings.HasPrefix(tt.code, "AADSTS") // the authority has its own
+		// the authority has its own
+		answered := !strings.Contains(deref(c.LastError), "POST") || strings.HasPrefix(tt.code, "AADSTS")
 		if answered != (deref(c.LastCorrelationID) != "") || !slices.ContainsFunc(logged, same) {
 			t.Errorf("failing: %+v; logged: %+v", c, logged)
 		}

@@ -63,7 +63,8 @@ func TestJSON_isAsDocumented(t *testing.T) {
 	}
 	chapters := strings.Split(string(text), "\n## ")[1:]
 	snakeCase := regexp.MustCompile(`^[a-z_]+(\[\])?(\.[a-z_]+(\[\])?)*$`)
-	for i, printed := range []reflect.Type{reflect.TypeFor[summary](), reflect.TypeFor[checkup](), reflect.TypeFor[statusReport]()} {
+	for i, printed := range []reflect.Type{reflect.TypeFor[summary](), reflect.TypeFor[checkup](),
+		reflect.TypeFor[statusReport]()} {
 		title, _, _ := strings.Cut(chapters[i], "\n")
 		documented, shape := map[string]string{}, map[string]string{}
 		for _, match := range documentedName.FindAllStringSubmatch(chapters[i], -1) {

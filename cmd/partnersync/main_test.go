@@ -17,7 +17,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(withDatabases{m}, map[string]func(){"partnersync": main, "peak": peak, "bench-emulator": benchEmulator})
+	testscript.Main(withDatabases{m}, map[string]func(){"partnersync": main, "peak": peak,
+		"bench-emulator": benchEmulator})
 }
 
 // withDatabases runs the tests with databases to be had from storetest.

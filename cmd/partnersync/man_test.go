@@ -47,7 +47,8 @@ func manualPages(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"man", dir}, environment{}.lookup, strings.NewReader(""), &out, &out); code != exitOK {
+	if code := run(t.Context(), []string{"man", dir}, environment{}.lookup, strings.NewReader(""), &out,
+		&out); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &out)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -75,7 +76,8 @@ func TestManual_hasEveryCommandAndFlag(t *testing.T) {
 		c.InitDefaultHelpFlag() // which is part of the synopsis
 		name := strings.ReplaceAll(c.CommandPath(), " ", "-") + ".1"
 		page := pages[name]
-		for _, want := range []string{`"partnersync ` + version() + `"`, ".SH SYNOPSIS\n\\fB" + c.UseLine() + "\\fP\n", c.Short} {
+		for _, want := range []string{`"partnersync ` + version() + `"`, ".SH SYNOPSIS\n\\fB" + c.UseLine() + "\\fP\n",
+			c.Short} {
 			if !strings.Contains(page, want) {
 				t.Errorf("%s does not have %q", name, want)
 			}
@@ -105,7 +107,8 @@ func TestManual_isGoodRoff(t *testing.T) {
 			if err := cmd.Run(); err != nil || complaints.Len() > 0 {
 				t.Errorf("%s of %s: %v: %s", formatter[0], name, err, &complaints)
 			}
-			if formatter[0] == "groff" && name == "partnersync.1" && !strings.Contains(out.String(), "partnersync --once --partner contoso\n") {
+			if formatter[0] == "groff" && name == "partnersync.1" &&
+				!strings.Contains(out.String(), "partnersync --once --partner contoso\n") {
 				t.Errorf("groff leaves the examples out")
 			}
 		}

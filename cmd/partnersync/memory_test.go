@@ -24,7 +24,8 @@ func TestOnce_peakMemoryIsBounded(t *testing.T) {
 	for i := range customers {
 		w.api.AddCustomer(partnercentertest.Customer{ID: customerID(i)})
 		for b := range batches {
-			w.api.PutBatch(customerID(i), partnercentertest.Batch{ID: fmt.Sprint("batch ", b), Status: "finished", DevicesCount: b})
+			w.api.PutBatch(customerID(i), partnercentertest.Batch{ID: fmt.Sprint("batch ", b), Status: "finished",
+				DevicesCount: b})
 		}
 	}
 	program := build(t, w.dir)
@@ -55,7 +56,8 @@ func TestOnce_peakMemoryIsBounded(t *testing.T) {
 func build(t testing.TB, dir string) string {
 	t.Helper()
 	program := filepath.Join(dir, "partnersync")
-	output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program,
+		".").CombinedOutput()
 	if err != nil {
 		t.Fatalf("building the program: %v\n%s", err, output)
 	}

@@ -10,7 +10,8 @@ import (
 
 func TestConfirmed_onlyByYes(t *testing.T) {
 	t.Parallel()
-	for answer, want := range map[string]bool{"yes\n": true, " YES\r\n": true, "yes": true, "y\n": false, "no\nyes\n": false, "\n": false, "": false} {
+	for answer, want := range map[string]bool{"yes\n": true, " YES\r\n": true, "yes": true, "y\n": false,
+		"no\nyes\n": false, "\n": false, "": false} {
 		var out bytes.Buffer
 		a := &app{stdin: strings.NewReader(answer), stderr: &out}
 		if got := a.confirmed(t.Context(), "This is a test"); got != want {

@@ -92,7 +92,8 @@ func (d *daemon) wantOneOutage(hint string) {
 		switch {
 		case strings.Contains(line, `"msg":"waiting for the database"`) && strings.Contains(line, hint):
 			told++
-		case strings.Contains(line, `"level":"ERROR"`) && !strings.Contains(line, "the server stops or starts") && !strings.Contains(line, "check that PostgreSQL runs"):
+		case strings.Contains(line, `"level":"ERROR"`) && !strings.Contains(line, "the server stops or starts") &&
+			!strings.Contains(line, "check that PostgreSQL runs"):
 			d.t.Errorf("an error besides: %s", line)
 		}
 	}
@@ -125,7 +126,8 @@ func TestDaemon_serverThatGoesAwayInMidPass(t *testing.T) {
 			p := newProgram(t, url)
 			p.customers(6, "queued")
 			hit := make(chan struct{}, 100)
-			p.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Skip: 3, Hang: true, Before: func() { hit <- struct{}{} }})
+			p.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Skip: 3, Hang: true,
+				Before: func() { hit <- struct{}{} }})
 			d := p.daemon("daemon")
 			<-hit
 			end(server)
@@ -141,8 +143,10 @@ func TestDaemon_serverThatGoesAwayInMidPass(t *testing.T) {
 				t.Errorf("the outage was told %d times", n)
 			}
 			p.want("6|6|0", "SELECT sum(inserted), sum(changed), sum(removed) FROM partner_center.sync_runs")
-			p.want("0", "SELECT count(*) FROM partner_center.device_batch_history WHERE not_before >= valid_from OR valid_to <= valid_from")
-			p.want("0", "SELECT count(*) FROM partner_center.sync_runs WHERE customers_ok > customers_total OR customers_failed > 0")
+			p.want("0", "SELECT count(*) FROM partner_center.device_batch_history WHERE not_before >= valid_from OR "+
+				"valid_to <= valid_from")
+			p.want("0", "SELECT count(*) FROM partner_center.sync_runs WHERE customers_ok > customers_total OR "+
+				"customers_failed > 0")
 		})
 	}
 }
@@ -217,5 +221,6 @@ func TestOnce_serverThatGoesAwayInMidPass(t *testing.T) {
 	server.start()
 	p.exits(0, "--once")
 	p.want(fmt.Sprint(6), "SELECT count(*) FROM partner_center.device_batch_history")
-	p.want("6|6", "SELECT (SELECT sum(inserted) FROM partner_center.sync_runs), (SELECT customers_ok FROM partner_center.sync_runs ORDER BY run_id DESC LIMIT 1)")
+	p.want("6|6", "SELECT (SELECT sum(inserted) FROM partner_center.sync_runs), (SELECT customers_ok FROM "+
+		"partner_center.sync_runs ORDER BY run_id DESC LIMIT 1)")
 }

@@ -23,7 +23,8 @@ import (
 // findPgBouncer returns the program and its version as major*100 + minor.
 func findPgBouncer(t *testing.T) (path string, version int) {
 	t.Helper()
-	for _, name := range []string{"pgbouncer", "/usr/sbin/pgbouncer", "/opt/homebrew/opt/pgbouncer/bin/pgbouncer", "/usr/local/opt/pgbouncer/bin/pgbouncer"} {
+	for _, name := range []string{"pgbouncer", "/usr/sbin/pgbouncer", "/opt/homebrew/opt/pgbouncer/bin/pgbouncer",
+		"/usr/local/opt/pgbouncer/bin/pgbouncer"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			continue
@@ -37,7 +38,8 @@ func findPgBouncer(t *testing.T) (path string, version int) {
 		minor, _ := strconv.Atoi(string(match[2]))
 		return path, major*100 + minor
 	}
-	t.Fatal("PgBouncer is missing: install the package pgbouncer (Debian and Homebrew call it so), or run deploy/test, which does")
+	t.Fatal("PgBouncer is missing: install the package pgbouncer (Debian and Homebrew call it so), or run " +
+		"deploy/test, which does")
 	return "", 0
 }
 
@@ -94,7 +96,8 @@ func newPooler(t *testing.T, database string, settings ...string) string {
 // poolerHome returns a directory for PgBouncer, and for root the account that owns it and the private server's socket.
 func poolerHome(t *testing.T) (dir string, credential *syscall.Credential) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pgbouncer-") // t.TempDir is closed to other accounts, and its path too long for a socket
+	// t.TempDir is closed to other accounts, and its path too long for a socket
+	dir, err := os.MkdirTemp("", "pgbouncer-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +147,8 @@ func TestPgBouncer_everyCommandThroughIt(t *testing.T) {
 	d.logged(2, "pass finished")
 	d.stop()
 	d.wantLines(0, `"level":"ERROR"`)
-	p.want("9|3", "SELECT count(*), count(*) FILTER (WHERE valid_to = 'infinity') FROM partner_center.device_batch_history")
+	p.want("9|3", "SELECT count(*), count(*) FILTER (WHERE valid_to = 'infinity') FROM "+
+		"partner_center.device_batch_history")
 	p.exits(0, "migrate", "down", "--to", "0", "--yes")
 	p.exits(0, "migrate", "up")
 	p.want("0", "SELECT count(*) FROM partner_center.device_batches")
@@ -198,10 +202,15 @@ func TestPgBouncer_replicasShareFewConnections(t *testing.T) {
 		d.wantLines(0, `"level":"ERROR"`)
 		d.wantLines(0, "taken over")
 	}
-	p.want("0", "SELECT count(*) FROM partner_center.sync_runs WHERE state NOT IN ('complete', 'abandoned') OR customers_failed > 0")
-	p.want(fmt.Sprintf("%d|%d", customers, 2*customers), "SELECT sum(inserted), sum(changed) FROM partner_center.sync_runs")
-	p.want(fmt.Sprint(customers), `SELECT count(*) FROM (SELECT FROM partner_center.device_batch_history GROUP BY customer_id
-		HAVING array_agg(status ORDER BY valid_from) = '{queued,processing,finished}') t`)
+	p.want("0", "SELECT count(*) FROM partner_center.sync_runs WHERE state NOT IN ('complete', 'abandoned') OR "+
+		"customers_failed > 0")
+	p.want(fmt.Sprintf("%d|%d", customers, 2*customers),
+		"SELECT sum(inserted), sum(changed) FROM partner_center.sync_runs")
+	p.want(fmt.Sprint(customers), `
+		SELECT count(*) FROM (
+		    SELECT FROM partner_center.device_batch_history
+		    GROUP BY customer_id
+		    HAVING array_agg(status ORDER BY valid_from) = '{queued,processing,finished}') t`)
 }
 
 func TestPgBouncer_withoutTheSettingTheErrorNamesIt(t *testing.T) {
@@ -212,7 +221,8 @@ func TestPgBouncer_withoutTheSettingTheErrorNamesIt(t *testing.T) {
 	_, log := p.exits(1, "--once")
 	lines := strings.Split(strings.TrimSpace(log), "\n")
 	last := lines[len(lines)-1]
-	if !strings.HasPrefix(last, "partnersync: ") || !strings.Contains(last, "prepared statement") || !strings.HasSuffix(last, "add default_query_exec_mode=exec to database_url") {
+	if !strings.HasPrefix(last, "partnersync: ") || !strings.Contains(last, "prepared statement") ||
+		!strings.HasSuffix(last, "add default_query_exec_mode=exec to database_url") {
 		t.Errorf("the last line is %s", last)
 	}
 }

@@ -59,7 +59,8 @@ func (p *program) exits(code int, args ...string) (stdout, stderr string) {
 	if e, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		p.t.Fatal(err)
 	} else if got := cmd.ProcessState.ExitCode(); got != code {
-		p.t.Fatalf("partnersync %s: exit code %d (%v), want %d\n%s%s", strings.Join(args, " "), got, e, code, &out, &errs)
+		p.t.Fatalf("partnersync %s: exit code %d (%v), want %d\n%s%s", strings.Join(args, " "), got, e, code, &out,
+			&errs)
 	}
 	return out.String(), errs.String()
 }

@@ -45,7 +45,8 @@ func TestProgress_countsTheDevicesAnewOnceAllIsListed(t *testing.T) {
 		<-time.After(10 * time.Second)
 		p.report(sync.Progress{Partner: "contoso", Listed: 1000, Done: 940, Total: 1000})
 		p.finish()
-		want := "batches and policies of 950 of 1000 customers read, 5.0/s, 10 s left\ndevices of 940 of 1000 customers read, 3.0/s, 20 s left\n"
+		want := "batches and policies of 950 of 1000 customers read, 5.0/s, 10 s left\n" +
+			"devices of 940 of 1000 customers read, 3.0/s, 20 s left\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
@@ -124,13 +125,14 @@ func TestPace(t *testing.T) {
 		total   int
 		want    string
 	}{
-		"too early to tell":           {0, []at{{0, 0}, {2 * time.Second, 50}}, 100, ""},
-		"steady":                      {0, []at{{0, 0}, {10 * time.Second, 100}}, 1000, ", 10.0/s, 2 min left"},
-		"slow":                        {0, []at{{0, 0}, {60 * time.Second, 6}}, 1000, ", 6/min, 2 h 46 min left"},
-		"resumed":                     {5000, []at{{0, 5000}, {10 * time.Second, 5100}}, 5400, ", 10.0/s, 30 s left"},
-		"nothing moves":               {0, []at{{0, 0}, {10 * time.Second, 0}}, 100, ""},
-		"only the last minute counts": {0, []at{{0, 0}, {time.Minute, 6000}, {2 * time.Minute, 6060}, {3 * time.Minute, 6120}}, 6180, ", 1.0/s, 1 min left"},
-		"all done":                    {0, []at{{0, 0}, {10 * time.Second, 100}}, 100, ", 10.0/s"},
+		"too early to tell": {0, []at{{0, 0}, {2 * time.Second, 50}}, 100, ""},
+		"steady":            {0, []at{{0, 0}, {10 * time.Second, 100}}, 1000, ", 10.0/s, 2 min left"},
+		"slow":              {0, []at{{0, 0}, {60 * time.Second, 6}}, 1000, ", 6/min, 2 h 46 min left"},
+		"resumed":           {5000, []at{{0, 5000}, {10 * time.Second, 5100}}, 5400, ", 10.0/s, 30 s left"},
+		"nothing moves":     {0, []at{{0, 0}, {10 * time.Second, 0}}, 100, ""},
+		"only the last minute counts": {0, []at{{0, 0}, {time.Minute, 6000}, {2 * time.Minute, 6060},
+			{3 * time.Minute, 6120}}, 6180, ", 1.0/s, 1 min left"},
+		"all done": {0, []at{{0, 0}, {10 * time.Second, 100}}, 100, ", 10.0/s"},
 	} {
 		p := pace{already: test.already}
 		var got string

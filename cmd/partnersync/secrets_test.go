@@ -77,8 +77,10 @@ func TestSecrets_areFoundHoweverTheyAreWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{
-		value, "Bearer " + value + "\n", value[:20], url.QueryEscape(value), url.PathEscape(value), string(asJSON), strconv.Quote(value),
-		html.EscapeString(value), base64.StdEncoding.EncodeToString([]byte(value)), fmt.Sprintf("%x", value), fmt.Sprint([]string{"a", value}),
+		value, "Bearer " + value + "\n", value[:20], url.QueryEscape(value), url.PathEscape(value), string(asJSON),
+		strconv.Quote(value),
+		html.EscapeString(value), base64.StdEncoding.EncodeToString([]byte(value)), fmt.Sprintf("%x", value),
+		fmt.Sprint([]string{"a", value}),
 	} {
 		if len(s.find("before "+text+" after")) != 1 {
 			t.Errorf("not found in %s", text)
@@ -134,8 +136,10 @@ var ofLists = map[string]betrayal{
 	"fault": func(w http.ResponseWriter, _ *http.Request, echo, token string) {
 		answerJSON(w, 400, map[string]any{"code": token, "description": echo})
 	},
-	"long_fault": func(w http.ResponseWriter, _ *http.Request, _, token string) { // the description is cut within the token
-		answerJSON(w, 400, map[string]any{"code": strings.Repeat("c", 100) + token, "description": strings.Repeat("d", 1000) + token})
+	// the description is cut within the token
+	"long_fault": func(w http.ResponseWriter, _ *http.Request, _, token string) {
+		answerJSON(w, 400, map[string]any{"code": strings.Repeat("c", 100) + token,
+			"description": strings.Repeat("d", 1000) + token})
 	},
 	"escaped_fault": func(w http.ResponseWriter, _ *http.Request, _, token string) {
 		w.WriteHeader(400)
@@ -182,10 +186,12 @@ var ofLists = map[string]betrayal{
 			http.Error(w, echo, http.StatusGone)
 			return
 		}
-		answerJSON(w, 200, map[string]any{"items": []any{}, "links": map[string]any{"next": map[string]any{"uri": "/v1/" + token}}})
+		answerJSON(w, 200, map[string]any{"items": []any{},
+			"links": map[string]any{"next": map[string]any{"uri": "/v1/" + token}}})
 	},
 	"next_page_elsewhere": func(w http.ResponseWriter, _ *http.Request, _, token string) {
-		answerJSON(w, 200, map[string]any{"items": []any{}, "links": map[string]any{"next": map[string]any{"uri": "http://" + token + ".example/v1/x"}}})
+		answerJSON(w, 200, map[string]any{"items": []any{},
+			"links": map[string]any{"next": map[string]any{"uri": "http://" + token + ".example/v1/x"}}})
 	},
 }
 
@@ -212,7 +218,8 @@ func (h *hostile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.hits[name]++
 	h.mu.Unlock()
 	if !strings.HasSuffix(r.URL.Path, "/token") {
-		ofLists[strings.TrimPrefix(name, "lists_")](w, r, string(dump), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		ofLists[strings.TrimPrefix(name, "lists_")](w, r, string(dump),
+			strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 		return
 	}
 	r.ParseForm()
@@ -292,12 +299,14 @@ func (h *hostile) passwordServer(t *testing.T) *url.URL {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
-	for _, sql := range []string{"ALTER ROLE postgres PASSWORD '" + password + "'", "CREATE ROLE nobody LOGIN PASSWORD '" + password + "'"} {
+	for _, sql := range []string{"ALTER ROLE postgres PASSWORD '" + password + "'",
+		"CREATE ROLE nobody LOGIN PASSWORD '" + password + "'"} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return &url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password), Host: "127.0.0.1:" + strconv.Itoa(port), Path: "/postgres"}
+	return &url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password),
+		Host: "127.0.0.1:" + strconv.Itoa(port), Path: "/postgres"}
 }
 
 // output is what a program prints on its streams.
@@ -325,7 +334,10 @@ func (o *output) String() string {
 // tables returns the text of everything in the two schemas.
 func tables(t *testing.T, pool *pgxpool.Pool) string {
 	t.Helper()
-	const list = `SELECT c.oid::regclass::text FROM pg_class c WHERE relkind IN ('r', 'v') AND relnamespace::regnamespace::text IN ('partner_center', 'partnersync')`
+	const list = `
+		SELECT c.oid::regclass::text
+		FROM pg_class c
+		WHERE relkind IN ('r', 'v') AND relnamespace::regnamespace::text IN ('partner_center', 'partnersync')`
 	rows, _ := pool.Query(t.Context(), list) // CollectRows returns its error
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil || len(names) < 20 {
@@ -361,7 +373,8 @@ func TestSecrets_areInNoOutputAndNoTable(t *testing.T) {
 		out := &output{passes: make(chan struct{}, 2*len(names))}
 		outputs[strings.Join(args, " ")] = out
 		g.Go(func() error {
-			code := run(ctx, append(args, "--config", path, "--log-level", "debug"), env.lookup, strings.NewReader(""), out, out)
+			code := run(ctx, append(args, "--config", path, "--log-level", "debug"), env.lookup, strings.NewReader(""),
+				out, out)
 			fmt.Fprintln(out, "exit code", code)
 			return nil
 		})
@@ -401,7 +414,8 @@ func TestSecrets_areInNoOutputAndNoTable(t *testing.T) {
 		t.Errorf("only %d secrets were taken out", n)
 	}
 	// What is let out is found.
-	if _, err := pool.Exec(t.Context(), "UPDATE partnersync.runs SET error = $1 WHERE run_id = 1", database.String()); err != nil {
+	if _, err := pool.Exec(t.Context(), "UPDATE partnersync.runs SET error = $1 WHERE run_id = 1",
+		database.String()); err != nil {
 		t.Fatal(err)
 	}
 	if found := h.secrets.find(tables(t, pool)); len(found) != 1 {
@@ -433,10 +447,27 @@ func TestSecrets_areInNoErrorOfDatabaseOrConfiguration(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good.yaml")
 	bad := filepath.Join(filepath.Dir(good), "bad.yaml")
 	for path, content := range map[string]string{
-		good: "partners:\n  - name: contoso\n    tenant_id: t\n    client_id: c\n    client_secret: ${PASSWORD}\n    customers: []\n",
-		bad: "database_url: ${DATABASE_URL}?x=${PASSWORD}&sslmode=${PASSWORD}\nlease: ${PASSWORD}\nschedule: ${PASSWORD}\ntimezone: ${PASSWORD}\n" +
-			"listen: ${PASSWORD}\npartners:\n  - name: contoso\n    cloud: ${PASSWORD}\n    tenant_id: ${PASSWORD}\n    client_id: c\n" +
-			"    client_secret_file: ${PASSWORD}\n    api_url: http://u:${PASSWORD}@host\n    customers: ['${PASSWORD}']\n",
+		good: `partners:
+  - name: contoso
+    tenant_id: t
+    client_id: c
+    client_secret: ${PASSWORD}
+    customers: []
+`,
+		bad: `database_url: ${DATABASE_URL}?x=${PASSWORD}&sslmode=${PASSWORD}
+lease: ${PASSWORD}
+schedule: ${PASSWORD}
+timezone: ${PASSWORD}
+listen: ${PASSWORD}
+partners:
+  - name: contoso
+    cloud: ${PASSWORD}
+    tenant_id: ${PASSWORD}
+    client_id: c
+    client_secret_file: ${PASSWORD}
+    api_url: http://u:${PASSWORD}@host
+    customers: ['${PASSWORD}']
+`,
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -453,10 +484,12 @@ func TestSecrets_areInNoErrorOfDatabaseOrConfiguration(t *testing.T) {
 		{"wrong password", with(func(u *url.URL) {
 			u.User = url.UserPassword("postgres", h.secrets.add("wrong password", "hush~"+rand.Text()+"%@"))
 		}), good, "check the user and the password"},
-		{"no such user", with(func(u *url.URL) { u.User = url.UserPassword("stranger", password) }), good, "check the user and the password"},
+		{"no such user", with(func(u *url.URL) { u.User = url.UserPassword("stranger", password) }), good,
+			"check the user and the password"},
 		{"no such database", with(func(u *url.URL) { u.Path = "/missing" }), good, "create the database"},
 		{"no server", with(func(u *url.URL) { u.Host = "127.0.0.1:1" }), good, "check that PostgreSQL runs"},
-		{"no rights", with(func(u *url.URL) { u.User = url.UserPassword("nobody", password) }), good, "permission denied"},
+		{"no rights", with(func(u *url.URL) { u.User = url.UserPassword("nobody", password) }), good,
+			"permission denied"},
 		{"no such parameter", with(func(u *url.URL) { u.RawQuery = "no_such_parameter=1" }), good, "no_such_parameter"},
 		{"unreadable", "postgres://postgres:" + password + "@host:port/x", good, "does not read as a PostgreSQL URL"},
 		{"unreadable keywords", "host=h port=p password='" + password + "'", good, "does not read as a PostgreSQL URL"},
@@ -466,9 +499,11 @@ func TestSecrets_areInNoErrorOfDatabaseOrConfiguration(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			env := environment{"DATABASE_URL": tt.url, "PASSWORD": password}
-			for _, args := range [][]string{{"--once"}, {"--dry-run", "--once"}, {"--backfill"}, {"migrate", "up"}, {"migrate", "status"}, {"prune", "--before", "2024-01-01"}} {
+			for _, args := range [][]string{{"--once"}, {"--dry-run", "--once"}, {"--backfill"}, {"migrate", "up"},
+				{"migrate", "status"}, {"prune", "--before", "2024-01-01"}} {
 				var out output
-				code := run(t.Context(), append(args, "--config", tt.config, "--log-level", "debug"), env.lookup, strings.NewReader(""), &out, &out)
+				code := run(t.Context(), append(args, "--config", tt.config, "--log-level", "debug"), env.lookup,
+					strings.NewReader(""), &out, &out)
 				if found := h.secrets.find(out.String()); found != nil {
 					t.Errorf("partnersync %s prints\n%s", args, strings.Join(found, "\n"))
 				}

@@ -64,7 +64,8 @@ func signinCommand(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		api.RegisterCertificate(certificate)
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-		write(string(append(text, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})...)))
+		write(string(append(text, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+			Bytes: x509.MarshalPKCS1PrivateKey(key)})...)))
 	case "federated":
 		key, err := testKey()
 		ts.Check(err)
@@ -84,10 +85,12 @@ func signinCommand(ts *testscript.TestScript, _ bool, args []string) {
 // federatedToken returns a token such as Kubernetes gives a pod.
 func federatedToken(ts *testscript.TestScript, key *rsa.PrivateKey) string {
 	claims, err := json.Marshal(map[string]any{
-		"iss": testIssuer, "sub": testSubject, "aud": "api://AzureADTokenExchange", "exp": time.Now().Add(time.Hour).Unix(),
+		"iss": testIssuer, "sub": testSubject, "aud": "api://AzureADTokenExchange",
+		"exp": time.Now().Add(time.Hour).Unix(),
 	})
 	ts.Check(err)
-	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + base64.RawURLEncoding.EncodeToString(claims)
+	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." +
+		base64.RawURLEncoding.EncodeToString(claims)
 	digest := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
 	ts.Check(err)

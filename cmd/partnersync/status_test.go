@@ -25,14 +25,18 @@ func statusOfTwo() statusReport {
 		At:       at,
 		Partners: []store.PartnerFreshness{{Partner: "contoso", Customers: 12, Failing: 3}},
 		Failing: []store.Freshness{{
-			CustomerID: customerID(1), Partner: "contoso", CompanyName: new("Contoso\x1b]0;owned\x07 1"), FailingSince: before(time.Hour),
-			LastErrorCode: new("20002"), LastError: new("403 Forbidden: 20002"), LastRequestID: new("r-1"), LastCorrelationID: new("c-1"),
+			CustomerID: customerID(1), Partner: "contoso", CompanyName: new("Contoso\x1b]0;owned\x07 1"),
+			FailingSince:  before(time.Hour),
+			LastErrorCode: new("20002"), LastError: new("403 Forbidden: 20002"), LastRequestID: new("r-1"),
+			LastCorrelationID: new("c-1"),
 		}},
 		Others: []store.Freshness{
 			{CustomerID: customerID(2), Partner: "contoso"},
-			{CustomerID: customerID(3), Partner: "contoso", CompanyName: new("Fabrikam"), LastSuccessAt: before(3 * time.Minute)},
+			{CustomerID: customerID(3), Partner: "contoso", CompanyName: new("Fabrikam"),
+				LastSuccessAt: before(3 * time.Minute)},
 		},
-		Runs: []store.Run{{ID: 7, Partner: "contoso", Kind: store.Once, State: store.Partial, StartedAt: *before(2 * time.Second), FinishedAt: &at, CustomersTotal: 12, CustomersOK: 9, Inserted: 4}},
+		Runs: []store.Run{{ID: 7, Partner: "contoso", Kind: store.Once, State: store.Partial,
+			StartedAt: *before(2 * time.Second), FinishedAt: &at, CustomersTotal: 12, CustomersOK: 9, Inserted: 4}},
 	}
 }
 
@@ -60,7 +64,8 @@ and 2 more that fail: --limit 0 shows all
 	}
 	out.Reset()
 	printStatus(&out, s, true)
-	for _, want := range []string{"\x1b[31m3 of 12 customers fail\x1b[0m\n", "  2s    \x1b[33mpartial\x1b[0m  9 of 12"} {
+	for _, want := range []string{"\x1b[31m3 of 12 customers fail\x1b[0m\n",
+		"  2s    \x1b[33mpartial\x1b[0m  9 of 12"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("with colours there is no %q in %q", want, out.String())
 		}
@@ -73,7 +78,8 @@ func TestPrintStatus_verdict(t *testing.T) {
 		"no customers yet\n":                          nil,
 		"all 5 customers are ok\n":                    {{Customers: 2}, {Customers: 3}},
 		"2 of 5 customers have not been synced yet\n": {{Customers: 5, NeverSynced: 2}},
-		"1 of 5 customers fail\n":                     {{Customers: 5, NeverSynced: 2, Failing: 1, NeverSyncedFailing: 1}},
+		"1 of 5 customers fail\n": {{Customers: 5, NeverSynced: 2, Failing: 1,
+			NeverSyncedFailing: 1}},
 	} {
 		var out bytes.Buffer
 		printStatus(&out, statusReport{Partners: partners}, false)
@@ -86,7 +92,8 @@ func TestPrintStatus_verdict(t *testing.T) {
 func TestPrintStatus_staleCustomersAreNotOK(t *testing.T) {
 	t.Parallel()
 	s := statusReport{
-		Partners:   []store.PartnerFreshness{{Partner: "contoso", Customers: 5}, {Partner: "old", Customers: 2, Failing: 2}},
+		Partners: []store.PartnerFreshness{{Partner: "contoso", Customers: 5},
+			{Partner: "old", Customers: 2, Failing: 2}},
 		configured: []statuspage.Partner{{Name: "contoso"}},
 		stale:      []string{"5 customers of partner contoso were last synced up to 3 d ago"},
 	}
@@ -117,7 +124,8 @@ func TestWatchStatus_showsAnewUntilTheEndAndOutlivesTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		screens := strings.Split(out.String(), home)
-		if len(screens) != 5 || screens[2] != "page 1"+clearLine+"\n"+clearBelow || !strings.Contains(screens[3], "no status: gone\uFFFD[2J") || !strings.HasPrefix(screens[4], "page 3") {
+		if len(screens) != 5 || screens[2] != "page 1"+clearLine+"\n"+clearBelow ||
+			!strings.Contains(screens[3], "no status: gone\uFFFD[2J") || !strings.HasPrefix(screens[4], "page 3") {
 			t.Errorf("got %q", screens)
 		}
 	})

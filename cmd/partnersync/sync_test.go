@@ -21,8 +21,10 @@ func TestSyncFlags_namesCountOnce(t *testing.T) {
 		{"none, which means all", nil, nil, sync.Request{}},
 		{"one of each", []string{"a"}, []string{id}, sync.Request{Partners: []string{"a"}, Customers: []string{id}}},
 		{"partners", []string{"b", "a", "b"}, nil, sync.Request{Partners: []string{"a", "b"}}},
-		{"partners' names are compared as they are", []string{"a", "A"}, nil, sync.Request{Partners: []string{"A", "a"}}},
-		{"customers, however written", nil, []string{second, id, upper, braced}, sync.Request{Customers: []string{id, second}}},
+		{"partners' names are compared as they are", []string{"a", "A"}, nil,
+			sync.Request{Partners: []string{"A", "a"}}},
+		{"customers, however written", nil, []string{second, id, upper, braced},
+			sync.Request{Customers: []string{id, second}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -57,7 +57,8 @@ func FuzzPrintJSON(f *testing.F) {
 			t.Fatal(err)
 		}
 		var read []string
-		if err := json.Unmarshal(out.Bytes(), &read); err != nil || read[0] != strings.ToValidUTF8(text, "\uFFFD") && len(read[0]) < len(text) {
+		if err := json.Unmarshal(out.Bytes(), &read); err != nil || read[0] != strings.ToValidUTF8(text, "\uFFFD") &&
+			len(read[0]) < len(text) {
 			t.Errorf("%q became %q, %v", text, read, err)
 		}
 		for _, r := range out.String() {
@@ -89,10 +90,12 @@ func TestTerminal_isToldNothingByTheAPI(t *testing.T) {
 	db := storetest.Empty(t)
 	p := newProgram(t, db.URL)
 	for i := range 2 {
-		p.api.AddCustomer(partnercentertest.Customer{ID: customerID(i + 1), CompanyName: "Contoso " + hostileText, Domain: hostileText})
+		p.api.AddCustomer(partnercentertest.Customer{ID: customerID(i + 1), CompanyName: "Contoso " + hostileText,
+			Domain: hostileText})
 	}
 	p.api.PutBatch(customerID(1), partnercentertest.Batch{ID: hostileText, Status: hostileText})
-	refused := partnercentertest.Fault{Path: customerID(2) + "/deviceBatches", Status: 403, Code: "c" + hostileText, Description: hostileText}
+	refused := partnercentertest.Fault{Path: customerID(2) + "/deviceBatches", Status: 403, Code: "c" + hostileText,
+		Description: hostileText}
 	p.api.Fail(refused)
 	shown := 0
 	try := func(code int, args ...string) {

@@ -29,7 +29,8 @@ type mutator struct {
 
 // mutate fills the emulator and changes what it has every so often, until stop is called.
 func (tr *trial) mutate(every time.Duration) (stop func()) {
-	m := &mutator{api: tr.api, rand: rand.New(rand.NewPCG(tr.rand.Uint64(), 0)), gone: map[string]bool{}, batchesStay: tr.batchesStay}
+	m := &mutator{api: tr.api, rand: rand.New(rand.NewPCG(tr.rand.Uint64(), 0)), gone: map[string]bool{},
+		batchesStay: tr.batchesStay}
 	for c := range trialCustomers {
 		m.api.AddCustomer(partnercentertest.Customer{ID: customerID(c), CompanyName: fmt.Sprint("Contoso ", c)})
 		for i := range lasting + fleeting {
@@ -120,7 +121,8 @@ func (m *mutator) advance(c, i int, statuses ...string) {
 		statuses = []string{"queued", "processing", "finished", "finished_with_errors", fmt.Sprint("step ", m.steps)}
 	}
 	delete(m.gone, id+batchID(i))
-	m.api.PutBatch(id, partnercentertest.Batch{ID: batchID(i), Status: statuses[m.rand.IntN(len(statuses))], CreatedBy: "relecloud.onmicrosoft.com"})
+	m.api.PutBatch(id, partnercentertest.Batch{ID: batchID(i), Status: statuses[m.rand.IntN(len(statuses))],
+		CreatedBy: "relecloud.onmicrosoft.com"})
 }
 
 // device puts a device of a batch that is there, with one of few serial numbers and policies.
@@ -137,5 +139,6 @@ func (m *mutator) device(c, i, d int) {
 
 // policy puts a policy under one of few names.
 func (m *mutator) policy(c, i int) {
-	m.api.PutPolicy(customerID(c), partnercentertest.Policy{ID: policyID(i), Name: fmt.Sprint("Kiosk ", m.rand.IntN(3)), Settings: []string{"skip_eula"}})
+	m.api.PutPolicy(customerID(c), partnercentertest.Policy{ID: policyID(i), Name: fmt.Sprint("Kiosk ", m.rand.IntN(3)),
+		Settings: []string{"skip_eula"}})
 }

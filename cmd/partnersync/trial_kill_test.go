@@ -47,7 +47,8 @@ type killing struct {
 func newKilling(t *testing.T, world int) *killing {
 	t.Helper()
 	db := storetest.Empty(t)
-	w := &killing{trial: newTrial(t, uint64(world), db.Pool, partnercentertest.Options{}), asked: make(chan struct{}, 1)}
+	w := &killing{trial: newTrial(t, uint64(world), db.Pool, partnercentertest.Options{}),
+		asked: make(chan struct{}, 1)}
 	url := w.serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/deviceBatches") {
 			select {

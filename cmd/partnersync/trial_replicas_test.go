@@ -113,7 +113,8 @@ func (w *watch) look() {
 		}
 		return
 	}
-	m := measures{memory: field(string(status), "VmRSS:"), threads: field(string(status), "Threads:"), goroutines: w.goroutines(r)}
+	m := measures{memory: field(string(status), "VmRSS:"), threads: field(string(status), "Threads:"),
+		goroutines: w.goroutines(r)}
 	const query = `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()`
 	if err := w.pool.QueryRow(w.t.Context(), query, r.name).Scan(&m.connections); err != nil {
 		w.t.Error(err)
@@ -166,7 +167,8 @@ func (w *watch) flat() {
 	}
 	before, after := most(w.seen[quarter:2*quarter]), most(w.seen[3*quarter:])
 	w.t.Logf("at most, then and at last: %d and %d KiB, %d and %d threads, %d and %d goroutines, %d and %d connections",
-		before.memory, after.memory, before.threads, after.threads, before.goroutines, after.goroutines, before.connections, after.connections)
+		before.memory, after.memory, before.threads, after.threads, before.goroutines, after.goroutines,
+		before.connections, after.connections)
 	if !*soak {
 		return
 	}
@@ -179,7 +181,8 @@ func (w *watch) flat() {
 
 func most(seen []measures) (m measures) {
 	for _, s := range seen {
-		m = measures{max(m.memory, s.memory), max(m.threads, s.threads), max(m.goroutines, s.goroutines), max(m.connections, s.connections)}
+		m = measures{max(m.memory, s.memory), max(m.threads, s.threads), max(m.goroutines, s.goroutines),
+			max(m.connections, s.connections)}
 	}
 	return m
 }

@@ -27,8 +27,9 @@ import (
 // The trials run the program as processes of their own, between the emulated API and a real PostgreSQL, do violence to
 // them while the data changes all the time, and then compare the history with what the API served.
 var (
-	soak      = flag.Bool("soak", false, "run the trials in their long form, with the program as it is shipped")
-	soakFor   = flag.Duration("soak.for", time.Hour, "with -soak: how long the replicas are under fire; the other trials take some ten minutes")
+	soak    = flag.Bool("soak", false, "run the trials in their long form, with the program as it is shipped")
+	soakFor = flag.Duration("soak.for", time.Hour,
+		"with -soak: how long the replicas are under fire; the other trials take some ten minutes")
 	trialSeed = flag.Uint64("trial.seed", 0, "what makes the trials' random choices; 0: something new each time")
 )
 
@@ -112,7 +113,8 @@ func (tr *trial) replica(apiURL, databaseURL string) *replica {
 	r.log = filepath.Join(dir, "log")
 	config := filepath.Join(dir, "partnersync.yaml")
 	head := fmt.Sprintf("schedule: %q\nlease: %s\nlisten: %q\n", tr.schedule, lease, tr.listen)
-	if err := os.WriteFile(config, []byte(head+defaultConfig+"    requests_per_minute: 0\n    concurrency: 4\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(head+defaultConfig+"    requests_per_minute: 0\n    concurrency: 4\n"),
+		0o600); err != nil {
 		tr.t.Fatal(err)
 	}
 	separator := "?"
@@ -253,7 +255,8 @@ func (tr *trial) quiet() bool {
 		SELECT EXISTS (SELECT FROM partner_center.sync_runs WHERE started_at > $1 AND state = 'complete')
 		   AND NOT EXISTS (
 		       SELECT FROM partner_center.device_batches b
-		       LEFT JOIN partnersync.list_state l ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
+		       LEFT JOIN partnersync.list_state l
+		              ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
 		       WHERE b.removed_at IS NULL AND coalesce(l.confirmed_at <= $1, true))`
 	var quiet bool
 	return tr.pool.QueryRow(tr.t.Context(), query, tr.calm).Scan(&quiet) == nil && quiet
@@ -262,8 +265,10 @@ func (tr *trial) quiet() bool {
 // size says how much history there is.
 func (tr *trial) size() string {
 	const query = `
-		SELECT (SELECT count(*) FROM partner_center.device_batch_history), (SELECT count(*) FROM partner_center.device_history),
-		       (SELECT count(*) FROM partner_center.configuration_policy_history), (SELECT count(*) FROM partner_center.sync_runs)`
+		SELECT (SELECT count(*) FROM partner_center.device_batch_history),
+		       (SELECT count(*) FROM partner_center.device_history),
+		       (SELECT count(*) FROM partner_center.configuration_policy_history),
+		       (SELECT count(*) FROM partner_center.sync_runs)`
 	var batches, devices, policies, runs int
 	if err := tr.pool.QueryRow(tr.t.Context(), query).Scan(&batches, &devices, &policies, &runs); err != nil {
 		tr.t.Error(err)
@@ -271,5 +276,6 @@ func (tr *trial) size() string {
 	if batches < 2*trialCustomers {
 		tr.t.Errorf("there are %d versions of batches, which says nothing", batches)
 	}
-	return fmt.Sprintf("%d versions of batches, %d of devices, %d of policies, written by %d runs", batches, devices, policies, runs)
+	return fmt.Sprintf("%d versions of batches, %d of devices, %d of policies, written by %d runs", batches, devices,
+		policies, runs)
 }

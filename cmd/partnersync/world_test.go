@@ -47,7 +47,8 @@ func (e environment) list() []string {
 func withoutServers() environment {
 	const nothing = "127.0.0.1:1" // nothing listens there
 	return environment{
-		"DATABASE_URL": "postgres://" + nothing + "/none", "API_URL": "http://" + nothing, "CLIENT_SECRET": clientSecret,
+		"DATABASE_URL": "postgres://" + nothing + "/none", "API_URL": "http://" + nothing,
+		"CLIENT_SECRET": clientSecret,
 	}
 }
 

@@ -27,7 +27,8 @@ func (e environment) lookup(name string) (string, bool) {
 	return text, ok
 }
 
-var env = environment{"DATABASE_URL": databaseURL, "CONTOSO_CLIENT_SECRET": contosoSecret, "EMPTY": "", "LATIN_1": "caf\xe9"}
+var env = environment{"DATABASE_URL": databaseURL, "CONTOSO_CLIENT_SECRET": contosoSecret, "EMPTY": "",
+	"LATIN_1": "caf\xe9"}
 
 // minimal is the smallest configuration there is, in an environment with DATABASE_URL.
 const minimal = `partners:
@@ -194,7 +195,8 @@ partners:
 		}},
 	}
 	// Schedules are compared by their ticks below.
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b sync.Schedule) bool { return true }), compareZones); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b sync.Schedule) bool { return true }),
+		compareZones); diff != "" {
 		t.Error(diff)
 	}
 	midnight := time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
@@ -233,7 +235,8 @@ func TestLoad_acceptsWhatEditorsWrite(t *testing.T) {
 
 func TestLoad_acceptsWhatPartnersAreCalled(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"a", "-", "Contoso Ltd", "Müller & Söhne (DE)", "東京", `a"b\c`, strings.Repeat("ü", 64)} {
+	for _, name := range []string{"a", "-", "Contoso Ltd", "Müller & Söhne (DE)", "東京", `a"b\c`,
+		strings.Repeat("ü", 64)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, err := load(t, called("'"+name+"'"), env)
@@ -245,7 +248,8 @@ func TestLoad_acceptsWhatPartnersAreCalled(t *testing.T) {
 			}
 		})
 	}
-	for _, id := range []string{"contoso", "contoso.onmicrosoft.com", "xn--mller-kva.example", "6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90"} {
+	for _, id := range []string{"contoso", "contoso.onmicrosoft.com", "xn--mller-kva.example",
+		"6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90"} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
 			c, err := load(t, ofTenant(id), env)
@@ -300,10 +304,12 @@ func TestLoad_unreadableFile(t *testing.T) {
 	}
 	dir := t.TempDir()
 	tests := []struct{ name, path, want string }{
-		{"missing", "nowhere.yaml", "reading the configuration nowhere.yaml (chosen by --config): there is no such file; " +
+		{"missing", "nowhere.yaml", "reading the configuration nowhere.yaml (chosen by --config): there is no such " +
+			"file; " +
 			"begin with a copy of deploy/partnersync.yaml, and name it by --config or PARTNERSYNC_CONFIG"},
 		{"directory", dir, "reading the configuration " + dir + " (chosen by --config): is a directory"},
-		{"too large", large, "reading the configuration " + large + " (chosen by --config): it is larger than 1048576 bytes"},
+		{"too large", large, "reading the configuration " + large +
+			" (chosen by --config): it is larger than 1048576 bytes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -327,10 +333,12 @@ func TestLoadDatabase_needsNoFileWithDatabaseURL(t *testing.T) {
 		want       string // in the error, or the database's URL
 	}{
 		{"in the environment", "", environment{"DATABASE_URL": databaseURL}, databaseURL},
-		{"with the file's name there too", "", environment{"DATABASE_URL": databaseURL, pathVariable: "none.yaml"}, databaseURL},
+		{"with the file's name there too", "", environment{"DATABASE_URL": databaseURL, pathVariable: "none.yaml"},
+			databaseURL},
 		{"but --config names a file", "none.yaml", environment{"DATABASE_URL": databaseURL}, "there is no such file"},
 		{"not set", "", environment{}, "there is no such file"},
-		{"wrong", "", environment{"DATABASE_URL": "mysql://pa55word!@x"}, "DATABASE_URL in the environment: is not a PostgreSQL URL"},
+		{"wrong", "", environment{"DATABASE_URL": "mysql://pa55word!@x"},
+			"DATABASE_URL in the environment: is not a PostgreSQL URL"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

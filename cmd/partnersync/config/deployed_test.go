@@ -56,7 +56,8 @@ func TestDeployed_trialMeetsEmulator(t *testing.T) {
 	}
 	p := c.Partners[0]
 	got := [3]string{p.TenantID, p.ClientID, p.ClientSecret.Reveal()}
-	want := [3]string{partnercentertest.DefaultTenantID, partnercentertest.DefaultClientID, partnercentertest.DefaultClientSecret}
+	want := [3]string{partnercentertest.DefaultTenantID, partnercentertest.DefaultClientID,
+		partnercentertest.DefaultClientSecret}
 	if got != want {
 		t.Errorf("the trial signs in as %q, and the emulator knows %q", got, want)
 	}

@@ -28,9 +28,12 @@ const (
 	syntaxFix   = "; indent with spaces, and quote values that begin with a sign or hold a colon or #"
 	databaseFix = "; write postgres://user:password@host:5432/database (the password percent-encoded), or local"
 	variableFix = "; write ${NAME}, or $${ for a plain ${"
-	topKeys     = "customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, notify, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file"
-	partnerKeys = "api_url, app_user, app_user_secret_file, authority_url, client_certificate_file, client_id, client_secret, client_secret_expires, client_secret_file, " +
-		"cloud, concurrency, customers, devices, devices_refresh, exclude_customers, federated_token_file, name, policies, " +
+	topKeys     = "customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, notify, partners, " +
+		"run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file"
+	partnerKeys = "api_url, app_user, app_user_secret_file, authority_url, client_certificate_file, client_id, " +
+		"client_secret, client_secret_expires, client_secret_file, " +
+		"cloud, concurrency, customers, devices, devices_refresh, exclude_customers, federated_token_file, name, " +
+		"policies, " +
 		"requests_per_minute, schedule, tenant_id"
 )
 
@@ -52,7 +55,8 @@ func TestLoad_filesThatAreNoConfiguration(t *testing.T) {
 	t.Parallel()
 	const empty = "1:1: the file is empty; begin with a copy of deploy/partnersync.yaml"
 	const noMapping = "1:1: the file is not a mapping; write keys and values, such as deploy/partnersync.yaml has"
-	const reference = "YAML anchors, aliases and tags are not supported; write the value itself, quoted if it begins with a sign"
+	const reference = "YAML anchors, aliases and tags are not supported; write the value itself, quoted if it begins " +
+		"with a sign"
 	const noKey = "this is not a key; write a plain word, a colon and a space (no anchors, no <<)"
 	runMistakeTests(t, []mistakeTest{
 		{"empty", "", empty},
@@ -63,14 +67,18 @@ func TestLoad_filesThatAreNoConfiguration(t *testing.T) {
 		{"NUL", "\x00", noMapping},
 		{"UTF-16", "\xff\xfep\x00", "1:1: the file is in UTF-16; save it as UTF-8"},
 		{"Latin-1", "state_dir: caf\xe9\n", "1:1: the file is not in UTF-8; save it as UTF-8"},
-		{"two documents", minimal + "---\nlease: 5s\n", "6:1: the file holds more than one YAML document; keep one, without lines of ---"},
-		{"directive", "%YAML 1.2\n---\n" + minimal, "1:1: YAML directives are not supported; remove the line that begins with %"},
-		{"tab for indentation", "partners:\n\t- name: a\n", "2:1: found character '\t' that cannot start any token" + syntaxFix},
+		{"two documents", minimal + "---\nlease: 5s\n",
+			"6:1: the file holds more than one YAML document; keep one, without lines of ---"},
+		{"directive", "%YAML 1.2\n---\n" + minimal,
+			"1:1: YAML directives are not supported; remove the line that begins with %"},
+		{"tab for indentation", "partners:\n\t- name: a\n",
+			"2:1: found character '\t' that cannot start any token" + syntaxFix},
 		{"two colons", "lease: a: b\n", "1:8: mapping value is not allowed in this context" + syntaxFix},
 		{"open quote", "lease: \"5s\n", "1:8: could not find end character of double-quoted text" + syntaxFix},
 		{"open list", "partners: [\n", "1:11: sequence end token ']' not found" + syntaxFix},
 		{"unquoted @", "schedule: @hourly\n", "1:11: '@' is a reserved character" + syntaxFix},
-		{"unquoted *", "schedule: */15 * * * *\n", "1:16: value is not allowed in this context. map key-value is pre-defined" + syntaxFix},
+		{"unquoted *", "schedule: */15 * * * *\n",
+			"1:16: value is not allowed in this context. map key-value is pre-defined" + syntaxFix},
 		{"alias", minimal + "lease: *x\n", "6:8: lease: " + reference},
 		{"anchor", minimal + "lease: &x 5s\n", "6:8: lease: " + reference},
 		{"tag", minimal + "lease: !!str 5s\n", "6:8: lease: " + reference},
@@ -86,7 +94,8 @@ func TestLoad_wrongKeys(t *testing.T) {
 		{"misspelt", minimal + "leese: 5s\n", "6:1: leese: is not a known key; write lease"},
 		{"in capitals", minimal + "LEASE: 5s\n", "6:1: LEASE: is not a known key; write lease"},
 		{"with hyphens", minimal + "run-on-start: true\n", "6:1: run-on-start: is not a known key; write run_on_start"},
-		{"in camel case", contoso("requestsPerMinute: 5"), "6:5: requestsPerMinute: is not a known key; write requests_per_minute"},
+		{"in camel case", contoso("requestsPerMinute: 5"),
+			"6:5: requestsPerMinute: is not a known key; write requests_per_minute"},
 		{"unlike any", minimal + "base: 5s\n", "6:1: base: is not a known key; known are " + topKeys},
 		{"unlike any of a partner's", contoso("lease: 5s"), "6:5: lease: is not a known key; known are " + partnerKeys},
 		{"twice", minimal + "lease: 5s\nlease: 6s\n", "7:1: lease: repeats line 6; keep one of the two"},
@@ -106,10 +115,12 @@ func TestLoad_wrongValues(t *testing.T) {
 		{"a mapping", minimal + "lease: {s: 5}\n", "6:1: lease: is a list or a mapping; write a single value"},
 		{"empty text", minimal + "state_dir: ' '\n", "6:12: state_dir: is empty; write a value"},
 		{"short lease", minimal + "lease: 1999ms\n", `6:8: lease: "1999ms" is too short; write at least 2s`},
-		{"runs kept for too short", minimal + "keep_runs: 23h\n", `6:12: keep_runs: "23h" is too short; write at least 1d, or 0 to keep all runs`},
+		{"runs kept for too short", minimal + "keep_runs: 23h\n",
+			`6:12: keep_runs: "23h" is too short; write at least 1d, or 0 to keep all runs`},
 		{"no unit", minimal + "lease: 5\n", `6:8: lease: "5"` + noDuration},
 		{"negative", minimal + "lease: -5s\n", `6:8: lease: "-5s"` + noDuration},
-		{"no bool", minimal + "run_on_start: yes\n", `6:15: run_on_start: "yes" is neither true nor false; write one of them`},
+		{"no bool", minimal + "run_on_start: yes\n",
+			`6:15: run_on_start: "yes" is neither true nor false; write one of them`},
 		{"only a port", minimal + "listen: 9470\n", `6:9: listen: "9470"` + noAddress},
 		{"a port's name", minimal + "listen: localhost:http\n", `6:9: listen: "localhost:http"` + noAddress},
 		{"a port out of range", minimal + "listen: :65536\n", `6:9: listen: ":65536"` + noAddress},
@@ -121,19 +132,28 @@ func TestLoad_wrongValues(t *testing.T) {
 		{"a zone in the schedule", contoso("schedule: TZ=UTC 0 0 * * *"),
 			`6:15: schedule: reading schedule "TZ=UTC 0 0 * * *": a time zone does not go here; use the timezone key`},
 		{"a schedule from the environment", minimal + "schedule: ${CONTOSO_CLIENT_SECRET}\n",
-			`6:11: schedule: "${CONTOSO_CLIENT_SECRET}" holds no schedule; set one such as "*/15 * * * *", @hourly or @every 15m`},
+			`6:11: schedule: "${CONTOSO_CLIENT_SECRET}" holds no schedule; ` +
+				`set one such as "*/15 * * * *", @hourly or @every 15m`},
 		{"unset variables", minimal + "state_dir: ${HOME}/${A_1}\n",
 			"6:12: state_dir: the environment does not set ${HOME}, ${A_1}; set it there, or write $${ for a plain ${"},
 		{"empty variable", minimal + "state_dir: ${EMPTY}\n", "6:12: state_dir: is empty; write a value"},
-		{"open brace", minimal + "state_dir: a${HOME\n", "6:12: state_dir: has a ${ without the name of an environment variable and }" + variableFix},
-		{"no name", minimal + "state_dir: ${}\n", "6:12: state_dir: has a ${ without the name of an environment variable and }" + variableFix},
-		{"a shell's default", minimal + "state_dir: ${A:-b}\n", "6:12: state_dir: has a ${ without the name of an environment variable and }" + variableFix},
+		{"open brace", minimal + "state_dir: a${HOME\n",
+			"6:12: state_dir: has a ${ without the name of an environment variable and }" + variableFix},
+		{"no name", minimal + "state_dir: ${}\n",
+			"6:12: state_dir: has a ${ without the name of an environment variable and }" + variableFix},
+		{"a shell's default", minimal + "state_dir: ${A:-b}\n",
+			"6:12: state_dir: has a ${ without the name of an environment variable and }" + variableFix},
 		{"empty database_url", "database_url: ''\n" + minimal, "1:15: database_url: is empty" + databaseFix},
-		{"another database", "database_url: mysql://u:pa55word!@h/db\n" + minimal, "1:15: database_url: is not a PostgreSQL URL" + databaseFix},
-		{"a bad port", "database_url: postgres://u:pa55word!@h:x/db\n" + minimal, "1:15: database_url: does not read as a PostgreSQL URL" + databaseFix},
-		{"no database", "database_url: pa55word!\n" + minimal, "1:15: database_url: does not read as a PostgreSQL URL" + databaseFix},
-		{"no certificate", "database_url: postgres://u:pa55word!@h/db?sslmode=verify-full&sslrootcert=/nowhere.pem\n" + minimal,
-			"1:15: database_url: names a file that cannot be read: no such file or directory; check sslrootcert, sslcert and sslkey"},
+		{"another database", "database_url: mysql://u:pa55word!@h/db\n" + minimal,
+			"1:15: database_url: is not a PostgreSQL URL" + databaseFix},
+		{"a bad port", "database_url: postgres://u:pa55word!@h:x/db\n" + minimal,
+			"1:15: database_url: does not read as a PostgreSQL URL" + databaseFix},
+		{"no database", "database_url: pa55word!\n" + minimal,
+			"1:15: database_url: does not read as a PostgreSQL URL" + databaseFix},
+		{"no certificate", "database_url: postgres://u:pa55word!@h/db?sslmode=verify-full&sslrootcert=/nowhere.pem\n" +
+			minimal,
+			"1:15: database_url: names a file that cannot be read: no such file or directory; check sslrootcert, " +
+				"sslcert and sslkey"},
 	})
 }
 
@@ -141,32 +161,40 @@ func TestLoad_wrongPartners(t *testing.T) {
 	t.Parallel()
 	const noName = " is not a valid name; write 1 to 64 printable characters, without spaces around them"
 	const noTenant = " is not a tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com"
-	const noBase = "6:14: api_url: is not an absolute http or https URL; write one such as https://proxy.example.com/partnercenter"
+	const noBase = "6:14: api_url: is not an absolute http or https URL; write one such as " +
+		"https://proxy.example.com/partnercenter"
 	const moreThanBase = "6:14: api_url: is more than a base URL; leave out user, password, ?query and #fragment"
 	runMistakeTests(t, []mistakeTest{
 		{"none", "lease: 5s\n", "1:1: partners: is missing; list at least one, such as deploy/partnersync.yaml has"},
 		{"nothing", "partners:\n", `1:1: partners: is not a list; write one item a line, each after "- "`},
 		{"a mapping", "partners: {name: a}\n", `1:1: partners: is not a list; write one item a line, each after "- "`},
 		{"empty", "partners: []\n", "1:1: partners: is an empty list; list at least one partner"},
-		{"a word", minimal + "  - fabrikam\n", "6:5: partners: an item is keys and values; write - name: contoso and its other keys below"},
+		{"a word", minimal + "  - fabrikam\n",
+			"6:5: partners: an item is keys and values; write - name: contoso and its other keys below"},
 		{"an empty name", called(`""`), `2:11: name: ""` + noName},
 		{"a name with a space before", called(`" a"`), `2:11: name: " a"` + noName},
 		{"a name with a space after", called(`"a "`), `2:11: name: "a "` + noName},
 		{"a name of two lines", called(`"a\nb"`), `2:11: name: "a\nb"` + noName},
 		{"a name with a space of no visible width", called("a\u200bb"), `2:11: name: "a\u200bb"` + noName},
 		{"a name that is no text", called("${LATIN_1}"), `2:11: name: "${LATIN_1}"` + noName},
-		{"a long name", called(strings.Repeat("ü", 65)), fmt.Sprintf("2:11: name: %q", strings.Repeat("ü", 65)) + noName},
+		{"a long name", called(strings.Repeat("ü", 65)), fmt.Sprintf("2:11: name: %q", strings.Repeat("ü", 65)) +
+			noName},
 		{"the same name", minimal + strings.TrimPrefix(minimal, "partners:\n"),
 			`6:11: name: "contoso" is the partner's on line 2 already; give each its own name`},
-		{"cloud", contoso("cloud: azure"), `6:12: cloud: "azure" is not a known cloud; write global, usgov, china or germany`},
+		{"cloud", contoso("cloud: azure"),
+			`6:12: cloud: "azure" is not a known cloud; write global, usgov, china or germany`},
 		{"tenant with slashes", ofTenant("contoso/../x"), `3:16: tenant_id: "contoso/../x"` + noTenant},
 		{"tenant of dots", ofTenant(".."), `3:16: tenant_id: ".."` + noTenant},
 		{"tenant of two words", ofTenant("Contoso Ltd"), `3:16: tenant_id: "Contoso Ltd"` + noTenant},
 		{"empty tenant", ofTenant("''"), `3:16: tenant_id: ""` + noTenant},
-		{"client", strings.Replace(minimal, "6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90", "''", 1), "4:16: client_id: is empty; write a value"},
-		{"negative rate", contoso("requests_per_minute: -1"), `6:26: requests_per_minute: "-1" is not a number from 0 to 1000000; write one such as 500`},
-		{"no concurrency", contoso("concurrency: 0"), `6:18: concurrency: "0" is not a number from 1 to 64; write one such as 8`},
-		{"too much concurrency", contoso("concurrency: 65"), `6:18: concurrency: "65" is not a number from 1 to 64; write one such as 8`},
+		{"client", strings.Replace(minimal, "6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90", "''", 1),
+			"4:16: client_id: is empty; write a value"},
+		{"negative rate", contoso("requests_per_minute: -1"),
+			`6:26: requests_per_minute: "-1" is not a number from 0 to 1000000; write one such as 500`},
+		{"no concurrency", contoso("concurrency: 0"),
+			`6:18: concurrency: "0" is not a number from 1 to 64; write one such as 8`},
+		{"too much concurrency", contoso("concurrency: 65"),
+			`6:18: concurrency: "65" is not a number from 1 to 64; write one such as 8`},
 		{"no refresh", contoso("devices_refresh: 0s"), `6:22: devices_refresh: "0s" is too short; write at least 1s`},
 		{"relative URL", contoso("api_url: api.example.com"), noBase},
 		{"another scheme", contoso("api_url: ftp://example.com"), noBase},
@@ -182,13 +210,16 @@ func TestLoad_wrongCustomers(t *testing.T) {
 	const id, other = "47021739-3426-40bf-9601-61b4b6d7c793", "47021739-3426-40BF-9601-61B4B6D7C793"
 	const noID = " is not a customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793"
 	runMistakeTests(t, []mistakeTest{
-		{"neither", contoso("customers: none"), `6:16: customers: "none" is neither; write all or a list of customer ids`},
+		{"neither", contoso("customers: none"),
+			`6:16: customers: "none" is neither; write all or a list of customer ids`},
 		{"no GUID", contoso("customers: [contoso]"), `6:17: customers: "contoso"` + noID},
 		{"GUID in braces", contoso("customers: ['{" + id + "}']"), `6:17: customers: "{` + id + `}"` + noID},
-		{"nothing in the list", contoso("customers:\n    - " + id + "\n    -\n"), "8:7: customers: has no value; write one, or remove the line"},
+		{"nothing in the list", contoso("customers:\n    - " + id + "\n    -\n"),
+			"8:7: customers: has no value; write one, or remove the line"},
 		{"twice in other letters", contoso("customers:\n    - " + id + "\n    - " + other),
 			`8:7: customers: "` + other + `" repeats line 7; keep one of the two`},
-		{"excluded, not a list", contoso("exclude_customers: " + id), `6:5: exclude_customers: is not a list; write one item a line, each after "- "`},
+		{"excluded, not a list", contoso("exclude_customers: " + id),
+			`6:5: exclude_customers: is not a list; write one item a line, each after "- "`},
 		{"excluded twice", contoso("exclude_customers: [" + id + ", " + id + "]"),
 			`6:63: exclude_customers: "` + id + `" repeats line 6; keep one of the two`},
 	})
@@ -208,28 +239,37 @@ func TestLoad_wrongCredentials(t *testing.T) {
 	empty, lines, large := file("empty", "\n"), file("lines", "a\nb\n"), file("large", strings.Repeat("a", 64<<10+1))
 	runMistakeTests(t, []mistakeTest{
 		{"none", credential(""),
-			"2:5: client_secret_file: is missing; name the file that holds the application's secret, or write client_secret, client_certificate_file, federated_token_file or app_user: true"},
+			"2:5: client_secret_file: is missing; name the file that holds the application's secret, or write " +
+				"client_secret, client_certificate_file, federated_token_file or app_user: true"},
 		{"two", contoso("client_secret_file: " + file("good", "a\n")),
 			"6:5: client_secret_file: is set along with client_secret; keep one of the two"},
-		{"certificate", credential("client_certificate_file: /x"), "5:30: client_certificate_file: " + unreadable + "certificate and its RSA key there, in PEM"},
+		{"certificate", credential("client_certificate_file: /x"),
+			"5:30: client_certificate_file: " + unreadable + "certificate and its RSA key there, in PEM"},
 		{"certificate that is none", credential("client_certificate_file: " + empty),
-			fmt.Sprintf("5:30: client_certificate_file: %q cannot be used: it holds no private key; append the certificate's, in PEM", empty)},
-		{"federated token", credential("federated_token_file: /x"), "5:27: federated_token_file: " + unreadable + "token of the other authority there"},
+			fmt.Sprintf("5:30: client_certificate_file: %q cannot be used: it holds no private key; append the "+
+				"certificate's, in PEM", empty)},
+		{"federated token", credential("federated_token_file: /x"),
+			"5:27: federated_token_file: " + unreadable + "token of the other authority there"},
 		{"user and secret", contoso("app_user: true"),
-			"6:5: app_user: is set along with client_secret; keep one of the two (a confidential application's secret is app_user_secret_file's)"},
+			"6:5: app_user: is set along with client_secret; keep one of the two (a confidential application's " +
+				"secret is app_user_secret_file's)"},
 		{"user and token", credential("federated_token_file: " + empty + "\n    app_user: true"),
 			"6:5: app_user: is set along with federated_token_file; keep one of the two"},
 		{"a user's secret of an application", contoso("app_user_secret_file: " + file("hidden", "a")),
-			"6:27: app_user_secret_file: goes with app_user: true; the secret of an application that signs in as itself is client_secret_file's"},
+			"6:27: app_user_secret_file: goes with app_user: true; the secret of an application that signs in as " +
+				"itself is client_secret_file's"},
 		{"expiry that is no date", contoso("client_secret_expires: soon"),
 			`6:28: client_secret_expires: "soon" is not a date; write one such as 2027-01-31`},
-		{"empty", credential(`client_secret: ""`), "5:20: client_secret: holds no secret; put the application's client secret there"},
+		{"empty", credential(`client_secret: ""`),
+			"5:20: client_secret: holds no secret; put the application's client secret there"},
 		{"two lines", credential("client_secret: |\n      a\n      b"),
 			"5:20: client_secret: holds more than one line; leave nothing but the client secret"},
 		{"no file", credential("client_secret_file: /nowhere/secret"),
-			`5:25: client_secret_file: "/nowhere/secret" cannot be read: no such file or directory; put the application's client secret there`},
+			`5:25: client_secret_file: "/nowhere/secret" cannot be read: no such file or directory; ` +
+				"put the application's client secret there"},
 		{"secret in place of its file", credential("client_secret_file: ${CONTOSO_CLIENT_SECRET}"),
-			`5:25: client_secret_file: "${CONTOSO_CLIENT_SECRET}" cannot be read: no such file or directory; put the application's client secret there`},
+			`5:25: client_secret_file: "${CONTOSO_CLIENT_SECRET}" cannot be read: no such file or directory; ` +
+				"put the application's client secret there"},
 		{"a directory", credential("client_secret_file: /"),
 			`5:25: client_secret_file: "/" cannot be read: is a directory; put the application's client secret there`},
 		{"empty file", credential("client_secret_file: " + empty),
@@ -237,6 +277,7 @@ func TestLoad_wrongCredentials(t *testing.T) {
 		{"file of two lines", credential("client_secret_file: " + lines),
 			"5:25: client_secret_file: holds more than one line; leave nothing but the client secret"},
 		{"large file", credential("client_secret_file: " + large),
-			fmt.Sprintf("5:25: client_secret_file: %q cannot be read: it is larger than 65536 bytes; put the application's client secret there", large)},
+			fmt.Sprintf("5:25: client_secret_file: %q cannot be read: it is larger than 65536 bytes; put the "+
+				"application's client secret there", large)},
 	})
 }

@@ -94,20 +94,27 @@ func TestLoad_warnsOfWhatIsHardlyMeant(t *testing.T) {
 	}{
 		{"nothing", minimal, nil},
 		{"another cloud", contoso("cloud: usgov"), []string{
-			"c.yaml:6:12: cloud: the API documentation promises device deployment in the global cloud only; expect refusals in usgov",
+			"c.yaml:6:12: cloud: the API documentation promises device deployment in the global cloud only; expect " +
+				"refusals in usgov",
 		}},
-		{"secrets in the clear", contoso("api_url: http://proxy.example.com\n    authority_url: http://10.0.0.1:8080"), []string{
-			"c.yaml:6:14: api_url: http:// off this machine sends secrets and tokens in the clear; use https://",
-			"c.yaml:7:20: authority_url: http:// off this machine sends secrets and tokens in the clear; use https://",
-		}},
+		{"secrets in the clear", contoso("api_url: http://proxy.example.com\n    authority_url: http://10.0.0.1:8080"),
+			[]string{
+				"c.yaml:6:14: api_url: http:// off this machine sends secrets and tokens in the clear; use https://",
+				"c.yaml:7:20: authority_url: http:// off this machine sends secrets and tokens in the clear; use " +
+					"https://",
+			}},
 		{"a customer of two partners", listed + fabrikam + "    customers: [" + other + "]\n", []string{
-			`c.yaml:11:17: customers: "` + other + `" is a customer of "contoso" and of "Fabrikam Inc", and will fail under one of them; ` +
+			`c.yaml:11:17: customers: "` + other +
+				`" is a customer of "contoso" and of "Fabrikam Inc", and will fail under one of them; ` +
 				"list it under one partner",
 		}},
-		{"but excluded under one", listed + fabrikam + "    customers: [" + id + "]\n    exclude_customers: [" + other + "]\n", nil},
-		{"or under the other", listed + "    exclude_customers: [" + id + "]\n" + fabrikam + "    customers: [" + id + "]\n", nil},
+		{"but excluded under one", listed + fabrikam + "    customers: [" + id + "]\n    exclude_customers: [" + other +
+			"]\n", nil},
+		{"or under the other", listed + "    exclude_customers: [" + id + "]\n" + fabrikam + "    customers: [" + id +
+			"]\n", nil},
 		{"no customer", contoso("customers: []"), []string{
-			"c.yaml:6:5: customers: lists no customer, and a pass without any fails; write all, or at least one customer id",
+			"c.yaml:6:5: customers: lists no customer, and a pass without any fails; write all, or at least one " +
+				"customer id",
 		}},
 		{"on this machine", contoso("api_url: http://localhost:8080\n    authority_url: http://127.0.0.2"), nil},
 	}
@@ -136,7 +143,8 @@ func TestLoad_secretFromFile(t *testing.T) {
 		{"with a line break", contosoSecret + "\n", contosoSecret, 0o640, "its group; take that away with chmod 600"},
 		{"with a line break of Windows", contosoSecret + "\r\n", contosoSecret, 0o400, ""},
 		{"with a dollar sign, which stays", "a${b}$$", "a${b}$$", 0o600, ""},
-		{"readable by all", contosoSecret, contosoSecret, 0o644, "every user of this machine; take that away with chmod 600"},
+		{"readable by all", contosoSecret, contosoSecret, 0o644,
+			"every user of this machine; take that away with chmod 600"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -174,11 +182,15 @@ func TestLoad_databaseURLIsAsked(t *testing.T) {
 		want, wantErr string
 	}{
 		{"of the file first", "database_url: local\n" + minimal, env, "local", ""},
-		{"of the file, by another variable", "database_url: ${DB}\n" + minimal, environment{"DB": databaseURL}, databaseURL, ""},
-		{"of the file, in parts", "database_url: postgres://u:${PW}@h/db\n" + minimal, environment{"PW": "x"}, "postgres://u:x@h/db", ""},
-		{"of the file, as keywords", "database_url: host=h password=a://b\n" + minimal, env, "host=h password=a://b", ""},
+		{"of the file, by another variable", "database_url: ${DB}\n" + minimal, environment{"DB": databaseURL},
+			databaseURL, ""},
+		{"of the file, in parts", "database_url: postgres://u:${PW}@h/db\n" + minimal, environment{"PW": "x"},
+			"postgres://u:x@h/db", ""},
+		{"of the file, as keywords", "database_url: host=h password=a://b\n" + minimal, env, "host=h password=a://b",
+			""},
 		{"of the environment", minimal, env, databaseURL, ""},
-		{"of neither", minimal, environment{}, "", "c.yaml:1:1: database_url: is missing; write it, or set DATABASE_URL in the environment"},
+		{"of neither", minimal, environment{}, "",
+			"c.yaml:1:1: database_url: is missing; write it, or set DATABASE_URL in the environment"},
 		{"of an empty variable", minimal, environment{"DATABASE_URL": ""}, "",
 			"c.yaml:1:1: database_url: is missing; write it, or set DATABASE_URL in the environment"},
 		{"of a wrong variable", minimal, environment{"DATABASE_URL": "postgres://u:pa55word!@h:x/"}, "",
@@ -271,8 +283,10 @@ func TestLoad_mistakesShowNoSecret(t *testing.T) {
 // FuzzLoad puts any text after two secrets, and lets it ask for a third.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
-		"", minimal, manyMistakes, contoso("cloud: ${CONTOSO_CLIENT_SECRET}"), "lease: ${A", "? [a]\n: {b: c}\n", "- &a *b\n",
-		"  - name: a\n    client_secret: |\n      a\n", "<<: *a\n", "--- |\n", "%TAG ! tag:\n", "schedule: */15 * * * *\n", "\t", "\"\\x",
+		"", minimal, manyMistakes, contoso("cloud: ${CONTOSO_CLIENT_SECRET}"), "lease: ${A", "? [a]\n: {b: c}\n",
+		"- &a *b\n",
+		"  - name: a\n    client_secret: |\n      a\n", "<<: *a\n", "--- |\n", "%TAG ! tag:\n",
+		"schedule: */15 * * * *\n", "\t", "\"\\x",
 	} {
 		f.Add(seed)
 	}

@@ -82,12 +82,14 @@ func TestLoad_statusPagePassword(t *testing.T) {
 		name, file, want, mistake, warning string
 	}{
 		{"a line", write("line", "hush-page \n", 0o600), "hush-page ", "", ""},
-		{"readable by others", write("open", "hush-page", 0o644), "hush-page", "", "can be read by every user of this machine"},
+		{"readable by others", write("open", "hush-page", 0o644), "hush-page", "",
+			"can be read by every user of this machine"},
 		{"empty", write("empty", " \n", 0o600), "", "holds no password", ""},
 		{"two lines", write("two", "hush-page\nhush\n", 0o600), "", "holds more than one line", ""},
 		{"none", filepath.Join(dir, "none"), "", "cannot be read", ""},
 	} {
-		path := write("partnersync.yaml", minimal+"database_url: local\nstatus_page_password_file: "+c.file+"\ncustomer_metrics: true\n", 0o600)
+		path := write("partnersync.yaml",
+			minimal+"database_url: local\nstatus_page_password_file: "+c.file+"\ncustomer_metrics: true\n", 0o600)
 		got, err := Load(path, environment{}.lookup)
 		if c.mistake != "" {
 			if err == nil || !strings.Contains(err.Error(), c.mistake) || strings.Contains(err.Error(), "hush") {
@@ -102,7 +104,8 @@ func TestLoad_statusPagePassword(t *testing.T) {
 		if diff := cmp.Diff(c.want, got.StatusPagePassword.Reveal()); diff != "" || !got.CustomerMetrics {
 			t.Errorf("%s: customer_metrics %v (-want +got)\n%s", c.name, got.CustomerMetrics, diff)
 		}
-		if warnings := strings.Join(got.Warnings, "\n"); !strings.Contains(warnings, c.warning) || c.warning == "" && warnings != "" {
+		if warnings := strings.Join(got.Warnings, "\n"); !strings.Contains(warnings, c.warning) || c.warning == "" &&
+			warnings != "" {
 			t.Errorf("%s: warnings %q, want %q", c.name, warnings, c.warning)
 		}
 	}

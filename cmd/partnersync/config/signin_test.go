@@ -13,7 +13,8 @@ func TestLoad_workloadIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	pod := environment{
-		"DATABASE_URL": databaseURL, azureTenant: "11111111-1111-1111-1111-111111111111", azureClient: "app", azureToken: path,
+		"DATABASE_URL": databaseURL, azureTenant: "11111111-1111-1111-1111-111111111111", azureClient: "app",
+		azureToken:     path,
 		azureAuthority: "https://login.microsoftonline.us/",
 	}
 	const named = "partners:\n  - name: contoso\n"
@@ -22,11 +23,16 @@ func TestLoad_workloadIdentity(t *testing.T) {
 		tenant, client, file, authorityIs string
 		cloud                             string
 	}{
-		{"all from the pod", named, "11111111-1111-1111-1111-111111111111", "app", path, "https://login.microsoftonline.us/", "usgov"},
-		{"its own ids", named + "    tenant_id: t\n    client_id: c\n", "t", "c", path, "https://login.microsoftonline.us/", "usgov"},
-		{"its own cloud", named + "    cloud: china\n", "11111111-1111-1111-1111-111111111111", "app", path, "", "china"},
-		{"its own authority", named + "    authority_url: https://login.test\n", "11111111-1111-1111-1111-111111111111", "app", path, "https://login.test", "global"},
-		{"its own file", named + "    federated_token_file: " + path + "\n", "11111111-1111-1111-1111-111111111111", "app", path, "https://login.microsoftonline.us/", "usgov"},
+		{"all from the pod", named, "11111111-1111-1111-1111-111111111111", "app", path,
+			"https://login.microsoftonline.us/", "usgov"},
+		{"its own ids", named + "    tenant_id: t\n    client_id: c\n", "t", "c", path,
+			"https://login.microsoftonline.us/", "usgov"},
+		{"its own cloud", named + "    cloud: china\n", "11111111-1111-1111-1111-111111111111", "app", path, "",
+			"china"},
+		{"its own authority", named + "    authority_url: https://login.test\n", "11111111-1111-1111-1111-111111111111",
+			"app", path, "https://login.test", "global"},
+		{"its own file", named + "    federated_token_file: " + path + "\n", "11111111-1111-1111-1111-111111111111",
+			"app", path, "https://login.microsoftonline.us/", "usgov"},
 		{"a secret", minimal, "contoso.onmicrosoft.com", "6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90", "", "", "global"},
 	}
 	for _, tt := range tests {
@@ -36,7 +42,8 @@ func TestLoad_workloadIdentity(t *testing.T) {
 			continue
 		}
 		p := c.Partners[0]
-		if p.TenantID != tt.tenant || p.ClientID != tt.client || p.FederatedTokenFile != tt.file || p.AuthorityURL != tt.authorityIs || p.Cloud != tt.cloud {
+		if p.TenantID != tt.tenant || p.ClientID != tt.client || p.FederatedTokenFile != tt.file ||
+			p.AuthorityURL != tt.authorityIs || p.Cloud != tt.cloud {
 			t.Errorf("%s: %+v", tt.name, p)
 		}
 	}
@@ -44,7 +51,8 @@ func TestLoad_workloadIdentity(t *testing.T) {
 	pod[azureAuthority] = "login"
 	_, err := load(t, named, pod)
 	for _, want := range []string{
-		`AZURE_FEDERATED_TOKEN_FILE in the environment: "/nowhere" cannot be read`, "AZURE_AUTHORITY_HOST in the environment: is not a URL",
+		`AZURE_FEDERATED_TOKEN_FILE in the environment: "/nowhere" cannot be read`,
+		"AZURE_AUTHORITY_HOST in the environment: is not a URL",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q in it", err, want)
@@ -61,12 +69,17 @@ func TestLoad_podsAuthorityTellsTheCloud(t *testing.T) {
 	pod := environment{"DATABASE_URL": databaseURL, azureTenant: "contoso", azureClient: "app", azureToken: path}
 	tests := []struct{ host, cloud, api, warning string }{
 		{"https://login.microsoftonline.com/", "global", "https://api.partnercenter.microsoft.com", ""},
-		{"https://LOGIN.microsoftonline.us", "usgov", "https://api.partnercenter.microsoft.com", "AZURE_AUTHORITY_HOST in the environment: the API documentation promises"},
-		{"https://login.microsoftonline.de/", "germany", "https://api.partnercenter.microsoft.com", "no longer has the cloud germany"},
-		{"https://login.chinacloudapi.cn/", "china", "https://partner.partnercenterapi.microsoftonline.cn", "expect refusals in china"},
-		{"https://login.partner.microsoftonline.cn/", "china", "https://partner.partnercenterapi.microsoftonline.cn", "expect refusals in china"},
+		{"https://LOGIN.microsoftonline.us", "usgov", "https://api.partnercenter.microsoft.com",
+			"AZURE_AUTHORITY_HOST in the environment: the API documentation promises"},
+		{"https://login.microsoftonline.de/", "germany", "https://api.partnercenter.microsoft.com",
+			"no longer has the cloud germany"},
+		{"https://login.chinacloudapi.cn/", "china", "https://partner.partnercenterapi.microsoftonline.cn",
+			"expect refusals in china"},
+		{"https://login.partner.microsoftonline.cn/", "china", "https://partner.partnercenterapi.microsoftonline.cn",
+			"expect refusals in china"},
 		{"https://login.test/", "global", "https://api.partnercenter.microsoft.com", ""},
-		{"http://login.test/", "global", "https://api.partnercenter.microsoft.com", "AZURE_AUTHORITY_HOST in the environment: http:// off this machine"},
+		{"http://login.test/", "global", "https://api.partnercenter.microsoft.com",
+			"AZURE_AUTHORITY_HOST in the environment: http:// off this machine"},
 		{"http://127.0.0.1:1/", "global", "https://api.partnercenter.microsoft.com", ""},
 	}
 	for _, tt := range tests {
@@ -77,7 +90,8 @@ func TestLoad_podsAuthorityTellsTheCloud(t *testing.T) {
 			continue
 		}
 		p := c.Partners[0]
-		if cred := p.Credentials(); p.Cloud != tt.cloud || cred.AuthorityURL != tt.host || cred.Scope != tt.api+"/.default" {
+		if cred := p.Credentials(); p.Cloud != tt.cloud || cred.AuthorityURL != tt.host ||
+			cred.Scope != tt.api+"/.default" {
 			t.Errorf("%s: cloud %s, authority %s, scope %s", tt.host, p.Cloud, cred.AuthorityURL, cred.Scope)
 		}
 		if all := strings.Join(c.Warnings, "\n"); !strings.Contains(all, tt.warning) || tt.warning == "" && all != "" {

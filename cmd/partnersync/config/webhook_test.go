@@ -35,13 +35,17 @@ func TestLoad_webhooks(t *testing.T) {
 		want          Webhook
 	}{
 		{"the least", notified("url: https://hooks.example.com/a?b"),
-			Webhook{Name: "hooks.example.com", URL: "https://hooks.example.com/a?b", Format: "cloudevents", StuckAfter: day, FailingAfter: 3}},
-		{"everything", notified("name: chat", "url: ${HOOK}", "format: text", "events: [batch.stuck, customer.failing]", "partners: [contoso]",
+			Webhook{Name: "hooks.example.com", URL: "https://hooks.example.com/a?b", Format: "cloudevents",
+				StuckAfter: day, FailingAfter: 3}},
+		{"everything", notified("name: chat", "url: ${HOOK}", "format: text", "events: [batch.stuck, customer.failing]",
+			"partners: [contoso]",
 			"secret: "+webhookKey, "stuck_after: 2d", "failing_after: 1"),
-			Webhook{Name: "chat", URL: "https://u:p@hooks/x", Format: "text", Events: []string{"batch.stuck", "customer.failing"}, Partners: []string{"contoso"},
+			Webhook{Name: "chat", URL: "https://u:p@hooks/x", Format: "text",
+				Events: []string{"batch.stuck", "customer.failing"}, Partners: []string{"contoso"},
 				Keys: []partnercenter.Secret{webhookKey}, StuckAfter: 2 * day, FailingAfter: 1}},
 		{"two keys in a file", notified("url: http://localhost:8080/", "secret_file: "+file),
-			Webhook{Name: "localhost:8080", URL: "http://localhost:8080/", Format: "cloudevents", Keys: []partnercenter.Secret{webhookKey, otherWebhookKey},
+			Webhook{Name: "localhost:8080", URL: "http://localhost:8080/", Format: "cloudevents",
+				Keys:       []partnercenter.Secret{webhookKey, otherWebhookKey},
 				StuckAfter: day, FailingAfter: 3}},
 	}
 	for _, tt := range tests {
@@ -61,34 +65,51 @@ func TestLoad_webhooks(t *testing.T) {
 func TestLoad_wrongWebhooks(t *testing.T) {
 	t.Parallel()
 	const (
-		https      = "url: https://a.example/hunter2"
-		urlFix     = "is not an absolute http or https URL; write the one that the receiver gives, such as https://hooks.slack.com/services/…"
-		secretFix  = "; write whsec_ and 24 to 64 bytes in base64, such as openssl rand -base64 32 makes"
-		events     = "batch.finished, batch.finished_with_errors, batch.stuck, batch.removed, customer.failing, customer.recovered, partner.sign_in_failed"
-		hookKeys   = "events, failing_after, format, name, partners, secret, secret_file, stuck_after, url"
-		taken      = "is that of the entry on line 7 already, since an entry without one is named after its host; give each its own name"
+		https  = "url: https://a.example/hunter2"
+		urlFix = "is not an absolute http or https URL; write the one that the receiver gives, such as " +
+			"https://hooks.slack.com/services/…"
+		secretFix = "; write whsec_ and 24 to 64 bytes in base64, such as openssl rand -base64 32 makes"
+		events    = "batch.finished, batch.finished_with_errors, batch.stuck, batch.removed, customer.failing, " +
+			"customer.recovered, partner.sign_in_failed"
+		hookKeys = "events, failing_after, format, name, partners, secret, secret_file, stuck_after, url"
+		taken    = "is that of the entry on line 7 already, since an entry without one is named after its host; " +
+			"give each its own name"
 		secretText = "secret: hunter2"
 	)
 	runMistakeTests(t, []mistakeTest{
-		{"no list", minimal + "notify: https://a.example\n", `6:1: notify: is not a list; write one item a line, each after "- "`},
-		{"no mapping", minimal + "notify:\n  - https\n", "7:5: notify: an item is keys and values; write - url: https://… and its other keys below"},
+		{"no list", minimal + "notify: https://a.example\n",
+			`6:1: notify: is not a list; write one item a line, each after "- "`},
+		{"no mapping", minimal + "notify:\n  - https\n",
+			"7:5: notify: an item is keys and values; write - url: https://… and its other keys below"},
 		{"no URL", notified("format: text"), "7:5: url: is missing; write the one that the receiver gives"},
 		{"no absolute URL", notified("url: hunter2"), "7:10: url: " + urlFix},
 		{"another scheme", notified("url: ftp://hunter2"), "7:10: url: " + urlFix},
 		{"unknown key", notified(https, "colour: red"), "8:5: colour: is not a known key; known are " + hookKeys},
-		{"unknown format", notified(https, "format: xml"), `8:13: format: "xml" is not a format; write cloudevents, or text for Slack and Teams`},
-		{"unknown event", notified(https, "events: [batch.done]"), `8:14: events: "batch.done" is not a known event; known are ` + events},
-		{"no event", notified(https, "events: []"), "8:5: events: is an empty list; name one, or remove the line for all"},
-		{"an event twice", notified(https, "events: [batch.stuck, batch.stuck]"), `8:27: events: "batch.stuck" is repeated; keep one of the two`},
-		{"unknown partner", notified(https, "partners: [fabrikam]"), `8:16: partners: "fabrikam" is not a known partner; known are contoso`},
-		{"no key of Standard Webhooks", notified(https, secretText), "8:13: secret: does not begin with whsec_" + secretFix},
-		{"a short key", notified(https, "secret: whsec_aHVudGVyMg=="), "8:13: secret: does not hold 24 to 64 bytes" + secretFix},
+		{"unknown format", notified(https, "format: xml"),
+			`8:13: format: "xml" is not a format; write cloudevents, or text for Slack and Teams`},
+		{"unknown event", notified(https, "events: [batch.done]"),
+			`8:14: events: "batch.done" is not a known event; known are ` + events},
+		{"no event", notified(https, "events: []"),
+			"8:5: events: is an empty list; name one, or remove the line for all"},
+		{"an event twice", notified(https, "events: [batch.stuck, batch.stuck]"),
+			`8:27: events: "batch.stuck" is repeated; keep one of the two`},
+		{"unknown partner", notified(https, "partners: [fabrikam]"),
+			`8:16: partners: "fabrikam" is not a known partner; known are contoso`},
+		{"no key of Standard Webhooks", notified(https, secretText),
+			"8:13: secret: does not begin with whsec_" + secretFix},
+		{"a short key", notified(https, "secret: whsec_aHVudGVyMg=="),
+			"8:13: secret: does not hold 24 to 64 bytes" + secretFix},
 		{"no base64", notified(https, "secret: whsec_hunter2!"), "8:13: secret: is no base64 after whsec_" + secretFix},
 		{"an empty key", notified(https, "secret: ''"), "8:13: secret: holds no secret" + secretFix},
-		{"no file", notified(https, "secret_file: /nowhere"), `8:18: secret_file: "/nowhere" cannot be read: no such file or directory; put the secret that the receiver checks there, or remove the line`},
-		{"stuck at once", notified(https, "stuck_after: 1ms"), `8:18: stuck_after: "1ms" is too short; write at least 1s`},
-		{"failing never", notified(https, "failing_after: 0"), `8:20: failing_after: "0" is not a number from 1 to 1000; write one such as 3`},
-		{"an unprintable name", notified(https, `name: "a\tb"`), `8:11: name: "a\tb" is not a valid name; write 1 to 64 printable characters, without spaces around them`},
+		{"no file", notified(https, "secret_file: /nowhere"),
+			`8:18: secret_file: "/nowhere" cannot be read: no such file or directory; ` +
+				"put the secret that the receiver checks there, or remove the line"},
+		{"stuck at once", notified(https, "stuck_after: 1ms"),
+			`8:18: stuck_after: "1ms" is too short; write at least 1s`},
+		{"failing never", notified(https, "failing_after: 0"),
+			`8:20: failing_after: "0" is not a number from 1 to 1000; write one such as 3`},
+		{"an unprintable name", notified(https, `name: "a\tb"`),
+			`8:11: name: "a\tb" is not a valid name; write 1 to 64 printable characters, without spaces around them`},
 		{"two of a host", notified(https) + "  - " + https + "\n", "8:5: name: " + taken},
 		{"two of a name", notified("name: a.example", https) + "  - " + https + "\n", "9:5: name: " + taken},
 	})
@@ -100,7 +121,8 @@ func TestLoad_warnsOfNamesOfCustomersInTheClear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "in the clear") || strings.Contains(c.Warnings[0], "hunter2") {
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "in the clear") ||
+		strings.Contains(c.Warnings[0], "hunter2") {
 		t.Errorf("warnings: %q", c.Warnings)
 	}
 }
@@ -122,7 +144,8 @@ func TestDeployed_webhooks(t *testing.T) {
 	}
 	example = strings.ReplaceAll(strings.ReplaceAll(example, "#   ", "  "), "/run/secrets/webhook", secret)
 	c, err := load(t, before+"notify:\n"+example, environment{
-		"DATABASE_URL": databaseURL, "CONTOSO_CLIENT_SECRET": contosoSecret, "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/a",
+		"DATABASE_URL": databaseURL, "CONTOSO_CLIENT_SECRET": contosoSecret,
+		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/a",
 	})
 	if err != nil {
 		t.Fatal(err)
