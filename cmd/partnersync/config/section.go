@@ -74,7 +74,7 @@ func (s *section) missing(key, fix string) {
 	s.doc.mistake(at, "is missing; %s", fix)
 }
 
-// finish reports the keys that nobody known for.
+// finish reports the keys that no method asked for.
 func (s *section) finish() {
 	slices.Sort(s.known)
 	s.known = slices.Compact(s.known)
