@@ -1,5 +1,9 @@
 // Partnersync keeps a PostgreSQL database in step with the device batches of a Microsoft partner's customers, and keeps
 // their history. See README.md, or run partnersync --help.
+//
+// Each command has a file of its own name. The command without a name is in sync.go, and goes on in daemon.go, or with
+// --dry-run in dryrun.go. What commands share: app.go (logger and configuration), database.go, runner.go (partners and
+// what makes their passes) and terminal.go.
 package main
 
 import (
