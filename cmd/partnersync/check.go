@@ -219,7 +219,7 @@ func tokenStep(pc config.Partner, token partnercenter.Secret) step {
 	s := step{Name: "token", Partner: pc.Name, OK: true, Detail: "got one by " + signInMethod(pc)}
 	claims, ok := partnercenter.ReadClaims(token)
 	if !ok {
-		s.Detail += ", which does not tell what it is for"
+		s.Detail += ", which does not say what it is for"
 		return s
 	}
 	s.Claims = &claims
@@ -257,7 +257,7 @@ func (k *checkup) expiries(ctx context.Context, p sync.Partner) {
 	}
 }
 
-// files checks who may read what the partner signs in with.
+// files checks that the files by which the partner signs in are there, and who may read them.
 func (k *checkup) files(c *config.Config, pc config.Partner) step {
 	s := step{Name: "files", Partner: pc.Name, OK: true}
 	paths := []string{pc.ClientSecretFile, pc.CertificateFile, pc.FederatedTokenFile}

@@ -139,7 +139,7 @@ type apiFailure struct {
 	exit              int
 	rows              string // of both customers afterwards
 	code              string // of the first customer's failure; "" for none
-	said              string // within its message
+	message           string // within its message
 	enumeration       string // within the run's error
 	requests, retries int64
 	waits             []time.Duration
@@ -156,7 +156,7 @@ const (
 
 func TestFailingAPI(t *testing.T) {
 	t.Parallel()
-	for _, tt := range slices.Concat(throttling, serverErrors, brokenAnswers, slowAnswers, strangeAnswers, refusals,
+	for _, tt := range slices.Concat(throttling, serverErrors, brokenAnswers, slowAnswers, unexpectedAnswers, refusals,
 		signIns, unreachable, enumerations) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -248,9 +248,9 @@ func checkFailure(t *testing.T, tt apiFailure, p passed, failed int) {
 		t.Fatalf("%d customers failing and %d lines of it, want %d", len(p.Failing), len(logged), failed)
 	}
 	for _, c := range p.Failing {
-		if deref(c.LastErrorCode) != tt.code || !strings.Contains(deref(c.LastError), tt.said) ||
+		if deref(c.LastErrorCode) != tt.code || !strings.Contains(deref(c.LastError), tt.message) ||
 			c.ConsecutiveFailures != 1 {
-			t.Errorf("failing: %s: %s; want %s: %s", deref(c.LastErrorCode), deref(c.LastError), tt.code, tt.said)
+			t.Errorf("failing: %s: %s; want %s: %s", deref(c.LastErrorCode), deref(c.LastError), tt.code, tt.message)
 		}
 		same := func(l logLine) bool {
 			return l.Code == tt.code && l.Err == deref(c.LastError) && l.RequestID == deref(c.LastRequestID) &&

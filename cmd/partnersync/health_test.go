@@ -14,8 +14,8 @@ import (
 	"partnersync/cmd/partnersync/config"
 )
 
-// unwell answers as a daemon does that lives and whose passes do not go on.
-func unwell(t *testing.T) (address string) {
+// notReady answers as a daemon does that lives and whose passes do not go on.
+func notReady(t *testing.T) (address string) {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("alive\n")) })
@@ -29,7 +29,7 @@ func unwell(t *testing.T) (address string) {
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	address := unwell(t)
+	address := notReady(t)
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)

@@ -83,7 +83,7 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d: %v", e.code, e.err) }
 
-// fails returns err as the reason to end with the code, unless it brings its own; nil stays nil.
+// fails returns err as the reason to exit with the code, unless it is an exitError already; nil stays nil.
 func fails(code int, err error) error {
 	if err == nil {
 		return nil

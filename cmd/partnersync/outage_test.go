@@ -87,18 +87,18 @@ func (d *daemon) wantOneOutage(hint string) {
 	d.t.Helper()
 	d.wantLines(1, `"msg":"the database can be used again"`)
 	d.wantLines(0, `\n`)
-	told := 0
+	outages := 0
 	for line := range strings.Lines(d.text()) {
 		switch {
 		case strings.Contains(line, `"msg":"waiting for the database"`) && strings.Contains(line, hint):
-			told++
+			outages++
 		case strings.Contains(line, `"level":"ERROR"`) && !strings.Contains(line, "the server stops or starts") &&
 			!strings.Contains(line, "check that PostgreSQL runs"):
 			d.t.Errorf("an error besides: %s", line)
 		}
 	}
-	if told != 1 {
-		d.t.Errorf("%d lines say %q, want 1", told, hint)
+	if outages != 1 {
+		d.t.Errorf("%d lines say %q, want 1", outages, hint)
 	}
 }
 
@@ -140,7 +140,7 @@ func TestDaemon_serverThatGoesAwayInMidPass(t *testing.T) {
 			p.until("12", "SELECT count(*) FROM partner_center.device_batch_history")
 			d.stop()
 			if n := strings.Count(d.text(), "waiting for the database"); n < 1 || n > 3 {
-				t.Errorf("the outage was told %d times", n)
+				t.Errorf("the outage was logged %d times", n)
 			}
 			p.want("6|6|0", "SELECT sum(inserted), sum(changed), sum(removed) FROM partner_center.sync_runs")
 			p.want("0", "SELECT count(*) FROM partner_center.device_batch_history WHERE not_before >= valid_from OR "+
@@ -216,7 +216,7 @@ func TestOnce_serverThatGoesAwayInMidPass(t *testing.T) {
 	<-stopped
 	lines := strings.Split(strings.TrimSpace(log), "\n")
 	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "partnersync: ") || !strings.Contains(last, "; ") {
-		t.Errorf("the last line says not what to do: %s", last)
+		t.Errorf("the last line does not say what to do: %s", last)
 	}
 	server.start()
 	p.exits(0, "--once")

@@ -32,22 +32,22 @@ func notifySystemd(ctx context.Context, log *slog.Logger) (stop func()) {
 
 // serveWatchdog notifies the service manager until stopped is closed.
 func serveWatchdog(ctx context.Context, watchdog time.Duration, stopped <-chan struct{}, log *slog.Logger) {
-	var alive <-chan time.Time
+	var heartbeat <-chan time.Time
 	if watchdog > 1 {
 		ticker := time.NewTicker(watchdog / 2) // as sd_watchdog_enabled(3) recommends
 		defer ticker.Stop()
-		alive = ticker.C
+		heartbeat = ticker.C
 	}
 	stopping := ctx.Done()
 	for {
 		select {
-		case <-alive:
+		case <-heartbeat:
 			sendState(systemd.SdNotifyWatchdog, log)
 		case <-stopping:
 			stopping = nil
 			sendState(systemd.SdNotifyStopping, log)
 		case <-stopped:
-			if stopping != nil { // the daemon ends although it was not told to
+			if stopping != nil { // the daemon ends by itself
 				sendState(systemd.SdNotifyStopping, log)
 			}
 			return

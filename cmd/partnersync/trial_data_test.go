@@ -55,7 +55,7 @@ func (tr *trial) mutate(every time.Duration) (stop func()) {
 		cancel()
 		<-stopped
 		m.rest()
-		tr.calm = time.Now()
+		tr.lastChange = time.Now()
 	}
 }
 

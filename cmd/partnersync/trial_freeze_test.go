@@ -46,7 +46,7 @@ func TestTrial_frozenReplicaWritesNothing(t *testing.T) {
 	stop()
 	f.settle(historytest.Options{})
 	for _, r := range f.replicas {
-		t.Logf("%s lost customers %d times", r.name, bytes.Count(r.said(), []byte(" taken over by another worker")))
+		t.Logf("%s lost customers %d times", r.name, bytes.Count(r.output(), []byte(" taken over by another worker")))
 	}
 	const written = `SELECT count(*) FROM partner_center.device_batch_history WHERE status LIKE 'frozen%'`
 	var writes int
@@ -104,7 +104,7 @@ func (f *freezing) answer(i int, w http.ResponseWriter, r *http.Request) {
 // after the signal, time enough to write an answer.
 func (r *replica) freeze() {
 	r.signal(syscall.SIGSTOP)
-	late := time.After(patience)
+	late := time.After(trialTimeout)
 	for ticker := time.NewTicker(time.Millisecond); !stopped(r.cmd.Process.Pid); {
 		select {
 		case <-ticker.C:
@@ -138,7 +138,7 @@ func (f *freezing) betweenRequestAndAnswer(n int) {
 	var r *replica
 	select {
 	case r = <-f.frozen:
-	case <-time.After(patience):
+	case <-time.After(trialTimeout):
 		f.t.Fatal("nobody asks for the marker")
 	}
 	f.takeOver(n)

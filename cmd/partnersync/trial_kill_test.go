@@ -79,7 +79,7 @@ func (w *killing) untilBusy() {
 	}
 	select {
 	case <-w.asked:
-	case <-time.After(patience):
+	case <-time.After(trialTimeout):
 		w.t.Fatal("the daemon asks for nothing")
 	}
 	w.wait(100 * time.Millisecond)

@@ -81,8 +81,8 @@ func (tr *trial) punctual(interval time.Duration) {
 		FROM (
 		    SELECT min(scheduled_for) AS first FROM partner_center.sync_runs
 		    WHERE extract(epoch FROM scheduled_for) % extract(epoch FROM @interval::interval) = 0
-		) r, generate_series(first, @calm::timestamptz - @interval::interval, @interval::interval) AS tick`
-	args := pgx.NamedArgs{"interval": interval, "customers": trialCustomers, "calm": tr.calm}
+		) r, generate_series(first, @last_change::timestamptz - @interval::interval, @interval::interval) AS tick`
+	args := pgx.NamedArgs{"interval": interval, "customers": trialCustomers, "last_change": tr.lastChange}
 	var synced, due float64
 	if err := tr.pool.QueryRow(tr.t.Context(), query, args).Scan(&synced, &due); err != nil {
 		tr.t.Fatal(err)
@@ -132,7 +132,7 @@ func (w *watch) goroutines(r *replica) int {
 	const listening = `"msg":"listening","address":"`
 	var address string
 	w.until("the replica to listen", func() bool {
-		_, rest, found := strings.Cut(string(r.said()), listening)
+		_, rest, found := strings.Cut(string(r.output()), listening)
 		address, _, _ = strings.Cut(rest, `"`)
 		return found
 	})

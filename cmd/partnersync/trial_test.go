@@ -33,23 +33,24 @@ var (
 	trialSeed = flag.Uint64("trial.seed", 0, "what makes the trials' random choices; 0: something new each time")
 )
 
-// Every wait of a trial is as long as this at most; what may take how long is asserted in the long form alone.
-const patience = 2 * time.Minute
+// trialTimeout is the longest that a trial waits for anything; how long things may take is asserted in the long form
+// only.
+const trialTimeout = 2 * time.Minute
 
-// lease is the shortest there is. Whoever is silent for so long has lost its customers.
+// lease is the shortest there is. A worker without a heartbeat for so long loses its customers.
 const lease = 2 * time.Second
 
 // trial is what a trial has of its own.
 type trial struct {
-	t        *testing.T
-	rand     *rand.Rand
-	api      *partnercentertest.Emulator
-	pool     *pgxpool.Pool
-	program  string
-	schedule string
-	listen   string // where replicas do; "": nowhere
-	replicas []*replica
-	calm     time.Time // when the data changed last, once it does no more
+	t          *testing.T
+	rand       *rand.Rand
+	api        *partnercentertest.Emulator
+	pool       *pgxpool.Pool
+	program    string
+	schedule   string
+	listen     string // where replicas do; "": nowhere
+	replicas   []*replica
+	lastChange time.Time // of the data, once it does not change any more
 
 	batchesStay bool // the data changes without batches that vanish
 }
@@ -127,7 +128,7 @@ func (tr *trial) replica(apiURL, databaseURL string) *replica {
 	tr.t.Cleanup(func() {
 		r.kill()
 		if tr.t.Failed() {
-			r.t.Logf("%s said at last:\n%s", r.name, tail(r.said(), 30))
+			r.t.Logf("the end of the output of %s:\n%s", r.name, tail(r.output(), 30))
 		}
 	})
 	r.start()
@@ -181,12 +182,12 @@ func (r *replica) end() {
 		if err != nil {
 			r.t.Errorf("%s, asked to end: %v", r.name, err)
 		}
-	case <-time.After(patience):
+	case <-time.After(trialTimeout):
 		r.t.Errorf("%s, asked to end, did not", r.name)
 	}
 }
 
-func (r *replica) said() []byte {
+func (r *replica) output() []byte {
 	text, err := os.ReadFile(r.log)
 	if err != nil {
 		r.t.Error(err)
@@ -212,11 +213,12 @@ func (tr *trial) wait(d time.Duration) { <-time.After(time.Duration(tr.rand.Int6
 func (tr *trial) settle(o historytest.Options) {
 	tr.t.Helper()
 	o.CaughtUp, o.Slack = true, 30*time.Second
-	tr.until("the replicas to make a whole pass", tr.quiet)
+	tr.until("the replicas to make a whole pass", tr.caughtUp)
 	for _, r := range tr.replicas {
 		r.end()
-		if said := r.said(); bytes.Contains(said, []byte("DATA RACE")) || bytes.Contains(said, []byte("panic: ")) {
-			tr.t.Errorf("%s said:\n%s", r.name, said)
+		if output := r.output(); bytes.Contains(output, []byte("DATA RACE")) ||
+			bytes.Contains(output, []byte("panic: ")) {
+			tr.t.Errorf("%s printed:\n%s", r.name, output)
 		}
 	}
 	damages, err := historytest.Check(tr.t.Context(), tr.pool, tr.served(), tr.changed(), o)
@@ -247,10 +249,10 @@ func (tr *trial) changed() (all []historytest.Change) {
 	return all
 }
 
-// quiet says whether a whole pass has been made since the data changed last, and all device lists have been read, for
-// which a pass need not have the time. What a later one is served, and does not get to write before its daemon ends, is
-// what the database has already.
-func (tr *trial) quiet() bool {
+// caughtUp reports whether a whole pass has been made since the data changed last, and all device lists have been read,
+// for which a pass need not have the time. What a later one is served, and does not get to write before its daemon
+// ends, is what the database has already.
+func (tr *trial) caughtUp() bool {
 	const query = `
 		SELECT EXISTS (SELECT FROM partner_center.sync_runs WHERE started_at > $1 AND state = 'complete')
 		   AND NOT EXISTS (
@@ -258,8 +260,8 @@ func (tr *trial) quiet() bool {
 		       LEFT JOIN partnersync.list_state l
 		              ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
 		       WHERE b.removed_at IS NULL AND coalesce(l.confirmed_at <= $1, true))`
-	var quiet bool
-	return tr.pool.QueryRow(tr.t.Context(), query, tr.calm).Scan(&quiet) == nil && quiet
+	var caughtUp bool
+	return tr.pool.QueryRow(tr.t.Context(), query, tr.lastChange).Scan(&caughtUp) == nil && caughtUp
 }
 
 // size says how much history there is.
