@@ -91,7 +91,7 @@ var serverErrors = []apiFailure{
 		rows: without,
 		code: "http_502", message: "502 Bad Gateway: No backend", requests: 7, retries: 3, waits: backOff},
 	{name: "error in HTML", fault: body(502, "<html>\r\n<b>Bad\x00 Gateway</b>\x1b[31m"), exit: 3, rows: without,
-		code: "http_502", message: "502 Bad Gateway: <html>  <b>Bad  Gateway</b> [31m", requests: 7, retries: 3,
+		code: "http_502", message: "502 Bad Gateway: <html>  <b>Bad\ufffd Gateway</b>\ufffd[31m", requests: 7, retries: 3,
 		waits: backOff},
 	{name: "error without a body", fault: body(500, ""), exit: 3, rows: without, code: "http_500",
 		message:  "500 Internal Server Error (request ",

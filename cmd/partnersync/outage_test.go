@@ -158,13 +158,13 @@ func TestDaemon_serverThatBecomesReadOnly(t *testing.T) {
 	p.customers(2, "queued")
 	d := p.daemon("daemon")
 	d.logged(1, "pass finished")
-	p.sql("ALTER SYSTEM SET default_transaction_read_only = on")
-	p.sql("SELECT pg_reload_conf()")
+	// A transaction that states its access mode is refused by a server that cannot write only, not for the default.
+	p.sql(`CREATE FUNCTION partnersync.refuse() RETURNS trigger LANGUAGE plpgsql
+		AS $$ BEGIN RAISE read_only_sql_transaction; END $$`)
+	p.sql("CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON partnersync.workers EXECUTE FUNCTION partnersync.refuse()")
 	d.logged(1, "target_session_attrs")
 	p.status(2, "finished")
-	p.want("on", "SELECT current_setting('transaction_read_only')")
-	p.sql("ALTER SYSTEM RESET default_transaction_read_only")
-	p.sql("SELECT pg_reload_conf()")
+	p.sql("DROP TRIGGER refuse ON partnersync.workers")
 	p.until("4", "SELECT count(*) FROM partner_center.device_batch_history")
 	d.logged(1, "can be used again")
 	d.stop()
