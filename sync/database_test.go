@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -231,7 +232,7 @@ func TestRun_ticksOfAnOutageAreSkippedWithoutALineEach(t *testing.T) {
 	t.Parallel()
 	w := twoCustomers(t)
 	var err error
-	w.partner.Schedule, err = ParseSchedule("@every 1s", time.UTC)
+	w.partner.Schedule, err = cron.Parse("@every 1s", time.UTC)
 	w.ok(err)
 	w.exec("ALTER TABLE partnersync.runs RENAME TO elsewhere")
 	log := &told{start: time.Now()}

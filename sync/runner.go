@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter"
 )
 
@@ -29,7 +30,7 @@ type Partner struct {
 	Name     string
 	Client   *partnercenter.Client
 	Limiter  *partnercenter.Limiter // the client's; a Runner that makes passes shares its pauses with other replicas. nil: nothing is shared
-	Schedule Schedule
+	Schedule cron.Schedule
 	// Tokens are the client's; while its sign-in is refused, the daemon makes no pass. nil: it makes them all the same.
 	Tokens *partnercenter.TokenSource
 	// Users keeps the token of the user on whose behalf the partner is read; nil: there is none.
@@ -177,7 +178,7 @@ func (r *Runner) next(p Partner, last time.Time, ended bool) time.Time {
 type tick struct{ scheduledFor, due time.Time }
 
 // newestTick returns the newest tick not after now, zero if there was none in the last week.
-func newestTick(s Schedule, now time.Time) time.Time {
+func newestTick(s cron.Schedule, now time.Time) time.Time {
 	return s.Newest(now.Add(-7*24*time.Hour), now)
 }
 

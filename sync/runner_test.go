@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -38,7 +39,7 @@ func TestRun_firstAtStartAndThenAtEachTick(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{})
 	w.put(w.customers(1)[0], "b", "queued")
 	var err error
-	w.partner.Schedule, err = ParseSchedule("@every 1s", time.UTC)
+	w.partner.Schedule, err = cron.Parse("@every 1s", time.UTC)
 	w.ok(err)
 	r := w.runner()
 	r.RunOnStart = true
@@ -61,7 +62,7 @@ func TestRun_withoutRunOnStartWaitsForTheFirstTick(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{})
 	w.customers(1)
 	var err error
-	w.partner.Schedule, err = ParseSchedule("@every 1s", time.UTC)
+	w.partner.Schedule, err = cron.Parse("@every 1s", time.UTC)
 	w.ok(err)
 	runs, _ := w.start(w.runner())
 	if run := <-runs; !run.ScheduledFor.Equal(run.ScheduledFor.Truncate(time.Second)) {

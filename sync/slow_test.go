@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
@@ -109,7 +110,7 @@ func TestOnce_hangingCustomerIsCutOffAndDelaysNobody(t *testing.T) {
 func (w *world) daemon(schedule string, n int, configure ...func(*Runner)) (runs []store.Run) {
 	w.t.Helper()
 	var err error
-	w.partner.Schedule, err = ParseSchedule(schedule, time.UTC)
+	w.partner.Schedule, err = cron.Parse(schedule, time.UTC)
 	w.ok(err)
 	ctx, stop := context.WithCancel(w.t.Context())
 	defer stop()

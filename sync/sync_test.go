@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
@@ -65,7 +66,7 @@ func (w *world) pacedPartner(name, url string, requestsPerMinute int) Partner {
 	w.ok(err)
 	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Limiter: limiter})
 	w.ok(err)
-	schedule, err := ParseSchedule("@every 1h", time.UTC)
+	schedule, err := cron.Parse("@every 1h", time.UTC)
 	w.ok(err)
 	return Partner{Name: name, Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule, Concurrency: 4}
 }

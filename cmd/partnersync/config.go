@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"partnersync/sync"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter"
 )
 
@@ -15,7 +15,7 @@ import (
 type config struct {
 	DatabaseURL    partnercenter.Secret // of PostgreSQL, or localDatabase
 	StateDir       string               // where a private server keeps its data
-	Schedule       sync.Schedule        // of partners without their own; in Timezone
+	Schedule       cron.Schedule        // of partners without their own; in Timezone
 	Timezone       *time.Location
 	RunOnStart     bool
 	MigrateOnStart bool
@@ -137,7 +137,7 @@ func (s *section) settings() *config {
 		StatusPagePassword: s.passwordFile("status_page_password_file"),
 		CustomerMetrics:    s.flag("customer_metrics", false),
 	}
-	everyQuarter, _ := sync.ParseSchedule("*/15 * * * *", c.Timezone) // it parses
+	everyQuarter, _ := cron.Parse("*/15 * * * *", c.Timezone) // it parses
 	c.Schedule = s.schedule("schedule", everyQuarter, c.Timezone)
 	return c
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"partnersync/sync"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter"
 )
 
@@ -35,7 +35,7 @@ type partnerConfig struct {
 	DevicesRefresh     time.Duration
 	RequestsPerMinute  int           // 0: no limit of ours
 	Concurrency        int           // 1 to 64 customers at a time
-	Schedule           sync.Schedule // its own or the configuration's
+	Schedule           cron.Schedule // its own or the configuration's
 	APIURL             string        // "": the cloud's
 	AuthorityURL       string        // "": the cloud's
 

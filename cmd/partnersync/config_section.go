@@ -10,7 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"partnersync/sync"
+	"partnersync/store/cron"
 )
 
 // section is a mapping of the file. Its methods read one key each; finish reports the keys that none of them asked
@@ -242,7 +242,7 @@ func (s *section) duration(key string, otherwise, least time.Duration) time.Dura
 	if !ok {
 		return otherwise
 	}
-	d, err := sync.ParseDuration(v.text)
+	d, err := cron.ParseDuration(v.text)
 	switch {
 	case err != nil:
 		v.wrong("%s is no duration; write one such as 90s, 15m, 24h or 7d", v)

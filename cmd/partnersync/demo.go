@@ -15,6 +15,7 @@ import (
 
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/localpg"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter/partnercentertest"
@@ -121,7 +122,7 @@ func (d *demo) emulate() (url string, stop func(), err error) {
 
 // partner configures the partner whose customers the emulator has.
 func (d *demo) partner(api string) (partnerConfig, error) {
-	schedule, err := sync.ParseSchedule("@every "+d.interval.String(), time.UTC)
+	schedule, err := cron.Parse("@every "+d.interval.String(), time.UTC)
 	return partnerConfig{
 		Name: "demo", Cloud: "global", APIURL: api, AuthorityURL: api, Schedule: schedule, Concurrency: demoCustomers,
 		Devices: true, Policies: true, DevicesRefresh: time.Hour,

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store"
-	"partnersync/sync"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -136,7 +136,7 @@ func TestStaleBefore(t *testing.T) {
 		"0 12 * * *":   "2026-03-01 12:00:00",
 		"* 0-11 * * *": "2026-03-04 11:56:00",
 	} {
-		schedule, err := sync.ParseSchedule(spec, nil)
+		schedule, err := cron.Parse(spec, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func TestStaleBefore(t *testing.T) {
 			t.Errorf("%s: %s, want %s", spec, got, want)
 		}
 	}
-	if got := staleBefore(sync.Schedule{}, now); !got.Equal(now.Add(-24 * time.Hour)) {
+	if got := staleBefore(cron.Schedule{}, now); !got.Equal(now.Add(-24 * time.Hour)) {
 		t.Errorf("without a schedule: %s", got)
 	}
 }
@@ -182,7 +182,7 @@ func TestOverview_overduePass(t *testing.T) {
 
 func TestJudge_passThatWentWrong(t *testing.T) {
 	t.Parallel()
-	schedule, err := sync.ParseSchedule("@every 1h", nil)
+	schedule, err := cron.Parse("@every 1h", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

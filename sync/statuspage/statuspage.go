@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 )
@@ -31,7 +32,7 @@ import (
 // Partner is a partner whose passes are watched.
 type Partner struct {
 	Name     string
-	Schedule sync.Schedule
+	Schedule cron.Schedule
 }
 
 // Options are what a Site is made of.

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/sanitize"
-	"partnersync/sync"
 )
 
 // verdict is whether all is well, in a sentence.
@@ -103,7 +103,7 @@ func Stale(ctx context.Context, reader *store.Reader, partners []Partner, now ti
 
 // staleBefore returns the newest tick that mostMissed others have followed: whatever is older has missed more. It is a minute
 // ago at least, since a pass itself takes a moment.
-func staleBefore(s sync.Schedule, now time.Time) time.Time {
+func staleBefore(s cron.Schedule, now time.Time) time.Time {
 	const least, most = time.Minute, 5 * 366 * 24 * time.Hour
 	if s.String() == "" {
 		return now.Add(-staleOtherwise)
@@ -126,7 +126,7 @@ func staleBefore(s sync.Schedule, now time.Time) time.Time {
 }
 
 // missedTicks counts the ticks in (since, now].
-func missedTicks(s sync.Schedule, since, now time.Time) int {
+func missedTicks(s cron.Schedule, since, now time.Time) int {
 	newest, older := s.Last(since, now)
 	if newest.IsZero() {
 		return 0

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/storetest"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
@@ -73,7 +74,7 @@ func (w *world) partner(url string, m *Metrics) sync.Partner {
 	m.Watch("contoso", limiter, tokens)
 	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Limiter: limiter, Transport: m.Transport("contoso")})
 	w.ok(err)
-	schedule, err := sync.ParseSchedule("@every 1h", time.UTC)
+	schedule, err := cron.Parse("@every 1h", time.UTC)
 	w.ok(err)
 	return sync.Partner{Name: "contoso", Client: client, Limiter: limiter, Schedule: schedule, Concurrency: 2}
 }

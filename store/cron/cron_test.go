@@ -1,4 +1,4 @@
-package sync
+package cron
 
 import (
 	"strings"
@@ -14,7 +14,7 @@ func mustParse(t *testing.T, spec, zone string) Schedule {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ParseSchedule(spec, loc)
+	s, err := Parse(spec, loc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func at(t *testing.T, s string) time.Time {
 	return parsed
 }
 
-func TestParseSchedule_refusesWhatNeverOrWronglyTicks(t *testing.T) {
+func TestParse_refusesWhatNeverOrWronglyTicks(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ spec, want string }{
 		{"", `reading schedule "": it is empty; write five fields, such as "*/15 * * * *", or @hourly`},
@@ -56,7 +56,7 @@ func TestParseSchedule_refusesWhatNeverOrWronglyTicks(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.spec, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParseSchedule(tt.spec, time.UTC)
+			_, err := Parse(tt.spec, time.UTC)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
@@ -174,9 +174,9 @@ func TestSchedule_everyIsTheSameForAllWhoAsk(t *testing.T) {
 	}
 }
 
-func TestParseSchedule_withoutZoneMeansUTC(t *testing.T) {
+func TestParse_withoutZoneMeansUTC(t *testing.T) {
 	t.Parallel()
-	s, err := ParseSchedule("0 6 * * *", nil)
+	s, err := Parse("0 6 * * *", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,6 +225,17 @@ func TestSchedule_lastTick(t *testing.T) {
 				t.Errorf("got %s and %d skipped, want %s and %d", got, skipped, tt.want, tt.skipped)
 			}
 		})
+	}
+}
+
+func TestSchedule_count(t *testing.T) {
+	t.Parallel()
+	hourly := mustParse(t, "@hourly", "UTC")
+	from := at(t, "2026-03-01T10:00:00Z")
+	for later, want := range map[time.Duration]int{59 * time.Minute: 0, time.Hour: 1, 5*time.Hour + time.Minute: 5} {
+		if got := hourly.Count(from, from.Add(later)); got != want {
+			t.Errorf("in %s: %d, want %d", later, got, want)
+		}
 	}
 }
 
@@ -297,7 +308,7 @@ func TestParseDuration(t *testing.T) {
 	}
 }
 
-func FuzzParseSchedule(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, spec := range []string{
 		"*/15 * * * *", "0 0 29 2 *", "0 0 30 2 *", "30 2 * * sun", "@daily", "@every 7m", "@every 1d", "@every -5m",
 		"@every 1.5s", "@every 2562047h", "TZ=", "CRON_TZ=UTC", "TZ=UTC 0 0 * * *", ", , , , ,", "? ? ? ? ?", "1-5/2,7 0-23 */31 jan-dec mon",
@@ -315,7 +326,7 @@ func FuzzParseSchedule(f *testing.F) {
 	f.Fuzz(func(t *testing.T, spec string, unix int64) {
 		after := time.Unix(unix%4_000_000_000, 0)
 		for _, loc := range zones {
-			s, err := ParseSchedule(spec, loc)
+			s, err := Parse(spec, loc)
 			if err != nil {
 				if strings.Contains(err.Error(), "\n") {
 					t.Errorf("error of several lines: %v", err)
