@@ -85,7 +85,7 @@ func (r *Runner) logger() *slog.Logger {
 func (r *Runner) Run(ctx context.Context) error {
 	ctx, done := r.begin(ctx)
 	defer done()
-	if err := r.Await(ctx, "start", r.heartbeat); err != nil {
+	if err := r.Await(ctx, "start", r.start); err != nil {
 		return nil // stopped while waiting
 	}
 	return r.asWorker(ctx, func(ctx context.Context) error {
@@ -102,6 +102,18 @@ func (r *Runner) Run(ctx context.Context) error {
 		})
 		return g.Wait()
 	})
+}
+
+// start writes the first heartbeat, and the settings by which the status page and partnersync status judge the passes.
+func (r *Runner) start(ctx context.Context) error {
+	settings := make([]store.PartnerSettings, len(r.Partners))
+	for i, p := range r.Partners {
+		settings[i] = store.PartnerSettings{Partner: p.Name, Schedule: p.Schedule.String(), Timezone: p.Schedule.Timezone()}
+	}
+	if err := r.heartbeat(ctx); err != nil {
+		return err
+	}
+	return r.Store.WritePartnerSettings(ctx, settings)
 }
 
 // begin gives ctx its farewell and lets the partners' requests share their pauses with other replicas.
