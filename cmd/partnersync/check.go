@@ -12,6 +12,7 @@ import (
 
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
@@ -67,7 +68,8 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 		k.add(step{Name: "configuration", Detail: err.Error()})
 		return k.finish(exitUsage)
 	}
-	k.add(step{Name: "configuration", OK: true, Detail: fmt.Sprintf("%s, %d partners", path, len(c.Partners)), Warnings: c.Warnings})
+	k.add(step{Name: "configuration", OK: true, Detail: fmt.Sprintf("%s, %d partners", path, len(c.Partners)),
+		Warnings: c.Warnings})
 	var s *store.Store
 	db, err := openDatabase(ctx, c, log)
 	if err != nil {
@@ -107,7 +109,8 @@ func (k *checkup) add(s step) {
 	if s.Partner != "" {
 		of = " of partner " + s.Partner
 	}
-	fmt.Fprintf(k.stdout, "%s  %s%s: %s\n", mark, s.Name, of, strings.ReplaceAll(sanitize.ForTerminal(s.Detail), "\n", "\n        "))
+	detail := strings.ReplaceAll(sanitize.ForTerminal(s.Detail), "\n", "\n        ")
+	fmt.Fprintf(k.stdout, "%s  %s%s: %s\n", mark, s.Name, of, detail)
 	for _, w := range s.Warnings {
 		fmt.Fprintf(k.stdout, "        %s %s\n", colours.yellow("warning:"), sanitize.Line(w))
 	}
@@ -131,9 +134,9 @@ func (k *checkup) finish(code int) error {
 
 // database checks the server and the schema. It returns the store, nil if the schema cannot be used.
 func (k *checkup) database(ctx context.Context, c *config, db *database) *store.Store {
-	var server string
-	if err := db.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&server); err != nil {
-		k.add(step{Name: "database", Detail: fmt.Sprintf("asking for its version: %v", err)})
+	server, err := report.ServerVersion(ctx, db.Pool)
+	if err != nil {
+		k.add(step{Name: "database", Detail: err.Error()})
 		return nil
 	}
 	k.add(step{Name: "database", OK: true, Detail: "PostgreSQL " + sanitize.Line(server)})
@@ -216,7 +219,7 @@ func failedStep(name, partner string, err error) step {
 	return s
 }
 
-// tokenStep tells what a token says of itself.
+// tokenStep shows what a token says of itself.
 func tokenStep(pc partnerConfig, token partnercenter.Secret) step {
 	s := step{Name: "token", Partner: pc.Name, OK: true, Detail: "got one by " + pc.way()}
 	claims, ok := partnercenter.ReadClaims(token)
@@ -225,13 +228,12 @@ func tokenStep(pc partnerConfig, token partnercenter.Secret) step {
 		return s
 	}
 	s.Claims = &claims
-	said := []struct{ what, value string }{
+	for _, claim := range []struct{ name, value string }{
 		{"for", claims.Audience}, {"tenant", claims.Tenant}, {"user", claims.User},
 		{"roles", strings.Join(claims.Roles, " ")}, {"scopes", strings.Join(claims.Scopes, " ")},
-	}
-	for _, one := range said {
-		if one.value != "" {
-			s.Detail += fmt.Sprintf(", %s %s", one.what, one.value)
+	} {
+		if claim.value != "" {
+			s.Detail += fmt.Sprintf(", %s %s", claim.name, claim.value)
 		}
 	}
 	if !claims.Expires.IsZero() {
@@ -243,7 +245,7 @@ func tokenStep(pc partnerConfig, token partnercenter.Secret) step {
 	return s
 }
 
-// expiries tell when what the partner signs in with ends, if that is known.
+// expiries says when what the partner signs in with ends, if that is known.
 func (k *checkup) expiries(ctx context.Context, p sync.Partner) {
 	for _, read := range p.Expiries {
 		e, err := read(ctx)

@@ -13,6 +13,7 @@ import (
 
 	"partnersync/deploy/queries"
 	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
 )
 
@@ -87,7 +88,7 @@ func (d *demo) showPass(ctx context.Context, pool *pgxpool.Pool, run store.Run) 
 
 // showFailing prints which customers fail now, and why.
 func (d *demo) showFailing(ctx context.Context) error {
-	failing, err := d.page.reader.LongestFailing(ctx, nil, demoCustomers)
+	failing, err := d.page.reader.Customers(ctx, report.CustomerSearch{Show: report.Failing, Order: report.ByFailure})
 	if ctx.Err() != nil {
 		return nil
 	}

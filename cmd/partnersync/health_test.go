@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// unwell answers as a daemon does that lives and whose passes do not go on.
-func unwell(t *testing.T) (address string) {
+// notReady answers like a daemon that runs, but whose passes do not go on.
+func notReady(t *testing.T) (address string) {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("alive\n")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "not ready\nfailed: database: it does not answer", http.StatusServiceUnavailable)
+		http.Error(w, "not ready\nstopped: database_unusable: The database cannot be used.", http.StatusServiceUnavailable)
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -27,7 +27,7 @@ func unwell(t *testing.T) (address string) {
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	address := unwell(t)
+	address := notReady(t)
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestHealth(t *testing.T) {
 		{"at any of the machine's addresses", "", []string{":" + port}, exitOK, "alive\n"},
 		{"where the configuration has it listen", address, nil, exitOK, "alive\n"},
 		{"listening everywhere", "0.0.0.0:" + port, nil, exitOK, "alive\n"},
-		{"alive but not ready", address, []string{"--ready"}, exitFailed, "503 Service Unavailable: not ready\nfailed: database: it does not answer\n"},
+		{"alive but not ready", address, []string{"--ready"}, exitFailed, "503 Service Unavailable: not ready\nstopped: database_unusable: The database cannot be used.\n"},
 		{"nobody there", "", []string{"127.0.0.1:1"}, exitFailed, "connection refused; check that it runs and listens there\n"},
 		{"listening nowhere", "", nil, exitUsage, `listen is "" in the configuration`},
 		{"no address", "", []string{"9470"}, exitUsage, `"9470" is no host:port`},
@@ -91,7 +91,7 @@ func TestHealth_ofStatusPage(t *testing.T) {
 		t.Errorf("%v, and it printed %q", err, &out)
 	}
 	err := askHealth(t.Context(), &out, server.URL+"/readyz")
-	if err == nil || !strings.Contains(err.Error(), "503 Service Unavailable: not ready\nfailed: database: ") {
+	if err == nil || !strings.Contains(err.Error(), "503 Service Unavailable: not ready\nstopped: database_unusable: ") {
 		t.Errorf("got %v", err)
 	}
 }

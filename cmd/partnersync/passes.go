@@ -138,7 +138,7 @@ func (a *app) pass(ctx context.Context, c *config, db *database, q sync.Request,
 		}
 	}
 	if len(runs) > 0 {
-		if err := a.summarize(ctx, r.Store, runs, code); err != nil {
+		if err := a.summarize(ctx, db, runs, code); err != nil {
 			log.Warn("the summary is not complete", "err", err)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
 )
 
@@ -17,7 +17,7 @@ const (
 	customersAPage = 50
 	batchesAPage   = 20
 	versionsShown  = 50   // of each batch
-	mostPages      = 1e6  // nobody turns so many
+	mostPages      = 1e6  // of a list
 	longestSearch  = 1000 // bytes
 )
 
@@ -25,8 +25,8 @@ const (
 type customers struct {
 	frame
 	pager
-	Search store.CustomerSearch
-	Rows   []store.CustomerRow
+	Search report.CustomerSearch
+	Rows   []report.Customer
 }
 
 func (s *Site) customers(w http.ResponseWriter, r *http.Request) {
@@ -37,12 +37,14 @@ func (s *Site) customers(w http.ResponseWriter, r *http.Request) {
 	}
 	page := customers{frame: newFrame(r, "Customers", "customers"), pager: newPager(r, customersAPage)}
 	query := r.URL.Query()
-	page.Search = store.CustomerSearch{
-		Text: searched(query), OnlyFailing: query.Get("show") == "failing", Order: store.ByStaleness,
-		Limit: customersAPage, Offset: page.offset(),
+	page.Search = report.CustomerSearch{
+		Text: searched(query), Order: report.ByStaleness, Limit: customersAPage, Offset: page.offset(),
 	}
-	if query.Get("order") == store.ByName {
-		page.Search.Order = store.ByName
+	if query.Get("show") == report.Failing {
+		page.Search.Show = report.Failing
+	}
+	if query.Get("order") == report.ByName {
+		page.Search.Order = report.ByName
 	}
 	if page.Rows, err = reader.Customers(r.Context(), page.Search); err != nil {
 		s.fail(w, r, err)
@@ -58,10 +60,10 @@ func (s *Site) customers(w http.ResponseWriter, r *http.Request) {
 type customer struct {
 	frame
 	pager
-	store.CustomerDetail
-	Text  string // that is searched for
-	Batch string // the id of the one that is asked for; "": all
-	Lives []lifeView
+	report.CustomerDetail
+	Text    string // that is searched for
+	Batch   string // the id of the one that is asked for; "": all
+	Batches []historyView
 }
 
 // Name is the customer's, or its id.
@@ -70,7 +72,7 @@ func (c *customer) Name() string { return orID(c.CompanyName, c.CustomerID) }
 func (s *Site) customer(w http.ResponseWriter, r *http.Request) {
 	id, err := uuid.Parse(r.PathValue("id"))
 	if err != nil {
-		s.fail(w, r, store.ErrNoCustomer)
+		s.fail(w, r, report.ErrNoCustomer)
 		return
 	}
 	reader, err := s.database()
@@ -86,17 +88,18 @@ func (s *Site) customer(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	lives, err := reader.Lives(r.Context(), store.LifeSearch{
-		CustomerID: id.String(), BatchID: page.Batch, Text: page.Text, Limit: batchesAPage, Offset: page.offset(), Versions: versionsShown,
+	histories, err := reader.BatchHistories(r.Context(), report.BatchSearch{
+		CustomerID: id.String(), BatchID: page.Batch, Text: page.Text,
+		Limit: batchesAPage, Offset: page.offset(), Versions: versionsShown,
 	})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	page.Title = page.Name()
-	for _, l := range lives {
-		page.Found = l.Found
-		page.Lives = append(page.Lives, newLifeView(l, page.Now))
+	for _, h := range histories {
+		page.Found = h.Found
+		page.Batches = append(page.Batches, newHistoryView(h, page.Now))
 	}
 	s.show(w, http.StatusOK, "customer.html", &page)
 }
@@ -143,9 +146,9 @@ func (p pager) to(page int) string {
 	return p.url.EscapedPath() + "?" + query.Encode()
 }
 
-// lifeView is a batch and its life so far, ready to be drawn.
-type lifeView struct {
-	store.Life
+// historyView is a batch and its history so far, ready to be drawn.
+type historyView struct {
+	report.BatchHistory
 	Now   string // its status, or gone
 	Steps []step
 }
@@ -156,19 +159,19 @@ type step struct {
 	From     time.Time
 	To       *time.Time // nil: to this day
 	Lasted   time.Duration
-	X, Width float64 // in thousandths of the life
+	X, Width float64 // in thousandths of the whole
 }
 
-// leastWidth is that of a step that lasted too short to be seen.
+// leastWidth is the width of a step that was too short to be seen otherwise.
 const leastWidth = 12
 
-// newLifeView joins the versions that have the same status.
-func newLifeView(l store.Life, now time.Time) lifeView {
-	v := lifeView{Life: l, Now: statusWord(l.Status)}
-	if l.RemovedAt != nil {
+// newHistoryView joins consecutive versions that have the same status.
+func newHistoryView(h report.BatchHistory, now time.Time) historyView {
+	v := historyView{BatchHistory: h, Now: statusWord(h.Status)}
+	if h.RemovedAt != nil {
 		v.Now = gone
 	}
-	for _, version := range l.Versions {
+	for _, version := range h.Versions {
 		status := statusWord(version.Status)
 		if version.Removed {
 			status = gone
@@ -183,8 +186,8 @@ func newLifeView(l store.Life, now time.Time) lifeView {
 	return v
 }
 
-// measure gives each step its width: its share of the life, but enough to be seen.
-func (v *lifeView) measure(now time.Time) {
+// measure gives each step its width: its share of the whole time, but enough to be seen.
+func (v *historyView) measure(now time.Time) {
 	var whole time.Duration
 	for i := range v.Steps {
 		st := &v.Steps[i]

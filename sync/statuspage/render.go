@@ -14,9 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
-	"partnersync/sync"
 )
 
 //go:embed templates/*.html
@@ -125,30 +124,25 @@ type sorry struct {
 
 // fail answers with the reason why a page cannot be shown. What the database says goes to the log.
 func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status, reason := http.StatusServiceUnavailable, "The database does not answer. The log says why; the sync goes on trying by itself."
+	status := http.StatusServiceUnavailable
+	reason := "The database does not answer. The log says why; the sync tries again by itself."
 	switch {
 	case errors.Is(err, errNotConnected):
 		reason = "partnersync is still waiting for its database, or for its schema. The log says why."
-	case errors.Is(err, store.ErrNoCustomer):
+	case errors.Is(err, report.ErrNoCustomer):
 		status, reason = http.StatusNotFound, "There is no such customer in the database."
 	case r.Context().Err() != nil:
 		return // nobody waits for it
 	default:
 		s.warn("showing the status page failed", err, "page", r.Pattern)
 	}
-	if wait, is := s.waits(); is && status == http.StatusServiceUnavailable {
-		reason = strings.TrimSpace(fmt.Sprintf("partnersync waits for its database since %s: %s. %s",
-			wait.Since.UTC().Format(time.RFC3339), wait.Reason, wait.Hint))
+	if s.runner != nil && status == http.StatusServiceUnavailable {
+		if wait, waiting := s.runner.Waiting(); waiting {
+			reason = strings.TrimSpace(fmt.Sprintf("partnersync has been waiting for its database since %s: %s. %s",
+				wait.Since.UTC().Format(time.RFC3339), wait.Reason, wait.Hint))
+		}
 	}
 	s.show(w, status, "sorry.html", sorry{newFrame(r, "Not to be shown", ""), reason})
-}
-
-// waits returns what the daemon waits for, if it does.
-func (s *Site) waits() (wait sync.Wait, is bool) {
-	if s.waiting == nil {
-		return wait, false
-	}
-	return s.waiting()
 }
 
 func (s *Site) notFound(w http.ResponseWriter, r *http.Request) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/storetest"
 )
 
@@ -28,7 +28,7 @@ func BenchmarkPages(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	reader, err := store.NewReader(b.Context(), db.Pool)
+	reader, err := report.NewReader(b.Context(), db.Pool)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -36,12 +36,12 @@ func BenchmarkPages(b *testing.B) {
 	registry := prometheus.NewRegistry()
 	site := New(Options{Metrics: registry})
 	registry.MustRegister(site.Collector(true))
-	site.Connect(b.Context(), reader)
+	site.Connect(b.Context(), reader, db.Pool)
 	if _, err := site.batches.get(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	b.Logf("to read all batches took %s", site.batches.took.Round(time.Millisecond))
-	customer, err := reader.Customers(b.Context(), store.CustomerSearch{Limit: 1})
+	customer, err := reader.Customers(b.Context(), report.CustomerSearch{Limit: 1})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter/partnercentertest"
@@ -47,7 +47,7 @@ func TestOverview_failingCustomerTurnsUpWithTheReason(t *testing.T) {
 	for _, path := range []string{"/", "/customers", "/customers?show=failing", "/customers/" + beta} {
 		w.shows(path, "Fabrikam", "20002", "No relationship with the customer.", "Request id", "Correlation id")
 	}
-	w.shows("/", "Not all is well: 1 of 2 customers is failing.")
+	w.shows("/", "Not all is well.", "1 of 2 customers of partner contoso is failing.")
 	if page := w.shows("/customers?show=failing"); strings.Contains(page, "Contoso Bakery") {
 		t.Error("the customer that does not fail is among the failing ones")
 	}
@@ -155,7 +155,9 @@ func TestPages_refreshOnRequestOnly(t *testing.T) {
 func TestOverview_withoutTheBatches(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
-	w.site.batches = newCached(func(context.Context) (store.Batches, error) { return store.Batches{}, errors.New("statement timeout") })
+	w.site.batches = newCached(func(context.Context) (report.Batches, error) {
+		return report.Batches{}, errors.New("statement timeout")
+	})
 	if page := w.shows("/", "The batches are still being read, or cannot be"); strings.Contains(page, "statement timeout") {
 		t.Error("the page shows what the database said")
 	}
@@ -184,7 +186,7 @@ func TestSite_saysWhatTheDaemonWaitsFor(t *testing.T) {
 	site.Handler(true).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/", nil))
 	stop()
 	<-done
-	if body := page.Body.String(); page.Code != 503 || !strings.Contains(body, "waits for its database since") || !strings.Contains(body, "&lt;no route&gt;") {
+	if body := page.Body.String(); page.Code != 503 || !strings.Contains(body, "has been waiting for its database since") || !strings.Contains(body, "&lt;no route&gt;") {
 		t.Errorf("%d %s", page.Code, body)
 	}
 }

@@ -40,7 +40,7 @@ func text(s *string) string {
 	return *s
 }
 
-// orID is a name, or the id of what has none.
+// orID is a name, or the id where there is none.
 func orID(name *string, id string) string {
 	if name == nil || strings.TrimSpace(*name) == "" {
 		return id
@@ -48,7 +48,7 @@ func orID(name *string, id string) string {
 	return *name
 }
 
-// batchName is a batch's id as people can see it, and tell it from another: spaces around it are not shown without quotes.
+// batchName is a batch's id as people can tell it from another: spaces around it would not show without quotes.
 func batchName(id string) string {
 	switch trimmed := strings.TrimSpace(id); trimmed {
 	case id:
@@ -84,7 +84,7 @@ func twoUnits(d, large time.Duration, ofLarge string, small time.Duration, ofSma
 	return fmt.Sprintf("%d %s", d/large, ofLarge)
 }
 
-// count is a number with its thousands apart.
+// count is a number with its thousands separated.
 func count(n int64) string {
 	digits := fmt.Sprint(n)
 	sign := ""
@@ -97,7 +97,7 @@ func count(n int64) string {
 	return sign + digits
 }
 
-// countAny is count for templates, which have ints too.
+// countAny is count for templates, which also have ints.
 func countAny(n any) string {
 	if n, ok := n.(int); ok {
 		return count(int64(n))

@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"partnersync/store"
+	"partnersync/store/report"
 )
 
 func TestSpan(t *testing.T) {
@@ -56,7 +56,7 @@ func TestNiceTop(t *testing.T) {
 func TestBatchesView_partsOfADayFillItsColumn(t *testing.T) {
 	t.Parallel()
 	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	v := newBatchesView(store.Batches{FirstDay: first, Days: []store.StatusDay{
+	v := newBatchesView(report.Batches{FirstDay: first, Days: []report.StatusDay{
 		{Status: "finished", Day: first, More: 30}, {Status: "queued", Day: first.AddDate(0, 0, 10), More: 10},
 		{Status: "queued", Day: first.AddDate(0, 0, 20), More: -10}, {Status: "finished", Day: first.AddDate(0, 0, 20), More: 10},
 	}})
@@ -74,11 +74,11 @@ func TestBatchesView_partsOfADayFillItsColumn(t *testing.T) {
 	}
 }
 
-func TestLifeView_joinsVersionsOfOneStatus(t *testing.T) {
+func TestHistoryView_joinsVersionsOfOneStatus(t *testing.T) {
 	t.Parallel()
 	at := func(n int) *time.Time { m := time.Date(2026, 1, 1, 0, n, 0, 0, time.UTC); return &m }
 	queued, finished := "queued", "finished"
-	v := newLifeView(store.Life{Status: &finished, RemovedAt: at(30), Versions: []store.Version{
+	v := newHistoryView(report.BatchHistory{Status: &finished, RemovedAt: at(30), Versions: []report.BatchVersion{
 		{Status: &queued, ValidFrom: *at(0), ValidTo: at(1)}, {Status: &queued, ValidFrom: *at(1), ValidTo: at(10)},
 		{Status: &finished, ValidFrom: *at(10), ValidTo: at(30)}, {Status: &finished, ValidFrom: *at(30), Removed: true},
 	}}, *at(100))

@@ -13,6 +13,7 @@ import (
 
 	"partnersync/store"
 	"partnersync/store/cron"
+	"partnersync/store/report"
 	"partnersync/store/storetest"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
@@ -49,14 +50,14 @@ func newWorld(t *testing.T, o Options) *world {
 		Store: store.New(w.db.Pool, store.Options{}), Partners: []sync.Partner{partner}, OnRun: metrics.Run, OnClaimsLost: metrics.ClaimsLost,
 	}
 	o.Version, o.Metrics, o.Logger = "1.2", w.registry, slog.New(slog.NewTextHandler(t.Output(), nil))
-	o.Partners = []Partner{{"contoso", partner.Schedule}}
+	w.ok(w.runner.Store.WritePartnerSettings(t.Context(), []store.PartnerSettings{{Partner: "contoso", Schedule: "@every 1h", Timezone: "UTC"}}))
 	w.site = New(o)
-	w.site.batches.least = 0
+	w.site.batches.minAge = 0
 	w.registry.MustRegister(w.site.Collector(true))
-	reader, err := store.NewReader(t.Context(), w.db.Pool)
+	reader, err := report.NewReader(t.Context(), w.db.Pool)
 	w.ok(err)
 	t.Cleanup(reader.Close)
-	w.site.Connect(t.Context(), reader)
+	w.site.Connect(t.Context(), reader, w.db.Pool)
 	page := httptest.NewServer(w.site.Handler(true))
 	t.Cleanup(page.Close)
 	w.url = page.URL
@@ -76,7 +77,7 @@ func (w *world) partner(url string, m *Metrics) sync.Partner {
 	w.ok(err)
 	schedule, err := cron.Parse("@every 1h", time.UTC)
 	w.ok(err)
-	return sync.Partner{Name: "contoso", Client: client, Limiter: limiter, Schedule: schedule, Concurrency: 2}
+	return sync.Partner{Name: "contoso", Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule, Concurrency: 2}
 }
 
 func (w *world) ok(err error) {
@@ -88,6 +89,19 @@ func (w *world) ok(err error) {
 
 func (w *world) put(customerID, batchID, status string) {
 	w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: status, DevicesCount: 5})
+}
+
+// exec changes the database behind the program's back.
+func (w *world) exec(sql string, args ...any) {
+	w.t.Helper()
+	_, err := w.db.Pool.Exec(w.t.Context(), sql, args...)
+	w.ok(err)
+}
+
+// configured moves the time when the partner was configured so far.
+func (w *world) configured(ago time.Duration) {
+	w.t.Helper()
+	w.exec(`UPDATE partnersync.partner_settings SET configured_at = now() + $1::interval`, ago)
 }
 
 // pass makes one pass.

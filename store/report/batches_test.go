@@ -1,4 +1,4 @@
-package store
+package report
 
 import (
 	"slices"
@@ -32,7 +32,7 @@ func TestBatches_daysAddUpToTheViewOfDailyStatuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(wanderingBatches)
-	b, err := w.reader().Batches(t.Context(), 30, 10)
+	b, err := w.Batches(t.Context(), 30, 10)
 	w.ok(err)
 	type key struct {
 		day    time.Time
@@ -76,7 +76,7 @@ func TestBatches_unfinishedAndChangesAreThoseOfTheViews(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(wanderingBatches)
-	b, err := w.reader().Batches(t.Context(), 30, 7)
+	b, err := w.Batches(t.Context(), 30, 7)
 	w.ok(err)
 	var unfinished, counted int
 	w.ok(w.pool.QueryRow(t.Context(), `SELECT count(*) FROM partner_center.unfinished_device_batches`).Scan(&unfinished))
@@ -86,15 +86,21 @@ func TestBatches_unfinishedAndChangesAreThoseOfTheViews(t *testing.T) {
 	if counted != unfinished || unfinished == 0 || len(b.Ages) != 7 {
 		t.Errorf("%d by age, want %d: %+v", counted, unfinished, b.Ages)
 	}
-	var oldest, changes string
+	var oldest, changes []string
 	for _, u := range b.Oldest {
-		oldest += u.BatchID + "\n"
+		oldest = append(oldest, u.BatchID)
 	}
 	for _, c := range b.Changes {
-		changes += c.BatchID + "\n"
+		changes = append(changes, c.BatchID)
 	}
-	w.want(oldest, `SELECT concat_ws('|', batch_id) FROM (SELECT * FROM partner_center.unfinished_device_batches ORDER BY creation_date, customer_id LIMIT 7) u ORDER BY creation_date, customer_id`)
-	w.want(changes, `SELECT concat_ws('|', batch_id) FROM (SELECT * FROM partner_center.device_batch_status_changes ORDER BY changed_by DESC LIMIT 7) c ORDER BY changed_by DESC`)
+	want := w.column(`SELECT batch_id FROM partner_center.unfinished_device_batches ORDER BY creation_date, customer_id LIMIT 7`)
+	if diff := cmp.Diff(want, oldest); diff != "" {
+		t.Errorf("the oldest: (-want +got)\n%s", diff)
+	}
+	want = w.column(`SELECT batch_id FROM partner_center.device_batch_status_changes ORDER BY changed_by DESC LIMIT 7`)
+	if diff := cmp.Diff(want, changes); diff != "" {
+		t.Errorf("the latest changes: (-want +got)\n%s", diff)
+	}
 }
 
 func TestBatches_ageGroupsBeginWhereTheySay(t *testing.T) {
@@ -105,45 +111,11 @@ func TestBatches_ageGroupsBeginWhereTheySay(t *testing.T) {
 			SELECT $1::uuid, $2::text || n, 'queued', now(), now() - $3::interval FROM generate_series(1, $4::integer) n`, alpha, age, age, i+1)
 	}
 	w.exec(`INSERT INTO partner_center.device_batches (customer_id, batch_id, valid_from) VALUES ($1::uuid, 'unknown', now())`, alpha)
-	b, err := w.reader().Batches(t.Context(), 30, 1)
+	b, err := w.Batches(t.Context(), 30, 1)
 	w.ok(err)
-	hours := func(n int) *time.Duration { return ptr(time.Duration(n) * time.Hour) }
+	hours := func(n int) *time.Duration { return new(time.Duration(n) * time.Hour) }
 	want := []AgeGroup{{hours(0), 1}, {hours(1), 2}, {hours(6), 3}, {hours(24), 4}, {hours(168), 5}, {hours(720), 6}, {nil, 1}}
 	if diff := cmp.Diff(want, b.Ages); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-func TestLives(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.stories(map[string][]string{
-		"simple":  {"queued", "processing", "finished", "finished"},
-		"removed": {"queued", "queued", absent, absent},
-		"100%":    {"finished"},
-	})
-	r := w.reader()
-	lives, err := r.Lives(t.Context(), LifeSearch{CustomerID: alpha, Limit: 2, Versions: 2})
-	w.ok(err)
-	if len(lives) != 2 || lives[0].BatchID != "removed" || lives[1].BatchID != "simple" || lives[0].Found < 3 {
-		t.Fatalf("%+v", lives)
-	}
-	removed, simple := lives[0], lives[1]
-	if removed.RemovedAt == nil || removed.Cut || len(removed.Versions) != 2 || !removed.Versions[1].Removed || removed.Versions[0].Removed {
-		t.Errorf("removed: %+v", removed)
-	}
-	if !simple.Cut || len(simple.Versions) != 2 || *simple.Versions[0].Status != "processing" || simple.Versions[1].ValidTo != nil ||
-		!simple.Versions[0].ValidTo.Equal(simple.Versions[1].ValidFrom) {
-		t.Errorf("simple: %+v", simple)
-	}
-	one, err := r.Lives(t.Context(), LifeSearch{CustomerID: alpha, BatchID: lives[1].BatchID, Limit: 5, Versions: 1})
-	w.ok(err)
-	if len(one) != 1 || one[0].BatchID != lives[1].BatchID || one[0].Found != 1 {
-		t.Errorf("the batch %s alone: %+v", lives[1].BatchID, one)
-	}
-	found, err := r.Lives(t.Context(), LifeSearch{CustomerID: alpha, Text: "0%", Limit: 5, Versions: 5})
-	w.ok(err)
-	if len(found) != 1 || found[0].BatchID != "100%" {
-		t.Errorf("search: %+v", found)
 	}
 }

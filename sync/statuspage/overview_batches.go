@@ -6,12 +6,12 @@ import (
 	"strings"
 	"time"
 
-	"partnersync/store"
+	"partnersync/store/report"
 )
 
 // batchesView is how the batches stand, ready to be drawn.
 type batchesView struct {
-	store.Batches
+	report.Batches
 	Total, Unfinished int64
 	Legend            []series
 	Columns           []column // of the chart, one a day
@@ -48,7 +48,7 @@ type ageBar struct {
 	Percent float64 // of the largest group
 }
 
-func newBatchesView(b store.Batches) *batchesView {
+func newBatchesView(b report.Batches) *batchesView {
 	v := &batchesView{Batches: b, Columns: columns(b)}
 	today := v.Columns[len(v.Columns)-1]
 	v.Total = today.Total
@@ -69,7 +69,7 @@ func newBatchesView(b store.Batches) *batchesView {
 }
 
 // columns turns changes by day into what there was at the end of each day.
-func columns(b store.Batches) []column {
+func columns(b report.Batches) []column {
 	byDay := make([]map[string]int64, shownDays)
 	for _, d := range b.Days {
 		n := int(d.Day.Sub(b.FirstDay).Hours() / 24)
@@ -85,7 +85,7 @@ func columns(b store.Batches) []column {
 	days := make([]column, shownDays)
 	for n := range days {
 		c := column{X: n, Day: b.FirstDay.AddDate(0, 0, n)}
-		for _, status := range store.BatchStatuses {
+		for _, status := range report.BatchStatuses {
 			sums[status] += byDay[n][status]
 		}
 		for _, status := range stackOrder {
