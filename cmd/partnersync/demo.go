@@ -7,9 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ import (
 	"partnersync/store"
 	"partnersync/store/cron"
 	"partnersync/store/localpg"
+	"partnersync/store/report"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
@@ -163,7 +165,7 @@ func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, lo
 		OnRun: func(run store.Run) {
 			d.page.passed(ctx, run)
 			d.shown++
-			failure = errors.Join(d.showPass(ctx, pool, run), d.goOn(ctx, pool), d.goWrong(ctx, pool))
+			failure = errors.Join(d.showPass(ctx, run), d.goOn(ctx), d.goWrong(ctx))
 			d.api.Advance(demoPace) // and not during a pass: what it lists must not be gone before it is read
 			if failure != nil || d.shown == d.passes {
 				enough()
@@ -174,13 +176,13 @@ func (d *demo) show(ctx context.Context, pool *pgxpool.Pool, c partnerConfig, lo
 }
 
 // goOn adds a batch now and then, once what was invented at the start has come to rest.
-func (d *demo) goOn(ctx context.Context, pool *pgxpool.Pool) error {
+func (d *demo) goOn(ctx context.Context) error {
 	const restAfter, every = 8, 3 // passes
 	if d.shown <= restAfter || d.shown%every != 0 {
 		return nil
 	}
 	n := d.shown / every
-	id, err := d.customer(ctx, pool, n)
+	id, err := d.customer(ctx, n)
 	if err != nil || id == "" {
 		return err
 	}
@@ -192,11 +194,11 @@ func (d *demo) goOn(ctx context.Context, pool *pgxpool.Pool) error {
 }
 
 // goWrong lets a customer fail now and then, for a few passes.
-func (d *demo) goWrong(ctx context.Context, pool *pgxpool.Pool) error {
+func (d *demo) goWrong(ctx context.Context) error {
 	const after, passes, every = 4, 3, 15
 	switch d.shown % every {
 	case after:
-		id, err := d.customer(ctx, pool, d.shown/every)
+		id, err := d.customer(ctx, d.shown/every)
 		if err != nil || id == "" {
 			return err
 		}
@@ -210,20 +212,17 @@ func (d *demo) goWrong(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// customer returns the id of the nth customer, from 0 on and around; "": ctx is done.
-func (d *demo) customer(ctx context.Context, pool *pgxpool.Pool, n int) (id string, err error) {
-	const query = `
-		SELECT customer_id::text
-		FROM partner_center.customers
-		ORDER BY customer_id
-		OFFSET @n
-		LIMIT 1`
-	err = pool.QueryRow(ctx, query, pgx.NamedArgs{"n": n % demoCustomers}).Scan(&id)
+// customer returns the id of the nth customer, from 0 on and around; "": there is none, or ctx is done.
+func (d *demo) customer(ctx context.Context, n int) (id string, err error) {
+	all, err := d.page.reader.Customers(ctx, report.CustomerSearch{})
 	switch {
 	case ctx.Err() != nil:
 		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("choosing a customer: %w", err)
+	case len(all) == 0:
+		return "", nil
 	}
-	return id, nil
+	slices.SortFunc(all, func(a, b report.Customer) int { return strings.Compare(a.CustomerID, b.CustomerID) })
+	return all[n%len(all)].CustomerID, nil
 }

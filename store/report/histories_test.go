@@ -1,6 +1,10 @@
 package report
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
 
 // Three batches of alpha: one that went on and was seen again, one that was removed, one that was finished from the start.
 const threeHistories = `
@@ -46,5 +50,28 @@ func TestBatchHistories(t *testing.T) {
 	w.ok(err)
 	if len(found) != 1 || found[0].BatchID != "100%" {
 		t.Errorf("search: %+v", found)
+	}
+}
+
+func TestChanges_inWords(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.threeCustomers()
+	w.exec(threeHistories, alpha)
+	w.exec(`INSERT INTO partner_center.devices (customer_id, batch_id, device_id, valid_from) VALUES ($1::uuid, 'simple', '1', $2), ($1::uuid, 'simple', '2', $2)`,
+		alpha, minute(3))
+	changes, err := w.Changes(t.Context(), minute(1))
+	w.ok(err)
+	var got []string
+	for _, c := range changes {
+		got = append(got, *c.CompanyName+"|"+c.BatchID+"|"+c.What)
+	}
+	want := []string{"Zeta 100%|removed|gone; was queued", "Zeta 100%|simple|processing -> finished; queued -> processing; 2 devices new"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	customer, batch, ok, err := w.BatchWithMostStatuses(t.Context())
+	if w.ok(err); customer != alpha || batch != "simple" || !ok {
+		t.Errorf("the most statuses has %s of %s, %v", batch, customer, ok)
 	}
 }

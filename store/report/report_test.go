@@ -94,7 +94,12 @@ var readings = map[string]func(context.Context, *Reader) error{
 	},
 	"newest runs": func(ctx context.Context, r *Reader) error { _, err := r.NewestRuns(ctx, 3); return err },
 	"customers":   func(ctx context.Context, r *Reader) error { _, err := r.Customers(ctx, CustomerSearch{}); return err },
-	"batches":     func(ctx context.Context, r *Reader) error { _, err := r.Batches(ctx, 30, 3); return err },
+	"changes":     func(ctx context.Context, r *Reader) error { _, err := r.Changes(ctx, minute(0)); return err },
+	"most statuses": func(ctx context.Context, r *Reader) error {
+		_, _, _, err := r.BatchWithMostStatuses(ctx)
+		return err
+	},
+	"batches": func(ctx context.Context, r *Reader) error { _, err := r.Batches(ctx, 30, 3); return err },
 	"histories": func(ctx context.Context, r *Reader) error {
 		_, err := r.BatchHistories(ctx, BatchSearch{CustomerID: alpha, Limit: 3, Versions: 3})
 		return err
