@@ -74,11 +74,14 @@ func (r *Reader) read(ctx context.Context, timeout time.Duration, do func(contex
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	defer context.AfterFunc(r.life, cancel)()
-	// Compiling one of these queries would take longer than running it: hence no jit.
+	// What matters does not depend on the defaults of the role or the database. Compiling one of these queries would take
+	// longer than running it, hence no jit.
 	begin := fmt.Sprintf(`
 		BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 		SET LOCAL statement_timeout = '%dms';
-		SET LOCAL jit = off`, timeout.Milliseconds())
+		SET LOCAL jit = off;
+		SET LOCAL search_path = pg_catalog, pg_temp;
+		SET LOCAL IntervalStyle = postgres`, timeout.Milliseconds())
 	return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return do(ctx, tx) })
 }
 

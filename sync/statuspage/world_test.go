@@ -18,6 +18,7 @@ import (
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
+	"partnersync/sync/passtest"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -41,11 +42,10 @@ type world struct {
 
 func newWorld(t *testing.T, o Options) *world {
 	t.Helper()
-	w := &world{t: t, api: partnercentertest.New(partnercentertest.Options{}), db: storetest.New(t), registry: prometheus.NewRegistry()}
-	server := httptest.NewServer(w.api)
-	t.Cleanup(server.Close)
+	passes := passtest.New(t, partnercentertest.Options{})
+	w := &world{t: t, api: passes.API, db: passes.DB, registry: prometheus.NewRegistry()}
 	metrics := NewMetrics(w.registry, "1.2")
-	partner := w.partner(server.URL, metrics)
+	partner := w.partner(passes.URL, metrics)
 	w.runner = &sync.Runner{
 		Store: store.New(w.db.Pool, store.Options{}), Partners: []sync.Partner{partner}, OnRun: metrics.Run, OnClaimsLost: metrics.ClaimsLost,
 	}
@@ -66,15 +66,9 @@ func newWorld(t *testing.T, o Options) *world {
 
 func (w *world) partner(url string, m *Metrics) sync.Partner {
 	w.t.Helper()
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
-		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{Transport: m.Transport("contoso")})
-	w.ok(err)
 	limiter := partnercenter.NewLimiter(0)
+	client, tokens := passtest.Client(w.t, url, limiter, m.Transport("contoso"))
 	m.Watch("contoso", limiter, tokens)
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Limiter: limiter, Transport: m.Transport("contoso")})
-	w.ok(err)
 	schedule, err := cron.Parse("@every 1h", time.UTC)
 	w.ok(err)
 	return sync.Partner{Name: "contoso", Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule, Concurrency: 2}
