@@ -42,11 +42,14 @@ func TestHealth(t *testing.T) {
 		{"at any of the machine's addresses", "", []string{":" + port}, exitOK, "alive\n"},
 		{"where the configuration has it listen", address, nil, exitOK, "alive\n"},
 		{"listening everywhere", "0.0.0.0:" + port, nil, exitOK, "alive\n"},
-		{"alive but not ready", address, []string{"--ready"}, exitFailed, "503 Service Unavailable: not ready\nstopped: database_unusable: The database cannot be used.\n"},
-		{"nobody there", "", []string{"127.0.0.1:1"}, exitFailed, "connection refused; check that it runs and listens there\n"},
+		{"alive but not ready", address, []string{"--ready"}, exitFailed,
+			"503 Service Unavailable: not ready\nstopped: database_unusable: The database cannot be used.\n"},
+		{"nobody there", "", []string{"127.0.0.1:1"}, exitFailed,
+			"connection refused; check that it runs and listens there\n"},
 		{"listening nowhere", "", nil, exitUsage, `listen is "" in the configuration`},
 		{"no address", "", []string{"9470"}, exitUsage, `"9470" is no host:port`},
-		{"no configuration", "", []string{"--config", "none.yaml"}, exitUsage, "none.yaml (chosen by --config): there is no such file"},
+		{"no configuration", "", []string{"--config", "none.yaml"}, exitUsage,
+			"none.yaml (chosen by --config): there is no such file"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -24,19 +24,25 @@ func statusOfTwo() statusReport {
 	return statusReport{
 		At: at,
 		Findings: []report.Finding{
-			{Severity: report.Stopped, Text: "The pass of partner contoso is overdue.", Action: "See in the log whether a daemon runs."},
-			{Severity: report.Degraded, Text: "The last pass of partner contoso failed.", Reason: "403 Forbidden\x1b]0;owned", Action: "Check it."},
+			{Severity: report.Stopped, Text: "The pass of partner contoso is overdue.",
+				Action: "See in the log whether a daemon runs."},
+			{Severity: report.Degraded, Text: "The last pass of partner contoso failed.", Reason: "403 Forbidden\x1b]0;owned",
+				Action: "Check it."},
 		},
 		Partners: []report.PartnerFreshness{{Partner: "contoso", Customers: 12, Failing: 3}},
 		Failing: []report.Customer{{
-			CustomerID: customerID(1), Partner: "contoso", CompanyName: new("Contoso\x1b]0;owned\x07 1"), FailingSince: before(time.Hour),
-			LastErrorCode: new("20002"), LastError: new("403 Forbidden: 20002"), LastRequestID: new("r-1"), LastCorrelationID: new("c-1"),
+			CustomerID: customerID(1), Partner: "contoso", CompanyName: new("Contoso\x1b]0;owned\x07 1"),
+			FailingSince:  before(time.Hour),
+			LastErrorCode: new("20002"), LastError: new("403 Forbidden: 20002"), LastRequestID: new("r-1"),
+			LastCorrelationID: new("c-1"),
 		}},
 		Others: []report.Customer{
 			{CustomerID: customerID(2), Partner: "contoso"},
-			{CustomerID: customerID(3), Partner: "contoso", CompanyName: new("Fabrikam"), LastSuccessAt: before(3 * time.Minute)},
+			{CustomerID: customerID(3), Partner: "contoso", CompanyName: new("Fabrikam"),
+				LastSuccessAt: before(3 * time.Minute)},
 		},
-		Runs: []store.Run{{ID: 7, Partner: "contoso", Kind: store.Once, State: store.Partial, StartedAt: *before(2 * time.Second), FinishedAt: &at, CustomersTotal: 12, CustomersOK: 9, Inserted: 4}},
+		Runs: []store.Run{{ID: 7, Partner: "contoso", Kind: store.Once, State: store.Partial,
+			StartedAt: *before(2 * time.Second), FinishedAt: &at, CustomersTotal: 12, CustomersOK: 9, Inserted: 4}},
 	}
 }
 
@@ -69,7 +75,8 @@ and 2 more that fail: --limit 0 shows all
 	out.Reset()
 	printStatus(&out, s, true)
 	for _, want := range []string{
-		"\x1b[31mstopped:\x1b[0m The pass of partner contoso is overdue.\n", "\x1b[33mdegraded:\x1b[0m The last", "  2s    \x1b[33mpartial\x1b[0m  9 of 12",
+		"\x1b[31mstopped:\x1b[0m The pass of partner contoso is overdue.\n", "\x1b[33mdegraded:\x1b[0m The last",
+		"  2s    \x1b[33mpartial\x1b[0m  9 of 12",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("with colours there is no %q in %q", want, out.String())
@@ -98,7 +105,8 @@ func TestPrintStatus_nothingIsWrong(t *testing.T) {
 func TestAgo(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0s ago", 59 * time.Second: "59s ago", 90 * time.Minute: "1h ago", 47 * time.Hour: "47h ago", 72 * time.Hour: "3d ago",
+		-time.Second: "0s ago", 59 * time.Second: "59s ago", 90 * time.Minute: "1h ago", 47 * time.Hour: "47h ago",
+		72 * time.Hour: "3d ago",
 	} {
 		if got := ago(d); got != want {
 			t.Errorf("%s: %s, want %s", d, got, want)
@@ -124,7 +132,8 @@ func TestWatchStatus_showsAnewUntilTheEndAndOutlivesTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		screens := strings.Split(out.String(), home)
-		if len(screens) != 5 || screens[2] != "page 1"+clearLine+"\n"+clearBelow || !strings.Contains(screens[3], "no status: gone\uFFFD[2J") || !strings.HasPrefix(screens[4], "page 3") {
+		if len(screens) != 5 || screens[2] != "page 1"+clearLine+"\n"+clearBelow || !strings.Contains(screens[3],
+			"no status: gone\uFFFD[2J") || !strings.HasPrefix(screens[4], "page 3") {
 			t.Errorf("got %q", screens)
 		}
 	})

@@ -43,7 +43,8 @@ func TestPrintFailure_saysEachThingOnce(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	out.Reset()
-	printFailure(&out, report.Customer{CustomerID: id, LastErrorCode: new("mass_removal_held"), LastError: new("a complete listing lacks 3")}, true)
+	printFailure(&out, report.Customer{CustomerID: id, LastErrorCode: new("mass_removal_held"),
+		LastError: new("a complete listing lacks 3")}, true)
 	want = "\x1b[31mfailing:\x1b[0m " + id + "\n  mass_removal_held: a complete listing lacks 3\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -54,14 +55,18 @@ func TestPrintRun_interruptedTellsWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	printRun(&out, store.Run{Partner: "contoso", State: store.Abandoned, CustomersTotal: 6, Inserted: 4}, false)
-	for _, want := range []string{"contoso: abandoned, 0 of 6 customers ok, 0 failed, 6 unfinished\n", "  rows: 4 inserted,", "stopped early: these rows are written and stay"} {
+	for _, want := range []string{"contoso: abandoned, 0 of 6 customers ok, 0 failed, 6 unfinished\n",
+		"  rows: 4 inserted,", "stopped early: these rows are written and stay"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("there is no %q in %q", want, out.String())
 		}
 	}
 	out.Reset()
-	printRun(&out, store.Run{Partner: "contoso", State: store.Complete, CustomersTotal: 2, CustomersOK: 2, Error: new("two\x1b\nlines")}, true)
-	if got := out.String(); !strings.HasPrefix(got, "contoso: \x1b[32mcomplete\x1b[0m, 2 of 2 customers ok, 0 failed\n") || !strings.HasSuffix(got, "  error: two\ufffd lines\n") {
+	printRun(&out, store.Run{Partner: "contoso", State: store.Complete, CustomersTotal: 2, CustomersOK: 2,
+		Error: new("two\x1b\nlines")}, true)
+	if got := out.String(); !strings.HasPrefix(got,
+		"contoso: \x1b[32mcomplete\x1b[0m, 2 of 2 customers ok, 0 failed\n") ||
+		!strings.HasSuffix(got, "  error: two\ufffd lines\n") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -36,7 +36,8 @@ func TestParse_refusesWhatNeverOrWronglyTicks(t *testing.T) {
 		{"", `reading schedule "": it is empty; write five fields, such as "*/15 * * * *", or @hourly`},
 		{" \t", `reading schedule "": it is empty; write five fields, such as "*/15 * * * *", or @hourly`},
 		{"TZ=UTC", `reading schedule "TZ=UTC": a time zone does not go here; use the timezone key`},
-		{"CRON_TZ=Asia/Tokyo 0 6 * * *", `reading schedule "CRON_TZ=Asia/Tokyo 0 6 * * *": a time zone does not go here; use the timezone key`},
+		{"CRON_TZ=Asia/Tokyo 0 6 * * *",
+			`reading schedule "CRON_TZ=Asia/Tokyo 0 6 * * *": a time zone does not go here; use the timezone key`},
 		{" TZ=UTC 0 6 * * *", `reading schedule "TZ=UTC 0 6 * * *": a time zone does not go here; use the timezone key`},
 		{"@reboot", `reading schedule "@reboot": @reboot is no schedule; use the run_on_start key`},
 		{"@fortnightly", `reading schedule "@fortnightly": unrecognized descriptor: @fortnightly; write five fields, such as "*/15 * * * *", or @hourly`},
@@ -206,11 +207,15 @@ func TestSchedule_lastTick(t *testing.T) {
 		{"one behind", "@hourly", "2026-03-01T10:00:00Z", "2026-03-01T11:30:00.25Z", "2026-03-01T11:00:00Z", 0},
 		{"two behind", "@hourly", "2026-03-01T10:00:00Z", "2026-03-01T12:30:00Z", "2026-03-01T12:00:00Z", 1},
 		{"within a second", "@every 1s", "2026-03-01T10:00:00.9Z", "2026-03-01T10:00:01.1Z", "2026-03-01T10:00:01Z", 0},
-		{"a fraction of a second ago", "@every 1500ms", "1970-01-01T00:00:00Z", "1970-01-01T00:00:01.6Z", "1970-01-01T00:00:01.5Z", 0},
-		{"a fraction of a second ahead", "@every 1500ms", "1970-01-01T00:00:00Z", "1970-01-01T00:00:01.4Z", "0001-01-01T00:00:00Z", 0},
-		{"fractions behind", "@every 1500ms", "1970-01-01T00:00:01.5Z", "1970-01-01T00:00:07.5Z", "1970-01-01T00:00:07.5Z", 3},
+		{"a fraction of a second ago", "@every 1500ms", "1970-01-01T00:00:00Z", "1970-01-01T00:00:01.6Z",
+			"1970-01-01T00:00:01.5Z", 0},
+		{"a fraction of a second ahead", "@every 1500ms", "1970-01-01T00:00:00Z", "1970-01-01T00:00:01.4Z",
+			"0001-01-01T00:00:00Z", 0},
+		{"fractions behind", "@every 1500ms", "1970-01-01T00:00:01.5Z", "1970-01-01T00:00:07.5Z", "1970-01-01T00:00:07.5Z",
+			3},
 		{"just over a second", "@every 1.1s", "1970-01-01T00:00:00Z", "1970-01-01T00:00:02.3Z", "1970-01-01T00:00:02.2Z", 1},
-		{"never before, in fractions", "@every 1500ms", "0001-01-01T00:00:00Z", "1970-01-01T00:00:02Z", "1970-01-01T00:00:01.5Z", 10_000},
+		{"never before, in fractions", "@every 1500ms", "0001-01-01T00:00:00Z", "1970-01-01T00:00:02Z",
+			"1970-01-01T00:00:01.5Z", 10_000},
 		{"a burst long ago", "* 3 1 1 *", "2026-01-01T00:00:00Z", "2026-12-31T23:59:59Z", "2026-01-01T03:59:00Z", 59},
 		{"years behind", "@daily", "2016-01-01T00:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T00:00:00Z", 3652},
 		{"more than it counts", "@every 1s", "2016-01-01T00:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T12:00:00Z", 10_000},
@@ -311,7 +316,8 @@ func TestParseDuration(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, spec := range []string{
 		"*/15 * * * *", "0 0 29 2 *", "0 0 30 2 *", "30 2 * * sun", "@daily", "@every 7m", "@every 1d", "@every -5m",
-		"@every 1.5s", "@every 2562047h", "TZ=", "CRON_TZ=UTC", "TZ=UTC 0 0 * * *", ", , , , ,", "? ? ? ? ?", "1-5/2,7 0-23 */31 jan-dec mon",
+		"@every 1.5s", "@every 2562047h", "TZ=", "CRON_TZ=UTC", "TZ=UTC 0 0 * * *", ", , , , ,", "? ? ? ? ?",
+		"1-5/2,7 0-23 */31 jan-dec mon",
 	} {
 		f.Add(spec, int64(1_773_000_000))
 	}

@@ -12,11 +12,13 @@ import (
 const wanderingBatches = `
 	WITH v AS (
 	    SELECT md5('customer ' || b % 2)::uuid AS customer_id, 'Batch ' || b AS batch_id, valid_from, n,
-	           (ARRAY['queued', 'Processing', 'finished', 'finished-with-errors', 'archived', NULL])[1 + (b * 7 + n * 5) % 6] AS status,
+	           (ARRAY['queued', 'Processing', 'finished', 'finished-with-errors',
+	                  'archived', NULL])[1 + (b * 7 + n * 5) % 6] AS status,
 	           CASE WHEN (b + n) % 9 = 0 THEN valid_from END AS removed_at,
 	           lead(valid_from) OVER (PARTITION BY b ORDER BY valid_from) AS valid_to
 	    FROM (
-	        SELECT b, n, now() - interval '60 days' + interval '1 second' * (abs(hashint4(b * 10 + n)) % 5184000) AS valid_from
+	        SELECT b, n,
+	               now() - interval '60 days' + interval '1 second' * (abs(hashint4(b * 10 + n)) % 5184000) AS valid_from
 	        FROM generate_series(1, 300) b, generate_series(1, 6) n
 	    ) t
 	), old AS (
@@ -93,7 +95,8 @@ func TestBatches_unfinishedAndChangesAreThoseOfTheViews(t *testing.T) {
 	for _, c := range b.Changes {
 		changes = append(changes, c.BatchID)
 	}
-	want := w.column(`SELECT batch_id FROM partner_center.unfinished_device_batches ORDER BY creation_date, customer_id LIMIT 7`)
+	want := w.column(`SELECT batch_id FROM partner_center.unfinished_device_batches ORDER BY creation_date,
+		customer_id LIMIT 7`)
 	if diff := cmp.Diff(want, oldest); diff != "" {
 		t.Errorf("the oldest: (-want +got)\n%s", diff)
 	}
@@ -108,13 +111,16 @@ func TestBatches_ageGroupsBeginWhereTheySay(t *testing.T) {
 	w := newWorld(t)
 	for i, age := range []string{"1 minute", "61 minutes", "6 hours 1 minute", "25 hours", "8 days", "31 days"} {
 		w.exec(`INSERT INTO partner_center.device_batches (customer_id, batch_id, status, valid_from, creation_date)
-			SELECT $1::uuid, $2::text || n, 'queued', now(), now() - $3::interval FROM generate_series(1, $4::integer) n`, alpha, age, age, i+1)
+			SELECT $1::uuid, $2::text || n, 'queued', now(), now() - $3::interval FROM generate_series(1, $4::integer) n`,
+			alpha, age, age, i+1)
 	}
-	w.exec(`INSERT INTO partner_center.device_batches (customer_id, batch_id, valid_from) VALUES ($1::uuid, 'unknown', now())`, alpha)
+	w.exec(`INSERT INTO partner_center.device_batches (customer_id, batch_id, valid_from) VALUES ($1::uuid, 'unknown',
+		now())`, alpha)
 	b, err := w.Batches(t.Context(), 30, 1)
 	w.ok(err)
 	hours := func(n int) *time.Duration { return new(time.Duration(n) * time.Hour) }
-	want := []AgeGroup{{hours(0), 1}, {hours(1), 2}, {hours(6), 3}, {hours(24), 4}, {hours(168), 5}, {hours(720), 6}, {nil, 1}}
+	want := []AgeGroup{{hours(0), 1}, {hours(1), 2}, {hours(6), 3}, {hours(24), 4}, {hours(168), 5}, {hours(720), 6},
+		{nil, 1}}
 	if diff := cmp.Diff(want, b.Ages); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

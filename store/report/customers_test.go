@@ -11,8 +11,10 @@ func TestCustomers_searchAndOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.threeCustomers()
-	w.exec(`UPDATE partnersync.customer_state SET consecutive_failures = 1, failing_since = $2 WHERE customer_id = $1::uuid`, beta, minute(9))
-	const others = `INSERT INTO partnersync.contested_customers (customer_id, partner, company_name, last_attempt_at, consecutive_failures, failing_since, last_error)
+	w.exec(`UPDATE partnersync.customer_state SET consecutive_failures = 1, failing_since = $2
+		WHERE customer_id = $1::uuid`, beta, minute(9))
+	const others = `INSERT INTO partnersync.contested_customers (customer_id, partner, company_name, last_attempt_at,
+		consecutive_failures, failing_since, last_error)
 		VALUES ($1::uuid, 'fabrikam', 'Zeta', now(), 1, $2, 'of another partner')`
 	w.exec(others, gamma, minute(3))
 	contoso := []string{"contoso"}
@@ -57,7 +59,8 @@ func TestCustomer_withTheReasonOfItsFailure(t *testing.T) {
 	w.threeCustomers()
 	got, err := w.Customer(t.Context(), beta)
 	w.ok(err)
-	if len(got.Freshness) != 1 || *got.Freshness[0].LastErrorCode != "20002" || *got.Freshness[0].LastRequestID != "request" {
+	if len(got.Freshness) != 1 || *got.Freshness[0].LastErrorCode != "20002" ||
+		*got.Freshness[0].LastRequestID != "request" {
 		t.Errorf("%+v", got)
 	}
 	failing, err := w.Customers(t.Context(), CustomerSearch{Show: Failing})

@@ -77,11 +77,15 @@ func (w *world) threeCustomers() {
 	w.t.Helper()
 	w.exec(`INSERT INTO partnersync.partner_state (partner) VALUES ('contoso')`)
 	w.exec(`INSERT INTO partner_center.customers (customer_id, partner, company_name, domain, first_seen_at) VALUES
-		($1::uuid, 'contoso', 'Zeta 100%', 'zeta.example.com', now()), ($2::uuid, 'contoso', 'alpine', NULL, now()), ($3::uuid, 'contoso', NULL, NULL, now())`,
+		($1::uuid, 'contoso', 'Zeta 100%', 'zeta.example.com', now()),
+		($2::uuid, 'contoso', 'alpine', NULL, now()), ($3::uuid, 'contoso', NULL, NULL, now())`,
 		alpha, beta, gamma)
-	w.exec(`INSERT INTO partnersync.customer_state (customer_id, partner, last_attempt_at, last_success_at) VALUES ($1::uuid, 'contoso', now(), now())`, alpha)
-	w.exec(`INSERT INTO partnersync.customer_state (customer_id, partner, last_attempt_at, consecutive_failures, failing_since, last_error_code,
-		last_error, last_request_id, last_correlation_id) VALUES ($1::uuid, 'contoso', now(), 2, $2, '20002', 'no relationship', 'request', 'correlation')`,
+	w.exec(`INSERT INTO partnersync.customer_state (customer_id, partner, last_attempt_at, last_success_at)
+		VALUES ($1::uuid, 'contoso', now(), now())`, alpha)
+	w.exec(`INSERT INTO partnersync.customer_state (customer_id, partner, last_attempt_at, consecutive_failures,
+		failing_since, last_error_code,
+		last_error, last_request_id, last_correlation_id) VALUES ($1::uuid, 'contoso', now(), 2, $2, '20002',
+		'no relationship', 'request', 'correlation')`,
 		beta, minute(1))
 }
 
@@ -117,7 +121,8 @@ func inRole(t *testing.T, role string) *world {
 	t.Helper()
 	db := storetest.New(t)
 	var may bool
-	if err := db.Pool.QueryRow(t.Context(), "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&may); err != nil || !may {
+	if err := db.Pool.QueryRow(t.Context(),
+		"SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&may); err != nil || !may {
 		t.Skipf("allowed: the server's role may not create roles (%v)", err)
 	}
 	roles, err := os.ReadFile("../../deploy/roles.sql")

@@ -13,7 +13,8 @@ func TestPassSlots(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for i, state := range []string{"complete", "partial", "failed", "abandoned", "complete", "running"} {
-		w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state) VALUES ('contoso', 'scheduled', $1, $1, $2)`, minute(7*i), state)
+		w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state) VALUES ('contoso',
+			'scheduled', $1, $1, $2)`, minute(7*i), state)
 	}
 	got, err := w.PassSlots(t.Context(), minute(5), 15*time.Minute)
 	w.ok(err)

@@ -20,7 +20,8 @@ func (w *world) state() State {
 
 func (w *world) configured(partner, schedule string) {
 	w.t.Helper()
-	w.exec(`INSERT INTO partnersync.partner_settings (partner, schedule, timezone, endpoints, configured_at) VALUES ($1, $2, 'UTC', '{chat}', $3)
+	w.exec(`INSERT INTO partnersync.partner_settings (partner, schedule, timezone, endpoints, configured_at) VALUES ($1,
+		$2, 'UTC', '{chat}', $3)
 		ON CONFLICT (partner) DO UPDATE SET schedule = excluded.schedule`, partner, schedule, minute(0))
 }
 
@@ -28,7 +29,8 @@ func TestState_countsEachCustomerByHowItIs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.threeCustomers()
-	w.exec(`UPDATE partnersync.customer_state SET last_success_at = now() - interval '7 hours' WHERE customer_id = $1::uuid`, alpha)
+	w.exec(`UPDATE partnersync.customer_state SET last_success_at = now() - interval '7 hours'
+		WHERE customer_id = $1::uuid`, alpha)
 	s := w.state()
 	if len(s.Freshness) != 1 || s.Freshness[0].OldestSync == nil {
 		t.Fatalf("%+v", s.Freshness)
@@ -38,7 +40,8 @@ func TestState_countsEachCustomerByHowItIs(t *testing.T) {
 		t.Errorf("the oldest sync is %s ago, want 7h or little more", age)
 	}
 	want := PartnerFreshness{
-		Partner: "contoso", Customers: 3, Failing: 1, NeverSynced: 2, NeverSyncedFailing: 1, OverHour: 1, OverSixHours: 1, FailingSince: new(minute(1)),
+		Partner: "contoso", Customers: 3, Failing: 1, NeverSynced: 2, NeverSyncedFailing: 1, OverHour: 1, OverSixHours: 1,
+		FailingSince: new(minute(1)),
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(got, "OldestSync"), cmpopts.EquateApproxTime(0)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -53,9 +56,12 @@ func TestState_workCountsWhileItGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(`INSERT INTO partnersync.partner_state (partner) VALUES ('contoso')`)
-	w.exec(`INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease) VALUES (gen_random_uuid(), '', '', $1, $1, '1 minute')`, minute(2))
-	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state, customers_total) VALUES ('contoso', 'scheduled', $1, $1, 'running', 3)`, minute(1))
-	w.exec(`INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, worker_id FROM partnersync.runs, partnersync.workers`)
+	w.exec(`INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease)
+		VALUES (gen_random_uuid(), '', '', $1, $1, '1 minute')`, minute(2))
+	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state, customers_total)
+		VALUES ('contoso', 'scheduled', $1, $1, 'running', 3)`, minute(1))
+	w.exec(`INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, worker_id FROM partnersync.runs,
+		partnersync.workers`)
 	last := func() LastPass {
 		t.Helper()
 		s := w.state()
@@ -68,13 +74,16 @@ func TestState_workCountsWhileItGoesOn(t *testing.T) {
 		t.Errorf("of a first pass that goes on: %+v", going)
 	}
 	w.exec(`UPDATE partnersync.runs SET state = 'partial', finished_at = $1, error = 'no token'`, minute(5))
-	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state) VALUES ('contoso', 'once', $1, $1, $1, 'complete')`, minute(4))
+	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state)
+		VALUES ('contoso', 'once', $1, $1, $1, 'complete')`, minute(4))
 	ended := last()
-	if !ended.EndedAt.Equal(minute(5)) || ended.WorkedAt != nil || ended.State != store.Partial || ended.Customers != 3 || *ended.Error != "no token" {
+	if !ended.EndedAt.Equal(minute(5)) || ended.WorkedAt != nil || ended.State != store.Partial ||
+		ended.Customers != 3 || *ended.Error != "no token" {
 		t.Errorf("of an ended run: %+v", ended)
 	}
 	for i, state := range []string{"abandoned", "abandoned", "running"} {
-		w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state) VALUES ('contoso', 'scheduled', $1, $1, $2)`, minute(6+i), state)
+		w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state) VALUES ('contoso',
+			'scheduled', $1, $1, $2)`, minute(6+i), state)
 	}
 	if left := last(); left.Abandoned != 2 || !left.BeganAt.Equal(minute(6)) || !left.EndedAt.Equal(minute(5)) {
 		t.Errorf("of runs left by their workers: %+v", left)
@@ -92,10 +101,12 @@ func TestState_staleCustomersDoNotFailAndAreOlderThanPassesTake(t *testing.T) {
 	if got := stale(); len(got) > 0 {
 		t.Errorf("where no scheduled pass has ended: %+v", got)
 	}
-	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state) VALUES ('contoso', 'scheduled', now(), now(), 'complete')`)
+	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state) VALUES ('contoso',
+		'scheduled', now(), now(), 'complete')`)
 	const ended = `UPDATE partnersync.runs SET started_at = now() - $1::interval, finished_at = now()`
 	w.exec(ended, time.Minute)
-	if got := stale(); len(got) != 1 || got[0].Partner != "contoso" || got[0].Customers != 1 || time.Since(got[0].OldestSync) < 7*time.Hour {
+	if got := stale(); len(got) != 1 || got[0].Partner != "contoso" || got[0].Customers != 1 ||
+		time.Since(got[0].OldestSync) < 7*time.Hour {
 		t.Errorf("of a schedule of every hour: %+v", got)
 	}
 	w.exec(ended, 5*time.Hour)

@@ -37,13 +37,16 @@ func TestExpiry_asMetricsAndOnTheOverviewWhenDue(t *testing.T) {
 		{Name: "federated"},
 	}})
 	metrics := w.hasLine(
-		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="contoso",what="client_certificate"} %s`, metricValue(soon)),
-		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="fabrikam",what="client_secret"} %s`, metricValue(late)),
+		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="contoso",what="client_certificate"} %s`,
+			metricValue(soon)),
+		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="fabrikam",what="client_secret"} %s`,
+			metricValue(late)),
 	)
 	if n := strings.Count(metrics, "\npartnersync_credential_expiry_timestamp_seconds{"); n != 3 {
 		t.Errorf("%d expiries, want 3", n)
 	}
-	page := w.shows("/", "The client certificate of partner contoso expires at ", "Now is the time to make a new client certificate in Entra",
+	page := w.shows("/", "The client certificate of partner contoso expires at ",
+		"Now is the time to make a new client certificate in Entra",
 		"The client secret of partner tailspin expired at ")
 	for _, not := range []string{"fabrikam", "nobody", "broken", "cert.pem"} {
 		if strings.Contains(page, not) {
@@ -72,10 +75,11 @@ func TestExpiry_nothingIsShownWhereNothingEnds(t *testing.T) {
 func TestExpiry_isNotAskedForBeforeTheDatabaseIsThere(t *testing.T) {
 	t.Parallel()
 	site := New(Options{})
-	site.Watch(&sync.Runner{Partners: []sync.Partner{{Name: "contoso", Expiries: expiries(func(context.Context) (sync.Expiry, error) {
-		t.Error("asked")
-		return sync.Expiry{}, nil
-	})}}})
+	site.Watch(&sync.Runner{Partners: []sync.Partner{{Name: "contoso",
+		Expiries: expiries(func(context.Context) (sync.Expiry, error) {
+			t.Error("asked")
+			return sync.Expiry{}, nil
+		})}}})
 	if p := site.process(t.Context()); p.Expiring != nil {
 		t.Errorf("got %v", p)
 	}

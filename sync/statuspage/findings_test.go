@@ -26,14 +26,16 @@ func TestReadyz(t *testing.T) {
 		{"configured a moment ago", func(*world) {}, 200, []string{"ready\n"}},
 		{"no pass for three ticks", func(w *world) { w.configured(-150 * time.Minute) }, 200, []string{"ready\n"}},
 		{"no pass for longer", func(w *world) { w.configured(-5 * time.Hour) }, 503,
-			[]string{"not ready\n", "stopped: pass_overdue: The pass of partner contoso is overdue: ", "5 ticks of the schedule ago"}},
+			[]string{"not ready\n", "stopped: pass_overdue: The pass of partner contoso is overdue: ",
+				"5 ticks of the schedule ago"}},
 		{"a pass just ended", func(w *world) {
 			w.configured(-5 * time.Hour)
 			w.api.AddCustomer(partnercentertest.Customer{ID: alpha})
 			w.pass()
 		}, 200, []string{"ready\n"}},
 		{"started again long after the last pass ended", func(w *world) { w.ended(-5 * time.Hour) }, 503,
-			[]string{"stopped: pass_overdue: The pass of partner contoso is overdue: the last pass ended at ", "5 ticks of the schedule ago"}},
+			[]string{"stopped: pass_overdue: The pass of partner contoso is overdue: the last pass ended at ",
+				"5 ticks of the schedule ago"}},
 		{"a long pass goes on since then", func(w *world) {
 			w.ended(-5 * time.Hour)
 			w.began("running", -4*time.Hour)
@@ -61,7 +63,8 @@ func TestReadyz(t *testing.T) {
 		}, 503, []string{"not ready\n", "stopped: schema_mismatch: The database's schema is not this release's."}},
 		{"database gone", func(w *world) { w.site.reader.Load().Close() }, 503,
 			[]string{"not ready\n", "stopped: database_unusable: The database cannot be used."}},
-		{"database not there yet", func(w *world) { w.site.reader.Store(nil) }, 503, []string{"stopped: database_unusable: "}},
+		{"database not there yet", func(w *world) { w.site.reader.Store(nil) }, 503,
+			[]string{"stopped: database_unusable: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -87,7 +90,8 @@ func TestReadyz(t *testing.T) {
 func (w *world) ended(ago time.Duration) {
 	w.t.Helper()
 	w.exec(`WITH partner AS (INSERT INTO partnersync.partner_state (partner) VALUES ('contoso') ON CONFLICT DO NOTHING)
-		INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, enumerated_at, state, customers_total)
+		INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, enumerated_at, state,
+		customers_total)
 		SELECT 'contoso', 'scheduled', t, t, t, t, 'complete', 1 FROM (SELECT now() + $1::interval AS t) at`, ago)
 }
 
@@ -100,7 +104,8 @@ func (w *world) began(state string, ago time.Duration) {
 	w.exec(`WITH run AS (
 			INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state)
 			SELECT 'contoso', 'scheduled', t, t, $2 FROM (SELECT now() + $1::interval AS t) at RETURNING run_id
-		) INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, '00000000-0000-4000-8000-0000000000ff' FROM run`, ago, state)
+		) INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, '00000000-0000-4000-8000-0000000000ff'
+		FROM run`, ago, state)
 }
 
 func TestOverview_staleCustomersAreNotWell(t *testing.T) {
@@ -113,7 +118,8 @@ func TestOverview_staleCustomersAreNotWell(t *testing.T) {
 	w.exec(move, 3*time.Hour)
 	w.shows("/", "All is well: 2 customers are up to date.")
 	w.exec(move, 73*time.Hour)
-	w.shows("/", "Not all is well.", "2 customers of partner contoso were last synced long ago without failing, the stalest at ")
+	w.shows("/", "Not all is well.",
+		"2 customers of partner contoso were last synced long ago without failing, the stalest at ")
 }
 
 func TestPartnerThatIsNotConfigured_isOnlyNoted(t *testing.T) {
@@ -122,19 +128,23 @@ func TestPartnerThatIsNotConfigured_isOnlyNoted(t *testing.T) {
 	w.api.AddCustomer(partnercentertest.Customer{ID: alpha})
 	w.pass()
 	for _, sql := range []string{
-		`INSERT INTO partner_center.customers (customer_id, partner, company_name, first_seen_at) VALUES ('` + beta + `', 'old', 'Left behind', now())`,
-		`INSERT INTO partnersync.customer_state (customer_id, partner, consecutive_failures, failing_since, last_error) VALUES ('` + beta + `', 'old', 9, now(), 'x')`,
+		`INSERT INTO partner_center.customers (customer_id, partner, company_name, first_seen_at)
+			VALUES ('` + beta + `', 'old', 'Left behind', now())`,
+		`INSERT INTO partnersync.customer_state (customer_id, partner, consecutive_failures, failing_since, last_error)
+			VALUES ('` + beta + `', 'old', 9, now(), 'x')`,
 		`INSERT INTO partnersync.partner_state (partner) VALUES ('old')`,
 		`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, enumerated_at, state, error)
 			VALUES ('old', 'scheduled', now(), now(), now(), now(), 'failed', 'signing in: AADSTS7000215')`,
 	} {
 		w.exec(sql)
 	}
-	page := w.shows("/", "All is well: 1 customer is up to date.", "Partner old is not in the configuration: 1 customer of it", "Customers <b>1</b>")
+	page := w.shows("/", "All is well: 1 customer is up to date.",
+		"Partner old is not in the configuration: 1 customer of it", "Customers <b>1</b>")
 	if strings.Contains(page, "Left behind") {
 		t.Error("its failing customer is shown")
 	}
-	if _, metrics := w.get("/metrics"); strings.Contains(metrics, `partner="old"`) || !strings.Contains(metrics, `partner="contoso"`) {
+	if _, metrics := w.get("/metrics"); strings.Contains(metrics, `partner="old"`) || !strings.Contains(metrics,
+		`partner="contoso"`) {
 		t.Errorf("metrics:\n%s", metrics)
 	}
 }
@@ -143,7 +153,8 @@ func TestOverview_overduePass(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
 	w.configured(-5 * time.Hour)
-	w.shows("/", "The sync does not go on.", "The pass of partner contoso is overdue: no pass has ended since the partner was configured at ")
+	w.shows("/", "The sync does not go on.",
+		"The pass of partner contoso is overdue: no pass has ended since the partner was configured at ")
 }
 
 func TestOverview_whatIsWrongWithItsReasonAndWhatToDo(t *testing.T) {
@@ -151,7 +162,8 @@ func TestOverview_whatIsWrongWithItsReasonAndWhatToDo(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.api.Fail(partnercentertest.Fault{Path: "token", Status: 401})
 	w.pass()
-	page := w.shows("/", "Not all is well.", "The last pass of partner contoso failed.", "401 Unauthorized", "partnersync check says")
+	page := w.shows("/", "Not all is well.", "The last pass of partner contoso failed.", "401 Unauthorized",
+		"partnersync check says")
 	if strings.Contains(page, "does not go on") {
 		t.Error("a pass that failed is taken for the end of all passes")
 	}
@@ -171,7 +183,8 @@ func TestFindings_ofTheProcess(t *testing.T) {
 		t.Fatal("the sign-in was not refused")
 	}
 	w.shows("/", "The sign-in of partner contoso is refused.", "401 Unauthorized")
-	if status, body := w.get("/readyz"); status != http.StatusOK || body != "ready\ndegraded: sign_in_refused: The sign-in of partner contoso is refused.\n" {
+	if status, body := w.get("/readyz"); status != http.StatusOK ||
+		body != "ready\ndegraded: sign_in_refused: The sign-in of partner contoso is refused.\n" {
 		t.Errorf("/readyz: %d %s", status, body)
 	}
 }
@@ -190,7 +203,8 @@ func TestFindings_waitingForADatabaseThatAnswers(t *testing.T) {
 		runtime.Gosched()
 	}
 	w.shows("/", "The sync does not go on.", "The database cannot be used.", "it is read-only: hush")
-	if status, body := w.get("/readyz"); status != http.StatusServiceUnavailable || body != "not ready\nstopped: database_unusable: The database cannot be used.\n" {
+	if status, body := w.get("/readyz"); status != http.StatusServiceUnavailable ||
+		body != "not ready\nstopped: database_unusable: The database cannot be used.\n" {
 		t.Errorf("/readyz: %d %s", status, body)
 	}
 	w.hasLine(`partnersync_finding{endpoint="",finding="database_unusable",partner="",severity="stopped"} 1`)

@@ -32,7 +32,8 @@ func TestMetrics_countNotifications(t *testing.T) {
 			got[labels[0].GetValue()+" "+labels[1].GetValue()] = metric.GetCounter().GetValue()
 		}
 	}
-	if diff := cmp.Diff(map[string]float64{"chat sent": 2, "chat given_up": 7, "chat failed": 0, "chat refused": 0}, got); diff != "" {
+	if diff := cmp.Diff(map[string]float64{"chat sent": 2, "chat given_up": 7, "chat failed": 0, "chat refused": 0},
+		got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -19,8 +19,8 @@ import (
 //go:embed testdata/many_batches.sql
 var manyBatches string
 
-// BenchmarkPages shows the pages of a million batches: go test ./sync/statuspage -run '^$' -bench Pages -benchtime 20x. It
-// fails where a page takes longer than 200 ms on two cores.
+// BenchmarkPages shows the pages of a million batches: go test ./sync/statuspage -run '^$' -bench Pages -benchtime 20x.
+// It fails where a page takes longer than 200 ms on two cores.
 func BenchmarkPages(b *testing.B) {
 	db := storetest.New(b)
 	for _, sql := range []string{manyBatches, "VACUUM ANALYZE"} {
@@ -47,8 +47,10 @@ func BenchmarkPages(b *testing.B) {
 	}
 	h := site.Handler(true)
 	for _, path := range []string{
-		"/", "/customers", "/customers?page=400", "/customers?show=failing", "/customers?order=name", "/customers?q=company+19999",
-		"/customers/" + customer[0].CustomerID, "/customers/" + customer[0].CustomerID + "?q=" + url.QueryEscape("batch 1"), "/readyz", "/metrics",
+		"/", "/customers", "/customers?page=400", "/customers?show=failing", "/customers?order=name",
+		"/customers?q=company+19999",
+		"/customers/" + customer[0].CustomerID,
+		"/customers/" + customer[0].CustomerID + "?q=" + url.QueryEscape("batch 1"), "/readyz", "/metrics",
 	} {
 		b.Run(path, func(b *testing.B) {
 			for b.Loop() {

@@ -81,14 +81,16 @@ func TestStrip_tellsApartWhatWentWrong(t *testing.T) {
 	for _, u := range s.Wrong {
 		got = append(got, u.At.Format("15:04 ")+u.Words)
 	}
-	if diff := cmp.Diff([]string{"12:45 1 abandoned", "12:30 1 partial", "12:15 1 failed"}, got); diff != "" || s.MoreWrong != 0 {
+	if diff := cmp.Diff([]string{"12:45 1 abandoned", "12:30 1 partial", "12:15 1 failed"},
+		got); diff != "" || s.MoreWrong != 0 {
 		t.Errorf("and %d more (-want +got)\n%s", s.MoreWrong, diff)
 	}
 	slots = nil
 	for i := range 10 {
 		slots = append(slots, report.PassSlot{Partner: "contoso", Slot: i, Passes: 1, Failed: 1})
 	}
-	if s := newStrips(slots, since)[0]; len(s.Wrong) != shownWrong || s.MoreWrong != 10-shownWrong || s.Wrong[0].At.Hour() != 14 {
+	if s := newStrips(slots, since)[0]; len(s.Wrong) != shownWrong || s.MoreWrong != 10-shownWrong ||
+		s.Wrong[0].At.Hour() != 14 {
 		t.Errorf("%d and %d more: %+v", len(s.Wrong), s.MoreWrong, s.Wrong)
 	}
 }

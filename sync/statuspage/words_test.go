@@ -13,8 +13,11 @@ func TestSpan(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0 s", 0: "0 s", 999 * time.Millisecond: "0 s", 59 * time.Second: "59 s", time.Minute: "1 min", 59*time.Minute + 59*time.Second: "59 min",
-		time.Hour: "1 h", 90 * time.Minute: "1 h 30 min", 12*time.Hour + 30*time.Minute: "12 h", day: "1 d", 25 * time.Hour: "1 d 1 h",
+		-time.Second: "0 s", 0: "0 s", 999 * time.Millisecond: "0 s", 59 * time.Second: "59 s", time.Minute: "1 min",
+		59*time.Minute + 59*time.Second: "59 min",
+		time.Hour:                       "1 h", 90 * time.Minute: "1 h 30 min", 12*time.Hour + 30*time.Minute: "12 h",
+		day:                "1 d",
+		25 * time.Hour:     "1 d 1 h",
 		30*day + time.Hour: "30 d", 400 * day: "400 d",
 	} {
 		if got := span(d); got != want {
@@ -35,7 +38,8 @@ func TestCount(t *testing.T) {
 func TestStatusClass(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[string]string{
-		"queued": "queued", "Processing": "processing", "in-progress": "processing", "FINISHED": "finished", "finished-with-errors": "errors",
+		"queued": "queued", "Processing": "processing", "in-progress": "processing", "FINISHED": "finished",
+		"finished-with-errors": "errors",
 		"finished_with_errors": "errors", "gone": "gone", "": "other", "unknown": "other", "x' onload='": "other",
 	} {
 		if got := statusClass(status); got != want {
@@ -46,7 +50,8 @@ func TestStatusClass(t *testing.T) {
 
 func TestNiceTop(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]int64{0: 2, 1: 2, 2: 2, 3: 4, 5: 6, 9: 10, 10: 10, 11: 20, 13: 20, 56: 60, 99: 100, 101: 200, 999_999: 1_000_000, 1_000_001: 2_000_000} {
+	for n, want := range map[int64]int64{0: 2, 1: 2, 2: 2, 3: 4, 5: 6, 9: 10, 10: 10, 11: 20, 13: 20, 56: 60, 99: 100,
+		101: 200, 999_999: 1_000_000, 1_000_001: 2_000_000} {
 		if got := niceTop(n); got != want {
 			t.Errorf("%d: %d, want %d", n, got, want)
 		}
@@ -58,18 +63,21 @@ func TestBatchesView_partsOfADayFillItsColumn(t *testing.T) {
 	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	v := newBatchesView(report.Batches{FirstDay: first, Days: []report.StatusDay{
 		{Status: "finished", Day: first, More: 30}, {Status: "queued", Day: first.AddDate(0, 0, 10), More: 10},
-		{Status: "queued", Day: first.AddDate(0, 0, 20), More: -10}, {Status: "finished", Day: first.AddDate(0, 0, 20), More: 10},
+		{Status: "queued", Day: first.AddDate(0, 0, 20), More: -10},
+		{Status: "finished", Day: first.AddDate(0, 0, 20), More: 10},
 	}})
 	if v.Total != 40 || v.Ticks[0] != 40 || len(v.Columns) != shownDays {
 		t.Fatalf("total %d, ticks %v, %d days", v.Total, v.Ticks, len(v.Columns))
 	}
-	for n, want := range map[int]string{0: "1 January: 30 finished", 9: "10 January: 30 finished", 10: "11 January: 30 finished and 10 queued", 29: "30 January: 40 finished"} {
+	for n, want := range map[int]string{0: "1 January: 30 finished", 9: "10 January: 30 finished",
+		10: "11 January: 30 finished and 10 queued", 29: "30 January: 40 finished"} {
 		if got := v.Columns[n].Title; got != want {
 			t.Errorf("day %d: %q, want %q", n, got, want)
 		}
 	}
 	parts := v.Columns[10].Parts
-	if finished, queued := parts[0], parts[3]; finished.Y != 250 || finished.Height != 750 || queued.Y != 0 || queued.Height != 250 {
+	if finished, queued := parts[0], parts[3]; finished.Y != 250 || finished.Height != 750 || queued.Y != 0 ||
+		queued.Height != 250 {
 		t.Errorf("parts %+v", parts)
 	}
 }

@@ -47,10 +47,12 @@ func newWorld(t *testing.T, o Options) *world {
 	metrics := NewMetrics(w.registry, "1.2")
 	partner := w.partner(passes.URL, metrics)
 	w.runner = &sync.Runner{
-		Store: store.New(w.db.Pool, store.Options{}), Partners: []sync.Partner{partner}, OnRun: metrics.Run, OnClaimsLost: metrics.ClaimsLost,
+		Store: store.New(w.db.Pool, store.Options{}), Partners: []sync.Partner{partner}, OnRun: metrics.Run,
+		OnClaimsLost: metrics.ClaimsLost,
 	}
 	o.Version, o.Metrics, o.Logger = "1.2", w.registry, slog.New(slog.NewTextHandler(t.Output(), nil))
-	w.ok(w.runner.Store.WritePartnerSettings(t.Context(), []store.PartnerSettings{{Partner: "contoso", Schedule: "@every 1h", Timezone: "UTC"}}))
+	w.ok(w.runner.Store.WritePartnerSettings(t.Context(),
+		[]store.PartnerSettings{{Partner: "contoso", Schedule: "@every 1h", Timezone: "UTC"}}))
 	w.site = New(o)
 	w.site.batches.minAge = 0
 	w.registry.MustRegister(w.site.Collector(true))
@@ -71,7 +73,8 @@ func (w *world) partner(url string, m *Metrics) sync.Partner {
 	m.Watch("contoso", limiter, tokens)
 	schedule, err := cron.Parse("@every 1h", time.UTC)
 	w.ok(err)
-	return sync.Partner{Name: "contoso", Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule, Concurrency: 2}
+	return sync.Partner{Name: "contoso", Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule,
+		Concurrency: 2}
 }
 
 func (w *world) ok(err error) {
