@@ -102,6 +102,15 @@ func TestPrintStatus_nothingIsWrong(t *testing.T) {
 	}
 }
 
+func TestPrintStatus_saysWhatAnalystsDoNotSee(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	printStatus(&out, statusReport{onlyAnalyst: true}, false)
+	if want := "no customers yet\nwith the rights of an analyst: "; !strings.HasPrefix(out.String(), want) {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
 func TestAgo(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{

@@ -37,11 +37,12 @@ func newCached[T any](read func(context.Context) (T, error)) *cached[T] {
 // get returns the value, which is not much older than minAge. The error is that of reading, or of ctx.
 func (c *cached[T]) get(ctx context.Context) (T, error) {
 	reading := c.renew(ctx)
+	value, read, err := c.last()
 	if reading == nil {
-		return c.last()
+		return value, err
 	}
 	var enough <-chan time.Time
-	if c.has() {
+	if read && err == nil {
 		timer := time.NewTimer(maxWait)
 		defer timer.Stop()
 		enough = timer.C
@@ -50,26 +51,19 @@ func (c *cached[T]) get(ctx context.Context) (T, error) {
 	case <-reading:
 	case <-enough:
 	case <-ctx.Done():
-		if !c.has() {
-			var none T
-			return none, ctx.Err()
+		if enough == nil {
+			return value, ctx.Err()
 		}
 	}
-	return c.last()
+	value, _, err = c.last()
+	return value, err
 }
 
-// last returns what was read last.
-func (c *cached[T]) last() (T, error) {
+// last returns what was read last, and whether anything was.
+func (c *cached[T]) last() (value T, read bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.value, c.err
-}
-
-// has reports whether there is a value rather than an error.
-func (c *cached[T]) has() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.at.IsZero() && c.err == nil
+	return c.value, !c.at.IsZero(), c.err
 }
 
 // renew has the value read again if it is too old, and returns what is closed at the end of that; nil: it is new

@@ -21,7 +21,7 @@ const (
 	longestSearch  = 1000 // bytes
 )
 
-// customers is the page that lists them.
+// customers is the page with the list of customers.
 type customers struct {
 	frame
 	pager
@@ -56,17 +56,17 @@ func (s *Site) customers(w http.ResponseWriter, r *http.Request) {
 	s.show(w, http.StatusOK, "customers.html", &page)
 }
 
-// customer is the page of one.
+// customer is the page of one customer.
 type customer struct {
 	frame
 	pager
 	report.CustomerDetail
-	Text    string // that is searched for
-	Batch   string // the id of the one that is asked for; "": all
+	Text    string // to search for in the ids of batches
+	Batch   string // id of the only batch to show; "": all
 	Batches []historyView
 }
 
-// Name is the customer's, or its id.
+// Name is the customer's name, or its id if it has none.
 func (c *customer) Name() string { return orID(c.CompanyName, c.CustomerID) }
 
 func (s *Site) customer(w http.ResponseWriter, r *http.Request) {
@@ -110,7 +110,7 @@ func searched(query url.Values) string { return storable(strings.TrimSpace(query
 // storable returns text as it would be stored; what is too long to be stored finds nothing.
 func storable(text string) string { return sanitize.Shorten(sanitize.ForStorage(text), longestSearch) }
 
-// pager leads from page to page of what a search finds.
+// pager divides what a search finds into pages.
 type pager struct {
 	Page    int // from 1 on
 	PerPage int
@@ -128,7 +128,7 @@ func newPager(r *http.Request, perPage int) pager {
 
 func (p pager) offset() int { return (p.Page - 1) * p.PerPage }
 
-// Pages is how many there are.
+// Pages is the number of pages.
 func (p pager) Pages() int { return (p.Found + p.PerPage - 1) / p.PerPage }
 
 // Previous is the address of the page before; "": this is the first.
@@ -146,14 +146,14 @@ func (p pager) to(page int) string {
 	return p.url.EscapedPath() + "?" + query.Encode()
 }
 
-// historyView is a batch and its history so far, ready to be drawn.
+// historyView is a batch and its history so far, prepared for the template.
 type historyView struct {
 	report.BatchHistory
 	Now   string // its status, or gone
 	Steps []step
 }
 
-// step is a time that a batch was in one status, or gone.
+// step is a period in which a batch was in one status, or gone.
 type step struct {
 	Status   string
 	From     time.Time

@@ -9,7 +9,7 @@ import (
 	"partnersync/store/report"
 )
 
-// batchesView is how the batches stand, ready to be drawn.
+// batchesView is how the batches stand, prepared for the template.
 type batchesView struct {
 	report.Batches
 	Total, Unfinished int64
@@ -27,7 +27,7 @@ type series struct {
 
 // column is a day of the chart.
 type column struct {
-	X     int // its place, from 0 on
+	X     int // from 0 on
 	Day   time.Time
 	Parts []part // from the bottom up
 	Total int64
@@ -68,7 +68,7 @@ func newBatchesView(b report.Batches) *batchesView {
 	return v
 }
 
-// columns turns changes by day into what there was at the end of each day.
+// columns adds up the changes of each day to the numbers at the end of each day.
 func columns(b report.Batches) []column {
 	byDay := make([]map[string]int64, shownDays)
 	for _, d := range b.Days {
@@ -98,7 +98,7 @@ func columns(b report.Batches) []column {
 	return days
 }
 
-// stackOrder is that of the parts of a column from the bottom up: what is at rest lies below what moves.
+// stackOrder is the order of a column's parts from the bottom up, final statuses below those that still change.
 var stackOrder = []string{"finished", "finished_with_errors", "processing", "queued", "other"}
 
 func (c *column) describe() string {

@@ -8,25 +8,25 @@ import (
 	"partnersync/store/report"
 )
 
-// strip is the last day of a partner's passes, a mark for each slot of time.
+// strip shows a partner's passes of the last day, with a mark for each slot of time.
 type strip struct {
 	Partner   string
 	Marks     []mark
 	Summary   string
 	Wrong     []wrongSlot // the newest slots with passes that went wrong, the newest first
-	MoreWrong int         // beside those
+	MoreWrong int         // how many there are besides those
 	Since     time.Time
 }
 
-// mark is a slot that had passes, or none.
+// mark shows a slot, whether or not it had passes.
 type mark struct {
-	X      int // its place, from 0 on
+	X      int // column, from 0 on
 	Class  string
 	Height int // of markHeight; each class has its own
 	Title  string
 }
 
-// wrongSlot is a slot with passes that went wrong, in words.
+// wrongSlot says in words which passes of a slot went wrong.
 type wrongSlot struct {
 	At    time.Time // its beginning
 	Words string
@@ -37,7 +37,7 @@ const (
 	shownWrong = 5
 )
 
-// markHeights tell the classes apart without their colours: the worse, the higher.
+// markHeights make the classes distinguishable without their colours: the worse, the higher.
 var markHeights = map[string]int{
 	"none": 4, "running": 10, "complete": 18, "abandoned": 26, "partial": 33, "failed": markHeight,
 }
@@ -45,7 +45,7 @@ var markHeights = map[string]int{
 // Y is where the mark begins, from the top.
 func (m mark) Y() int { return markHeight - m.Height }
 
-// newStrips makes a strip of each partner's slots, which stand together.
+// newStrips makes a strip for each partner. The slots are sorted by partner.
 func newStrips(slots []report.PassSlot, since time.Time) (strips []strip) {
 	for len(slots) > 0 {
 		n := slices.IndexFunc(slots, func(p report.PassSlot) bool { return p.Partner != slots[0].Partner })

@@ -45,7 +45,7 @@ func parsePages(version string) *template.Template {
 	return template.Must(template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/*.html"))
 }
 
-// staticPath returns the path of a file, which changes when the file does, so that browsers may keep it.
+// staticPath returns the path of a file, which changes when its content does, so that browsers may cache it.
 func staticPath(name string) (string, error) {
 	data, err := staticDir.ReadFile("static/" + name)
 	sum := sha256.Sum256(data)
@@ -90,7 +90,7 @@ func newFrame(r *http.Request, title, current string) frame {
 	return f
 }
 
-// WatchPath is the page's own address with its refreshing the other way round.
+// WatchPath is the address of the same page with refreshing turned on, or off if it is on.
 func (f frame) WatchPath() string {
 	switch {
 	case f.Refresh > 0:
@@ -101,15 +101,15 @@ func (f frame) WatchPath() string {
 	return f.Path + "?watch"
 }
 
-// show writes the page that the template makes of data.
+// show answers with the page that the template makes of data.
 func (s *Site) show(w http.ResponseWriter, status int, name string, data any) {
-	var made bytes.Buffer // so that half a page is never shown
+	var made bytes.Buffer // a page is shown whole or not at all
 	if err := s.pages.ExecuteTemplate(&made, name, data); err != nil {
 		s.log.Error("making a page failed", "page", name, "err", err)
 		http.Error(w, "making the page failed; the log says why", http.StatusInternalServerError)
 		return
 	}
-	page := sanitize.ForTerminal(made.String()) // all at once: no value can be forgotten
+	page := sanitize.ForTerminal(made.String()) // the whole page, so that no value is forgotten
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(status)
@@ -132,7 +132,7 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, report.ErrNoCustomer):
 		status, reason = http.StatusNotFound, "There is no such customer in the database."
 	case r.Context().Err() != nil:
-		return // nobody waits for it
+		return // the client is gone
 	default:
 		s.warn("showing the status page failed", err, "page", r.Pattern)
 	}

@@ -15,8 +15,8 @@ import (
 
 const maxListenPause = 30 * time.Second
 
-// ListenAndServe serves the site at host:port until ctx is done. An address that cannot be listened on is logged, and
-// tried again: another process may have it still.
+// ListenAndServe serves the site at host:port until ctx is done. If it cannot listen there, it says so in the log and
+// tries again, since another process may still have the port.
 func (s *Site) ListenAndServe(ctx context.Context, address string) {
 	reason := ""
 	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, maxListenPause) {
@@ -48,7 +48,7 @@ func (s *Site) Serve(ctx context.Context, listener net.Listener) error {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what clients do wrong is no news
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // clients' mistakes are not worth more
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -68,7 +68,7 @@ func (s *Site) Serve(ctx context.Context, listener net.Listener) error {
 	return fmt.Errorf("serving the status page at %s: %w", listener.Addr(), err)
 }
 
-// isLoopback tells whether only this machine can connect to the address.
+// isLoopback reports whether only this machine can connect to the address.
 func isLoopback(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
@@ -78,7 +78,7 @@ func isLoopback(a net.Addr) bool {
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// withHeaders adds to every answer what keeps a browser from doing more with it than showing it.
+// withHeaders adds headers that keep a browser from doing anything with an answer but showing it.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
