@@ -28,7 +28,7 @@ func (s *Site) healthz(w http.ResponseWriter, _ *http.Request) {
 func (s *Site) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	_, findings, err := s.findings(ctx)
+	_, findings, err := s.findings(ctx, s.state.get)
 	if err != nil {
 		s.log.Debug("not ready", "err", err)
 	}
@@ -48,9 +48,11 @@ func stopped(findings []report.Finding) bool {
 	return slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Severity == report.Stopped })
 }
 
-// findings returns how the sync goes and all that is wrong with it. The error is why the state is not known; that is
-// among the findings too.
-func (s *Site) findings(ctx context.Context) (state report.State, all []report.Finding, err error) {
+// findings returns how the sync goes, as read reads it, and all that is wrong with it. The error is why the state is not
+// known; that is among the findings too.
+func (s *Site) findings(
+	ctx context.Context, read func(context.Context) (report.State, error),
+) (state report.State, all []report.Finding, err error) {
 	process := s.process(ctx)
 	reader, err := s.database()
 	if err == nil {
@@ -62,7 +64,7 @@ func (s *Site) findings(ctx context.Context) (state report.State, all []report.F
 		}
 	}
 	if err == nil {
-		state, err = reader.State(ctx)
+		state, err = read(ctx)
 	}
 	if err != nil && process.Database == nil && process.Schema == "" {
 		process.Database = &report.Outage{Reason: err.Error()}

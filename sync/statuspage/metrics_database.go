@@ -2,6 +2,7 @@ package statuspage
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,15 +20,7 @@ const scrapeTimeout = 3 * time.Second
 type collector struct {
 	site        *Site
 	perCustomer bool
-	read        *cached[reading]
-}
-
-// reading is how the sync goes, and what is wrong with it. A state that could not be read is the zero one.
-type reading struct {
-	state     report.State
-	known     bool // the state
-	findings  []report.Finding
-	customers []report.Customer
+	customers   *cached[[]report.Customer]
 }
 
 var (
@@ -66,25 +59,14 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // every five seconds. perCustomer adds one for each customer.
 func (s *Site) Collector(perCustomer bool) prometheus.Collector {
 	c := &collector{site: s, perCustomer: perCustomer}
-	c.read = newCached(c.readAll)
-	return c
-}
-
-// readAll never fails, since it has findings whether or not the database answers.
-func (c *collector) readAll(ctx context.Context) (r reading, _ error) {
-	state, findings, err := c.site.findings(ctx)
-	r = reading{state: state, known: err == nil, findings: findings}
-	if err != nil {
-		c.site.log.Debug("metrics without the database", "err", err)
-		return r, nil
-	}
-	if c.perCustomer {
-		search := report.CustomerSearch{Partners: state.Partners()}
-		if r.customers, err = c.site.reader.Load().Customers(ctx, search); err != nil {
-			c.site.warn("metrics without the customers", err)
+	c.customers = newCached(func(ctx context.Context) ([]report.Customer, error) {
+		r, err := s.database()
+		if err != nil {
+			return nil, err
 		}
-	}
-	return r, nil
+		return r.Customers(ctx, report.CustomerSearch{})
+	})
+	return c
 }
 
 // Describe implements prometheus.Collector.
@@ -101,34 +83,39 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	sink := sink{out}
+	to := sink{out}
 	if pool := c.site.watched.Load(); pool != nil {
-		sink.pool(pool.Stat())
+		to.pool(pool.Stat())
 	}
 	if c.site.credentials != nil {
 		credentials, _ := c.site.credentials.get(ctx) // of an error, the findings tell
 		for _, e := range credentials {
-			sink.gauge(credentialExpiry, float64(e.At.Unix()), e.partner, strings.ReplaceAll(e.What, " ", "_"))
+			to.gauge(credentialExpiry, float64(e.At.Unix()), e.partner, strings.ReplaceAll(e.What, " ", "_"))
 		}
 	}
-	r, err := c.read.get(ctx)
-	if err != nil { // not in time
-		r.findings = report.Findings(report.State{}, report.Process{Database: &report.Outage{}})
-	}
-	sink.findings(r)
-	if !r.known {
-		sink.gauge(databaseUp, 0)
+	state, findings, err := c.site.findings(ctx, c.site.state.get)
+	to.findings(state, findings, err == nil)
+	if err != nil {
+		c.site.log.Debug("metrics without the database", "err", err)
+		to.gauge(databaseUp, 0)
 		return
 	}
-	sink.gauge(databaseUp, 1)
-	sink.customers(r)
+	to.gauge(databaseUp, 1)
+	to.freshness(state)
+	if c.perCustomer {
+		customers, err := c.customers.get(ctx)
+		if err != nil {
+			c.site.warn("metrics without the customers", err)
+		}
+		to.customers(customers, state.Partners())
+	}
 	b, err := c.site.batches.get(ctx)
 	if err != nil {
 		c.site.warn("metrics without the batches", err)
 		return
 	}
 	for status, n := range batchesByStatus(b) {
-		sink.gauge(batchesNow, float64(n), status)
+		to.gauge(batchesNow, float64(n), status)
 	}
 }
 
@@ -157,15 +144,15 @@ func (s sink) counter(d *prometheus.Desc, value float64) {
 
 // findings shows each finding that there may be, those that do not hold as 0. Where the state is not known, only those
 // that hold all the same are shown.
-func (s sink) findings(r reading) {
+func (s sink) findings(state report.State, findings []report.Finding, known bool) {
 	values := map[[4]string]float64{}
 	labels := func(f report.Finding) [4]string { return [4]string{f.Name, f.Severity, f.Partner, f.Endpoint} }
-	if r.known {
-		for _, f := range report.Possible(r.state) {
+	if known {
+		for _, f := range report.Possible(state) {
 			values[labels(f)] = 0
 		}
 	}
-	for _, f := range r.findings {
+	for _, f := range findings {
 		values[labels(f)] += float64(max(1, f.Count))
 	}
 	for l, value := range values {
@@ -173,10 +160,10 @@ func (s sink) findings(r reading) {
 	}
 }
 
-// customers shows how fresh the customers of the configured partners are: the metrics of a partner that is no longer
+// freshness shows how fresh the customers of the configured partners are: the metrics of a partner that is no longer
 // configured would leave its alerts red for good.
-func (s sink) customers(r reading) {
-	for _, p := range r.state.Freshness {
+func (s sink) freshness(state report.State) {
+	for _, p := range state.Freshness {
 		if p.Dropped {
 			continue
 		}
@@ -186,18 +173,24 @@ func (s sink) customers(r reading) {
 		s.gauge(customersNow, float64(pending), p.Partner, "pending")
 		s.gauge(neverSynced, float64(p.NeverSynced), p.Partner)
 		if p.OldestSync != nil {
-			s.gauge(stalest, r.state.Now.Sub(*p.OldestSync).Seconds(), p.Partner)
+			s.gauge(stalest, state.Now.Sub(*p.OldestSync).Seconds(), p.Partner)
 		}
 		for older, n := range map[string]int{"1h": p.OverHour, "6h": p.OverSixHours, "24h": p.OverDay, "168h": p.OverWeek} {
 			s.gauge(stale, float64(n), p.Partner, older)
 		}
 	}
-	for _, c := range r.customers {
+}
+
+// customers shows when each customer of the partners was last synced.
+func (s sink) customers(customers []report.Customer, partners []string) {
+	for _, c := range customers {
 		at := 0.0
 		if c.LastSuccessAt != nil {
 			at = float64(c.LastSuccessAt.UnixMilli()) / 1000
 		}
-		s.gauge(customerSync, at, c.Partner, c.CustomerID)
+		if slices.Contains(partners, c.Partner) {
+			s.gauge(customerSync, at, c.Partner, c.CustomerID)
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ type Site struct {
 	pages   *template.Template
 	reader  atomic.Pointer[report.Reader]
 	watched atomic.Pointer[pgxpool.Pool] // the sync's
+	state   *cached[report.State]        // for whoever may ask often
 	batches *cached[report.Batches]
 
 	runner      *sync.Runner          // nil: there is none to watch
@@ -59,6 +60,7 @@ func New(o Options) *Site {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.state = newCached(s.readState)
 	s.batches = newCached(func(ctx context.Context) (report.Batches, error) {
 		r, err := s.database()
 		if err != nil {
@@ -67,6 +69,14 @@ func New(o Options) *Site {
 		return r.Batches(ctx, shownDays, shownBatches)
 	})
 	return s
+}
+
+func (s *Site) readState(ctx context.Context) (report.State, error) {
+	r, err := s.database()
+	if err != nil {
+		return report.State{}, err
+	}
+	return r.State(ctx)
 }
 
 // Connect gives the site its database, and the pool of the sync, whose use is among the metrics. The caller closes the
