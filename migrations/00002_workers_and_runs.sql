@@ -18,8 +18,8 @@ COMMENT ON COLUMN partnersync.workers.lease IS 'How long the process keeps its c
 CREATE VIEW partnersync.live_workers AS
 SELECT worker_id
 FROM partnersync.workers
-WHERE heartbeat_at > clock_timestamp() - lease;
-COMMENT ON VIEW partnersync.live_workers IS 'Processes whose heartbeat is younger than their lease: their claims hold.';
+WHERE heartbeat_at > clock_timestamp() - lease AND heartbeat_at < clock_timestamp() + lease;
+COMMENT ON VIEW partnersync.live_workers IS 'Processes whose heartbeat is younger than their lease: their claims hold. One further ahead than the lease counts as none: the clock was set back.';
 COMMENT ON COLUMN partnersync.live_workers.worker_id IS 'As in workers.';
 
 CREATE TABLE partnersync.runs (

@@ -1,6 +1,7 @@
 -- +goose Up
 CREATE VIEW partner_center.sync_runs AS
-SELECT r.run_id, r.partner, r.kind, r.scheduled_for, r.started_at, r.finished_at, r.state, r.customers_total,
+SELECT r.run_id, r.partner, r.kind, r.scheduled_for, r.started_at, r.finished_at, r.state,
+       greatest(r.customers_total, n.customers_ok + n.customers_failed)::integer AS customers_total,
        coalesce(n.customers_ok, 0)::integer     AS customers_ok,
        coalesce(n.customers_failed, 0)::integer AS customers_failed,
        coalesce(n.inserted, 0)::bigint          AS inserted,

@@ -72,6 +72,8 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit
 // ClaimDevices claims up to limit customers that have device lists for the run to read and that no live worker holds, the
 // longest due first.
 func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, error) {
+	// A customer that waits has had its lists read by a run of another kind, if none is due any more: it is settled, too.
+	// A time that lies further ahead than any list can be due has been left by a clock that was set back.
 	const candidates = `
 		SELECT s.customer_id::text
 		FROM partnersync.customer_state s
@@ -79,7 +81,8 @@ func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, 
 		WHERE s.partner = @partner AND s.active AND r.run_id = @run AND r.devices_run_id <> @run
 		  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 		  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-		  AND (s.devices_refresh IS DISTINCT FROM @refresh::interval OR s.devices_due_at <= clock_timestamp()
+		  AND (r.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
+		       OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
 		       OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
 		  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
 		ORDER BY s.devices_due_at NULLS FIRST, s.customer_id
@@ -166,7 +169,7 @@ func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids []string) ([]claimR
 	const read = `
 		SELECT s.customer_id::text, s.lease_epoch, s.consecutive_failures, s.last_success_at IS NOT NULL AS synced,
 		       coalesce(@devices AND (s.devices_refresh IS DISTINCT FROM @refresh::interval
-		                              OR s.devices_due_at <= clock_timestamp()
+		                              OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
 		                              OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL), false) AS devices_due,
 		       coalesce(r.run_id, 0) AS run_id, coalesce(r.devices_run_id, 0) AS devices_run_id,
 		       coalesce(r.outcome, '') AS outcome, b.digest AS batches_digest, p.digest AS policies_digest,

@@ -56,19 +56,30 @@ const firstWeek = 7 * 24 * time.Hour
 //   - The batch is unfinished, and in its first week: in each pass.
 //   - Else after the refresh time, spread by a hash of the ids, so that not all lists are due together.
 func (l DeviceList) dueAt(refresh time.Duration, now time.Time) time.Time {
+	confirmed := now // also where a clock that was set back has left a time that lies ahead
+	if l.ConfirmedAt != nil && l.ConfirmedAt.Before(now) {
+		confirmed = *l.ConfirmedAt
+	}
 	changed := !equalPointers(l.ReadStatus, l.Status) || !equalPointers(l.ReadDevicesCount, l.DevicesCount)
 	switch {
 	case l.ConfirmedAt == nil || l.StaleAt != nil || changed:
-		if l.StaleAt != nil && l.StaleAt.After(l.ValidFrom) {
-			return *l.StaleAt
+		if since := l.ValidFrom; l.StaleAt == nil || since.After(*l.StaleAt) {
+			return earlier(since, now)
 		}
-		return l.ValidFrom
+		return earlier(*l.StaleAt, now)
 	case !finished(l.Status) && l.FirstSeenAt.After(now.Add(-firstWeek)):
-		return *l.ConfirmedAt
+		return confirmed
 	}
 	h := fnv.New32a()
 	h.Write([]byte(l.CustomerID + l.BatchID))
-	return l.ConfirmedAt.Add(refresh + refresh/4*time.Duration(h.Sum32()%1024)/1024)
+	return confirmed.Add(refresh + refresh/4*time.Duration(h.Sum32()%1024)/1024)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // finished reports whether a batch's status is terminal.
@@ -91,7 +102,8 @@ func dueLists(lists []DeviceList, run Run, now time.Time) []DeviceList {
 		if run.Kind == Backfill {
 			return l.CreationDate != nil && l.CreationDate.Before(since)
 		}
-		return l.dueAt(refresh, now).After(now)
+		ahead := l.ConfirmedAt != nil && l.ConfirmedAt.After(now)
+		return !ahead && l.dueAt(refresh, now).After(now)
 	})
 	slices.SortFunc(due, func(a, b DeviceList) int {
 		return cmp.Or(a.dueAt(refresh, now).Compare(b.dueAt(refresh, now)), cmp.Compare(a.BatchID, b.BatchID))

@@ -195,8 +195,9 @@ func (t *enumerating) settleOwnership(ctx context.Context, unknown []Customer, c
 	return nil
 }
 
-// remove marks customers as gone, whose batches stay as they are, and keeps those that a complete enumeration lacked and
-// the guard holds back, for a later run's to confirm.
+// remove marks customers as gone, whose batches stay as they are: whoever still holds one is fenced off, so that no run
+// counts it any more. It keeps those that a complete enumeration lacked and the guard holds back, for a later run's to
+// confirm.
 func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	const keep = `
 		UPDATE partnersync.partner_state
@@ -205,7 +206,9 @@ func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	const remove = `
 		UPDATE partner_center.customers SET removed_at = @observed WHERE customer_id = ANY (@ids::uuid[])`
 	const deactivate = `
-		UPDATE partnersync.customer_state SET active = false WHERE customer_id = ANY (@ids::uuid[])`
+		UPDATE partnersync.customer_state
+		SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
+		WHERE customer_id = ANY (@ids::uuid[])`
 	args := pgx.NamedArgs{
 		"partner": t.run.Partner, "run": t.run.ID, "held": hold, "ids": gone, "observed": t.observedAt,
 	}

@@ -147,11 +147,14 @@ func findScheduled(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err 
 		SELECT coalesce(max(run_id), 0)
 		FROM partnersync.runs
 		WHERE partner = @partner AND kind = 'scheduled' AND state = 'running'`
-	// max reads the last tick alone; EXISTS, by some plans, all runs.
+	// The newest run tells, not the latest tick: that may lie in the future, if a clock was ahead once or was set back.
 	const done = `
-		SELECT coalesce(max(scheduled_for) >= @scheduled_for::timestamptz, false)
-		FROM partnersync.runs
-		WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned'`
+		SELECT coalesce((
+		    SELECT scheduled_for BETWEEN @scheduled_for::timestamptz AND clock_timestamp() + interval '1 minute'
+		    FROM partnersync.runs
+		    WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned'
+		    ORDER BY run_id DESC
+		    LIMIT 1), false)`
 	args := pgx.NamedArgs{"partner": r.Partner, "scheduled_for": r.ScheduledFor}
 	if err := tx.QueryRow(ctx, open, args).Scan(&id); err != nil {
 		return 0, fmt.Errorf("looking for an open scheduled run: %w", err)
@@ -182,7 +185,7 @@ func resumeBackfill(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err
 		    LIMIT 1
 		) newest
 		WHERE r.run_id = newest.run_id AND newest.state IN ('running', 'abandoned')
-		  AND r.started_at > clock_timestamp() - @resumable::interval
+		  AND r.started_at BETWEEN clock_timestamp() - @resumable::interval AND clock_timestamp() + @resumable::interval
 		RETURNING r.run_id, newest.state = 'abandoned'`
 	args := pgx.NamedArgs{"partner": r.Partner, "filter": r.Filter, "resumable": resumable}
 	rows, _ := tx.Query(ctx, resume, args) // ForEachRow returns its error
@@ -197,7 +200,7 @@ func resumeBackfill(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err
 }
 
 // recount counts the customers of an abandoned backfill that is resumed: those that another backfill has done since are
-// to be done again.
+// to be done again, and those that have left since they were counted stay.
 func recount(ctx context.Context, tx pgx.Tx, r RunRequest, run int64) error {
 	const clear = `
 		UPDATE partnersync.run_counts SET customers_ok = 0, customers_failed = 0 WHERE run_id = @run`
@@ -205,10 +208,9 @@ func recount(ctx context.Context, tx pgx.Tx, r RunRequest, run int64) error {
 		INSERT INTO partnersync.run_counts (run_id, shard, customers_ok, customers_failed)
 		SELECT @run, 0, c.ok, c.failed + t.contested
 		FROM (
-		    SELECT count(*) FILTER (WHERE c.outcome = 'ok') AS ok, count(*) FILTER (WHERE c.outcome = 'failed') AS failed
-		    FROM partnersync.customer_runs c
-		    JOIN partnersync.customer_state s ON s.customer_id = c.customer_id
-		    WHERE c.kind = 'backfill' AND c.run_id = @run AND s.partner = @partner AND s.active
+		    SELECT count(*) FILTER (WHERE outcome = 'ok') AS ok, count(*) FILTER (WHERE outcome = 'failed') AS failed
+		    FROM partnersync.customer_runs
+		    WHERE kind = 'backfill' AND run_id = @run
 		) c, (
 		    SELECT count(*) AS contested
 		    FROM partnersync.contested_customers
@@ -246,5 +248,6 @@ func (s *Store) enterRun(ctx context.Context, tx pgx.Tx, partner string, run int
 	if _, err := tx.Exec(ctx, enter, pgx.NamedArgs{"run": run, "worker": s.worker}); err != nil {
 		return fmt.Errorf("entering run %d: %w", run, err)
 	}
-	return s.releaseClaims(ctx, tx, partner)
+	_, err := s.releaseClaims(ctx, tx, partner)
+	return err
 }

@@ -140,12 +140,14 @@ func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result)
 		SET owner                = NULL,
 		    last_attempt_at      = CASE WHEN r.succeeded THEN s.last_attempt_at ELSE r.now END,
 		    last_success_at      = CASE WHEN r.succeeded THEN r.now ELSE s.last_success_at END,
-		    consecutive_failures = CASE WHEN r.succeeded THEN 0 WHEN r.failed THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
-		    failing_since        = CASE WHEN r.succeeded THEN NULL WHEN r.failed THEN coalesce(s.failing_since, r.now) ELSE s.failing_since END,
-		    last_error_code      = CASE WHEN r.succeeded OR r.failed THEN r.code ELSE s.last_error_code END,
-		    last_error           = CASE WHEN r.succeeded OR r.failed THEN r.message ELSE s.last_error END,
-		    last_request_id      = CASE WHEN r.succeeded OR r.failed THEN r.request_id ELSE s.last_request_id END,
-		    last_correlation_id  = CASE WHEN r.succeeded OR r.failed THEN r.correlation_id ELSE s.last_correlation_id END
+		    consecutive_failures = CASE WHEN r.failed THEN s.consecutive_failures + 1
+		                                WHEN r.succeeded THEN 0 ELSE s.consecutive_failures END,
+		    failing_since        = CASE WHEN r.failed THEN coalesce(s.failing_since, r.now)
+		                                WHEN NOT r.succeeded THEN s.failing_since END,
+		    last_error_code      = CASE WHEN r.failed OR r.succeeded THEN r.code ELSE s.last_error_code END,
+		    last_error           = CASE WHEN r.failed OR r.succeeded THEN r.message ELSE s.last_error END,
+		    last_request_id      = CASE WHEN r.failed OR r.succeeded THEN r.request_id ELSE s.last_request_id END,
+		    last_correlation_id  = CASE WHEN r.failed OR r.succeeded THEN r.correlation_id ELSE s.last_correlation_id END
 		FROM (
 		    SELECT unnest(@ids::uuid[]) AS customer_id, unnest(@epochs::bigint[]) AS epoch,
 		           unnest(@succeeded::boolean[]) AS succeeded, unnest(@failed::boolean[]) AS failed,

@@ -181,13 +181,13 @@ func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (enqueued 
 
 // finish ends the run if nothing is left to do, and reports whether it has.
 func finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (ended bool, err error) {
-	// More customers may have come since the run began: the total is at least what was counted.
+	// Nobody is left to do: what was counted is the total. Customers may have come and gone since the run began.
 	const finish = `
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
-		    customers_total = greatest(r.customers_total, n.ok + n.failed),
+		    customers_total = n.ok + n.failed,
 		    state = CASE WHEN n.ok = 0 THEN 'failed'
-		                 WHEN n.ok < r.customers_total OR n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
+		                 WHEN n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
 		                 ELSE 'complete' END
 		FROM (
 		    SELECT coalesce(sum(customers_ok), 0) AS ok, coalesce(sum(customers_failed), 0) AS failed
@@ -206,7 +206,8 @@ func finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (ended bool, err
 		             coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
 		             -- or its device lists,
 		             OR @devices AND c.run_id = @run AND c.devices_run_id <> @run
-		                AND (s.devices_refresh IS DISTINCT FROM @refresh::interval OR s.devices_due_at <= clock_timestamp()
+		                AND (c.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
+		                     OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
 		                     OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
 		                -- which it is not too late for, or which somebody reads now.
 		                AND (NOT @late OR s.owner IN (SELECT worker_id FROM partnersync.live_workers))))`
@@ -240,7 +241,8 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 		if err := execAll(ctx, tx, args, leave, abandon); err != nil {
 			return err
 		}
-		return s.releaseClaims(ctx, tx, run.Partner)
+		_, err := s.releaseClaims(ctx, tx, run.Partner)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("leaving run %d of partner %s: %w", run.ID, run.Partner, err)
@@ -248,14 +250,34 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 	return nil
 }
 
+// ReleaseClaims releases this worker's claims on the partner's enumeration and customers, and returns how many those were: a
+// claim that nobody works on, since its answer was lost, would keep all others from the customer.
+func (s *Store) ReleaseClaims(ctx context.Context, partner string) (released int, err error) {
+	err = s.write(ctx, func(tx pgx.Tx) error {
+		released, err = s.releaseClaims(ctx, tx, partner)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("releasing this worker's claims on partner %s: %w", partner, err)
+	}
+	return released, nil
+}
+
 // releaseClaims releases this worker's claims on the partner's enumeration and customers.
-func (s *Store) releaseClaims(ctx context.Context, tx pgx.Tx, partner string) error {
+func (s *Store) releaseClaims(ctx context.Context, tx pgx.Tx, partner string) (released int, err error) {
 	const customers = `
 		UPDATE partnersync.customer_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	const enumeration = `
 		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	args := pgx.NamedArgs{"partner": partner, "worker": s.worker}
-	return execAll(ctx, tx, args, enumeration, customers)
+	for _, sql := range []string{enumeration, customers} {
+		tag, err := tx.Exec(ctx, sql, args)
+		if err != nil {
+			return 0, fmt.Errorf("releasing this worker's claims: %w", err)
+		}
+		released += int(tag.RowsAffected())
+	}
+	return released, nil
 }
 
 // Counts are added to a run by the transaction that did what they count. Rows are those of all resources.

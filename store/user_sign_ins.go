@@ -45,6 +45,10 @@ func (s *Store) LeaseToken(ctx context.Context, partner string, d time.Duration)
 		  AND sealed_token IS NOT NULL
 		  AND (leased_until IS NULL OR leased_until < clock_timestamp())
 		RETURNING lease_epoch, sealed_token, previous_token, coalesce(user_name, '')`
+	// The limit is written in place of a time that a clock which was set back has left, so that it runs out.
+	const shorten = `
+		UPDATE partnersync.user_sign_ins SET leased_until = clock_timestamp() + @lease::interval
+		WHERE partner = @partner AND leased_until > clock_timestamp() + @lease::interval`
 	l := TokenLease{Partner: partner}
 	var newest, previous []byte
 	args := pgx.NamedArgs{"partner": partner, "worker": s.worker, "lease": d}
@@ -53,6 +57,9 @@ func (s *Store) LeaseToken(ctx context.Context, partner string, d time.Duration)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrTokenLeased
+		if _, shortenErr := s.exec(ctx, shorten, args); shortenErr != nil {
+			return l, fmt.Errorf("shortening the lease on the refresh token of partner %s: %w", partner, shortenErr)
+		}
 		if _, signedIn, readErr := s.UserSignIn(ctx, partner); readErr != nil {
 			err = readErr
 		} else if !signedIn {

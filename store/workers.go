@@ -51,9 +51,9 @@ func (h *heartbeatPool) close() {
 // the last: it keeps a connection from the second on.
 func (s *Store) Heartbeat(ctx context.Context) error {
 	const beat = `
-		INSERT INTO partnersync.workers AS w (worker_id, host, version, started_at, heartbeat_at, lease)
+		INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease)
 		VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp(), @lease)
-		ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = greatest(w.heartbeat_at, excluded.heartbeat_at)`
+		ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at, lease = excluded.lease`
 	pool, err := s.heartbeats.open(ctx, s.pool)
 	if err != nil {
 		return fmt.Errorf("connecting for the heartbeat: %w", err)
@@ -75,7 +75,8 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 func (s *Store) Leave(ctx context.Context) error {
 	const leave = `
 		DELETE FROM partnersync.workers
-		WHERE worker_id = @worker::uuid OR heartbeat_at < clock_timestamp() - 10 * lease`
+		WHERE worker_id = @worker::uuid
+		   OR heartbeat_at NOT BETWEEN clock_timestamp() - 10 * lease AND clock_timestamp() + 10 * lease`
 	defer s.heartbeats.close()
 	if _, err := s.exec(ctx, leave, pgx.NamedArgs{"worker": s.worker}); err != nil {
 		return fmt.Errorf("taking the worker off the list: %w", err)

@@ -3,25 +3,23 @@ package sync
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"strings"
+	"encoding/json"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"partnersync/store"
+	"partnersync/store/sanitize"
 	"partnersync/sync/partnercenter"
 )
 
-// rows are the converted items of a listing. An id that comes again replaces the row it had.
+// rows are the converted items of a listing. Of items with the same id, the last one counts.
 type rows[R any] struct {
 	all        []R
 	at         map[string]int // position of each key
 	duplicates int
-	altered    int // ids that are stored otherwise than they were received
+	altered    int // ids that are not stored as they were received
 }
 
-// expect makes room for so many rows.
+// expect makes room for n rows.
 func (r *rows[R]) expect(n int) { r.all, r.at = make([]R, 0, n), make(map[string]int, n) }
 
 func (r *rows[R]) add(key string, altered bool, row R) {
@@ -42,7 +40,7 @@ func (r *rows[R]) add(key string, altered bool, row R) {
 
 // addBatch converts a device batch.
 func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
-	key, altered := key(b.ID)
+	key, altered := storedID(b.ID)
 	receivedID := ""
 	if altered {
 		receivedID = b.ID
@@ -54,13 +52,13 @@ func addBatch(r *rows[store.DeviceBatch], b partnercenter.DeviceBatch) {
 		CreatedBy:    b.CreatedBy,
 		CreationDate: b.CreationDate,
 		DevicesCount: b.DevicesCount,
-		Extra:        string(b.Extra), // the client has seen to it that PostgreSQL takes it
+		Extra:        string(b.Extra), // the client has seen to it that PostgreSQL accepts it
 	})
 }
 
 // addDevice converts a device.
 func addDevice(r *rows[store.Device], d partnercenter.Device) {
-	key, altered := key(d.ID)
+	key, altered := storedID(d.ID)
 	r.add(key, altered, store.Device{
 		DeviceID:            key,
 		SerialNumber:        d.SerialNumber,
@@ -70,35 +68,35 @@ func addDevice(r *rows[store.Device], d partnercenter.Device) {
 		OEMManufacturerName: d.OEMManufacturerName,
 		UploadedBy:          d.UploadedBy,
 		UploadedDate:        d.UploadedDate,
-		Policies:            assignments(d.Policies),
+		Policies:            policiesJSON(d.Policies),
 		Extra:               string(d.Extra),
 	})
 }
 
-// assignments returns a device's policies as a JSON array, ordered by key and then by value, and written as jsonb does; ""
-// for none.
-func assignments(policies []partnercenter.PolicyAssignment) string {
-	type assignment struct {
+// policiesJSON returns a device's policies as a JSON array, ordered as the client has them: by key and then by value.
+// It is "" for none.
+func policiesJSON(policies []partnercenter.PolicyAssignment) string {
+	type policy struct {
 		Key   string  `json:"key"`
 		Value *string `json:"value"`
 	}
 	if len(policies) == 0 {
 		return ""
 	}
-	all := make([]assignment, len(policies))
+	all := make([]policy, len(policies))
 	for i, p := range policies {
-		all[i] = assignment(p)
+		all[i] = policy(p)
 	}
-	array, err := json.Marshal(all, jsontext.SpaceAfterColon(true), jsontext.SpaceAfterComma(true), jsontext.AllowInvalidUTF8(true))
+	array, err := json.Marshal(all)
 	if err != nil {
-		panic(err) // strings can be marshaled
+		panic(err) // strings can always be marshaled
 	}
 	return string(array)
 }
 
 // addPolicy converts a configuration policy.
 func addPolicy(r *rows[store.ConfigurationPolicy], p partnercenter.ConfigurationPolicy) {
-	key, altered := key(p.ID)
+	key, altered := storedID(p.ID)
 	r.add(key, altered, store.ConfigurationPolicy{
 		PolicyID:             key,
 		Name:                 p.Name,
@@ -118,9 +116,9 @@ const (
 	keptOfKey = 900
 )
 
-// key returns the id as it is stored, and whether that is not as it was received.
-func key(id string) (key string, altered bool) {
-	key = clean(id)
+// storedID returns the id as it is stored, and whether that differs from how it was received.
+func storedID(id string) (key string, altered bool) {
+	key = sanitize.ForStorage(id)
 	if len(key) > maxKey {
 		sum := sha256.Sum256([]byte(id))
 		cut := keptOfKey
@@ -130,12 +128,4 @@ func key(id string) (key string, altered bool) {
 		key = key[:cut] + "…" + hex.EncodeToString(sum[:])
 	}
 	return key, key != id
-}
-
-// clean replaces what PostgreSQL's text cannot hold.
-func clean(s string) string {
-	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
-		return s
-	}
-	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 }

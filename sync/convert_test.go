@@ -24,9 +24,9 @@ func TestKey(t *testing.T) {
 		{"NUL", "a\x00b", "a\uFFFDb", true},
 	}
 	for _, test := range tests {
-		got, altered := key(test.id)
+		got, altered := storedID(test.id)
 		if test.name == "one more" { // the digest is checked by its form, and by being another for another id
-			other, _ := key(test.id + "y")
+			other, _ := storedID(test.id + "y")
 			if len(got) != 900+3+64 || got[:903] != test.want[:903] || other == got {
 				t.Errorf("%s: %q", test.name, got)
 			}
@@ -43,15 +43,15 @@ func FuzzKey(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, id string) {
-		got, altered := key(id)
+		got, altered := storedID(id)
 		if len(got) > maxKey || !utf8.ValidString(got) || strings.Contains(got, "\x00") {
-			t.Errorf("key(%q) = %q, which PostgreSQL cannot hold", id, got)
+			t.Errorf("storedID(%q) = %q, which PostgreSQL cannot hold", id, got)
 		}
 		if altered != (got != id) {
-			t.Errorf("key(%q) = %q, altered %t", id, got, altered)
+			t.Errorf("storedID(%q) = %q, altered %t", id, got, altered)
 		}
-		if again, changed := key(got); changed || again != got {
-			t.Errorf("key(%q) = %q is not stable: %q", id, got, again)
+		if again, changed := storedID(got); changed || again != got {
+			t.Errorf("storedID(%q) = %q is not stable: %q", id, got, again)
 		}
 	})
 }
@@ -60,7 +60,8 @@ func TestRows_lastOfEqualIDsWins(t *testing.T) {
 	t.Parallel()
 	var r rows[store.DeviceBatch]
 	for _, b := range []partnercenter.DeviceBatch{
-		{ID: "a", DevicesCount: new(int32(1))}, {ID: "b"}, {ID: "a", DevicesCount: new(int32(2))}, {ID: "b\x00"}, {ID: "b\uFFFD"},
+		{ID: "a", DevicesCount: new(int32(1))}, {ID: "b"}, {ID: "a", DevicesCount: new(int32(2))},
+		{ID: "b\x00"}, {ID: "b\uFFFD"},
 	} {
 		addBatch(&r, b)
 	}

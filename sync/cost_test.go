@@ -18,7 +18,8 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// What passes take in seconds and bytes, the benchmarks of cmd/partnersync measure. Here are the counts that hold on any machine.
+// What passes take in seconds and bytes, the benchmarks of cmd/partnersync measure. Here are the counts that hold on
+// any machine.
 
 func TestOnce_unchangedListsAreNotDecoded(t *testing.T) {
 	t.Parallel()
@@ -103,7 +104,8 @@ func TestRun_idleDaemonLeavesTheDatabaseAlone(t *testing.T) {
 	if beat := store.DefaultLease / 4; beat < 5*time.Second {
 		t.Errorf("by default there is a heartbeat each %s, which is more often than each 5 s", beat)
 	}
-	// The shortest lease that may be configured makes the heartbeat the clock of this test. Everything else is as by default.
+	// The shortest lease that may be configured makes the heartbeat the clock of this test. Everything else is as by
+	// default.
 	const lease, beats = 2 * time.Second, 13
 	w := newWorld(t, partnercentertest.Options{})
 	w.put(w.customers(1)[0], "b", "queued")
@@ -132,7 +134,11 @@ func TestRun_idleDaemonLeavesTheDatabaseAlone(t *testing.T) {
 		t.Error(err)
 	}
 	for sql, n := range seen {
-		if !strings.Contains(sql, "partnersync.workers AS w") && n > most {
+		allowed := most
+		if strings.Contains(sql, "partnersync.workers AS w") || strings.Contains(sql, "BEGIN") || sql == "commit" {
+			allowed += beats + 1 // a heartbeat is a transaction
+		}
+		if n > allowed {
 			t.Errorf("an idle daemon has sent this %d times, more than once in 5 s:\n%s", n, sql)
 		}
 	}
@@ -156,7 +162,9 @@ func (w *world) rowVersions() map[string]string {
 		"customers", "device_batches", "device_batch_versions", "devices", "device_versions", "configuration_policies", "configuration_policy_versions",
 	} {
 		var all string
-		w.ok(w.pool.QueryRow(w.t.Context(), "SELECT coalesce(string_agg(concat_ws(' ', ctid, xmin, xmax), ',' ORDER BY ctid), '') FROM partner_center."+table).Scan(&all))
+		w.ok(w.pool.QueryRow(w.t.Context(),
+			`SELECT coalesce(string_agg(concat_ws(' ', ctid, xmin, xmax), ',' ORDER BY ctid), '')
+				FROM partner_center.`+table).Scan(&all))
 		versions[table] = all
 	}
 	return versions

@@ -40,7 +40,9 @@ func readDashboard(t *testing.T) (d dashboard) {
 }
 
 // macros are Grafana's macros for PostgreSQL, expanded to the time of the cookbook's world.
-var macros = strings.NewReplacer("$__timeFrom()", "to_char(now() - interval '30 days', 'YYYY-MM-DD')", "$__timeTo()", "to_char(now(), 'YYYY-MM-DD')")
+var macros = strings.NewReplacer(
+	"$__timeFrom()", "to_char(now() - interval '30 days', 'YYYY-MM-DD')",
+	"$__timeTo()", "to_char(now(), 'YYYY-MM-DD')")
 
 var timeFilter = regexp.MustCompile(`\$__timeFilter\(([a-z_.]+)\)`)
 
@@ -71,7 +73,8 @@ func TestDashboard_queries(t *testing.T) {
 				continue
 			}
 			switch {
-			case target.Format == "time_series" && (answer[0]["time"] == nil || answer[0]["metric"] == nil || answer[0]["value"] == nil):
+			case target.Format == "time_series" &&
+				(answer[0]["time"] == nil || answer[0]["metric"] == nil || answer[0]["value"] == nil):
 				t.Errorf("%s: no time series has %v", p.Title, answer[0])
 			case p.Type == "stat" && (len(answer) != 1 || len(answer[0]) != 1):
 				t.Errorf("%s: no one value is %v", p.Title, answer)
@@ -95,7 +98,8 @@ func TestDashboard_answers(t *testing.T) {
 		}
 		delete(figures, p.Title)
 		var got string
-		w.ok(w.pool.QueryRow(t.Context(), "SELECT to_jsonb(answer)::text FROM ("+p.Targets[0].RawSQL+") AS answer").Scan(&got))
+		w.ok(w.pool.QueryRow(t.Context(),
+			"SELECT to_jsonb(answer)::text FROM ("+p.Targets[0].RawSQL+") AS answer").Scan(&got))
 		if got != want {
 			t.Errorf("%s: %s, want %s", p.Title, got, want)
 		}
@@ -130,7 +134,8 @@ func TestDashboard_panels(t *testing.T) {
 			if !known[target.Datasource.UID] {
 				t.Errorf("%s asks %s, which nobody can choose", p.Title, target.Datasource.UID)
 			}
-			if (target.RawSQL == "") == (target.Expr == "") || (target.Expr != "") != (target.Datasource.Type == "prometheus") {
+			if (target.RawSQL == "") == (target.Expr == "") ||
+				(target.Expr != "") != (target.Datasource.Type == "prometheus") {
 				t.Errorf("%s asks %s %q%q", p.Title, target.Datasource.Type, target.RawSQL, target.Expr)
 			}
 		}

@@ -1,78 +1,21 @@
 package sync
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"partnersync/store"
 	"partnersync/store/cron"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// until waits until a query has the result want.
-func (w *world) until(want, query string, args ...any) {
-	w.t.Helper()
-	w.eventually(func() (string, bool) {
-		rows, _ := w.pool.Query(w.t.Context(), "SELECT concat_ws('|', "+query, args...)
-		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		w.ok(err)
-		got := strings.Join(lines, "\n")
-		return got, got == want
-	})
-}
-
-// eventually waits until what is true; got is for the failure.
-func (w *world) eventually(what func() (got string, ok bool)) {
-	w.t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	timeout := time.After(3 * time.Minute)
-	for {
-		got, ok := what()
-		if ok {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-timeout:
-			w.t.Fatalf("still so after three minutes: %s", got)
-		}
-	}
-}
-
-// untilWaiting waits until the daemon says that it waits, with the text in the reason or the hint.
-func (w *world) untilWaiting(r *Runner, text string) {
-	w.t.Helper()
-	w.eventually(func() (string, bool) {
-		is, waiting := r.Waiting()
-		got := is.Reason + "; " + is.Hint
-		return got, waiting && strings.Contains(got, text)
-	})
-}
-
-func (w *world) untilGoingOn(r *Runner) {
-	w.t.Helper()
-	w.eventually(func() (string, bool) {
-		is, waiting := r.Waiting()
-		return is.Reason, !waiting
-	})
-}
-
-func (w *world) exec(sql string, args ...any) {
-	w.t.Helper()
-	_, err := w.pool.Exec(w.t.Context(), sql, args...)
-	w.ok(err)
-}
-
 const (
-	runCounts = `state, customers_total, customers_ok, customers_failed, inserted, changed, removed, unchanged)
+	runCounts = `SELECT state, customers_total, customers_ok, customers_failed, inserted, changed, removed, unchanged
 		FROM partner_center.sync_runs ORDER BY run_id`
-	rowCounts = `(SELECT count(*) FROM partner_center.device_batch_history), (SELECT count(*) FROM partner_center.device_history),
-		(SELECT count(*) FROM partner_center.configuration_policy_history))`
+	rowCounts = `SELECT (SELECT count(*) FROM partner_center.device_batch_history),
+		(SELECT count(*) FROM partner_center.device_history),
+		(SELECT count(*) FROM partner_center.configuration_policy_history)`
 )
 
 // twoCustomers returns a world with two customers, who have three batches, eight devices and a policy between them.
@@ -120,7 +63,7 @@ func TestRun_commitsWithoutAnAnswerAreNeitherLostNorRepeated(t *testing.T) {
 	for i, w := range worlds {
 		w.until(allCounted, runCounts)
 		w.want(allRows, rowCounts)
-		w.want("0", "count(*)) FROM partner_center.device_batch_history WHERE valid_to <> 'infinity'")
+		w.want("0", "SELECT count(*) FROM partner_center.device_batch_history WHERE valid_to <> 'infinity'")
 		if seen := proxies[i].commits.Load(); seen < int64(i)+1 {
 			t.Errorf("commit %d of %d was never reached", i+1, seen)
 		}
@@ -132,9 +75,9 @@ func TestRun_fullDiskIsWaitedFor(t *testing.T) {
 	w := twoCustomers(t)
 	w.exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$`)
 	w.exec(`CREATE TRIGGER fail BEFORE INSERT ON partner_center.devices EXECUTE FUNCTION fail()`)
-	log := &told{start: time.Now()}
+	logger, log := newLog()
 	r := w.runner()
-	r.RunOnStart, r.Logger = true, slog.New(slog.NewJSONHandler(log, nil))
+	r.RunOnStart, r.Logger = true, logger
 	runs, stop := w.start(r)
 	w.untilWaiting(r, "make room")
 	w.exec("DROP TRIGGER fail ON partner_center.devices")
@@ -145,26 +88,23 @@ func TestRun_fullDiskIsWaitedFor(t *testing.T) {
 	stop()
 	text := log.String()
 	if n := strings.Count(text, "waiting for the database"); n != 1 {
-		t.Errorf("the outage was told %d times:\n%s", n, text)
+		t.Errorf("the outage was logged %d times:\n%s", n, text)
 	}
 	if n := strings.Count(text, "can be used again"); n != 1 {
-		t.Errorf("its end was told %d times:\n%s", n, text)
+		t.Errorf("its end was logged %d times:\n%s", n, text)
 	}
 }
 
 func TestRun_readOnlyServerIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	w := twoCustomers(t)
-	config := w.pool.Config().Copy()
-	// Sessions of the daemon begin with what the database says then.
-	w.exec("ALTER DATABASE " + pgx.Identifier{config.ConnConfig.Database}.Sanitize() + " SET default_transaction_read_only = on")
-	p := newProxy(t, config.ConnString())
-	through := w.through(p, store.Options{})
-	r := through.runner()
+	w.exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE read_only_sql_transaction; END $$`)
+	w.exec(`CREATE TRIGGER fail BEFORE INSERT ON partnersync.workers EXECUTE FUNCTION fail()`)
+	r := w.runner()
 	r.RunOnStart = true
 	runs, _ := w.start(r)
 	w.untilWaiting(r, "target_session_attrs")
-	w.exec("ALTER DATABASE " + pgx.Identifier{config.ConnConfig.Database}.Sanitize() + " RESET default_transaction_read_only")
+	w.exec("DROP TRIGGER fail ON partnersync.workers")
 	if run := <-runs; run.State != store.Complete {
 		t.Errorf("run: %+v", run)
 	}
@@ -185,7 +125,8 @@ func TestOnce_statementTimeOutFailsItsCustomerAlone(t *testing.T) {
 	if run := w.once(); run.State != store.Partial || run.CustomersOK != 2 {
 		t.Errorf("run: %+v", run)
 	}
-	w.want(ids[1]+"|database_57014", "customer_id, last_error_code) FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
+	w.want(ids[1]+"|database_57014",
+		"SELECT customer_id, last_error_code FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
 }
 
 // The network drops packets in mid-pass: no connection ends, and no answer comes.
@@ -195,7 +136,8 @@ func TestRun_workerThatCannotRenewItsHeartbeatStopsAndBeginsAnew(t *testing.T) {
 	p := newProxy(t, w.pool.Config().ConnString())
 	through := w.through(p, store.Options{Lease: 2 * time.Second})
 	hit := make(chan struct{}, 10)
-	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Hang: true, Before: func() { hit <- struct{}{} }})
+	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Hang: true,
+		Before: func() { hit <- struct{}{} }})
 	r := through.runner()
 	r.RunOnStart = true
 	runs, _ := w.start(r)
@@ -203,7 +145,7 @@ func TestRun_workerThatCannotRenewItsHeartbeatStopsAndBeginsAnew(t *testing.T) {
 	p.silent.Store(true)
 	w.untilWaiting(r, "heartbeat")
 	w.eventually(func() (string, bool) { // the pass has let go of the API
-		_, waits := r.outages.load().waiting["contoso"]
+		_, waits := r.outages.since("contoso")
 		return "the pass goes on", waits
 	})
 	remove()
@@ -223,8 +165,8 @@ func TestOnce_databaseThatGoesAwayEndsThePass(t *testing.T) {
 	through := w.through(p, store.Options{Lease: 2 * time.Second})
 	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Hang: true, Before: func() { p.silent.Store(true) }})
 	_, err := through.runner().Once(t.Context(), Request{Kind: store.Once})
-	if err == nil || !strings.Contains(err.Error(), errSilent.Error()) {
-		t.Errorf("got %v, want %v", err, errSilent)
+	if err == nil || !strings.Contains(err.Error(), errLeaseLapsed.Error()) {
+		t.Errorf("got %v, want %v", err, errLeaseLapsed)
 	}
 }
 
@@ -235,12 +177,12 @@ func TestRun_ticksOfAnOutageAreSkippedWithoutALineEach(t *testing.T) {
 	w.partner.Schedule, err = cron.Parse("@every 1s", time.UTC)
 	w.ok(err)
 	w.exec("ALTER TABLE partnersync.runs RENAME TO elsewhere")
-	log := &told{start: time.Now()}
+	logger, log := newLog()
 	r := w.runner()
-	r.RunOnStart, r.Logger = true, slog.New(slog.NewJSONHandler(log, nil))
+	r.RunOnStart, r.Logger = true, logger
 	runs, stop := w.start(r)
 	w.untilWaiting(r, "partnersync migrate up")
-	tries := r.outages.load().waiting["contoso"].Since
+	tries, _ := r.outages.since("contoso")
 	w.eventually(func() (string, bool) { return "two ticks have not passed", time.Since(tries) > 2*time.Second })
 	w.exec("ALTER TABLE partnersync.elsewhere RENAME TO runs")
 	run := <-runs

@@ -27,8 +27,8 @@ func (w *world) devicesAsked(from int) []string {
 	return slices.Compact(asked)
 }
 
-// whenBatchesFail are the ways in which a list of batches does not come, and whether the devices of known batches are read
-// all the same.
+// whenBatchesFail are the ways in which a list of batches does not come, and whether the devices of known batches are
+// read all the same.
 var whenBatchesFail = []struct {
 	name  string
 	fault partnercentertest.Fault
@@ -67,7 +67,8 @@ func TestDevices_areReadThoughTheListOfBatchesDoesNotCome(t *testing.T) {
 			if run.State != store.Failed || run.CustomersFailed != 1 || run.Inserted != inserted {
 				t.Errorf("run: %+v", run)
 			}
-			w.want("t", "last_error LIKE 'listing device batches of customer%') FROM partner_center.sync_freshness")
+			w.want("t",
+				"SELECT last_error LIKE 'listing device batches of customer%' FROM partner_center.sync_freshness")
 		})
 	}
 }
@@ -78,18 +79,18 @@ func TestDevices_areNotAskedForWithoutAToken(t *testing.T) {
 	id := w.customers(1)[0]
 	w.put(id, "open", "processing")
 	w.once()
-	w.partner = w.newPartner("contoso", w.url) // without a token yet
+	w.partner = w.newPartner("contoso", w.url, 0) // without a token yet
 	w.reading().partner.Customers = []string{id}
 	w.api.Fail(partnercentertest.Fault{Path: "/token$", Status: 400, Body: `{"error":"invalid_client"}`})
 	if run := w.once(); run.State != store.Failed {
 		t.Errorf("run: %+v", run)
 	}
-	w.want("invalid_client", "last_error_code) FROM partner_center.sync_freshness")
-	w.want("0", "count(stale_at)) FROM partnersync.list_state")
+	w.want("invalid_client", "SELECT last_error_code FROM partner_center.sync_freshness")
+	w.want("0", "SELECT count(stale_at) FROM partnersync.list_state")
 }
 
-// whatComesBetween are changes after a pass over the batches open, done and other, the first of which is unfinished, and the
-// batches whose devices the next one asks for.
+// whatComesBetween are changes after a pass over the batches open, done and other, the first of which is unfinished,
+// and the batches whose devices the next one asks for.
 var whatComesBetween = []struct {
 	name   string
 	change func(w *world, id string)
@@ -97,9 +98,11 @@ var whatComesBetween = []struct {
 }{
 	{"nothing", func(*world, string) {}, []string{"open"}},
 	{"another creator", func(w *world, id string) {
-		w.api.PutBatch(id, partnercentertest.Batch{ID: "done", Status: "finished", DevicesCount: 5, CreatedBy: "Fabrikam"})
+		w.api.PutBatch(id,
+			partnercentertest.Batch{ID: "done", Status: "finished", DevicesCount: 5, CreatedBy: "Fabrikam"})
 	}, []string{"open"}},
-	{"another status", func(w *world, id string) { w.put(id, "done", "finished_with_errors") }, []string{"done", "open"}},
+	{"another status", func(w *world, id string) { w.put(id, "done", "finished_with_errors") },
+		[]string{"done", "open"}},
 	{"another count", func(w *world, id string) {
 		w.api.PutBatch(id, partnercentertest.Batch{ID: "done", Status: "finished", DevicesCount: 6})
 	}, []string{"done", "open"}},
@@ -123,12 +126,14 @@ var whatComesBetween = []struct {
 		}
 	}, []string{"open"}},
 	{"an incomplete listing", func(w *world, _ string) {
-		w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches$", Body: `{"totalCount":3,"items":[{"id":"done","status":"queued","devicesCount":5}]}`})
+		w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches$",
+			Body: `{"totalCount":3,"items":[{"id":"done","status":"queued","devicesCount":5}]}`})
 	}, []string{"done", "open"}},
 	{"a list that does not come", func(w *world, _ string) {
 		w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches$", Status: 400})
 	}, []string{"open"}},
-	{"a customer who is refused", func(w *world, id string) { w.api.Fail(partnercentertest.Fault{Path: id, Status: 403}) }, []string{}},
+	{"a customer who is refused",
+		func(w *world, id string) { w.api.Fail(partnercentertest.Fault{Path: id, Status: 403}) }, []string{}},
 }
 
 func TestDryRun_asksForTheDevicesThatThePassAsksFor(t *testing.T) {

@@ -1,12 +1,10 @@
 package sync
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -62,13 +60,16 @@ func withIDs(members, rest string) (all []hostile) {
 
 // What has no id that could be used is left out.
 var withoutID = []hostile{
-	{`{"status":"none"}`, ""}, {`{"id":null}`, ""}, {`{"id":""}`, ""}, {`{"id":7}`, ""}, {`{"id":{"id":"x"}}`, ""}, {`{"id":["x"]}`, ""},
+	{`{"status":"none"}`, ""}, {`{"id":null}`, ""}, {`{"id":""}`, ""}, {`{"id":7}`, ""}, {`{"id":{"id":"x"}}`,
+		""}, {`{"id":["x"]}`, ""},
 	{`null`, ""}, {`[]`, ""}, {`"x"`, ""}, {`true`, ""},
 }
 
 var hostileBatches = []hostile{
-	{`{"id":"plain","status":"queued","createdBy":"x","creationDate":"2026-01-02T03:04:05","devicesCount":1}`, `plain|queued|x|2026-01-02 03:04:05|1|{}`},
-	{`{"id":"text","status":"a\u0000b","createdBy":"\ud800","x\u0000":"\u0000","y":"` + "\xff" + `"}`, "text|a\uFFFDb|\uFFFD|~|~|{\"y\": \"\uFFFD\", \"x\uFFFD\": \"\uFFFD\"}"},
+	{`{"id":"plain","status":"queued","createdBy":"x","creationDate":"2026-01-02T03:04:05","devicesCount":1}`,
+		`plain|queued|x|2026-01-02 03:04:05|1|{}`},
+	{`{"id":"text","status":"a\u0000b","createdBy":"\ud800","x\u0000":"\u0000","y":"` + "\xff" + `"}`,
+		"text|a\uFFFDb|\uFFFD|~|~|{\"y\": \"\uFFFD\", \"x\uFFFD\": \"\uFFFD\"}"},
 	{`{"id":"types","status":5,"createdBy":{},"creationDate":7,"devicesCount":"7"}`,
 		`types|~|~|~|~|{"status": 5, "createdBy": {}, "creationDate": 7, "devicesCount": "7"}`},
 	{`{"id":"too great","devicesCount":2147483648}`, `too great|~|~|~|~|{"devicesCount": 2147483648}`},
@@ -79,17 +80,24 @@ var hostileBatches = []hostile{
 	{`{"id":"fraction","devicesCount":1.5}`, `fraction|~|~|~|~|{"devicesCount": 1.5}`},
 	{`{"id":"beyond","devicesCount":1e999999}`, `beyond|~|~|~|~|{"devicesCount": "1e999999"}`},
 	{`{"id":"last day","creationDate":"9999-12-31T23:59:59.9999999Z"}`, `last day|~|~|9999-12-31 23:59:59.999999|~|{}`},
-	{`{"id":"day after","creationDate":"9999-12-31T23:59:59-14:00"}`, `day after|~|~|~|~|{"creationDate": "9999-12-31T23:59:59-14:00"}`},
-	{`{"id":"day beyond","creationDate":"10000-01-01T00:00:00Z"}`, `day beyond|~|~|~|~|{"creationDate": "10000-01-01T00:00:00Z"}`},
-	{`{"id":"day of PostgreSQL's end","creationDate":"294277-01-01T00:00:00Z"}`, `day of PostgreSQL's end|~|~|~|~|{"creationDate": "294277-01-01T00:00:00Z"}`},
-	{`{"id":"before Christ","creationDate":"-4714-01-01T00:00:00Z"}`, `before Christ|~|~|~|~|{"creationDate": "-4714-01-01T00:00:00Z"}`},
+	{`{"id":"day after","creationDate":"9999-12-31T23:59:59-14:00"}`,
+		`day after|~|~|~|~|{"creationDate": "9999-12-31T23:59:59-14:00"}`},
+	{`{"id":"day beyond","creationDate":"10000-01-01T00:00:00Z"}`,
+		`day beyond|~|~|~|~|{"creationDate": "10000-01-01T00:00:00Z"}`},
+	{`{"id":"day of PostgreSQL's end","creationDate":"294277-01-01T00:00:00Z"}`,
+		`day of PostgreSQL's end|~|~|~|~|{"creationDate": "294277-01-01T00:00:00Z"}`},
+	{`{"id":"before Christ","creationDate":"-4714-01-01T00:00:00Z"}`,
+		`before Christ|~|~|~|~|{"creationDate": "-4714-01-01T00:00:00Z"}`},
 	{`{"id":"year 0","creationDate":"0000-01-01T00:00:00Z"}`, `year 0|~|~|~|~|{}`},
 	{`{"id":"no date","creationDate":"0001-01-01T00:00:00"}`, `no date|~|~|~|~|{}`},
-	{`{"id":"no such day","creationDate":"2026-02-30T00:00:00Z"}`, `no such day|~|~|~|~|{"creationDate": "2026-02-30T00:00:00Z"}`},
+	{`{"id":"no such day","creationDate":"2026-02-30T00:00:00Z"}`,
+		`no such day|~|~|~|~|{"creationDate": "2026-02-30T00:00:00Z"}`},
 	{`{"id":"infinity","creationDate":"infinity"}`, `infinity|~|~|~|~|{"creationDate": "infinity"}`},
-	{`{"id":"nulls","status":null,"createdBy":null,"creationDate":null,"devicesCount":null,"new":null}`, `nulls|~|~|~|~|{"new": null}`},
+	{`{"id":"nulls","status":null,"createdBy":null,"creationDate":null,"devicesCount":null,"new":null}`,
+		`nulls|~|~|~|~|{"new": null}`},
 	{`{"id":"empty","status":"","createdBy":" ","":""}`, `empty|| |~|~|{"": ""}`},
-	{`{"id":"names of ours","valid_from":"x","removed_at":1,"extra":{"extra":{}}}`, `names of ours|~|~|~|~|{"extra": {"extra": {}}, "removed_at": 1, "valid_from": "x"}`},
+	{`{"id":"names of ours","valid_from":"x","removed_at":1,"extra":{"extra":{}}}`,
+		`names of ours|~|~|~|~|{"extra": {"extra": {}}, "removed_at": 1, "valid_from": "x"}`},
 	{`{"id":"name twice","x":1,"x":2,"status":"a","status":"b"}`, `name twice|b|~|~|~|{"x": 2}`},
 	{`{"id":"item twice","status":"first"}`, ``},
 	{`{"id":"item twice","status":"last"}`, `item twice|last|~|~|~|{}`},
@@ -97,16 +105,20 @@ var hostileBatches = []hostile{
 }
 
 var hostileDevices = []hostile{
-	{`{"id":"plain","serialNumber":"S","policies":[{"key":"o_o_b_e","value":"p"}]}`, `plain|S|~|[{"key": "o_o_b_e", "value": "p"}]|{}`},
+	{`{"id":"plain","serialNumber":"S","policies":[{"key":"o_o_b_e","value":"p"}]}`,
+		`plain|S|~|[{"key": "o_o_b_e", "value": "p"}]|{}`},
 	{`{"id":"types","serialNumber":1,"productKey":[],"hardwareHash":{},"modelName":true,"uploadedDate":{},"policies":5}`,
 		`types|~|~|[]|{"policies": 5, "modelName": true, "productKey": [], "hardwareHash": {}, "serialNumber": 1, "uploadedDate": {}}`},
 	{`{"id":"no policies","policies":null}`, `no policies|~|~|[]|{}`},
 	{`{"id":"policies an object","policies":{"key":"a"}}`, `policies an object|~|~|[]|{"policies": {"key": "a"}}`},
 	{`{"id":"policy null","policies":[null]}`, `policy null|~|~|[]|{"policies": [null]}`},
 	{`{"id":"policy empty","policies":[{}]}`, `policy empty|~|~|[]|{"policies": [{}]}`},
-	{`{"id":"policy of policies","policies":[[{"key":"a"}]]}`, `policy of policies|~|~|[]|{"policies": [[{"key": "a"}]]}`},
-	{`{"id":"key null","policies":[{"key":null,"value":"v"}]}`, `key null|~|~|[]|{"policies": [{"key": null, "value": "v"}]}`},
-	{`{"id":"value a number","policies":[{"key":"a","value":5},{"key":"b"}]}`, `value a number|~|~|[]|{"policies": [{"key": "a", "value": 5}, {"key": "b"}]}`},
+	{`{"id":"policy of policies","policies":[[{"key":"a"}]]}`,
+		`policy of policies|~|~|[]|{"policies": [[{"key": "a"}]]}`},
+	{`{"id":"key null","policies":[{"key":null,"value":"v"}]}`,
+		`key null|~|~|[]|{"policies": [{"key": null, "value": "v"}]}`},
+	{`{"id":"value a number","policies":[{"key":"a","value":5},{"key":"b"}]}`,
+		`value a number|~|~|[]|{"policies": [{"key": "a", "value": 5}, {"key": "b"}]}`},
 	{`{"id":"one key twice","policies":[{"key":"a","value":"y"},{"value":"x","key":"a"},{"key":"a","value":null}]}`,
 		`one key twice|~|~|[{"key": "a", "value": null}, {"key": "a", "value": "x"}, {"key": "a", "value": "y"}]|{}`},
 	{`{"id":"more of a policy","policies":[{"key":"a","value":"x","note":"\u0000"}]}`,
@@ -114,7 +126,8 @@ var hostileDevices = []hostile{
 	{`{"id":"policy text","policies":[{"key":"\u0000\ud800","value":"` + "\xff" + `"}]}`,
 		"policy text|~|~|[{\"key\": \"\uFFFD\uFFFD\", \"value\": \"\uFFFD\"}]|{}"},
 	{`{"id":"date","uploadedDate":"2020-01-30T09:10:33.2417951+01:00"}`, `date|~|2020-01-30 08:10:33.241795|[]|{}`},
-	{`{"id":"allowed","allowedOperations":["GET"],"links":{},"self":1," attributes":{}}`, `allowed|~|~|[]|{"allowedOperations": ["GET"]}`},
+	{`{"id":"allowed","allowedOperations":["GET"],"links":{},"self":1," attributes":{}}`,
+		`allowed|~|~|[]|{"allowedOperations": ["GET"]}`},
 }
 
 var hostilePolicies = []hostile{
@@ -122,7 +135,8 @@ var hostilePolicies = []hostile{
 	{`{"id":"types","name":{},"policySettings":"a","devicesAssigned":"1","createdDate":false}`,
 		`types|~|~|{}|~|{"name": {}, "createdDate": false, "policySettings": "a", "devicesAssigned": "1"}`},
 	{`{"id":"settings' types","policySettings":["a",1]}`, `settings' types|~|~|{}|~|{"policySettings": ["a", 1]}`},
-	{`{"id":"settings' nulls","policySettings":["a",null]}`, `settings' nulls|~|~|{}|~|{"policySettings": ["a", null]}`},
+	{`{"id":"settings' nulls","policySettings":["a",null]}`,
+		`settings' nulls|~|~|{}|~|{"policySettings": ["a", null]}`},
 	{`{"id":"settings' text","policySettings":["\u0000","a,b","{c}","\"","NULL","","\\"]}`,
 		`settings' text|~|~|{"","\"","NULL","\\","a,b","{c}",` + "\uFFFD}|~|{}"},
 	{`{"id":"both counts","devicesAssigned":1,"devicesAssignedCount":2}`, `both counts|~|1|{}|~|{}`},
@@ -150,13 +164,10 @@ func (w *world) serve(path string, all []hostile) {
 	})
 }
 
-// wantRows compares the rows of a table, as columns that concat takes, with those of the hostile items, in any order.
+// wantRows compares columns of a table with those of the hostile items, in any order.
 func (w *world) wantRows(all []hostile, columns, table string) {
 	w.t.Helper()
-	query := fmt.Sprintf("SELECT concat_ws('|', %s) FROM partner_center.%s", columns, table)
-	rows, _ := w.pool.Query(w.t.Context(), query) // CollectRows returns its error
-	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	w.ok(err)
+	got := w.rows(fmt.Sprintf("SELECT %s FROM partner_center.%s", columns, table))
 	if diff := cmp.Diff(counted(rowsOf(all)), counted(got)); diff != "" {
 		w.t.Errorf("rows of %s: (-want +got)\n%s", table, diff)
 	}
@@ -170,13 +181,6 @@ func counted(rows []string) map[string]int {
 	return n
 }
 
-// logged keeps the log in a buffer beside the test's own output.
-func (w *world) logged() *bytes.Buffer {
-	var b bytes.Buffer
-	w.log = slog.New(slog.NewJSONHandler(&b, nil))
-	return &b
-}
-
 // misfitLine is the line of the log that counts what could not be stored as received.
 type misfitLine struct {
 	Msg        string
@@ -188,7 +192,7 @@ type misfitLine struct {
 }
 
 // misfitLines returns such lines of a log.
-func misfitLines(t *testing.T, log *bytes.Buffer) (lines []misfitLine) {
+func misfitLines(t *testing.T, log *testLog) (lines []misfitLine) {
 	t.Helper()
 	for raw := range strings.Lines(log.String()) {
 		var line misfitLine
@@ -204,9 +208,11 @@ func misfitLines(t *testing.T, log *bytes.Buffer) (lines []misfitLine) {
 }
 
 const (
-	batchColumns = `batch_id, coalesce(status, '~'), coalesce(created_by, '~'), coalesce((creation_date AT TIME ZONE 'UTC')::text, '~'),
+	batchColumns = `batch_id, coalesce(status, '~'), coalesce(created_by, '~'),
+		coalesce((creation_date AT TIME ZONE 'UTC')::text, '~'),
 		coalesce(devices_count::text, '~'), extra`
-	deviceColumns = `device_id, coalesce(serial_number, '~'), coalesce((uploaded_date AT TIME ZONE 'UTC')::text, '~'), policies, extra`
+	deviceColumns = `device_id, coalesce(serial_number, '~'), coalesce((uploaded_date AT TIME ZONE 'UTC')::text, '~'),
+		policies, extra`
 	policyColumns = `policy_id, coalesce(name, '~'), coalesce(devices_assigned_count::text, '~'), policy_settings,
 		coalesce((created_date AT TIME ZONE 'UTC')::text, '~'), extra`
 )
@@ -227,7 +233,9 @@ func TestOnce_hostileItemsOfEveryKind(t *testing.T) {
 	if run := w.once(); run.State != store.Complete || run.Inserted != inserted {
 		t.Errorf("run: %+v, want %d rows inserted", run, inserted)
 	}
-	w.want("1", "count(*)) FROM partner_center.sync_freshness WHERE customer_id = $1::uuid AND last_error_code IS NULL", id)
+	w.want("1",
+		`SELECT count(*) FROM partner_center.sync_freshness
+			WHERE customer_id = $1::uuid AND last_error_code IS NULL`, id)
 	w.wantRows(batches, batchColumns, "device_batches")
 	w.wantRows(devices, deviceColumns, "devices")
 	w.wantRows(policies, policyColumns, "configuration_policies")
@@ -237,7 +245,8 @@ func TestOnce_hostileItemsOfEveryKind(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what the log says: (-want +got)\n%s\n%s", diff, log)
 	}
-	if run := w.once(); run.State != store.Complete || run.Inserted+run.Changed+run.Removed != 0 || run.Unchanged != inserted {
+	if run := w.once(); run.State != store.Complete || run.Inserted+run.Changed+run.Removed != 0 ||
+		run.Unchanged != inserted {
 		t.Errorf("second run: %+v, want %d rows unchanged", run, inserted)
 	}
 	w.wantViews()
@@ -249,7 +258,8 @@ func (w *world) wantViews() {
 	const views = `
 		SELECT format('%I.%I', schemaname, viewname) FROM pg_views WHERE schemaname = 'partner_center'
 		UNION ALL
-		SELECT format('%s(now())', p.oid::regproc) FROM pg_proc p WHERE p.pronamespace = 'partner_center'::regnamespace AND p.pronargs = 1`
+		SELECT format('%s(now())', p.oid::regproc) FROM pg_proc p
+			WHERE p.pronamespace = 'partner_center'::regnamespace AND p.pronargs = 1`
 	rows, _ := w.pool.Query(w.t.Context(), views) // CollectRows returns its error
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	w.ok(err)
@@ -269,7 +279,8 @@ func TestOnce_hostileCustomers(t *testing.T) {
 	log := w.logged()
 	long := strings.Repeat("Ünïcode ", 1<<17) // 1.25 MiB
 	customer := func(n int, members string) hostile {
-		return hostile{item: fmt.Sprintf(`{"id":"00000000-0000-4000-8000-%012d","relationshipToPartner":"reseller"%s}`, n, members)}
+		return hostile{item: fmt.Sprintf(`{"id":"00000000-0000-4000-8000-%012d","relationshipToPartner":"reseller"%s}`,
+			n, members)}
 	}
 	w.serve("/customers$", append([]hostile{
 		customer(1, `,"companyProfile":{"companyName":"nul\u0000","domain":"`+"\xff"+`.test"}`),
@@ -288,7 +299,7 @@ func TestOnce_hostileCustomers(t *testing.T) {
 		t.Errorf("run: %+v", run)
 	}
 	w.want("nul\uFFFD|\uFFFD.test\n"+"\u202eelgoog|'; DROP SCHEMA partner_center; --\n~|~\n~|~\n"+long+"|~\nlast|~\n~|~",
-		"coalesce(company_name, '~'), coalesce(domain, '~')) FROM partner_center.customers ORDER BY customer_id")
+		"SELECT coalesce(company_name, '~'), coalesce(domain, '~') FROM partner_center.customers ORDER BY customer_id")
 	want := []misfitLine{{Values: 3, Replaced: 2, Skipped: len(withoutID) + 2, Duplicates: 1}}
 	if diff := cmp.Diff(want, misfitLines(t, log)); diff != "" {
 		t.Errorf("what the log says: (-want +got)\n%s", diff)
@@ -325,16 +336,22 @@ func TestOnce_hugeValuesAndManyAndDeepOnes(t *testing.T) {
 		return []hostile{{item: item + "}"}, {item: `{"id":"plain"}`}}
 	}
 	w.serve("/deviceBatches$", texts("status", "createdBy"))
-	w.serve("/devices$", texts("serialNumber", "productKey", "hardwareHash", "modelName", "oemManufacturerName", "uploadedBy"))
+	w.serve("/devices$",
+		texts("serialNumber", "productKey", "hardwareHash", "modelName", "oemManufacturerName", "uploadedBy"))
 	w.serve("/policies$", texts("name", "category", "description"))
 	if run := w.once(); run.State != store.Complete || run.Inserted != 8 {
 		t.Errorf("run: %+v", run)
 	}
-	const kept = `, count(*) FILTER (WHERE extra->>'new' = $1 AND extra->'unknown 49999' = '49999' AND extra ? 'deep')) FROM partner_center.`
-	w.want("1|1", "count(*) FILTER (WHERE status = $1 AND created_by = $1)"+kept+"device_batches", huge)
-	w.want("2|2", `count(*) FILTER (WHERE serial_number = $1 AND product_key = $1 AND hardware_hash = $1 AND model_name = $1
+	const kept = `, count(*) FILTER (WHERE extra->>'new' = $1 AND extra->'unknown 49999' = '49999' AND extra ? 'deep')
+		FROM partner_center.`
+	w.want("1|1", "SELECT count(*) FILTER (WHERE status = $1 AND created_by = $1)"+kept+"device_batches", huge)
+	w.want("2|2",
+		`SELECT count(*) FILTER (WHERE serial_number = $1 AND product_key = $1 AND hardware_hash = $1
+			AND model_name = $1
 		AND oem_manufacturer_name = $1 AND uploaded_by = $1)`+kept+"devices", huge)
-	w.want("1|1", "count(*) FILTER (WHERE name = $1 AND category = $1 AND description = $1)"+kept+"configuration_policies", huge)
+	w.want("1|1",
+		`SELECT count(*) FILTER (WHERE name = $1 AND category = $1
+			AND description = $1)`+kept+"configuration_policies", huge)
 	// All of it once more as a superseded version, which has indexes of its own.
 	w.api.ClearFaults()
 	w.put(id, "b", "finished")
@@ -342,7 +359,7 @@ func TestOnce_hugeValuesAndManyAndDeepOnes(t *testing.T) {
 	if run := w.once(); run.State == store.Running || run.Changed != 2 {
 		t.Errorf("second run: %+v", run)
 	}
-	w.want("t", "status = $1) FROM partner_center.device_batch_versions WHERE batch_id = 'b'", huge)
+	w.want("t", "SELECT status = $1 FROM partner_center.device_batch_versions WHERE batch_id = 'b'", huge)
 	w.wantViews()
 }
 
@@ -354,10 +371,12 @@ func TestOnce_depthBombFailsItsListAlone(t *testing.T) {
 		w.put(id, "b", "finished")
 	}
 	w.api.Fail(partnercentertest.Fault{
-		Path: ids[0] + "/deviceBatches$", Body: `{"items":[{"id":"b","x":` + strings.Repeat(`[`, 1<<20) + strings.Repeat(`]`, 1<<20) + `}]}`,
+		Path: ids[0] + "/deviceBatches$", Body: `{"items":[{"id":"b","x":` + strings.Repeat(`[`, 1<<20) +
+			strings.Repeat(`]`, 1<<20) + `}]}`,
 	})
 	if run := w.once(); run.State != store.Partial || run.CustomersOK != 1 || run.Inserted != 1 {
 		t.Errorf("run: %+v", run)
 	}
-	w.want(ids[0]+"|bad_response", "customer_id, last_error_code) FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
+	w.want(ids[0]+"|bad_response",
+		"SELECT customer_id, last_error_code FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
 }

@@ -22,13 +22,14 @@ type Request struct {
 	Restart   bool      // of a backfill: do not resume an unfinished one
 }
 
-// Errors of a Request that names what is not there.
+// Errors of a Request that names what does not exist.
 var (
 	ErrUnknownPartner  = errors.New("there is no such partner in the configuration")
 	ErrUnknownCustomer = errors.New("no partner has such a customer")
 )
 
-// restricted: it is about some customers only, and so marks none removed. Since is about their devices.
+// restricted reports whether the request is about some customers only, and so marks none removed. Since does not count:
+// it is about devices.
 func (q Request) restricted() bool { return q.Partners != nil || q.Customers != nil }
 
 // filter describes what the request asks for in a fixed form, by which a backfill is resumed; "" if that is everything.
@@ -47,12 +48,11 @@ func (q Request) filter() string {
 }
 
 // Once makes one pass of each partner asked for, all at the same time, and returns their runs in the order of the
-// configuration. The error is for a request that names what is not there, for a database that cannot be used, and for
+// configuration. The error is for a request that names what does not exist, for a database that cannot be used, and for
 // the end of ctx; the failures of customers and of enumerations are in the runs.
 func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
-	ctx, done := r.begin(ctx)
-	defer done()
-	partners, given, err := r.choose(ctx, q)
+	defer r.begin(ctx)()
+	partners, named, err := r.choose(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -64,30 +64,14 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 		g, ctx := errgroup.WithContext(ctx)
 		for i, p := range partners {
 			g.Go(func() (err error) {
-				began := time.Now()
-				r.warnOfExpiry(ctx, p)
-				ask := store.RunRequest{
-					Partner: p.Name, Kind: q.Kind, ScheduledFor: time.Now(), Filter: q.filter(), Restart: q.Restart,
-					Devices: p.deviceReading(q.Since),
+				signIn, began := newSignIn(r, p), time.Now()
+				signIn.warnOfExpiry(ctx)
+				request, selected := p.runRequest(ctx, q, named[p.Name])
+				if runs[i], _, err = r.pass(ctx, p, request, selected); err != nil {
+					return err
 				}
-				chosen := given[p.Name]
-				if q.restricted() {
-					ask.Skip = p.Exclude
-					if chosen == nil && p.Customers != nil {
-						chosen = p.enumerate(ctx).customers
-					}
-				}
-				if chosen != nil {
-					ask.Customers = make([]string, len(chosen)) // none at all is not the same as all
-				}
-				for j, c := range chosen {
-					ask.Customers[j] = c.ID
-				}
-				runs[i], _, err = r.pass(ctx, p, ask, chosen, q.restricted())
-				if err == nil {
-					(&signIns{Runner: r, partner: p}).note(ctx, began)
-				}
-				return err
+				signIn.passEnded(ctx, began)
+				return nil
 			})
 		}
 		return g.Wait()
@@ -96,23 +80,32 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 	return runs, err
 }
 
-// open opens or joins a run, after another one of the same kind that is under way has ended.
-func (r *Runner) open(ctx context.Context, ask store.RunRequest) (opened store.Opened, err error) {
-	for waiting := false; ; waiting = true {
-		if opened, err = r.Store.OpenRun(ctx, ask); !errors.Is(err, store.ErrUnderway) {
-			return opened, err
-		}
-		if !waiting {
-			r.logger().Info("waiting for another run of this kind to end", "partner", ask.Partner, "kind", ask.Kind)
-		}
-		if err := wait(ctx, pollEvery); err != nil {
-			return opened, err
+// runRequest returns the run of this partner that a request asks for, and which customers it is about.
+func (p Partner) runRequest(ctx context.Context, q Request, named []store.Customer) (store.RunRequest, selection) {
+	request := store.RunRequest{
+		Partner: p.Name, Kind: q.Kind, ScheduledFor: time.Now(), Filter: q.filter(), Restart: q.Restart,
+		Devices: p.deviceReading(q.Since),
+	}
+	selected := selection{customers: named, partial: q.restricted()}
+	if selected.partial {
+		request.Skip = p.Exclude
+		if named == nil && p.Customers != nil {
+			selected.customers = p.listCustomers(ctx).customers
 		}
 	}
+	if selected.customers != nil {
+		request.Customers = []string{} // of no customers, and not of all
+	}
+	for _, c := range selected.customers {
+		request.Customers = append(request.Customers, c.ID)
+	}
+	return request, selected
 }
 
-// choose returns the partners that a request is about, and the customers it names under each.
-func (r *Runner) choose(ctx context.Context, q Request) (partners []Partner, given map[string][]store.Customer, err error) {
+// choose returns the partners that a request is about, and the customers that it names, by partner.
+func (r *Runner) choose(
+	ctx context.Context, q Request,
+) (partners []Partner, named map[string][]store.Customer, err error) {
 	for _, name := range q.Partners {
 		if !slices.ContainsFunc(r.Partners, func(p Partner) bool { return p.Name == name }) {
 			return nil, nil, fmt.Errorf("partner %q: %w", name, ErrUnknownPartner)
@@ -126,24 +119,21 @@ func (r *Runner) choose(ctx context.Context, q Request) (partners []Partner, giv
 	if q.Customers == nil {
 		return partners, nil, nil
 	}
-	given = map[string][]store.Customer{}
+	named = map[string][]store.Customer{}
 	for _, id := range q.Customers {
 		partner, customer, err := r.find(ctx, partners, id)
 		if err != nil {
 			return nil, nil, err
 		}
-		given[partner] = append(given[partner], customer)
+		named[partner] = append(named[partner], customer)
 	}
-	partners = slices.DeleteFunc(partners, func(p Partner) bool { return given[p.Name] == nil })
-	return partners, given, nil
+	partners = slices.DeleteFunc(partners, func(p Partner) bool { return named[p.Name] == nil })
+	return partners, named, nil
 }
 
 // find returns the partner that has the customer: by the configuration, else by the database, else by the API.
 func (r *Runner) find(ctx context.Context, partners []Partner, id string) (string, store.Customer, error) {
 	customer := store.Customer{ID: id}
-	all := slices.DeleteFunc(slices.Clone(partners), func(p Partner) bool {
-		return p.Customers != nil || slices.Contains(p.Exclude, id)
-	})
 	for _, p := range partners {
 		if slices.Contains(p.Customers, id) && !slices.Contains(p.Exclude, id) {
 			return p.Name, customer, nil
@@ -153,19 +143,24 @@ func (r *Runner) find(ctx context.Context, partners []Partner, id string) (strin
 	if err != nil {
 		return "", customer, err
 	}
-	for _, p := range all {
-		if p.Name == holder {
-			return holder, customer, nil
-		}
+	candidates := slices.DeleteFunc(slices.Clone(partners), func(p Partner) bool {
+		return p.Customers != nil || slices.Contains(p.Exclude, id)
+	})
+	if slices.ContainsFunc(candidates, func(p Partner) bool { return p.Name == holder }) {
+		return holder, customer, nil
 	}
 	var failed []error // of partners that cannot be asked now
-	for _, p := range all {
-		list := p.enumerate(ctx)
-		if i := slices.IndexFunc(list.customers, func(c store.Customer) bool { return c.ID == id }); i >= 0 {
-			return p.Name, list.customers[i], nil
+	for _, p := range candidates {
+		var found *foundCustomers
+		err := r.atPace(ctx, p, func(ctx context.Context) error {
+			found = p.listCustomers(ctx)
+			return found.err
+		})
+		if i := slices.IndexFunc(found.customers, func(c store.Customer) bool { return c.ID == id }); i >= 0 {
+			return p.Name, found.customers[i], nil
 		}
-		if list.err != nil {
-			failed = append(failed, list.err)
+		if err != nil {
+			failed = append(failed, err)
 		}
 	}
 	if failed != nil {

@@ -3,44 +3,89 @@ package sync
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"sync/atomic"
+	stdsync "sync"
 	"time"
 
 	"partnersync/store"
 )
 
 const (
-	retryMost    = 4 * time.Second // the longest pause between two tries: the sync resumes so soon after any outage
-	remindFirst  = time.Minute     // after so long, an outage is logged again, then at twice the interval each time
-	remindMost   = time.Hour
-	settledAfter = 5 * time.Minute // an outage that begins sooner after another is part of it for the log
+	maxRetryPause   = 4 * time.Second // between two attempts, so that work resumes soon after an outage of any length
+	firstReminder   = time.Minute     // from when an outage is first logged to the next time, then twice as long each time
+	maxReminderGap  = time.Hour
+	separateOutages = 5 * time.Minute // outages that follow each other sooner are logged as one
+	firstRetryPause = time.Second
 )
 
 // Wait is what the Runner cannot do, and waits for.
 type Wait struct {
 	Since  time.Time
-	Reason string // the newest error, on one line
+	Reason string // the latest error, on one line
 	Hint   string // what to do about it; "" if there is nothing to say in general
 }
 
-// outages keeps account of who waits for the database, for the log and for [Runner.Waiting]. The zero value is ready.
-type outages struct{ state atomic.Pointer[outage] }
-
-// outage is one state of that account. It is not changed but replaced.
-type outage struct {
-	waiting map[string]Wait // by who waits
-	told    bool            // the log's last word is that the database cannot be used
-	hints   map[string]bool // logged in this outage
-	remind  time.Time       // when the log says so again
-	gap     time.Duration   // from then to the next time
-	ended   time.Time       // when nobody waited any more
+// outages keeps track of what is waiting for the database, for the log and for [Runner.Waiting]. The zero value is
+// ready for use.
+type outages struct {
+	mu           stdsync.Mutex
+	waits        map[string]Wait // by waiter: a partner, or the heartbeat
+	logged       bool            // the log says that the database cannot be used, and has not said otherwise since
+	loggedHints  map[string]bool // in this outage
+	nextReminder time.Time
+	reminderGap  time.Duration // from the next reminder to the one after it
+	endedAt      time.Time     // when the last wait was over
 }
 
-// Waiting returns what the daemon waits for at the moment, if it does: the database, or somebody who migrates it. It may
-// be called at any time, from any goroutine.
-func (r *Runner) Waiting() (w Wait, waiting bool) {
-	for _, each := range r.outages.load().waiting {
+// Waiting returns what the daemon is waiting for at the moment, if anything: the database, or somebody to migrate it.
+// It may be called at any time, from any goroutine.
+func (r *Runner) Waiting() (w Wait, waiting bool) { return r.outages.longest() }
+
+// Await calls do until it succeeds or ctx is done, with growing pauses. In the meantime Waiting says what is being
+// waited for, and so does the log: when the wait begins, at growing intervals, and when it is over. The waiter is a
+// name that tells one wait from another.
+func (r *Runner) Await(ctx context.Context, waiter string, do func(context.Context) error) error {
+	for pause := firstRetryPause; ; pause = min(2*pause, maxRetryPause) {
+		err := do(ctx)
+		if err == nil {
+			r.databaseWorks(waiter)
+			return nil
+		}
+		if ctx.Err() == nil {
+			r.databaseFailed(waiter, err)
+		}
+		if wait(ctx, pause) != nil {
+			r.outages.end(waiter)
+			return err
+		}
+	}
+}
+
+// databaseFailed begins a wait or goes on with it, and logs that unless the log has said so recently.
+func (r *Runner) databaseFailed(waiter string, err error) {
+	w := Wait{Since: time.Now(), Reason: store.OneLine(err), Hint: store.Advice(err)}
+	since, log := r.outages.begin(waiter, w)
+	if !log {
+		return
+	}
+	attrs := []any{"err", w.Reason, "since", since.UTC().Truncate(time.Second)}
+	if w.Hint != "" {
+		attrs = append(attrs, "hint", w.Hint)
+	}
+	r.logger().Log(context.Background(), slog.LevelError, "waiting for the database", attrs...)
+}
+
+// databaseWorks ends the wait of a waiter that can use the database, if it was in one.
+func (r *Runner) databaseWorks(waiter string) {
+	if since, ended := r.outages.end(waiter); ended {
+		r.logger().Info("the database can be used again", "after", time.Since(since).Round(time.Second))
+	}
+}
+
+// longest returns the wait that has gone on for longest.
+func (o *outages) longest() (w Wait, waiting bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, each := range o.waits {
 		if !waiting || each.Since.Before(w.Since) {
 			w, waiting = each, true
 		}
@@ -48,116 +93,43 @@ func (r *Runner) Waiting() (w Wait, waiting bool) {
 	return w, waiting
 }
 
-// Await calls do until it succeeds or ctx is done, with growing pauses. Meanwhile Waiting tells what is waited for, on
-// behalf of who, and so does the log: when it begins, at growing intervals, and when it is over.
-func (r *Runner) Await(ctx context.Context, who string, do func(context.Context) error) error {
-	for pause := time.Second; ; pause = min(2*pause, retryMost) {
-		err := do(ctx)
-		if err == nil {
-			r.works(who)
-			return nil
-		}
-		if ctx.Err() == nil {
-			r.fails(who, err)
-		}
-		if wait(ctx, pause) != nil {
-			r.outages.update(func(o outage) outage { return o.without(who) })
-			return err
-		}
-	}
-}
-
-// fails notes that who cannot use the database.
-func (r *Runner) fails(who string, err error) {
-	now := time.Now()
-	reason, hint := store.OneLine(err), store.Advice(err)
-	before, after := r.outages.update(func(o outage) outage { return o.failed(who, Wait{now, reason, hint}) })
-	if after.remind != before.remind || len(after.hints) > len(before.hints) {
-		attrs := []any{"err", reason, "since", after.waiting[who].Since.UTC().Truncate(time.Second)}
-		if hint != "" {
-			attrs = append(attrs, "hint", hint)
-		}
-		r.logger().Log(context.Background(), slog.LevelError, "waiting for the database", attrs...)
-	}
-}
-
-// works notes that who can use the database.
-func (r *Runner) works(who string) {
-	before, after := r.outages.update(func(o outage) outage { return o.without(who) })
-	if before.told && !after.told {
-		r.logger().Info("the database can be used again", "after", time.Since(before.since()).Round(time.Second))
-	}
-}
-
-func (o *outages) load() outage {
-	if state := o.state.Load(); state != nil {
-		return *state
-	}
-	return outage{}
-}
-
-// update replaces the state by what change makes of it. Of concurrent updates each sees the result of the one before.
-func (o *outages) update(change func(outage) outage) (before, after outage) {
-	for {
-		state := o.state.Load()
-		before = outage{}
-		if state != nil {
-			before = *state
-		}
-		after = change(before)
-		if o.state.CompareAndSwap(state, &after) {
-			return before, after
-		}
-	}
-}
-
-// failed is the state after who has failed. It is for the log if remind or hints have changed.
-func (o outage) failed(who string, w Wait) outage {
+// begin adds a wait, or updates the one that the waiter is in already. It returns when that began, and whether it is to
+// be logged: at the beginning of an outage, when a reminder is due, and when there is something new to do about it.
+func (o *outages) begin(waiter string, w Wait) (since time.Time, log bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	now := w.Since
-	if len(o.waiting) == 0 && now.Sub(o.ended) > settledAfter {
-		o = outage{remind: now, gap: remindFirst}
+	if len(o.waits) == 0 && now.Sub(o.endedAt) > separateOutages {
+		o.waits, o.loggedHints, o.nextReminder, o.reminderGap = map[string]Wait{}, map[string]bool{}, now, firstReminder
 	}
-	if earlier, ok := o.waiting[who]; ok {
+	if earlier, ok := o.waits[waiter]; ok {
 		w.Since = earlier.Since
 	}
-	o.waiting = with(o.waiting, who, w)
-	if now.Before(o.remind) && o.hints[w.Hint] {
-		return o
+	o.waits[waiter] = w
+	reminding := !now.Before(o.nextReminder)
+	if !reminding && o.loggedHints[w.Hint] {
+		return w.Since, false
 	}
-	o.told, o.hints = true, with(o.hints, w.Hint, true)
-	if !now.Before(o.remind) {
-		o.remind, o.gap = now.Add(o.gap), min(2*o.gap, remindMost)
+	o.logged, o.loggedHints[w.Hint] = true, true
+	if reminding {
+		o.nextReminder, o.reminderGap = now.Add(o.reminderGap), min(2*o.reminderGap, maxReminderGap)
 	}
-	return o
+	return w.Since, true
 }
 
-// without is the state after who waits no more. It is for the log if told has changed.
-func (o outage) without(who string) outage {
-	if _, ok := o.waiting[who]; !ok {
-		return o
+// end removes a wait. If it was the last one of an outage that has been logged, ended is true, and since is when it
+// began.
+func (o *outages) end(waiter string) (since time.Time, ended bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w, waiting := o.waits[waiter]
+	if !waiting {
+		return time.Time{}, false
 	}
-	o.waiting = maps.Clone(o.waiting)
-	if delete(o.waiting, who); len(o.waiting) == 0 {
-		o.told, o.ended = false, time.Now()
+	delete(o.waits, waiter)
+	if len(o.waits) > 0 {
+		return time.Time{}, false
 	}
-	return o
-}
-
-// since is when the longest wait began.
-func (o outage) since() (first time.Time) {
-	for _, w := range o.waiting {
-		if first.IsZero() || w.Since.Before(first) {
-			first = w.Since
-		}
-	}
-	return first
-}
-
-// with returns a copy of m with one more entry.
-func with[K comparable, V any](m map[K]V, key K, value V) map[K]V {
-	if m = maps.Clone(m); m == nil {
-		m = map[K]V{}
-	}
-	m[key] = value
-	return m
+	ended, o.logged, o.endedAt = o.logged, false, time.Now()
+	return w.Since, ended
 }

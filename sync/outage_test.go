@@ -1,12 +1,10 @@
 package sync
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,19 +15,22 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// told is a log whose lines are read as "after so long: message, hint or error".
-type told struct {
-	bytes.Buffer
-	start time.Time
+// withoutDatabase returns a Runner without a database, and what it logs.
+func withoutDatabase() (*Runner, *testLog) {
+	logger, log := newLog()
+	return &Runner{Logger: logger}, log
 }
 
-// patient returns a Runner without a database, and what it logs.
-func patient() (*Runner, *told) {
-	log := &told{start: time.Now()}
-	return &Runner{Logger: slog.New(slog.NewJSONHandler(log, nil))}, log
+// since returns since when who has been waiting, if it is.
+func (o *outages) since(who string) (time.Time, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w, waiting := o.waits[who]
+	return w.Since, waiting
 }
 
-func (l *told) lines(t *testing.T) (lines []string) {
+// lines returns what is logged as "after this time: message; error; hint".
+func (l *testLog) lines(t *testing.T) (lines []string) {
 	t.Helper()
 	for line := range strings.Lines(l.String()) {
 		var entry struct {
@@ -40,12 +41,13 @@ func (l *told) lines(t *testing.T) (lines []string) {
 			t.Fatal(err)
 		}
 		hint, _, _ := strings.Cut(entry.Hint, ":")
-		lines = append(lines, fmt.Sprint(entry.Time.Sub(l.start).Round(time.Second), ": ", entry.Msg, "; ", entry.Err, "; ", hint))
+		lines = append(lines,
+			fmt.Sprint(entry.Time.Sub(l.start).Round(time.Second), ": ", entry.Msg, "; ", entry.Err, "; ", hint))
 	}
 	return lines
 }
 
-func wantTold(t *testing.T, log *told, want ...string) {
+func wantLogged(t *testing.T, log *testLog, want ...string) {
 	t.Helper()
 	if diff := cmp.Diff(want, log.lines(t)); diff != "" {
 		t.Errorf("log: (-want +got)\n%s", diff)
@@ -73,7 +75,7 @@ func away(until time.Duration, calls *int) func(context.Context) error {
 func TestAwait_manyTriesFewLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, log := patient()
+		r, log := withoutDatabase()
 		calls := 0
 		if err := r.Await(t.Context(), "contoso", away(3*time.Hour, &calls)); err != nil {
 			t.Error(err)
@@ -82,7 +84,8 @@ func TestAwait_manyTriesFewLines(t *testing.T) {
 			t.Errorf("%d tries in three hours", calls)
 		}
 		const waiting = ": waiting for the database; " + fullDisk
-		wantTold(t, log, "0s"+waiting, "1m3s"+waiting, "3m3s"+waiting, "7m3s"+waiting, "15m3s"+waiting, "31m3s"+waiting, "1h3m3s"+waiting,
+		wantLogged(t, log, "0s"+waiting, "1m3s"+waiting, "3m3s"+waiting, "7m3s"+waiting, "15m3s"+waiting,
+			"31m3s"+waiting, "1h3m3s"+waiting,
 			"2h3m3s"+waiting, "3h0m3s: the database can be used again; ; ")
 	})
 }
@@ -91,7 +94,7 @@ func TestAwait_goesOnSoonAfterAnyOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, outage := range []time.Duration{2 * time.Second, 20 * time.Second, 10 * time.Minute, 3 * time.Hour} {
-			r, _ := patient()
+			r, _ := withoutDatabase()
 			calls, began := 0, time.Now()
 			if err := r.Await(t.Context(), "contoso", away(outage, &calls)); err != nil {
 				t.Error(err)
@@ -106,7 +109,7 @@ func TestAwait_goesOnSoonAfterAnyOutage(t *testing.T) {
 func TestAwait_manyWaitersAreOneOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, log := patient()
+		r, log := withoutDatabase()
 		var g errgroup.Group
 		for i := range 20 {
 			g.Go(func() error {
@@ -117,14 +120,14 @@ func TestAwait_manyWaitersAreOneOutage(t *testing.T) {
 		if err := g.Wait(); err != nil {
 			t.Error(err)
 		}
-		wantTold(t, log, "0s: waiting for the database; "+fullDisk, "39s: the database can be used again; ; ")
+		wantLogged(t, log, "0s: waiting for the database; "+fullDisk, "39s: the database can be used again; ; ")
 	})
 }
 
-func TestAwait_eachNewThingToDoIsToldOnce(t *testing.T) {
+func TestAwait_eachNewHintIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, log := patient()
+		r, log := withoutDatabase()
 		codes := []string{"57P03", "28P01", "57P03", "28P01", "57P03"}
 		err := r.Await(t.Context(), "contoso", func(context.Context) error {
 			if len(codes) == 0 {
@@ -137,56 +140,57 @@ func TestAwait_eachNewThingToDoIsToldOnce(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		wantTold(t, log,
+		wantLogged(t, log,
 			"0s: waiting for the database; asking: FATAL: no (SQLSTATE 57P03); the server stops or starts",
 			"1s: waiting for the database; asking: FATAL: no (SQLSTATE 28P01); check the user and the password in database_url, and the server's pg_hba.conf",
 			"15s: the database can be used again; ; ")
 	})
 }
 
-func TestAwait_flappingDatabaseIsNotToldInALoop(t *testing.T) {
+func TestAwait_flappingDatabaseIsNotLoggedInALoop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, log := patient()
+		r, log := withoutDatabase()
 		for range 200 {
-			r.fails("contoso", serverError("53100", "no space"))
-			r.works("contoso")
+			r.databaseFailed("contoso", serverError("53100", "no space"))
+			r.databaseWorks("contoso")
 			_ = wait(t.Context(), 20*time.Second)
 		}
 		if n := len(log.lines(t)); n < 4 || n > 16 {
 			t.Errorf("%d lines of 200 outages in an hour", n)
 		}
-		// Long after, another outage is told at once.
+		// Long after, another outage is logged at once.
 		_ = wait(t.Context(), 10*time.Minute)
-		log.Reset()
-		r.fails("contoso", serverError("53100", "no space"))
-		if n := len(log.lines(t)); n != 1 {
+		before := len(log.lines(t))
+		r.databaseFailed("contoso", serverError("53100", "no space"))
+		if n := len(log.lines(t)) - before; n != 1 {
 			t.Errorf("%d lines of a new outage", n)
 		}
 	})
 }
 
-func TestWaiting_tellsTheLongestWait(t *testing.T) {
+func TestWaiting_isTheLongestWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, _ := patient()
+		r, _ := withoutDatabase()
 		if w, waiting := r.Waiting(); waiting {
 			t.Errorf("waits for %+v", w)
 		}
 		start := time.Now()
-		r.fails("contoso", serverError("53100", "no\n\tspace"))
+		r.databaseFailed("contoso", serverError("53100", "no\n\tspace"))
 		_ = wait(t.Context(), time.Minute)
-		r.fails("fabrikam", errors.New("other"))
-		r.fails("contoso", serverError("53100", "still\nno space"))
+		r.databaseFailed("fabrikam", errors.New("other"))
+		r.databaseFailed("contoso", serverError("53100", "still\nno space"))
 		w, waiting := r.Waiting()
-		if want := "asking: FATAL: still; no space (SQLSTATE 53100)"; !waiting || !w.Since.Equal(start) || w.Reason != want || w.Hint == "" {
+		if want := "asking: FATAL: still; no space (SQLSTATE 53100)"; !waiting || !w.Since.Equal(start) ||
+			w.Reason != want || w.Hint == "" {
 			t.Errorf("waits %t for %+v, want since %s: %s", waiting, w, start, want)
 		}
-		r.works("contoso")
+		r.databaseWorks("contoso")
 		if w, waiting := r.Waiting(); !waiting || w.Reason != "other" || !w.Since.Equal(start.Add(time.Minute)) {
 			t.Errorf("waits %t for %+v", waiting, w)
 		}
-		r.works("fabrikam")
+		r.databaseWorks("fabrikam")
 		if w, waiting := r.Waiting(); waiting {
 			t.Errorf("still waits for %+v", w)
 		}
@@ -196,17 +200,17 @@ func TestWaiting_tellsTheLongestWait(t *testing.T) {
 func TestWaiting_mayBeAskedWhileOthersWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, log := patient()
+		r, log := withoutDatabase()
 		var g errgroup.Group
 		for i := range 8 {
 			g.Go(func() error {
 				who := fmt.Sprint(i)
 				for range 100 {
-					r.fails(who, serverError("53100", "no space"))
+					r.databaseFailed(who, serverError("53100", "no space"))
 					if _, waiting := r.Waiting(); !waiting {
 						t.Error("nobody waits")
 					}
-					r.works(who)
+					r.databaseWorks(who)
 				}
 				return nil
 			})
@@ -216,7 +220,7 @@ func TestWaiting_mayBeAskedWhileOthersWait(t *testing.T) {
 			t.Errorf("still waits for %+v", w)
 		}
 		if len(log.lines(t)) > 2 {
-			t.Errorf("told: %s", log)
+			t.Errorf("logged: %s", log)
 		}
 	})
 }
@@ -224,14 +228,14 @@ func TestWaiting_mayBeAskedWhileOthersWait(t *testing.T) {
 func TestAwait_endOfTheContextIsNoRecovery(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, log := patient()
+		r, log := withoutDatabase()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		calls := 0
 		if err := r.Await(ctx, "start", away(time.Hour, &calls)); err == nil {
 			t.Error("no error")
 		}
-		wantTold(t, log, "0s: waiting for the database; "+fullDisk)
+		wantLogged(t, log, "0s: waiting for the database; "+fullDisk)
 		if w, waiting := r.Waiting(); waiting {
 			t.Errorf("still waits for %+v", w)
 		}

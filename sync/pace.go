@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// sharePauses passes the pauses that the API asks this process for on to the partner's other replicas.
+// sharePauses lets the partner's other replicas know when the API asks this one to pause.
 func (r *Runner) sharePauses(ctx context.Context, p Partner) {
 	if p.Limiter == nil {
 		return
@@ -13,35 +13,32 @@ func (r *Runner) sharePauses(ctx context.Context, p Partner) {
 	p.Limiter.OnPause = func(d time.Duration) {
 		r.logger().Warn("the API makes the partner wait", "partner", p.Name, "until", time.Now().Add(d))
 		pause := func(ctx context.Context) error { return r.Store.Pause(ctx, p.Name, d) }
-		if err := detached(ctx, pause); err != nil {
+		if err := r.lastWrite(ctx, pause); err != nil {
 			r.logger().Warn("pause not passed on to other replicas", "partner", p.Name, "err", err)
 		}
 	}
 }
 
-// paceEvery is how often the pace of a partner's replicas is read while a pass makes requests.
-const paceEvery = time.Second
+// readPaceEvery is how often the partner's share of the rate and its pause are read while requests may be made.
+const readPaceEvery = time.Second
 
-// followPace keeps the partner's limiter to this process's share of the rate and to the pauses that other replicas were
-// asked for, until the function that it returns is called.
-func (w *pass) followPace(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	read := func() {
-		if pace, err := w.Store.Pace(ctx, w.partner.Name); err == nil { // else the last one goes on; the pass itself fails soon
-			w.partner.Limiter.Share(pace.Workers)
-			w.partner.Limiter.Pause(pace.Pause)
+// atPace runs do, which makes requests for the partner, and meanwhile keeps the limiter up to date: with this worker's
+// share of the partner's rate, and with pauses that the API has asked other replicas for.
+func (r *Runner) atPace(ctx context.Context, p Partner, do func(context.Context) error) error {
+	r.readPace(ctx, p) // before the first request
+	return alongside(ctx, func(ctx context.Context) {
+		for wait(ctx, readPaceEvery) == nil {
+			r.readPace(ctx, p)
 		}
+	}, do)
+}
+
+// readPace updates the partner's limiter from the database. If that cannot be read, the limiter stays as it is.
+func (r *Runner) readPace(ctx context.Context, p Partner) {
+	pace, err := r.Store.Pace(ctx, p.Name)
+	if err != nil {
+		return
 	}
-	read()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for wait(ctx, paceEvery) == nil {
-			read()
-		}
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
+	p.Limiter.Share(pace.Workers)
+	p.Limiter.Pause(pace.Pause)
 }

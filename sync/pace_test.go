@@ -1,31 +1,14 @@
 package sync
 
 import (
-	"bytes"
-	"slices"
-	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"partnersync/store"
+	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
-
-// replica returns a Runner that shares nothing with others but the database and the API.
-func (w *world) replica(requestsPerMinute int) *Runner {
-	w.t.Helper()
-	p := w.pacedPartner("contoso", w.url, requestsPerMinute)
-	return &Runner{
-		Store: store.New(w.pool, store.Options{Version: "test"}), Partners: []Partner{p}, Logger: w.log, RunOnStart: true,
-	}
-}
-
-// value returns what a query says.
-func (w *world) value(query string) (v time.Time) {
-	w.t.Helper()
-	w.ok(w.pool.QueryRow(w.t.Context(), query).Scan(&v))
-	return v
-}
 
 func TestRun_authorityThatThrottlesOneReplicaHoldsTheOthers(t *testing.T) {
 	t.Parallel()
@@ -48,18 +31,6 @@ func TestRun_authorityThatThrottlesOneReplicaHoldsTheOthers(t *testing.T) {
 	if n := len(w.api.Requests()); n != 1 {
 		t.Errorf("%d requests", n)
 	}
-}
-
-// askedAt returns when the API, and not the sign-in, was asked.
-func (w *world) askedAt() []time.Time {
-	var at []time.Time
-	for _, r := range w.api.Requests() {
-		if strings.HasPrefix(r.Path, "/v1/") {
-			at = append(at, r.At)
-		}
-	}
-	slices.SortFunc(at, time.Time.Compare)
-	return at
 }
 
 func TestRun_pauseOfOneReplicaHoldsTheOthers(t *testing.T) {
@@ -85,10 +56,11 @@ func TestRun_pauseOfOneReplicaHoldsTheOthers(t *testing.T) {
 		stopSecond()
 		stopFirst()
 		if got := len(w.askedAt()); got != 2 {
-			t.Errorf("at %d a minute: the API was asked %d times, want 2: for the customers, and to be told to wait", perMinute, got)
+			t.Errorf("at %d a minute: the API was asked %d times, want 2: for the customers, and to be told to wait",
+				perMinute, got)
 		}
-		w.want("2", "requests) FROM partner_center.sync_runs")
-		w.want("0|0", "count(owner), sum(consecutive_failures)) FROM partnersync.customer_state")
+		w.want("2", "SELECT requests FROM partner_center.sync_runs")
+		w.want("0|0", "SELECT count(owner), sum(consecutive_failures) FROM partnersync.customer_state")
 	}
 }
 
@@ -98,21 +70,54 @@ func TestDryRun_passesOnNoPause(t *testing.T) {
 	w.customers(2)
 	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 1, Status: 429})
 	w.ok(w.replica(6000).DryRun(t.Context(), Request{Kind: store.Once}, func(Plan) {}))
-	w.want("0", "count(*)) FROM partnersync.partner_pauses")
+	w.want("0", "SELECT count(*) FROM partnersync.partner_pauses")
 	if got := len(w.askedAt()); got != 4 {
 		t.Errorf("the API was asked %d times, want 4", got)
 	}
 }
 
-// signalling is a log that tells of each line with a certain text.
-type signalling struct {
-	text string
-	seen chan struct{}
+func TestRun_pauseOfAnotherReplicaIsReadDuringAPass(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(5)
+	goOn := make(chan struct{})
+	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 1, Before: func() {
+		if err := w.store.Pause(t.Context(), "contoso", 5*time.Minute); err != nil {
+			t.Error(err)
+		}
+		<-goOn
+	}})
+	r := w.replica(0)
+	r.Partners[0].Concurrency = 1
+	_, stop := w.start(r)
+	w.eventually(func() (string, bool) {
+		return "no pause", time.Until(r.Partners[0].Limiter.PausedUntil()) > 4*time.Minute
+	})
+	close(goOn)
+	w.until("1", "SELECT count(*) FROM partner_center.sync_freshness WHERE last_success_at IS NOT NULL")
+	stop()
+	if got := len(w.askedAt()); got != 2 {
+		t.Errorf("the API was asked %d times, want twice: for the customers, and for the batches of the first", got)
+	}
 }
 
-func (s signalling) Write(line []byte) (int, error) {
-	if bytes.Contains(line, []byte(s.text)) {
-		s.seen <- struct{}{}
+func TestRun_replicasShareTheRate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	w.customers(102)
+	hit := make(chan struct{})
+	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Times: 1, Hang: true, Before: func() { close(hit) }})
+	first, second := w.replica(60), w.replica(60) // alone, two requests at once; together, one each
+	first.Partners[0].Concurrency, second.Partners[0].Concurrency = 1, 1
+	w.start(first)
+	<-hit // it holds a hundred customers and leaves two
+	var waited atomic.Bool
+	second.Partners[0].Limiter.OnWait = func(reason string, _ time.Duration) {
+		waited.Store(waited.Load() || reason == partnercenter.WaitLimit)
 	}
-	return len(line), nil
+	w.start(second)
+	w.until("2", "SELECT count(*) FROM partner_center.sync_freshness WHERE last_success_at IS NOT NULL")
+	if !waited.Load() {
+		t.Error("the second replica has made two requests at once")
+	}
 }

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -13,228 +14,233 @@ import (
 )
 
 const (
-	claimsAtOnce = 100         // customers claimed, and results recorded, together
-	claimsAhead  = 50          // customers that are claimed and wait at least to be worked on
-	pollEvery    = time.Second // for customers that another replica holds
+	claimBatch = 100         // customers claimed, and results recorded, together
+	claimAhead = 50          // customers that are claimed while others are worked on; other replicas want some too
+	pollEvery  = time.Second // for customers that another replica holds
 )
 
 // pass is this process's part in one run.
 type pass struct {
 	*Runner
-	partner Partner
-	run     store.Run
-	// restricted: the run was narrowed down on the command line, and so marks no customer removed.
-	restricted bool
-	// until is the tick at which device lists that are not read yet are left to the next pass; zero: never.
-	until   time.Time
-	due     time.Time // the newest tick that had come when this process opened or joined the run
-	log     *slog.Logger
-	done    int           // customers of the run that are done
-	listed  int           // customers of the run whose lists but those of devices are done with
-	slots   chan struct{} // one for each device list being read
-	id      uuid.UUID     // of this try, from which the correlation ids are made
-	misfits misfits
+	partner   Partner
+	selection selection
+	run       store.Run
+	id        uuid.UUID // of this process's part, from which correlation ids are made
+	log       *slog.Logger
+	issues    dataIssues
+	listSlots chan struct{} // has an element for each device list being read
+
+	newestTick time.Time // when this process opened the run or joined it
+	allListed  bool      // the batches and policies of all the run's customers have been tried; it stays so
+	// deviceDeadline is the tick at which the remaining device lists are left to the next pass; zero: there is none.
+	deviceDeadline time.Time
+
+	listed, done int // customers, as in Progress
 }
 
-// pass opens or joins a run and works on it until every customer is done, by this replica or another. given are the
-// customers of a run that was restricted to them. If ctx ends first, the run is left and the error is ctx's. ended: the
-// next tick has come, and with it the end of the reading of devices.
+// selection is which of a partner's customers a run is about. The zero value is all of them.
+type selection struct {
+	customers []store.Customer // nil: those of the enumeration
+	partial   bool             // the run was restricted on the command line, and so marks no customer removed
+}
+
+// pass opens a run or joins it, and works on it until every customer is done, by this replica or another. If ctx is
+// done first, the run is left, and the error is ctx's. cutShort: the next tick came and ended the reading of device
+// lists.
 func (r *Runner) pass(
-	ctx context.Context, p Partner, ask store.RunRequest, given []store.Customer, restricted bool,
-) (run store.Run, ended bool, err error) {
-	var opened store.Opened
-	err = r.whileAlive(ctx, func(ctx context.Context) error {
-		opened, err = r.open(ctx, ask)
-		return err
+	ctx context.Context, partner Partner, request store.RunRequest, selected selection,
+) (run store.Run, cutShort bool, err error) {
+	var p *pass
+	err = r.underLease(ctx, func(ctx context.Context) error {
+		opened, err := r.openRun(ctx, request)
+		if err != nil {
+			return err
+		}
+		p = r.newPass(partner, opened, request.Due, selected)
+		return r.atPace(ctx, partner, p.work)
 	})
-	if err != nil {
+	if p == nil {
 		return store.Run{}, false, err
 	}
-	w := &pass{Runner: r, partner: p, run: opened.Run, due: ask.Due, restricted: restricted}
-	w.slots, w.id = make(chan struct{}, w.concurrency()), uuid.New()
-	w.log = r.logger().With("partner", p.Name, "run_id", w.run.ID)
-	w.log.Debug("pass begun", "kind", w.run.Kind, "scheduled_for", w.run.ScheduledFor, "joined", opened.Joined)
+	// A scheduled run that the database interrupted stays open: the next attempt goes on with it.
+	if err != nil && (ctx.Err() != nil || p.run.Kind != store.Scheduled) {
+		err = errors.Join(err, p.leave(ctx))
+	}
+	p.report(err)
+	return p.run, p.pastDeadline(), err
+}
+
+// openRun opens a run or joins it, after any other run of the same kind that is under way has ended.
+func (r *Runner) openRun(ctx context.Context, request store.RunRequest) (opened store.Opened, err error) {
+	for waiting := false; ; waiting = true {
+		if opened, err = r.Store.OpenRun(ctx, request); !errors.Is(err, store.ErrUnderway) {
+			return opened, err
+		}
+		if !waiting {
+			r.logger().Info("waiting for another run of this kind to end",
+				"partner", request.Partner, "kind", request.Kind)
+		}
+		if err := wait(ctx, pollEvery); err != nil {
+			return opened, err
+		}
+	}
+}
+
+func (r *Runner) newPass(partner Partner, opened store.Opened, newestTick time.Time, selected selection) *pass {
+	run := opened.Run
+	p := &pass{
+		Runner: r, partner: partner, selection: selected, run: run, id: uuid.New(), newestTick: newestTick,
+		log:       r.logger().With("partner", partner.Name, "run_id", run.ID),
+		listSlots: make(chan struct{}, partner.concurrency()),
+	}
+	p.log.Debug("pass begun", "kind", run.Kind, "scheduled_for", run.ScheduledFor, "joined", opened.Joined)
 	if opened.Resumed {
-		w.log.Info("backfill resumed", "started_at", w.run.StartedAt, "customers_done", w.run.CustomersOK+w.run.CustomersFailed)
+		p.log.Info("backfill resumed",
+			"started_at", run.StartedAt, "customers_done", run.CustomersOK+run.CustomersFailed)
 	}
-	err = r.whileAlive(ctx, func(ctx context.Context) error {
-		run, err = w.work(ctx, given)
-		return err
-	})
-	// A scheduled run that the database interrupted stays open: the next try goes on with it.
-	if err != nil && (ctx.Err() != nil || ask.Kind != store.Scheduled) {
-		leave := func(ctx context.Context) error { return r.Store.LeaveRun(ctx, w.run) }
-		if left := detached(ctx, leave); left != nil {
-			err = errors.Join(err, left)
-		}
-		if now, readErr := r.readRun(ctx, w.run); readErr == nil {
-			run = now
-		}
-	}
-	w.report(run, err)
-	return run, w.late(), err
+	return p
 }
 
-func (r *Runner) readRun(ctx context.Context, run store.Run) (now store.Run, err error) {
-	err = detached(ctx, func(ctx context.Context) error {
-		now, err = r.Store.ReadRun(ctx, run)
+// work finds out who the run's customers are, and then goes over them in rounds until nothing is left to do: first over
+// their batches and policies and, once those of all customers have been tried, over the device lists that are due.
+func (p *pass) work(ctx context.Context) error {
+	if err := p.enumerate(ctx); err != nil {
 		return err
-	})
-	return now, err
-}
-
-// work settles the customers and then goes over them until none is left.
-func (w *pass) work(ctx context.Context, given []store.Customer) (store.Run, error) {
-	defer w.followPace(ctx)()
-	if err := w.settle(ctx, given); err != nil {
-		return w.run, err
 	}
-	w.done = w.run.CustomersOK + w.run.CustomersFailed
-	w.listed = w.done
-	w.progress()
-	if err := w.joined(ctx); err != nil {
-		return w.run, err
+	p.done = p.run.CustomersOK + p.run.CustomersFailed
+	p.listed = p.done
+	p.progress()
+	if err := p.setDeadlineOfEarlierRun(ctx); err != nil {
+		return err
 	}
 	for {
-		worked, err := w.round(ctx, claimsAhead, w.claimCustomers, w.customer)
+		customers, err := p.round(ctx, claimAhead, p.claimCustomers, p.syncCustomer)
 		if err != nil {
-			return w.run, err
+			return err
 		}
-		w.listed = w.run.CustomersTotal
-		if w.run.Kind == store.Scheduled && w.until.IsZero() {
-			// From here on, so that device lists get their turn even if the others take longer than a tick.
-			w.until = w.partner.Schedule.Next(time.Now())
+		withDevices, err := p.deviceRound(ctx)
+		if err != nil {
+			return err
 		}
-		ofDevices := 0
-		if listed, err := w.Store.Listed(ctx, w.run); err != nil {
-			return w.run, err
-		} else if listed {
-			if ofDevices, err = w.round(ctx, 0, w.claimDevices, w.devices); err != nil {
-				return w.run, err
-			}
+		if p.run, err = p.Store.FinishRun(ctx, p.run, p.pastDeadline()); err != nil || p.run.State != store.Running {
+			return err
 		}
-		if w.run, err = w.Store.FinishRun(ctx, w.run, w.late()); err != nil || w.run.State != store.Running {
-			return w.run, err
-		}
-		if worked+ofDevices == 0 {
+		if customers+withDevices == 0 { // other replicas hold the rest
 			if err := wait(ctx, pollEvery); err != nil {
-				return w.run, err
+				return err
 			}
 		}
 	}
 }
 
-// joined sees to it that who comes at a tick into the run of an earlier one does not keep it going with the device lists
-// that this tick leaves to its own run.
-func (w *pass) joined(ctx context.Context) error {
-	if w.run.Kind != store.Scheduled || !w.run.ScheduledFor.Before(w.due) {
+// setDeadlineOfEarlierRun sees to it that a worker that comes at a tick, and joins the run of an earlier one, does not
+// keep that run going with the device lists which this tick leaves to a run of its own.
+func (p *pass) setDeadlineOfEarlierRun(ctx context.Context) error {
+	if p.run.Kind != store.Scheduled || !p.run.ScheduledFor.Before(p.newestTick) {
 		return nil
 	}
-	listed, err := w.Store.Listed(ctx, w.run)
-	if listed {
-		w.until = w.due
+	var err error
+	if p.allListed, err = p.Store.Listed(ctx, p.run); p.allListed {
+		p.deviceDeadline = p.newestTick
 	}
 	return err
 }
 
-// late reports whether it is time for the next pass.
-func (w *pass) late() bool { return !w.until.IsZero() && !time.Now().Before(w.until) }
+// deviceRound is the round over the device lists, if it is time for them. It returns how many customers had any.
+func (p *pass) deviceRound(ctx context.Context) (customers int, err error) {
+	if p.run.Devices == nil {
+		return 0, nil
+	}
+	if !p.allListed {
+		if p.allListed, err = p.Store.Listed(ctx, p.run); !p.allListed || err != nil {
+			return 0, err
+		}
+		p.listed = p.run.CustomersTotal
+	}
+	if p.run.Kind == store.Scheduled && p.deviceDeadline.IsZero() {
+		// The tick after now, so that device lists get their turn even if the others took longer than a tick.
+		p.deviceDeadline = p.partner.Schedule.Next(time.Now())
+	}
+	return p.round(ctx, 0, p.claimDevices, p.syncDevices)
+}
 
-// round works on all customers that can be claimed now, and returns how many those were. While so many of them wait to be
-// worked on, the next ones are claimed: no earlier, since other replicas want some too. Nor does the work wait until results are
-// recorded.
-func (w *pass) round(
-	ctx context.Context, ahead int, claim func(context.Context, chan<- store.Claim) (int, error),
-	work func(context.Context, store.Claim) (store.Result, error),
-) (worked int, err error) {
-	claims, results := make(chan store.Claim, ahead), make(chan store.Result, claimsAtOnce)
+// pastDeadline reports whether device lists are left to the next pass by now.
+func (p *pass) pastDeadline() bool {
+	return !p.deviceDeadline.IsZero() && !time.Now().Before(p.deviceDeadline)
+}
+
+// workFunc works on one claimed customer. What goes wrong with the customer is in the result; the error is what stops
+// the pass: a database that cannot be used, a lost claim, or the end of the context.
+type workFunc func(context.Context, store.Claim) (store.Result, error)
+
+// round claims customers, works on as many at a time as the partner's concurrency says, and records the results, until
+// no more can be claimed. It returns how many were. Up to ahead customers are claimed while all workers are busy.
+//
+// Claiming, working and recording go on at the same time, each passing on to the next what it has done. Each ends when
+// the one before has; the first error ends all of them.
+func (p *pass) round(
+	ctx context.Context, ahead int, claim func(context.Context) iter.Seq2[store.Claim, error], work workFunc,
+) (claimed int, err error) {
+	claims, results := make(chan store.Claim, ahead), make(chan store.Result, claimBatch)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
+	g.Go(func() error {
 		defer close(claims)
-		worked, err = claim(ctx, claims)
-		return err
+		for c, err := range claim(ctx) {
+			if err != nil {
+				return err
+			}
+			claimed++
+			select {
+			case claims <- c:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
 	})
 	g.Go(func() error {
 		defer close(results)
-		return w.workers(ctx, claims, work, results)
+		workers, ctx := errgroup.WithContext(ctx)
+		for range p.partner.concurrency() {
+			workers.Go(func() error { return p.worker(ctx, claims, work, results) })
+		}
+		return workers.Wait()
 	})
-	g.Go(func() error { return w.record(ctx, results) })
+	g.Go(func() error { return p.recordResults(ctx, results) })
 	err = g.Wait()
-	return worked, err
+	return claimed, err
 }
 
-// claimCustomers hands out the customers whose batches and policies are to be listed, until no more can be had.
-func (w *pass) claimCustomers(ctx context.Context, out chan<- store.Claim) (claimed int, err error) {
-	after := ""
-	return w.claimAll(ctx, out, claimsAtOnce, func() (claims []store.Claim, err error) {
-		claims, err = w.Store.ClaimCustomers(ctx, w.run, after, claimsAtOnce)
-		if len(claims) > 0 {
-			after = claims[len(claims)-1].CustomerID
-		}
-		return claims, err
-	})
-}
-
-// claimDevices hands out the customers who have device lists to be read, until no more can be had or the next pass is due.
-// There are only as many at a time as are worked on, since one may take long.
-func (w *pass) claimDevices(ctx context.Context, out chan<- store.Claim) (claimed int, err error) {
-	return w.claimAll(ctx, out, w.concurrency(), func() ([]store.Claim, error) {
-		if w.late() {
-			return nil, nil
-		}
-		return w.Store.ClaimDevices(ctx, w.run, w.concurrency())
-	})
-}
-
-// claimAll hands out what claim returns, limit at a time, until there are no more.
-func (w *pass) claimAll(
-	ctx context.Context, out chan<- store.Claim, limit int, claim func() ([]store.Claim, error),
-) (claimed int, err error) {
-	for more := true; more; {
-		claims, err := claim()
-		if err != nil || len(claims) == 0 {
-			return claimed, err
-		}
-		more = len(claims) == limit
-		for _, c := range claims {
-			select {
-			case out <- c:
-			case <-ctx.Done():
-				return claimed, ctx.Err()
-			}
-		}
-		claimed += len(claims)
-	}
-	return claimed, nil
-}
-
-func (w *pass) concurrency() int { return max(1, w.partner.Concurrency) }
-
-// workers work on as many customers at a time as the partner's concurrency says.
-func (w *pass) workers(
-	ctx context.Context, in <-chan store.Claim, work func(context.Context, store.Claim) (store.Result, error), out chan<- store.Result,
+// worker works on one claimed customer after the other.
+func (p *pass) worker(
+	ctx context.Context, claims <-chan store.Claim, work workFunc, results chan<- store.Result,
 ) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for range w.concurrency() {
-		g.Go(func() error {
-			for c := range in {
-				result, err := work(ctx, c)
-				if errors.Is(err, store.ErrClaimLost) {
-					w.log.Warn("customer was taken over by another worker", "customer_id", c.CustomerID)
-					w.lost(1)
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				select {
-				case out <- result:
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
+	for c := range claims {
+		result, err := work(ctx, c)
+		if errors.Is(err, store.ErrClaimLost) {
+			p.log.Warn("customer was taken over by another worker", "customer_id", c.CustomerID)
+			p.claimsLost(1)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case results <- result:
+		case <-ctx.Done():
 			return ctx.Err()
-		})
+		}
 	}
-	return g.Wait()
+	return ctx.Err()
+}
+
+// leave takes this process out of a run that it cannot bring to its end.
+func (p *pass) leave(ctx context.Context) error {
+	return p.lastWrite(ctx, func(ctx context.Context) error {
+		left := p.Store.LeaveRun(ctx, p.run)
+		if run, err := p.Store.ReadRun(ctx, p.run); err == nil {
+			p.run = run
+		}
+		return left
+	})
 }

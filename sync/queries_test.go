@@ -50,12 +50,14 @@ func cookbookWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, partnercentertest.Options{}).reading()
 	end := time.Now()
-	created := map[string]time.Time{"Sales": end.AddDate(0, 0, -14), "Office": end.AddDate(0, 0, -14), "Desktops": end.AddDate(0, 0, -12)}
+	created := map[string]time.Time{"Sales": end.AddDate(0, 0, -14), "Office": end.AddDate(0, 0, -14),
+		"Desktops": end.AddDate(0, 0, -12)}
 	batch := func(customerID, batchID, status string) {
 		w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: status, Created: created[batchID]})
 	}
 	device := func(customerID, batchID, id, serial string, policies ...partnercentertest.PolicyAssignment) {
-		w.api.PutDevice(customerID, batchID, partnercentertest.Device{ID: id, SerialNumber: serial, Uploaded: uploaded(), Policies: policies})
+		w.api.PutDevice(customerID, batchID,
+			partnercentertest.Device{ID: id, SerialNumber: serial, Uploaded: uploaded(), Policies: policies})
 	}
 	policy := func(value string) partnercentertest.PolicyAssignment {
 		return partnercentertest.PolicyAssignment{Key: "o_o_b_e", Value: value}
@@ -109,7 +111,8 @@ var answers = map[string]struct {
 	order            string // where the query's own depends on which customer came first
 	want             string
 }{
-	"stuck_batches": {columns: "company_name, batch_id, status, devices_count, date_trunc('day', in_status_for)", want: `
+	"stuck_batches": {columns: "company_name, batch_id, status, devices_count, date_trunc('day', in_status_for)",
+		want: `
 		Contoso Bakery|Stuck|queued|3|13 days
 		Contoso Bakery|Desktops|processing|0|5 days`},
 	"turnaround": {columns: "company_name, batches, date_trunc('hour', justify_hours(median)), date_trunc('hour', justify_hours(percentile_95))", want: `
@@ -122,13 +125,15 @@ var answers = map[string]struct {
 		Fabrikam Logistics|Office|2 -> 1 devices|5 days
 		Fabrikam Logistics|Old|gone|2 days
 		Contoso Bakery|Tablets|new, queued|00:00:00`},
-	"batches_at_a_time": {literal: "2026-01-31 18:00Z", instead: time.Now().Add(-6 * 24 * time.Hour).UTC().Format("2006-01-02 15:04Z"), columns: "company_name, batch_id, status, devices_count", want: `
+	"batches_at_a_time": {literal: "2026-01-31 18:00Z",
+		instead: time.Now().Add(-6 * 24 * time.Hour).UTC().Format("2006-01-02 15:04Z"), columns: "company_name, batch_id, status, devices_count", want: `
 		Contoso Bakery|Desktops|Finished|0
 		Contoso Bakery|Sales|finished|2
 		Contoso Bakery|Stuck|queued|0
 		Fabrikam Logistics|Office|finished-with-errors|2
 		Fabrikam Logistics|Old|finished|1`},
-	"batches_with_errors": {columns: "company_name, batch_id, devices_count, date_trunc('day', now() - finished_by)", want: `
+	"batches_with_errors": {columns: "company_name, batch_id, devices_count, date_trunc('day', now() - finished_by)",
+		want: `
 		Fabrikam Logistics|Office|1|9 days`},
 	"vanished_devices": {columns: "company_name, batch_id, device_id, serial_number, batch_is_gone, gone_after < gone_by", want: `
 		Fabrikam Logistics|Old|d5|S5|t|t
@@ -143,9 +148,11 @@ var answers = map[string]struct {
 	"stale_customers": {columns: "partner, company_name, date_trunc('day', age), consecutive_failures, last_error_code, length(last_request_id)", want: `
 		contoso|Wide World|6|20002|36
 		contoso|Fabrikam Logistics|2 days|1|1000|36`},
-	"reopened_batches": {columns: "company_name, batch_id, from_status, to_status, date_trunc('day', was_finished_for)", want: `
+	"reopened_batches": {columns: "company_name, batch_id, from_status, to_status, date_trunc('day', was_finished_for)",
+		want: `
 		Contoso Bakery|Desktops|Finished|processing|4 days`},
-	"life_of_a_device": {literal: "2R9-ZNP67", instead: "S4", columns: "company_name, batch_id, device_id, state, date_trunc('day', now() - valid_from), valid_to = 'infinity'", want: `
+	"life_of_a_device": {literal: "2R9-ZNP67", instead: "S4",
+		columns: "company_name, batch_id, device_id, state, date_trunc('day', now() - valid_from), valid_to = 'infinity'", want: `
 		Fabrikam Logistics|Office|d4|listed|13 days|f
 		Fabrikam Logistics|Office|d4|gone|5 days|t`},
 	"policy_changes_of_the_last_week": {columns: "company_name, batch_id, device_id, serial_number, policy_key, from_policy, to_policy", want: `
@@ -171,7 +178,7 @@ func TestQueries(t *testing.T) {
 			t.Errorf("%s has %q %d times, want it once", name, test.literal, strings.Count(query, test.literal))
 		}
 		query = strings.ReplaceAll(query, test.literal+"'", test.instead+"'")
-		w.want(test.want, test.columns+") FROM ("+query+") AS answer"+test.order)
+		w.want(test.want, "SELECT "+test.columns+" FROM ("+query+") AS answer"+test.order)
 	}
 	for name := range queries {
 		t.Errorf("nobody knows what %s answers", name)

@@ -32,10 +32,13 @@ func TestReadme_queries(t *testing.T) {
 	}
 	// A month and a half ago is when all this happened, but for the last pass.
 	for _, sql := range []string{
-		`UPDATE partner_center.device_batch_versions SET valid_from = valid_from - interval '45 days', not_before = not_before - interval '45 days',
+		`UPDATE partner_center.device_batch_versions SET valid_from = valid_from - interval '45 days',
+			not_before = not_before - interval '45 days',
 			removed_at = removed_at - interval '45 days', valid_to = valid_to - interval '45 days'`,
-		`UPDATE partner_center.device_batches b SET valid_from = valid_from - interval '45 days' WHERE batch_id <> 'Sales laptops'`,
-		`UPDATE partner_center.device_batches b SET valid_from = (SELECT max(valid_to) FROM partner_center.device_batch_versions) WHERE batch_id = 'Sales laptops'`,
+		`UPDATE partner_center.device_batches b SET valid_from = valid_from - interval '45 days'
+			WHERE batch_id <> 'Sales laptops'`,
+		`UPDATE partner_center.device_batches b SET valid_from = (SELECT max(valid_to)
+			FROM partner_center.device_batch_versions) WHERE batch_id = 'Sales laptops'`,
 	} {
 		_, err := w.pool.Exec(t.Context(), sql)
 		w.ok(err)
@@ -44,9 +47,11 @@ func TestReadme_queries(t *testing.T) {
 	w.api.Fail(partnercentertest.Fault{Path: ids[0], Status: 403, Code: "20002", Description: "no relationship"})
 	w.once()
 	want := map[string][]string{
-		"Where do the batches of a customer stand?":                               {"Desktops finished", "New tablets queued", "Office finished", "Sales laptops processing"},
-		"What happened in the last seven days?":                                   {"Contoso Bakery New tablets <nil> queued"},
-		"What is the life of one batch?":                                          {"queued <nil>", "processing 2", "processing 2", "processing 2"},
+		"Where do the batches of a customer stand?": {"Desktops finished",
+			"New tablets queued", "Office finished", "Sales laptops processing"},
+		"What happened in the last seven days?": {"Contoso Bakery New tablets <nil> queued"},
+		"What is the life of one batch?": {"queued <nil>", "processing 2",
+			"processing 2", "processing 2"},
 		"Which batches have not moved for a day?":                                 {"Contoso Bakery Sales laptops processing"},
 		"How many batches were in which status at the end of last month?":         {"finished 3 15", "processing 1 5"},
 		"Which customers fail, since when, why, and which request id do I quote?": {"contoso Contoso 1 2"},

@@ -4,130 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"partnersync/store"
-	"partnersync/store/cron"
-	"partnersync/store/storetest"
-	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
-
-func TestMain(m *testing.M) { storetest.Main(m) }
-
-// alpha is the customer of the API documentation's example.
-const alpha = "47021739-3426-40bf-9601-61b4b6d7c793"
-
-// world is the emulated API, a database, and a partner between the two.
-type world struct {
-	t       *testing.T
-	api     *partnercentertest.Emulator
-	url     string
-	pool    *pgxpool.Pool
-	store   *store.Store
-	partner Partner
-	log     *slog.Logger
-}
-
-func newWorld(t *testing.T, o partnercentertest.Options) *world {
-	t.Helper()
-	api := partnercentertest.New(o)
-	server := httptest.NewServer(api)
-	t.Cleanup(server.Close)
-	db := storetest.New(t)
-	w := &world{
-		t: t, api: api, url: server.URL, pool: db.Pool, store: store.New(db.Pool, store.Options{Version: "test"}),
-		log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	}
-	w.partner = w.newPartner("contoso", server.URL)
-	return w
-}
-
-func (w *world) newPartner(name, url string) Partner {
-	w.t.Helper()
-	return w.pacedPartner(name, url, 0)
-}
-
-func (w *world) pacedPartner(name, url string, requestsPerMinute int) Partner {
-	w.t.Helper()
-	limiter := partnercenter.NewLimiter(requestsPerMinute)
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
-		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{Limiter: limiter})
-	w.ok(err)
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Limiter: limiter})
-	w.ok(err)
-	schedule, err := cron.Parse("@every 1h", time.UTC)
-	w.ok(err)
-	return Partner{Name: name, Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule, Concurrency: 4}
-}
-
-func (w *world) ok(err error) {
-	w.t.Helper()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func (w *world) runner() *Runner {
-	return &Runner{Store: w.store, Partners: []Partner{w.partner}, Logger: w.log}
-}
-
-// once makes one pass and returns its run.
-func (w *world) once() store.Run {
-	w.t.Helper()
-	runs, err := w.runner().Once(w.t.Context(), Request{Kind: store.Once})
-	w.ok(err)
-	if len(runs) != 1 {
-		w.t.Fatalf("%d runs, want 1", len(runs))
-	}
-	return runs[0]
-}
-
-// customers adds n customers and returns their ids.
-func (w *world) customers(n int) []string {
-	ids := make([]string, n)
-	for i := range ids {
-		ids[i] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i+1)
-		w.api.AddCustomer(partnercentertest.Customer{ID: ids[i], CompanyName: fmt.Sprintf("Contoso %d", i+1)})
-	}
-	return ids
-}
-
-func (w *world) put(customerID, batchID, status string) {
-	w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: status, DevicesCount: 5})
-}
-
-// listings returns how often each customer's batches were asked for.
-func (w *world) listings() map[string]int {
-	n := map[string]int{}
-	for _, r := range w.api.Requests() {
-		if id, rest, ok := strings.Cut(strings.TrimPrefix(r.Path, "/v1/customers/"), "/"); ok && rest == "deviceBatches" {
-			n[id]++
-		}
-	}
-	return n
-}
-
-func (w *world) want(want, query string, args ...any) {
-	w.t.Helper()
-	rows, _ := w.pool.Query(w.t.Context(), "SELECT concat_ws('|', "+query, args...)
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	w.ok(err)
-	want = strings.Trim(strings.ReplaceAll(want, "\t", ""), "\n")
-	if diff := cmp.Diff(want, strings.Join(lines, "\n")); diff != "" {
-		w.t.Errorf("%s: (-want +got)\n%s", query, diff)
-	}
-}
 
 func TestOnce_documentedBatchBecomesItsRow(t *testing.T) {
 	t.Parallel()
@@ -144,7 +27,8 @@ func TestOnce_documentedBatchBecomesItsRow(t *testing.T) {
 		t.Errorf("the documented response has 339 bytes, this one %d", last.Bytes)
 	}
 	w.want(alpha+"|Test batch|finished|2017-07-25 01:51:00|5|{}",
-		"customer_id, batch_id, status, creation_date AT TIME ZONE 'UTC', devices_count, extra) FROM partner_center.device_batches")
+		`SELECT customer_id, batch_id, status, creation_date AT TIME ZONE 'UTC', devices_count, extra
+			FROM partner_center.device_batches`)
 }
 
 func TestOnce_sixPassesOverABatchThatVanishesAndReturns(t *testing.T) {
@@ -169,11 +53,13 @@ func TestOnce_sixPassesOverABatchThatVanishesAndReturns(t *testing.T) {
 		finished|f|f|t
 		finished|t|f|t
 		finished|f|f|t`,
-		`status, removed_at IS NOT NULL, not_before IS NULL,
-			valid_to = coalesce(lead(valid_from) OVER (ORDER BY valid_from), 'infinity') AND coalesce(not_before < valid_from, true))
+		`SELECT status, removed_at IS NOT NULL, not_before IS NULL,
+			valid_to = coalesce(lead(valid_from) OVER (ORDER BY valid_from), 'infinity')
+				AND coalesce(not_before < valid_from, true)
 		FROM partner_center.device_batch_history WHERE batch_id = 'b' ORDER BY valid_from`)
-	w.want("7", "count(*)) FROM partner_center.device_batch_history")
-	w.want("0|0|0|3", "inserted, changed, removed, unchanged) FROM partner_center.sync_runs ORDER BY run_id DESC LIMIT 1")
+	w.want("7", "SELECT count(*) FROM partner_center.device_batch_history")
+	w.want("0|0|0|3",
+		"SELECT inserted, changed, removed, unchanged FROM partner_center.sync_runs ORDER BY run_id DESC LIMIT 1")
 }
 
 func TestOnce_allCustomersOfThreePages(t *testing.T) {
@@ -187,7 +73,7 @@ func TestOnce_allCustomersOfThreePages(t *testing.T) {
 	if n := len(w.listings()); n != 1203 {
 		t.Errorf("the batches of %d customers were listed", n)
 	}
-	w.want("1203", "count(*)) FROM partner_center.sync_freshness WHERE last_success_at IS NOT NULL")
+	w.want("1203", "SELECT count(*) FROM partner_center.sync_freshness WHERE last_success_at IS NOT NULL")
 }
 
 func TestOnce_onlyResellersCustomersThatAreNotExcluded(t *testing.T) {
@@ -198,7 +84,7 @@ func TestOnce_onlyResellersCustomersThatAreNotExcluded(t *testing.T) {
 	w.partner.Exclude = ids[1:2]
 	w.once()
 	w.want(ids[0]+"|Contoso 1|reseller\n"+ids[2]+"|Contoso 3|reseller",
-		"customer_id, company_name, relationship) FROM partner_center.customers ORDER BY customer_id")
+		"SELECT customer_id, company_name, relationship FROM partner_center.customers ORDER BY customer_id")
 }
 
 func TestOnce_customersOfTheConfigurationAreTakenAsGiven(t *testing.T) {
@@ -210,7 +96,7 @@ func TestOnce_customersOfTheConfigurationAreTakenAsGiven(t *testing.T) {
 	w.partner.Customers = ids[2:]
 	w.once()
 	w.want(ids[0]+"|t\n"+ids[1]+"|t\n"+ids[2]+"|f\n"+ids[3]+"|f",
-		"customer_id, removed_at IS NOT NULL) FROM partner_center.customers ORDER BY customer_id")
+		"SELECT customer_id, removed_at IS NOT NULL FROM partner_center.customers ORDER BY customer_id")
 	for _, r := range w.api.Requests() {
 		if r.Path == "/v1/customers" {
 			t.Error("the API was asked for customers")
@@ -225,21 +111,24 @@ func TestOnce_oneFailingCustomerAmongMany(t *testing.T) {
 	for _, id := range ids {
 		w.put(id, "b", "finished")
 	}
-	remove := w.api.Fail(partnercentertest.Fault{Path: ids[7], Status: 403, Code: "20002", Description: "no commerce relationship"})
+	remove := w.api.Fail(partnercentertest.Fault{Path: ids[7], Status: 403, Code: "20002",
+		Description: "no commerce relationship"})
 	run := w.once()
 	if run.State != store.Partial || run.CustomersOK != 19 || run.CustomersFailed != 1 || run.Inserted != 19 {
 		t.Errorf("run: %+v", run)
 	}
 	w.want(ids[7]+"|1|t|20002|t|36|36",
-		`customer_id, consecutive_failures, failing_since IS NOT NULL, last_error_code, last_error LIKE '%no commerce relationship%',
-			length(last_request_id), length(last_correlation_id)) FROM partner_center.sync_freshness WHERE consecutive_failures > 0`)
+		`SELECT customer_id, consecutive_failures, failing_since IS NOT NULL, last_error_code,
+			last_error LIKE '%no commerce relationship%',
+			length(last_request_id), length(last_correlation_id) FROM partner_center.sync_freshness
+				WHERE consecutive_failures > 0`)
 	w.once()
-	w.want("2", "max(consecutive_failures)) FROM partner_center.sync_freshness")
+	w.want("2", "SELECT max(consecutive_failures) FROM partner_center.sync_freshness")
 	remove()
 	if run := w.once(); run.State != store.Complete || run.Inserted != 1 {
 		t.Errorf("run after the recovery: %+v", run)
 	}
-	w.want("0|0", "count(failing_since), count(last_error_code)) FROM partner_center.sync_freshness")
+	w.want("0|0", "SELECT count(failing_since), count(last_error_code) FROM partner_center.sync_freshness")
 }
 
 func TestOnce_failedEnumerationGoesOnWithTheCustomersKnown(t *testing.T) {
@@ -249,10 +138,11 @@ func TestOnce_failedEnumerationGoesOnWithTheCustomersKnown(t *testing.T) {
 	w.once()
 	w.api.Fail(partnercentertest.Fault{Path: "/v1/customers", Times: 1, Status: 404})
 	run := w.once()
-	if run.State != store.Partial || run.CustomersOK != 3 || run.Error == nil || !strings.Contains(*run.Error, "listing the customers of partner contoso") {
+	if run.State != store.Partial || run.CustomersOK != 3 || run.Error == nil ||
+		!strings.Contains(*run.Error, "listing the customers of partner contoso") {
 		t.Errorf("run: %+v", run)
 	}
-	w.want("3", "count(*)) FROM partner_center.customers WHERE removed_at IS NULL")
+	w.want("3", "SELECT count(*) FROM partner_center.customers WHERE removed_at IS NULL")
 }
 
 func TestOnce_nothingKnownAndNothingEnumeratedFails(t *testing.T) {
@@ -276,16 +166,18 @@ func TestOnce_unchangedListsAreNeitherDecodedNorWritten(t *testing.T) {
 		w.put(id, "b", "finished")
 	}
 	w.once()
-	state := `customer_id, batch_id, ctid, xmin) FROM partner_center.device_batches ORDER BY customer_id, batch_id`
-	rows, _ := w.pool.Query(t.Context(), "SELECT concat_ws('|', "+state)
-	before, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	w.ok(err)
+	state := `SELECT customer_id, batch_id, ctid, xmin
+		FROM partner_center.device_batches ORDER BY customer_id, batch_id`
+	before := w.rows(state)
 	run := w.once()
 	if run.Unchanged != 6 || run.Inserted+run.Changed+run.Removed != 0 {
 		t.Errorf("run: %+v", run)
 	}
 	w.want(strings.Join(before, "\n"), state)
-	w.want("t", "bool_and(confirmed_at = observed_at AND confirmed_at > (SELECT max(valid_from) FROM partner_center.device_batches))) FROM partnersync.list_state")
+	w.want("t",
+		`SELECT bool_and(confirmed_at = observed_at
+			AND confirmed_at > (SELECT max(valid_from) FROM partner_center.device_batches))
+				FROM partnersync.list_state`)
 }
 
 func TestOnce_incompleteListingRemovesNothing(t *testing.T) {
@@ -302,8 +194,9 @@ func TestOnce_incompleteListingRemovesNothing(t *testing.T) {
 	if run := w.once(); run.State != store.Failed || run.Changed != 1 || run.Removed != 0 {
 		t.Errorf("run: %+v", run)
 	}
-	w.want("incomplete_listing", "last_error_code) FROM partner_center.sync_freshness")
-	w.want("a|finished|f\nb|queued|f", "batch_id, status, removed_at IS NOT NULL) FROM partner_center.device_batches ORDER BY batch_id")
+	w.want("incomplete_listing", "SELECT last_error_code FROM partner_center.sync_freshness")
+	w.want("a|finished|f\nb|queued|f",
+		"SELECT batch_id, status, removed_at IS NOT NULL FROM partner_center.device_batches ORDER BY batch_id")
 	if run := w.once(); run.State != store.Complete || run.Changed != 1 {
 		t.Errorf("run after it: %+v", run)
 	}
@@ -319,7 +212,7 @@ func TestOnce_massRemovalIsHeldAndThenConfirmed(t *testing.T) {
 	if run := w.once(); run.State != store.Failed || run.Removed != 0 {
 		t.Errorf("first run without the batch: %+v", run)
 	}
-	w.want("mass_removal_held", "last_error_code) FROM partner_center.sync_freshness")
+	w.want("mass_removal_held", "SELECT last_error_code FROM partner_center.sync_freshness")
 	if run := w.once(); run.State != store.Complete || run.Removed != 1 {
 		t.Errorf("second run without the batch: %+v", run)
 	}
@@ -331,10 +224,11 @@ func TestOnce_customerOfTwoPartners(t *testing.T) {
 	ids := w.customers(2)
 	w.put(ids[0], "b", "finished")
 	w.once()
-	second := w.newPartner("fabrikam", w.url)
+	second := w.newPartner("fabrikam", w.url, 0)
 	second.Customers = ids[:1]
 	before := w.listings()[ids[0]]
-	runs, err := (&Runner{Store: w.store, Partners: []Partner{second}, Logger: w.log}).Once(t.Context(), Request{Kind: store.Once})
+	runs, err := (&Runner{Store: w.store, Partners: []Partner{second}, Logger: w.log}).Once(t.Context(),
+		Request{Kind: store.Once})
 	w.ok(err)
 	if run := runs[0]; run.State != store.Failed || run.CustomersTotal != 1 || run.CustomersFailed != 1 {
 		t.Errorf("run of the second partner: %+v", run)
@@ -342,18 +236,22 @@ func TestOnce_customerOfTwoPartners(t *testing.T) {
 	if w.listings()[ids[0]] != before {
 		t.Error("the customer was read for the second partner")
 	}
-	w.want("t|t|t", `last_error LIKE '%contoso%', last_error LIKE '%fabrikam%', last_error LIKE '%not in the configuration%') FROM partner_center.sync_freshness
+	w.want("t|t|t",
+		`SELECT last_error LIKE '%contoso%', last_error LIKE '%fabrikam%', last_error LIKE '%not in the configuration%'
+			FROM partner_center.sync_freshness
 		WHERE partner = 'fabrikam' AND last_error_code = 'customer_of_two_partners'`)
 	// The first partner lets the customer go: the second takes it over, with its history.
 	w.partner.Exclude = ids[:1]
 	w.once()
-	runs, err = (&Runner{Store: w.store, Partners: []Partner{second}, Logger: w.log}).Once(t.Context(), Request{Kind: store.Once})
+	runs, err = (&Runner{Store: w.store, Partners: []Partner{second}, Logger: w.log}).Once(t.Context(),
+		Request{Kind: store.Once})
 	w.ok(err)
 	if run := runs[0]; run.State != store.Complete || run.Unchanged != 1 {
 		t.Errorf("run of the second partner after the move: %+v", run)
 	}
-	w.want("fabrikam|f", "partner, removed_at IS NOT NULL) FROM partner_center.customers WHERE customer_id = $1::uuid", ids[0])
-	w.want("1", "count(*)) FROM partner_center.sync_freshness WHERE customer_id = $1::uuid", ids[0])
+	w.want("fabrikam|f",
+		"SELECT partner, removed_at IS NOT NULL FROM partner_center.customers WHERE customer_id = $1::uuid", ids[0])
+	w.want("1", "SELECT count(*) FROM partner_center.sync_freshness WHERE customer_id = $1::uuid", ids[0])
 }
 
 func TestOnce_hostileIDsAndValues(t *testing.T) {
@@ -364,7 +262,8 @@ func TestOnce_hostileIDsAndValues(t *testing.T) {
 	for _, raw := range []string{
 		`{"id":"a b/c?d#e%f'\"","status":"finished"}`,
 		`{"id":"😀","status":3,"devicesCount":"7","creationDate":"soon"}`,
-		`{"id":"nul\u0000","status":"nul\u0000","new":"nul\u0000","deep":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"big":1e99999}`,
+		`{"id":"nul\u0000","status":"nul\u0000","new":"nul\u0000","deep":` + strings.Repeat("[", 9000) +
+			strings.Repeat("]", 9000) + `,"big":1e99999}`,
 		`{"id":"` + long + `"}`,
 		`{"status":"no id"}`, `{"id":null}`, `7`,
 		`{"id":"twice","status":"first"}`, `{"id":"twice","status":"last"}`,
@@ -374,17 +273,20 @@ func TestOnce_hostileIDsAndValues(t *testing.T) {
 	if run := w.once(); run.State != store.Complete || run.Inserted != 5 {
 		t.Errorf("run: %+v", run)
 	}
-	key, _ := key(long)
+	key, _ := storedID(long)
 	w.want(strings.Join([]string{
 		"a b/c?d#e%f'\"|finished|{}", "nul\uFFFD|nul\uFFFD|nul\uFFFD|1e99999", "twice|last|{}", key + "|{}",
 		`😀|{"status": 3, "creationDate": "soon", "devicesCount": "7"}`,
 	}, "\n"),
-		`batch_id, status, CASE WHEN extra ? 'new' THEN concat_ws('|', extra->>'new', extra->>'big') ELSE extra::text END)
+		`SELECT batch_id, status,
+			CASE WHEN extra ? 'new' THEN concat_ws('|', extra->>'new', extra->>'big') ELSE extra::text END
 		FROM partner_center.device_batches ORDER BY batch_id`)
 	if run := w.once(); run.Unchanged != 5 {
 		t.Errorf("second run: %+v", run)
 	}
-	w.want("t", "digest IS NULL) FROM partnersync.list_state WHERE resource = 'device_batches'") // requests for devices need the ids as received
+	w.want("t",
+		`SELECT digest IS NULL FROM partnersync.list_state
+			WHERE resource = 'device_batches'`) // requests for devices need the ids as received
 }
 
 func TestOnce_customerThatCannotBeFetchedDelaysNobody(t *testing.T) {
@@ -401,9 +303,10 @@ func TestOnce_customerThatCannotBeFetchedDelaysNobody(t *testing.T) {
 		}
 	}
 	runs, err := r.Once(ctx, Request{Kind: store.Once})
-	if !errors.Is(err, context.Canceled) || len(runs) != 1 || runs[0].State != store.Abandoned || runs[0].CustomersOK != 29 {
+	if !errors.Is(err, context.Canceled) || len(runs) != 1 || runs[0].State != store.Abandoned ||
+		runs[0].CustomersOK != 29 {
 		t.Errorf("interrupted pass: %+v, %v; want abandoned with 29 customers ok", runs, err)
 	}
-	w.want("0", "count(owner)) FROM partnersync.customer_state") // no claim is left behind
-	w.want("0", "count(*)) FROM partnersync.workers")
+	w.want("0", "SELECT count(owner) FROM partnersync.customer_state") // no claim is left behind
+	w.want("0", "SELECT count(*) FROM partnersync.workers")
 }

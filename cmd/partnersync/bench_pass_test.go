@@ -114,7 +114,7 @@ func (b *bench) written() int64 {
 func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
 	b.Helper()
 	limiter := partnercenter.NewLimiter(0)
-	client, _ := passtest.Client(b, b.api.url, limiter, nil)
+	client, _ := passtest.Client(b, partnercenter.Options{BaseURL: b.api.url, Limiter: limiter})
 	schedule, err := cron.Parse("@every 24h", time.UTC)
 	if err != nil {
 		b.Fatal(err)

@@ -32,7 +32,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{World: passtest.New(t, partnercentertest.Options{Timeline: true, DevicePageSize: 2, Speed: 1000}), t: t}
-	client, _ := passtest.Client(t, w.URL, partnercenter.NewLimiter(0), nil)
+	client, _ := passtest.Client(t, partnercenter.Options{BaseURL: w.URL})
 	partner := sync.Partner{Name: "contoso", Client: client, Policies: true, Devices: true, DevicesRefresh: time.Hour}
 	w.runner = &sync.Runner{
 		Store: store.New(w.DB.Pool, store.Options{}), Partners: []sync.Partner{partner},

@@ -8,9 +8,9 @@ FROM (VALUES
 -- PostgreSQL 17 and newer have it.
 SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
 
-INSERT INTO partnersync.workers AS w (worker_id, host, version, started_at, heartbeat_at, lease)
+INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease)
 VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp(), @lease)
-ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = greatest(w.heartbeat_at, excluded.heartbeat_at);
+ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at, lease = excluded.lease;
 
 commit;
 
@@ -33,9 +33,12 @@ SELECT coalesce(max(run_id), 0)
 FROM partnersync.runs
 WHERE partner = @partner AND kind = 'scheduled' AND state = 'running';
 
-SELECT coalesce(max(scheduled_for) >= @scheduled_for::timestamptz, false)
-FROM partnersync.runs
-WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned';
+SELECT coalesce((
+    SELECT scheduled_for BETWEEN @scheduled_for::timestamptz AND clock_timestamp() + interval '1 minute'
+    FROM partnersync.runs
+    WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned'
+    ORDER BY run_id DESC
+    LIMIT 1), false);
 
 SELECT EXISTS (
     SELECT FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running');
@@ -47,9 +50,9 @@ RETURNING run_id;
 INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
 ON CONFLICT DO NOTHING;
 
-UPDATE partnersync.partner_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
+UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid;
 
-UPDATE partnersync.customer_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
+UPDATE partnersync.customer_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid;
 
 SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
        customers_total, customers_ok, customers_failed,
@@ -156,7 +159,7 @@ WHERE customer_id = ANY (@ids::uuid[]);
 
 SELECT s.customer_id::text, s.lease_epoch, s.consecutive_failures, s.last_success_at IS NOT NULL AS synced,
        coalesce(@devices AND (s.devices_refresh IS DISTINCT FROM @refresh::interval
-                              OR s.devices_due_at <= clock_timestamp()
+                              OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
                               OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL), false) AS devices_due,
        coalesce(r.run_id, 0) AS run_id, coalesce(r.devices_run_id, 0) AS devices_run_id,
        coalesce(r.outcome, '') AS outcome, b.digest AS batches_digest, p.digest AS policies_digest,
@@ -271,12 +274,14 @@ UPDATE partnersync.customer_state s
 SET owner                = NULL,
     last_attempt_at      = CASE WHEN r.succeeded THEN s.last_attempt_at ELSE r.now END,
     last_success_at      = CASE WHEN r.succeeded THEN r.now ELSE s.last_success_at END,
-    consecutive_failures = CASE WHEN r.succeeded THEN 0 WHEN r.failed THEN s.consecutive_failures + 1 ELSE s.consecutive_failures END,
-    failing_since        = CASE WHEN r.succeeded THEN NULL WHEN r.failed THEN coalesce(s.failing_since, r.now) ELSE s.failing_since END,
-    last_error_code      = CASE WHEN r.succeeded OR r.failed THEN r.code ELSE s.last_error_code END,
-    last_error           = CASE WHEN r.succeeded OR r.failed THEN r.message ELSE s.last_error END,
-    last_request_id      = CASE WHEN r.succeeded OR r.failed THEN r.request_id ELSE s.last_request_id END,
-    last_correlation_id  = CASE WHEN r.succeeded OR r.failed THEN r.correlation_id ELSE s.last_correlation_id END
+    consecutive_failures = CASE WHEN r.failed THEN s.consecutive_failures + 1
+                                WHEN r.succeeded THEN 0 ELSE s.consecutive_failures END,
+    failing_since        = CASE WHEN r.failed THEN coalesce(s.failing_since, r.now)
+                                WHEN NOT r.succeeded THEN s.failing_since END,
+    last_error_code      = CASE WHEN r.failed OR r.succeeded THEN r.code ELSE s.last_error_code END,
+    last_error           = CASE WHEN r.failed OR r.succeeded THEN r.message ELSE s.last_error END,
+    last_request_id      = CASE WHEN r.failed OR r.succeeded THEN r.request_id ELSE s.last_request_id END,
+    last_correlation_id  = CASE WHEN r.failed OR r.succeeded THEN r.correlation_id ELSE s.last_correlation_id END
 FROM (
     SELECT unnest(@ids::uuid[]) AS customer_id, unnest(@epochs::bigint[]) AS epoch,
            unnest(@succeeded::boolean[]) AS succeeded, unnest(@failed::boolean[]) AS failed,
@@ -301,7 +306,8 @@ JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @
 WHERE s.partner = @partner AND s.active AND r.run_id = @run AND r.devices_run_id <> @run
   AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
   AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-  AND (s.devices_refresh IS DISTINCT FROM @refresh::interval OR s.devices_due_at <= clock_timestamp()
+  AND (r.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
+       OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
        OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
   AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
 ORDER BY s.devices_due_at NULLS FIRST, s.customer_id
@@ -351,9 +357,9 @@ RETURNING customer_id::text;
 
 UPDATE partnersync.runs r
 SET finished_at = clock_timestamp(),
-    customers_total = greatest(r.customers_total, n.ok + n.failed),
+    customers_total = n.ok + n.failed,
     state = CASE WHEN n.ok = 0 THEN 'failed'
-                 WHEN n.ok < r.customers_total OR n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
+                 WHEN n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
                  ELSE 'complete' END
 FROM (
     SELECT coalesce(sum(customers_ok), 0) AS ok, coalesce(sum(customers_failed), 0) AS failed
@@ -372,7 +378,8 @@ WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
              coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
              -- or its device lists,
              OR @devices AND c.run_id = @run AND c.devices_run_id <> @run
-                AND (s.devices_refresh IS DISTINCT FROM @refresh::interval OR s.devices_due_at <= clock_timestamp()
+                AND (c.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
+                     OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
                      OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
                 -- which it is not too late for, or which somebody reads now.
                 AND (NOT @late OR s.owner IN (SELECT worker_id FROM partnersync.live_workers))));
@@ -489,7 +496,8 @@ WHERE customer_id = $3::uuid AND batch_id = $4::text AND k.device_id = ANY ($5::
 
 INSERT INTO partnersync.partner_pauses AS p (partner, paused_until)
 VALUES (@partner, clock_timestamp() + @pause::interval)
-ON CONFLICT (partner) DO UPDATE SET paused_until = greatest(p.paused_until, excluded.paused_until);
+ON CONFLICT (partner) DO UPDATE
+SET paused_until = least(greatest(p.paused_until, excluded.paused_until), clock_timestamp() + @longest::interval);
 
 SELECT (
            SELECT count(DISTINCT m.worker_id)
@@ -550,7 +558,7 @@ FROM (
     LIMIT 1
 ) newest
 WHERE r.run_id = newest.run_id AND newest.state IN ('running', 'abandoned')
-  AND r.started_at > clock_timestamp() - @resumable::interval
+  AND r.started_at BETWEEN clock_timestamp() - @resumable::interval AND clock_timestamp() + @resumable::interval
 RETURNING r.run_id, newest.state = 'abandoned';
 
 rollback;
@@ -559,7 +567,9 @@ UPDATE partnersync.runs SET state = 'abandoned', finished_at = clock_timestamp()
 
 UPDATE partner_center.customers SET removed_at = $1 WHERE customer_id = ANY ($2::uuid[]);
 
-UPDATE partnersync.customer_state SET active = false WHERE customer_id = ANY ($1::uuid[]);
+UPDATE partnersync.customer_state
+SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
+WHERE customer_id = ANY ($1::uuid[]);
 
 DELETE FROM partnersync.run_workers WHERE run_id = $1 AND worker_id = $2::uuid;
 
@@ -572,5 +582,6 @@ WHERE run_id = $1 AND state = 'running' AND NOT EXISTS (
     WHERE m.run_id = $1);
 
 DELETE FROM partnersync.workers
-WHERE worker_id = @worker::uuid OR heartbeat_at < clock_timestamp() - 10 * lease;
+WHERE worker_id = @worker::uuid
+   OR heartbeat_at NOT BETWEEN clock_timestamp() - 10 * lease AND clock_timestamp() + 10 * lease;
 

@@ -2,7 +2,6 @@
 package passtest
 
 import (
-	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -27,23 +26,23 @@ func New(t testing.TB, o partnercentertest.Options) World {
 	return World{API: api, URL: server.URL, DB: storetest.New(t)}
 }
 
-// Client returns a client for the emulated API at a URL, and its tokens. A nil transport is the default one.
-func Client(
-	t testing.TB, url string, limiter *partnercenter.Limiter, transport http.RoundTripper,
-) (*partnercenter.Client, *partnercenter.TokenSource) {
+// Client returns a client of an emulated API, whose authority has the same URL, and its tokens. They share what the options
+// say, and the emulator's default secret.
+func Client(t testing.TB, o partnercenter.Options) (*partnercenter.Client, *partnercenter.TokenSource) {
 	t.Helper()
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
+	var err error
+	o.Tokens, err = partnercenter.NewTokenSource(partnercenter.Credentials{
+		AuthorityURL: o.BaseURL, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
 		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{Limiter: limiter, Transport: transport})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := partnercenter.New(partnercenter.Options{
-		BaseURL: url, Tokens: tokens, Limiter: limiter, Transport: transport,
+	}, partnercenter.TokenOptions{
+		Limiter: o.Limiter, Transport: o.Transport, AttemptTimeout: o.AttemptTimeout, Logger: o.Logger,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client, tokens
+	client, err := partnercenter.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client, o.Tokens
 }

@@ -69,7 +69,9 @@ func newWorld(t *testing.T, o Options) *world {
 func (w *world) partner(url string, m *Metrics) sync.Partner {
 	w.t.Helper()
 	limiter := partnercenter.NewLimiter(0)
-	client, tokens := passtest.Client(w.t, url, limiter, m.Transport("contoso"))
+	client, tokens := passtest.Client(w.t, partnercenter.Options{
+		BaseURL: url, Limiter: limiter, Transport: m.Transport("contoso"),
+	})
 	m.Watch("contoso", limiter, tokens)
 	schedule, err := cron.Parse("@every 1h", time.UTC)
 	w.ok(err)

@@ -24,8 +24,9 @@ func TestOnce_customersAreLeftOutForAnotherRelationshipOnly(t *testing.T) {
 	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Body: `{"totalCount":0,"items":[]}`})
 	w.once()
 	w.want("1|Reseller\n2|~\n3|~",
-		"right(customer_id::text, 1), coalesce(relationship, '~')) FROM partner_center.customers ORDER BY customer_id")
+		`SELECT right(customer_id::text, 1), coalesce(relationship, '~')
+			FROM partner_center.customers ORDER BY customer_id`)
 	if said := "customers of another relationship left out\" partner=contoso run_id=1 customers=2\n"; strings.Count(log.String(), said) != 1 {
-		t.Errorf("the log does not tell once how many were left out:\n%s", log.String())
+		t.Errorf("the log does not say once how many were left out:\n%s", log.String())
 	}
 }

@@ -12,33 +12,10 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// reading makes the world's partner read everything.
-func (w *world) reading() *world {
-	w.partner.Devices, w.partner.Policies, w.partner.DevicesRefresh = true, true, 24*time.Hour
-	return w
-}
-
-// fill gives a customer a finished batch with n devices.
-func (w *world) fill(customerID, batchID string, n int) {
-	w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: "finished"})
-	for i := range n {
-		w.api.PutDevice(customerID, batchID, partnercentertest.Device{ID: fmt.Sprintf("device %03d", i), SerialNumber: fmt.Sprint("S", i)})
-	}
-}
-
-// asked returns how many API requests were made since the log had from of them, those for tokens apart.
-func (w *world) asked(from int) (n int) {
-	for _, r := range w.api.Requests()[from:] {
-		if strings.HasPrefix(r.Path, "/v1/") {
-			n++
-		}
-	}
-	return n
-}
-
 func TestDevices_largeBatchIsCompleteInEitherTokenStyle(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []partnercentertest.Paging{partnercentertest.BodyToken, partnercentertest.NextLink, partnercentertest.NextLinkAndToken} {
+	for _, paging := range []partnercentertest.Paging{partnercentertest.BodyToken, partnercentertest.NextLink,
+		partnercentertest.NextLinkAndToken} {
 		w := newWorld(t, partnercentertest.Options{Paging: paging}).reading()
 		id := w.customers(1)[0]
 		w.fill(id, "two hundred/fifty", 250)
@@ -46,7 +23,7 @@ func TestDevices_largeBatchIsCompleteInEitherTokenStyle(t *testing.T) {
 		if run.State != store.Complete || run.Inserted != 251 {
 			t.Errorf("paging %v: %+v", paging, run)
 		}
-		w.want("250|S0|S99", "count(*), min(serial_number), max(serial_number)) FROM partner_center.devices")
+		w.want("250|S0|S99", "SELECT count(*), min(serial_number), max(serial_number) FROM partner_center.devices")
 	}
 }
 
@@ -56,24 +33,26 @@ func TestDevices_repeatedTokenRemovesNothing(t *testing.T) {
 	id := w.customers(1)[0]
 	w.fill(id, "b", 250)
 	w.once()
-	w.api.Fail(partnercentertest.Fault{Path: "/devices$", Body: `{"totalCount":1,"items":[{"id":"device 000"}],"continuationToken":"again"}`})
+	w.api.Fail(partnercentertest.Fault{Path: "/devices$",
+		Body: `{"totalCount":1,"items":[{"id":"device 000"}],"continuationToken":"again"}`})
 	runs, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill})
 	w.ok(err)
 	if run := runs[0]; run.State != store.Failed || run.Removed != 0 {
 		t.Errorf("run: %+v", run)
 	}
-	w.want("incomplete_listing", "last_error_code) FROM partner_center.sync_freshness")
-	w.want("0", "count(removed_at)) FROM partner_center.devices")
+	w.want("incomplete_listing", "SELECT last_error_code FROM partner_center.sync_freshness")
+	w.want("0", "SELECT count(removed_at) FROM partner_center.devices")
 }
 
 // nothingChanges makes a pass and wants it to be one of two requests for each customer that writes no row.
 func (w *world) nothingChanges(customers int, unchanged int64) {
 	w.t.Helper()
-	places := `(SELECT md5(string_agg(concat_ws('/', ctid, xmin), ' ' ORDER BY ctid)) FROM partner_center.devices),
+	places := `SELECT (SELECT md5(string_agg(concat_ws('/', ctid, xmin), ' ' ORDER BY ctid))
+		FROM partner_center.devices),
 		(SELECT md5(string_agg(concat_ws('/', ctid, xmin), ' ' ORDER BY ctid)) FROM partner_center.device_batches),
-		(SELECT md5(string_agg(concat_ws('/', ctid, xmin), ' ' ORDER BY ctid)) FROM partner_center.configuration_policies))`
-	var before string
-	w.ok(w.pool.QueryRow(w.t.Context(), "SELECT concat_ws('|', "+places).Scan(&before))
+		(SELECT md5(string_agg(concat_ws('/', ctid, xmin), ' ' ORDER BY ctid))
+			FROM partner_center.configuration_policies)`
+	before := w.rows(places)
 	from := len(w.api.Requests())
 	run := w.once()
 	if run.State != store.Complete || run.Unchanged != unchanged || run.Inserted+run.Changed+run.Removed != 0 {
@@ -82,7 +61,7 @@ func (w *world) nothingChanges(customers int, unchanged int64) {
 	if n := w.asked(from); n != 2*customers+1 { // and one for the customers themselves
 		w.t.Errorf("it made %d requests for %d customers", n, customers)
 	}
-	w.want(before, places)
+	w.want(strings.Join(before, "\n"), places)
 }
 
 func TestDevices_nothingChangedMakesTwoRequestsACustomerAndWritesNothing(t *testing.T) {
@@ -107,7 +86,8 @@ func TestDevices_nothingChangedAmong200000(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{}).reading()
 	for _, id := range w.customers(customers) {
 		for b := range batches {
-			w.api.PutBatch(id, partnercentertest.Batch{ID: fmt.Sprint("batch ", b), Status: "finished", DevicesCount: devices})
+			w.api.PutBatch(id,
+				partnercentertest.Batch{ID: fmt.Sprint("batch ", b), Status: "finished", DevicesCount: devices})
 		}
 		w.api.PutPolicy(id, partnercentertest.Policy{ID: "p", Name: "Default"})
 	}
@@ -115,12 +95,13 @@ func TestDevices_nothingChangedAmong200000(t *testing.T) {
 	w.once()
 	// What a pass leaves of the devices, without the 10,000 requests that take it half a minute.
 	w.exec(`INSERT INTO partner_center.devices (customer_id, batch_id, device_id, valid_from)
-		SELECT customer_id, batch_id, 'device ' || n, valid_from FROM partner_center.device_batches, generate_series(1, devices_count) n`)
+		SELECT customer_id, batch_id, 'device ' || n, valid_from
+			FROM partner_center.device_batches, generate_series(1, devices_count) n`)
 	w.exec(`INSERT INTO partnersync.list_state
 			(customer_id, resource, batch_id, digest, observed_at, confirmed_at, rows, batch_status, batch_devices_count)
 		SELECT customer_id, 'devices', batch_id, '\x01', valid_from, valid_from, devices_count, status, devices_count
 		FROM partner_center.device_batches`)
-	w.want(fmt.Sprint(customers*batches*devices), "count(*)) FROM partner_center.devices")
+	w.want(fmt.Sprint(customers*batches*devices), "SELECT count(*) FROM partner_center.devices")
 	w.partner.Devices = true
 	for range 2 { // the first one finds out when device lists are due
 		w.nothingChanges(customers, customers*(batches+1))
@@ -132,7 +113,8 @@ func TestDevices_policyAndItsAssignmentOverTime(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{}).reading()
 	id := w.customers(1)[0]
 	w.api.PutBatch(id, partnercentertest.Batch{ID: "b", Status: "processing"})
-	policy := partnercentertest.Policy{ID: "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9", Name: "Default", Settings: []string{"skip_eula"}}
+	policy := partnercentertest.Policy{ID: "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9", Name: "Default",
+		Settings: []string{"skip_eula"}}
 	device := partnercentertest.Device{ID: "d", Uploaded: time.Date(2017, 8, 9, 14, 43, 26, 9228800, time.UTC)}
 	w.api.PutPolicy(id, policy)
 	w.api.PutDevice(id, "b", device)
@@ -142,15 +124,20 @@ func TestDevices_policyAndItsAssignmentOverTime(t *testing.T) {
 	policy.DevicesAssigned = 7
 	w.api.PutPolicy(id, policy)
 	w.once()
-	w.want("1|1", "(SELECT count(*) FROM partner_center.device_history), (SELECT count(*) FROM partner_center.configuration_policy_history))")
-	w.want("7", "devices_assigned_count) FROM partner_center.configuration_policies")
+	w.want("1|1",
+		`SELECT (SELECT count(*) FROM partner_center.device_history),
+			(SELECT count(*) FROM partner_center.configuration_policy_history)`)
+	w.want("7", "SELECT devices_assigned_count FROM partner_center.configuration_policies")
 	device.Policies = []partnercentertest.PolicyAssignment{{Key: "o_o_b_e", Value: policy.ID}}
 	w.api.PutDevice(id, "b", device)
 	policy.Settings = []string{"skip_eula", "skip_express_settings"}
 	w.api.PutPolicy(id, policy)
 	w.once()
-	w.want("2|2", "(SELECT count(*) FROM partner_center.device_history), (SELECT count(*) FROM partner_center.configuration_policy_history))")
-	w.want(`[{"key": "o_o_b_e", "value": "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9"}]`, "policies) FROM partner_center.devices")
+	w.want("2|2",
+		`SELECT (SELECT count(*) FROM partner_center.device_history),
+			(SELECT count(*) FROM partner_center.configuration_policy_history)`)
+	w.want(`[{"key": "o_o_b_e", "value": "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9"}]`,
+		"SELECT policies FROM partner_center.devices")
 }
 
 func TestDevices_oneFailingBatchAmongMany(t *testing.T) {
@@ -161,12 +148,14 @@ func TestDevices_oneFailingBatchAmongMany(t *testing.T) {
 		w.fill(id, "a", 2)
 		w.fill(id, "b", 2)
 	}
-	w.api.Fail(partnercentertest.Fault{Path: ids[1] + "/deviceBatches/a/devices", Status: 404, Code: "1000", Description: "not found"})
+	w.api.Fail(partnercentertest.Fault{Path: ids[1] + "/deviceBatches/a/devices", Status: 404, Code: "1000",
+		Description: "not found"})
 	run := w.once()
 	if run.State != store.Partial || run.CustomersOK != 2 || run.CustomersFailed != 1 || run.Inserted != 6+10 {
 		t.Errorf("run: %+v", run)
 	}
-	w.want(ids[1]+"|1000|t|36", `customer_id, last_error_code, last_error LIKE '%devices of batch "a"%', length(last_request_id))
+	w.want(ids[1]+"|1000|t|36",
+		`SELECT customer_id, last_error_code, last_error LIKE '%devices of batch "a"%', length(last_request_id)
 		FROM partner_center.sync_freshness WHERE consecutive_failures > 0`)
 }
 
@@ -187,7 +176,9 @@ func TestDevices_turnedOffKeepsWhatWasKnown(t *testing.T) {
 	if n := w.asked(from); n != 2 {
 		t.Errorf("it made %d requests, want one for the customers and one for the batches", n)
 	}
-	w.want("3|1", "(SELECT count(*) FROM partner_center.devices WHERE removed_at IS NULL), (SELECT count(*) FROM partner_center.configuration_policies WHERE removed_at IS NULL))")
+	w.want("3|1",
+		`SELECT (SELECT count(*) FROM partner_center.devices WHERE removed_at IS NULL),
+			(SELECT count(*) FROM partner_center.configuration_policies WHERE removed_at IS NULL)`)
 	w.reading()
 	if run := w.once(); run.State != store.Failed || run.Removed != 1 {
 		t.Errorf("run with both turned on again: %+v; want a device removed and the only policy held", run)
@@ -207,7 +198,8 @@ func TestDevices_requestsUseIDsAsReceived(t *testing.T) {
 			t.Errorf("run: %+v", run)
 		}
 	}
-	w.want("1|10\n2|965\n3|4", "count(*), length(batch_id)) FROM partner_center.devices GROUP BY batch_id ORDER BY 1")
+	w.want("1|10\n2|965\n3|4",
+		"SELECT count(*), length(batch_id) FROM partner_center.devices GROUP BY batch_id ORDER BY 1")
 }
 
 func TestBackfill_sinceRestrictsWhoseDevicesAreRead(t *testing.T) {
@@ -215,12 +207,15 @@ func TestBackfill_sinceRestrictsWhoseDevicesAreRead(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{}).reading()
 	id := w.customers(1)[0]
 	for year := range 3 {
-		w.api.PutBatch(id, partnercentertest.Batch{ID: fmt.Sprint(2024 + year), Status: "finished", Created: time.Date(2024+year, 5, 1, 0, 0, 0, 0, time.UTC)})
+		w.api.PutBatch(id,
+			partnercentertest.Batch{ID: fmt.Sprint(2024 + year), Status: "finished",
+				Created: time.Date(2024+year, 5, 1, 0, 0, 0, 0, time.UTC)})
 		w.api.PutDevice(id, fmt.Sprint(2024+year), partnercentertest.Device{ID: "d"})
 	}
 	w.once()
 	from := len(w.api.Requests())
-	runs, err := w.runner().Once(t.Context(), Request{Kind: store.Backfill, Since: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)})
+	runs, err := w.runner().Once(t.Context(),
+		Request{Kind: store.Backfill, Since: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)})
 	w.ok(err)
 	if run := runs[0]; run.State != store.Complete || w.asked(from) != 1+2+2 {
 		t.Errorf("%d requests, run %+v", w.asked(from), run)
@@ -249,7 +244,7 @@ func TestBackfill_sinceIsAboutDevicesAndTakesAllCustomersAsTheyAre(t *testing.T)
 	if run := runs[0]; run.State != store.Complete || run.CustomersTotal != 2 || w.listings()[ids[0]] != before {
 		t.Errorf("the customer who left was read: %+v", run)
 	}
-	w.want(ids[0], "customer_id) FROM partner_center.customers WHERE removed_at IS NOT NULL")
+	w.want(ids[0], "SELECT customer_id FROM partner_center.customers WHERE removed_at IS NOT NULL")
 }
 
 func TestDryRun_showsDevicesAndPolicies(t *testing.T) {

@@ -1,0 +1,143 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"partnersync/store"
+	"partnersync/sync/partnercenter"
+)
+
+// enumerate makes sure that the run's customers are known: it lists and records them, or waits until another replica
+// has.
+func (p *pass) enumerate(ctx context.Context) error {
+	for {
+		claim, ok, err := p.Store.ClaimEnumeration(ctx, p.run)
+		switch {
+		case errors.Is(err, store.ErrClaimHeld):
+			if err := wait(ctx, pollEvery); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case !ok:
+			run, err := p.Store.ReadRun(ctx, p.run)
+			if err == nil {
+				p.run = run
+			}
+			return err
+		default:
+			err := p.recordCustomers(ctx, claim)
+			if !errors.Is(err, store.ErrClaimLost) {
+				return err
+			}
+			p.log.Warn("enumeration was taken over by another worker")
+			p.claimsLost(1)
+		}
+	}
+}
+
+// recordCustomers lists the run's customers and records them.
+func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim) error {
+	now := time.Now()
+	e, found := p.partner.enumeration(ctx, p.selection)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	p.issues.add(&found.listing, 0, found.duplicates)
+	if found.otherRelationships > 0 {
+		p.log.Debug("customers of another relationship left out", "customers", found.otherRelationships)
+	}
+	e.ObservedAt, e.Partners = claim.ObservedAt(now), p.partnerNames()
+	if sent := found.listing.SentAt; !sent.IsZero() {
+		e.ObservedAt = claim.ObservedAt(sent)
+	}
+	done, err := p.Store.RecordEnumeration(ctx, claim, e)
+	if err != nil {
+		return err
+	}
+	p.run = done.Run
+	if done.Added+done.Removed+done.Held+len(done.Contested) > 0 {
+		p.log.Info("customers enumerated", "customers", len(e.Customers),
+			"added", done.Added, "removed", done.Removed, "held", done.Held, "of_two_partners", len(done.Contested))
+	}
+	return nil
+}
+
+// enumeration returns what there is to record about the partner's customers: those that the run is about, or else those
+// of the configuration or the API.
+func (p Partner) enumeration(ctx context.Context, selected selection) (store.Enumeration, *foundCustomers) {
+	if selected.customers != nil {
+		return store.Enumeration{Customers: selected.customers}, &foundCustomers{}
+	}
+	found := p.listCustomers(ctx)
+	e := store.Enumeration{
+		Customers: found.customers, Complete: found.err == nil && !selected.partial, Guarded: p.Customers == nil,
+		Requests: found.listing.Requests, Retries: found.listing.Retries,
+	}
+	if found.err != nil {
+		e.Error = found.err.Error()
+	}
+	if !selected.partial {
+		e.Excluded = p.Exclude
+	}
+	return e, found
+}
+
+// foundCustomers are a partner's customers as the configuration or the API has them.
+type foundCustomers struct {
+	listing            partnercenter.Listing
+	customers          []store.Customer
+	duplicates         int
+	otherRelationships int   // customers whose relationship is another than reseller
+	err                error // the customers are those found before it
+}
+
+// listCustomers returns the customers of the configuration or, where it says all, those that the API lists, except for
+// excluded ones and those that are stated to have another relationship than that with a reseller.
+func (p Partner) listCustomers(ctx context.Context) *foundCustomers {
+	found, at := &foundCustomers{}, map[string]int{}
+	add := func(c store.Customer) {
+		if slices.Contains(p.Exclude, c.ID) {
+			return
+		}
+		if i, ok := at[c.ID]; ok {
+			found.customers[i] = c // of equal ids the last wins
+			found.duplicates++
+			return
+		}
+		at[c.ID] = len(found.customers)
+		found.customers = append(found.customers, c)
+	}
+	if p.Customers != nil {
+		for _, id := range p.Customers {
+			add(store.Customer{ID: id})
+		}
+		return found
+	}
+	for c, err := range p.Client.Customers(ctx, &found.listing) {
+		if err != nil {
+			found.err = fmt.Errorf("listing the customers of partner %s: %w", p.Name, err)
+			break
+		}
+		// The device APIs are about customers of resellers, and the list holds other relationships too. Where it states
+		// none, the customer may well be a reseller's: in most of its objects, the API leaves out what is null.
+		if c.Relationship != nil && !strings.EqualFold(*c.Relationship, "reseller") {
+			found.otherRelationships++
+			continue
+		}
+		id, err := uuid.Parse(c.ID)
+		if err != nil {
+			found.listing.Skipped++ // it is no tenant id, and no request could be made with it
+			continue
+		}
+		add(store.Customer{ID: id.String(), CompanyName: c.CompanyName, Domain: c.Domain, Relationship: c.Relationship})
+	}
+	return found
+}

@@ -1,0 +1,103 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	stdsync "sync"
+	"time"
+)
+
+// errLeaseLapsed is why a pass is given up whose worker may have lost its claims to others.
+var errLeaseLapsed = errors.New("no heartbeat could be written for longer than the lease")
+
+// asWorker runs do while heartbeats keep this process on the list of workers, and takes it off the list afterwards.
+func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) error {
+	err := alongside(ctx, r.renewHeartbeat, do)
+	if left := r.lastWrite(ctx, r.Store.Leave); left != nil {
+		// The claims lapse with the lease.
+		r.logger().Warn("the worker could not be taken off the list", "err", left)
+	}
+	return err
+}
+
+// renewHeartbeat writes a heartbeat four times in each lease until ctx is done.
+func (r *Runner) renewHeartbeat(ctx context.Context) {
+	const waiter = "heartbeat"
+	defer r.outages.end(waiter)
+	for wait(ctx, r.Store.Lease()/4) == nil {
+		switch err := r.heartbeat(ctx); {
+		case err == nil:
+			r.databaseWorks(waiter)
+		case ctx.Err() == nil:
+			r.databaseFailed(waiter, err)
+		}
+	}
+}
+
+// heartbeat says that the worker is alive. A server that does not answer is given up in good time for the next attempt.
+func (r *Runner) heartbeat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(time.Second, r.Store.Lease()/4))
+	defer cancel()
+	sent := time.Now()
+	if err := r.Store.Heartbeat(ctx); err != nil {
+		return err
+	}
+	r.lastHeartbeat.Store(&sent)
+	return nil
+}
+
+// untilLapse returns how long the claims hold without another heartbeat.
+func (r *Runner) untilLapse() time.Duration {
+	last := r.lastHeartbeat.Load()
+	if last == nil {
+		return 0
+	}
+	return time.Until(last.Add(r.Store.Lease()))
+}
+
+// underLease calls do, and cancels its context with errLeaseLapsed when the claims have lapsed. Its writes would be
+// refused then, but where the network drops packets the server's answer may be long in coming, while others do the work
+// already.
+func (r *Runner) underLease(ctx context.Context, do func(context.Context) error) error {
+	if r.untilLapse() <= 0 {
+		if err := r.heartbeat(ctx); err != nil {
+			return err
+		}
+	}
+	leased, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := alongside(leased, func(ctx context.Context) {
+		for wait(ctx, r.untilLapse()) == nil {
+			if r.untilLapse() <= 0 {
+				cancel(errLeaseLapsed)
+			}
+		}
+	}, do)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(leased), errLeaseLapsed) {
+		return fmt.Errorf("%w, which is %s: the pass is given up", errLeaseLapsed, r.Store.Lease())
+	}
+	return err
+}
+
+// alongside runs background for as long as do takes, and returns when both have returned.
+func alongside(ctx context.Context, background func(context.Context), do func(context.Context) error) error {
+	backgroundCtx, stop := context.WithCancel(ctx)
+	var g stdsync.WaitGroup
+	g.Go(func() { background(backgroundCtx) })
+	defer g.Wait()
+	defer stop()
+	return do(ctx)
+}
+
+// wait returns nil after d, or the error of ctx if that is done first.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

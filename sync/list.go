@@ -1,0 +1,216 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"partnersync/store"
+	"partnersync/store/sanitize"
+	"partnersync/sync/partnercenter"
+)
+
+// list is one list of the API: how its items I are read and converted to rows R.
+type list[I, R any] struct {
+	name        string // for people, such as "device batches of customer 1a2b…"
+	items       func(context.Context, *partnercenter.Listing) iter.Seq2[I, error]
+	convert     func(*rows[R], I)
+	known       store.Confirmation // what to record if the list is unchanged, but for the time
+	digest      []byte             // of the list as it is known; nil: the list is compared in any case
+	firstPageBy time.Time          // if nothing has come by then, the list is left to the next pass; zero: it never is
+}
+
+// batchList is the list of a customer's device batches.
+func (p Partner) batchList(customerID string, digest []byte) list[partnercenter.DeviceBatch, store.DeviceBatch] {
+	return list[partnercenter.DeviceBatch, store.DeviceBatch]{
+		name: "device batches of customer " + customerID, convert: addBatch, digest: digest,
+		known: store.Confirmation{Resource: store.DeviceBatches},
+		items: func(ctx context.Context, l *partnercenter.Listing) iter.Seq2[partnercenter.DeviceBatch, error] {
+			return p.Client.DeviceBatches(ctx, customerID, l)
+		},
+	}
+}
+
+// policyList is the list of a customer's configuration policies.
+func (p Partner) policyList(
+	customerID string, digest []byte,
+) list[partnercenter.ConfigurationPolicy, store.ConfigurationPolicy] {
+	return list[partnercenter.ConfigurationPolicy, store.ConfigurationPolicy]{
+		name: "configuration policies of customer " + customerID, convert: addPolicy, digest: digest,
+		known: store.Confirmation{Resource: store.ConfigurationPolicies},
+		items: func(ctx context.Context, l *partnercenter.Listing) iter.Seq2[partnercenter.ConfigurationPolicy, error] {
+			return p.Client.ConfigurationPolicies(ctx, customerID, l)
+		},
+	}
+}
+
+// deviceList is the list of the devices in a batch.
+func (p Partner) deviceList(customerID string, batch store.DeviceList) list[partnercenter.Device, store.Device] {
+	return list[partnercenter.Device, store.Device]{
+		name:    fmt.Sprintf("devices of batch %q of customer %s", batch.BatchID, customerID),
+		convert: addDevice, digest: batch.Digest,
+		known: store.Confirmation{Resource: store.Devices, Devices: batch},
+		items: func(ctx context.Context, l *partnercenter.Listing) iter.Seq2[partnercenter.Device, error] {
+			return p.Client.Devices(ctx, customerID, batch.RequestID(), l)
+		},
+	}
+}
+
+// read reads the list and converts its items. The rows from before an error are returned with it.
+func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (read rows[R], err error) {
+	for item, err := range l.items(ctx, listing) {
+		if err != nil {
+			return read, fmt.Errorf("listing %s: %w", l.name, err)
+		}
+		if read.all == nil {
+			read.expect(listing.Expected)
+		}
+		l.convert(&read, item)
+	}
+	return read, nil
+}
+
+// listOutcome is how reading and merging one list went.
+type listOutcome struct {
+	listing       partnercenter.Listing
+	readErr       error               // why the list could not be read as a whole
+	merged        bool                // the rows were handed to the store; not if the list is unchanged, or none of it came
+	store.Outcome                     // of the merge
+	confirmed     *store.Confirmation // of an unchanged list
+	failure       *store.Failure      // what the customer fails with; nil: nothing went wrong
+}
+
+// syncList reads a list of a claimed customer, and merges it unless its digest is the known one. The error is what
+// stops the pass: a database that cannot be used, a lost claim, or the end of ctx.
+func syncList[I, R any](
+	ctx context.Context, p *pass, c store.Claim, l list[I, R], merge func(store.Listing, []R) (store.Outcome, error),
+) (o listOutcome, err error) {
+	o.listing = partnercenter.Listing{FirstBy: l.firstPageBy, CorrelationID: p.correlationID(c.CustomerID)}
+	if p.run.Kind != store.Backfill { // which compares all lists
+		o.listing.Known = l.digest
+	}
+	read, readErr := l.read(ctx, &o.listing)
+	p.issues.add(&o.listing, read.altered, read.duplicates)
+	log := p.log.With("customer_id", c.CustomerID, "resource", l.known.Resource, "batch_id", l.known.Devices.BatchID)
+	switch {
+	case ctx.Err() != nil:
+		return o, ctx.Err()
+	case readErr != nil && o.listing.Pages == 0 && !l.firstPageBy.IsZero() && !time.Now().Before(l.firstPageBy):
+		log.Info("list broken off by the next tick")
+		return o, nil
+	case o.listing.Unchanged:
+		confirmed := l.known
+		confirmed.ObservedAt = c.ObservedAt(o.listing.SentAt)
+		o.confirmed = &confirmed
+		return o, nil
+	}
+	o.readErr = readErr
+	if o.listing.Pages > 0 { // of an incomplete listing, too; it removes nothing
+		o.merged = true
+		listing := store.Listing{ObservedAt: c.ObservedAt(o.listing.SentAt), Complete: readErr == nil}
+		if read.altered == 0 { // requests for devices need the ids as they were received, so the list is read again
+			listing.Digest = o.listing.Digest
+		}
+		o.Outcome, err = merge(listing, read.all)
+	}
+	if errors.Is(err, store.ErrClaimLost) || err != nil && unusable(err) {
+		return o, err
+	}
+	if o.Inserted+o.Changed+o.Removed > 0 {
+		log.Info("list changed", "inserted", o.Inserted, "changed", o.Changed, "removed", o.Removed)
+	}
+	if err := o.customerError(l.name, err); err != nil {
+		o.failure = asFailure(err, &o.listing)
+		log.Warn("list failed", "code", o.failure.Code, "request_id", o.failure.RequestID,
+			"correlation_id", o.failure.CorrelationID, "err", err)
+	}
+	return o, nil
+}
+
+// customerError returns why the customer fails because of the list of that name, if it does.
+func (o *listOutcome) customerError(name string, mergeErr error) error {
+	switch {
+	case mergeErr != nil:
+		return mergeErr
+	case o.readErr == nil && o.Held > 0:
+		return &heldError{rows: o.Held, what: name}
+	}
+	return o.readErr
+}
+
+// addTo adds the outcome to the result of its customer, whose failure is that of the first list that failed.
+func (o *listOutcome) addTo(r *store.Result) {
+	r.Requests += o.listing.Requests
+	r.Retries += o.listing.Retries
+	if o.confirmed != nil {
+		r.Confirmed = append(r.Confirmed, *o.confirmed)
+	}
+	if r.Failure == nil {
+		r.Failure = o.failure
+	}
+}
+
+// timedOut reports whether no answer came within the time of all attempts. The customer is not asked for more in the
+// same pass then: several such lists in a row would take longer than there is until the next tick.
+func (o *listOutcome) timedOut() bool {
+	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
+	return ok && e.ErrorCode() == "timeout"
+}
+
+// nobodyThere reports whether nothing of the list came because nobody answered, because the customer as a whole was
+// refused or does not exist, or because there was no token.
+func (o *listOutcome) nobodyThere() bool {
+	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
+	if !ok || o.listing.Pages > 0 {
+		return false
+	}
+	switch e.Status {
+	case 0, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound: // 0: no answer at all
+		return true
+	}
+	return e.Method == http.MethodPost // only tokens are asked for with POST
+}
+
+// heldError fails a customer, or an enumeration, whose listing the mass removal guard did not believe.
+type heldError struct {
+	rows int
+	what string
+}
+
+func (e *heldError) Error() string {
+	return fmt.Sprintf("a complete listing lacks %d of the known %s, all or most of them, which is not believed "+
+		"at once: they stay as they are, and the next complete listing that lacks them too removes them", e.rows, e.what)
+}
+
+// asFailure puts an error in the form in which sync_freshness shows it.
+func asFailure(err error, l *partnercenter.Listing) *store.Failure {
+	f := &store.Failure{
+		Code: "error", Message: sanitize.ForStorage(err.Error()),
+		RequestID: l.RequestID, CorrelationID: cmp.Or(l.Answered, l.CorrelationID),
+	}
+	if e, ok := errors.AsType[*partnercenter.Error](err); ok {
+		f.Code = sanitize.ForStorage(e.ErrorCode())
+		f.RequestID, f.CorrelationID = sanitize.ForStorage(e.RequestID), sanitize.ForStorage(e.CorrelationID)
+	} else if _, ok := errors.AsType[*heldError](err); ok {
+		f.Code = "mass_removal_held"
+	} else if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		f.Code = "database_" + e.Code
+	}
+	return f
+}
+
+// unusable reports whether an error of the store means that the database cannot be used at all, rather than that it
+// refused the rows of one list: data exceptions, violated constraints and exceeded limits are the SQLSTATE classes 22,
+// 23 and 54; 53400 is a limit that the list's statement ran into, such as temp_file_limit, and 57014 its timeout. If
+// those counted as an outage, one list could hold up all the others forever.
+func unusable(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return !ok || !strings.Contains("22 23 54", e.Code[:2]) && e.Code != "53400" && e.Code != "57014"
+}

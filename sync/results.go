@@ -1,0 +1,130 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"partnersync/store"
+	"partnersync/sync/partnercenter"
+)
+
+const recordEvery = time.Second // results are recorded no later than this
+
+// recordResults records results, many at a time: as soon as there are enough of them, each second, and when there are
+// no more to come.
+func (p *pass) recordResults(ctx context.Context, results <-chan store.Result) error {
+	var pending []store.Result
+	record := func(ctx context.Context) error {
+		defer func() { pending = pending[:0] }()
+		return p.record(ctx, pending)
+	}
+	ticker := time.NewTicker(recordEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case result, open := <-results:
+			if !open {
+				return record(ctx)
+			}
+			if pending = append(pending, result); len(pending) < claimBatch {
+				continue
+			}
+		case <-ticker.C:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), p.lastWrite(ctx, record)) // work that is done is not lost
+		}
+		if err := record(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// record records results, which releases their claims.
+func (p *pass) record(ctx context.Context, results []store.Result) error {
+	if len(results) == 0 {
+		return nil
+	}
+	lost, err := p.Store.RecordResults(ctx, p.run, results)
+	if err != nil {
+		return err
+	}
+	p.databaseWorks(p.partner.Name)
+	if lost > 0 {
+		p.log.Warn("customers were taken over by another worker", "customers", lost)
+		p.claimsLost(lost)
+	}
+	for _, r := range results {
+		if !r.AwaitsDevices {
+			p.done++
+		}
+		if !r.OfDevices {
+			p.listed++
+		}
+	}
+	p.progress()
+	return nil
+}
+
+func (p *pass) claimsLost(claims int) {
+	if p.OnClaimsLost != nil {
+		p.OnClaimsLost(p.partner.Name, claims)
+	}
+}
+
+func (p *pass) progress() {
+	if p.Progress != nil {
+		total := p.run.CustomersTotal
+		listed, done := min(p.listed, total), min(p.done, total)
+		p.Progress(Progress{Partner: p.partner.Name, Listed: listed, Done: done, Total: total})
+	}
+}
+
+// report says how the pass ended, in one line of the log and to OnRun.
+func (p *pass) report(err error) {
+	p.issues.log(p.log)
+	run := p.run
+	if err != nil {
+		p.log.Debug("pass left", "state", run.State, "err", err)
+		return
+	}
+	level := slog.LevelInfo
+	attrs := []any{
+		"kind", run.Kind, "state", run.State, "customers_ok", run.CustomersOK, "customers_failed", run.CustomersFailed,
+		"inserted", run.Inserted, "changed", run.Changed, "removed", run.Removed, "unchanged", run.Unchanged,
+		"requests", run.Requests, "retries", run.Retries,
+	}
+	if run.FinishedAt != nil {
+		attrs = append(attrs, "took", run.FinishedAt.Sub(run.StartedAt).Round(time.Millisecond))
+	}
+	if run.Error != nil {
+		level, attrs = slog.LevelError, append(attrs, "err", *run.Error)
+	}
+	p.log.Log(context.Background(), level, "pass finished", attrs...)
+	if p.OnRun != nil {
+		p.OnRun(run)
+	}
+}
+
+// dataIssues counts what could not be stored as it was received.
+type dataIssues struct{ values, replaced, ids, skipped, duplicates atomic.Int64 }
+
+func (d *dataIssues) add(l *partnercenter.Listing, alteredIDs, duplicates int) {
+	d.values.Add(int64(l.Misfits))
+	d.replaced.Add(int64(l.Replaced))
+	d.skipped.Add(int64(l.Skipped))
+	d.ids.Add(int64(alteredIDs))
+	d.duplicates.Add(int64(duplicates))
+}
+
+func (d *dataIssues) log(log *slog.Logger) {
+	if d.values.Load()+d.replaced.Load()+d.ids.Load()+d.skipped.Load()+d.duplicates.Load() == 0 {
+		return
+	}
+	log.Warn("some data could not be stored as received",
+		"values_kept_in_extra", d.values.Load(), "invalid_unicode_replaced", d.replaced.Load(),
+		"ids_altered", d.ids.Load(), "items_without_id", d.skipped.Load(),
+		"items_with_an_id_seen_before", d.duplicates.Load())
+}
