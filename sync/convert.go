@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"unicode/utf8"
 
 	"partnersync/store"
 	"partnersync/store/sanitize"
@@ -121,11 +120,7 @@ func storedID(id string) (key string, altered bool) {
 	key = sanitize.ForStorage(id)
 	if len(key) > maxKey {
 		sum := sha256.Sum256([]byte(id))
-		cut := keptOfKey
-		for !utf8.RuneStart(key[cut]) {
-			cut--
-		}
-		key = key[:cut] + "…" + hex.EncodeToString(sum[:])
+		key = sanitize.Shorten(key, keptOfKey) + hex.EncodeToString(sum[:])
 	}
 	return key, key != id
 }

@@ -149,7 +149,7 @@ func TestRun_idleDaemonLeavesTheDatabaseAlone(t *testing.T) {
 
 // digestOf is the digest of a list of one page, as partnercenter.Listing has it.
 func digestOf(body string) []byte {
-	format, page := xxh3.HashString128("partnercenter 3\n").Bytes(), xxh3.HashString128(body).Bytes()
+	format, page := xxh3.HashString128("partnercenter 4\n").Bytes(), xxh3.HashString128(body).Bytes()
 	sum := xxh3.Hash128(append(format[:], page[:]...)).Bytes()
 	return sum[:]
 }

@@ -225,10 +225,10 @@ func TestOnce_hostileItemsOfEveryKind(t *testing.T) {
 	batches := append(withIDs(``, `|~|~|~|~|{}`), hostileBatches...)
 	devices := append(withIDs(``, `|~|~|[]|{}`), hostileDevices...)
 	policies := append(withIDs(``, `|~|~|{}|~|{}`), hostilePolicies...)
-	w.serve("/deviceBatches$", append(batches, withoutID...))
-	w.serve("/deviceBatches/plain/devices$", append(devices, withoutID...))
+	w.serve("/deviceBatches$", batches)
+	w.serve("/deviceBatches/plain/devices$", devices)
 	w.serve("/devices$", nil)
-	w.serve("/policies$", append(policies, withoutID...))
+	w.serve("/policies$", policies)
 	inserted := int64(len(rowsOf(batches)) + len(rowsOf(devices)) + len(rowsOf(policies)))
 	if run := w.once(); run.State != store.Complete || run.Inserted != inserted {
 		t.Errorf("run: %+v, want %d rows inserted", run, inserted)
@@ -241,7 +241,7 @@ func TestOnce_hostileItemsOfEveryKind(t *testing.T) {
 	w.wantRows(policies, policyColumns, "configuration_policies")
 	got := misfitLines(t, log)
 	// 3 of the ids of each kind, 5 texts, and 3 members of extra.
-	want := []misfitLine{{Values: 33, Replaced: 3*3 + 5 + 3, IDs: 12, Skipped: 3 * len(withoutID), Duplicates: 1}}
+	want := []misfitLine{{Values: 33, Replaced: 3*3 + 5 + 3, IDs: 12, Duplicates: 1}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what the log says: (-want +got)\n%s\n%s", diff, log)
 	}
@@ -295,7 +295,8 @@ func TestOnce_hostileCustomers(t *testing.T) {
 		{item: `{"id":"../../x","relationshipToPartner":"reseller"}`},
 	}, withoutID...))
 	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches", Body: `{"totalCount":0,"items":[]}`})
-	if run := w.once(); run.State != store.Complete || run.CustomersOK != 7 {
+	if run := w.once(); run.State != store.Partial || run.CustomersOK != 7 || run.Error == nil ||
+		!strings.Contains(*run.Error, "12 of 20 items had no usable id") {
 		t.Errorf("run: %+v", run)
 	}
 	w.want("nul\uFFFD|\uFFFD.test\n"+"\u202eelgoog|'; DROP SCHEMA partner_center; --\n~|~\n~|~\n"+long+"|~\nlast|~\n~|~",

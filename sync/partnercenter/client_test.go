@@ -46,12 +46,14 @@ func TestDeviceBatches_readsTheDocumentedResponse(t *testing.T) {
 func TestCustomers_asksForPagesOf500(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, reply(200, `{"totalCount":2,"items":[
-		{"id":"B44BB1FB","companyProfile":{"tenantId":"x","domain":"d","companyName":"n"},"relationshipToPartner":"reseller"},
-		{"id":"45c44870","companyProfile":null}]}`))
+		{"id":"B44BB1FB-3E5D-4D11-9F42-0E5A1B2C3D4E","companyProfile":{"tenantId":"x","domain":"d","companyName":"n"},
+			"relationshipToPartner":"reseller","links":{"self":{"uri":"/customers/`+testCustomer+`"}}},
+		{"id":"`+testCustomer+`","companyProfile":null}]}`))
 	got := readAll(t, a.client(t).Customers(t.Context(), nil))
 	want := []Customer{
-		{ID: "B44BB1FB", CompanyName: new("n"), Domain: new("d"), Relationship: new("reseller")},
-		{ID: "45c44870"},
+		{ID: "b44bb1fb-3e5d-4d11-9f42-0e5a1b2c3d4e", CompanyName: new("n"), Domain: new("d"),
+			Relationship: new("reseller")},
+		{ID: testCustomer},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

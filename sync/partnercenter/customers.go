@@ -11,7 +11,7 @@ import (
 // Customer is one of the partner's customers, by the API documentation's "Customer resources". Fields that the list
 // lacks are nil.
 type Customer struct {
-	ID           string  // the customer's tenant id, as received
+	ID           string  // the customer's tenant id, a UUID in lower case
 	CompanyName  *string // companyProfile.companyName
 	Domain       *string // companyProfile.domain
 	Relationship *string // relationshipToPartner, such as "reseller"
@@ -28,7 +28,7 @@ func decodeCustomer(r *itemReader) Customer {
 	for name := range r.members() {
 		switch string(name) {
 		case "id":
-			c.ID = r.id()
+			c.ID = r.customerID()
 		case "companyProfile":
 			c.CompanyName, c.Domain = decodeCompanyProfile(r)
 		case "relationshipToPartner":

@@ -1,6 +1,7 @@
 package partnercenter
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,8 +26,8 @@ func TestCustomer_keepsWhatFits(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, l := decodeAll(t, `[{"id":"X"`+tt.members+`}, {"companyProfile":{}}]`, decodeCustomer)
-			tt.want.ID = "X"
+			got, l := decodeAll(t, `[{"id":"`+testCustomer+`"`+tt.members+`}, {"companyProfile":{}}]`, decodeCustomer)
+			tt.want.ID = testCustomer
 			if d := cmp.Diff([]Customer{tt.want}, got); d != "" {
 				t.Error(d)
 			}
@@ -34,5 +35,14 @@ func TestCustomer_keepsWhatFits(t *testing.T) {
 				t.Errorf("%d misfits, want %d; %d skipped", l.Misfits, tt.misfits, l.Skipped)
 			}
 		})
+	}
+}
+
+func TestCustomer_itsIDIsAUUIDInLowerCase(t *testing.T) {
+	t.Parallel()
+	got, l := decodeAll(t, `[{"id":"`+strings.ToUpper(testCustomer)+`"},{"id":"contoso"},{"id":"../../x"},
+		{"id":""},{"id":7},{"id":"`+testCustomer+`","id":"47021739-3426-40bf-9601-61b4b6d7c79"},"`+testCustomer+`"]`, decodeCustomer)
+	if d := cmp.Diff([]Customer{{ID: testCustomer}}, got); d != "" || l.Skipped != 6 {
+		t.Errorf("%d skipped, %s", l.Skipped, d)
 	}
 }

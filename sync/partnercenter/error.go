@@ -19,14 +19,15 @@ import (
 
 // Our own codes for errors to which the API has given none; see [Error.ErrorCode].
 const (
-	codeIncomplete    = "incomplete_listing" // the pages do not add up to a whole list
-	codeUnaddressable = "unaddressable_id"   // an id that no URL can hold; nothing was sent
-	codeBadResponse   = "bad_response"       // an answer that is no list or leads nowhere, or no token
-	codeTooLarge      = "too_large"          // a body over the limit
-	codeTimeout       = "timeout"            // no complete answer in time
-	codeConnection    = "connection"         // no complete answer: refused, reset, broken off
-	codeRedirect      = "redirect"           // sent on to another host, or in circles
-	codeCanceled      = "canceled"           // the caller's context ended
+	codeIncomplete    = "incomplete_listing"         // the pages do not add up to a whole list
+	codeOtherCustomer = "answer_of_another_customer" // links name another customer than the one asked for
+	codeUnaddressable = "unaddressable_id"           // an id that no URL can hold; nothing was sent
+	codeBadResponse   = "bad_response"               // an answer that is no list or leads nowhere, or no token
+	codeTooLarge      = "too_large"                  // a body over the limit
+	codeTimeout       = "timeout"                    // no complete answer in time
+	codeConnection    = "connection"                 // no complete answer: refused, reset, broken off
+	codeRedirect      = "redirect"                   // sent on to another host, or in circles
+	codeCanceled      = "canceled"                   // the caller's context ended
 )
 
 const (
@@ -46,7 +47,7 @@ type Error struct {
 	RequestID     string // MS-RequestId of the answer, else the one sent, or the authority's; support asks for it
 	CorrelationID string // MS-CorrelationId, likewise
 	Hint          string // what to do about it, where we know
-	Err           error  // the cause, if there was no answer
+	Err           error  // the cause, if there was no answer; or it wraps ErrOtherCustomer
 
 	retry  bool          // another attempt may succeed
 	atOnce bool          // without a wait before it
@@ -74,12 +75,12 @@ func (e *Error) Error() string {
 	return strings.Join(parts, ": ")
 }
 
-// Unwrap returns the cause, if there was no answer.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrorCode returns the server's own code (20002, AADSTS7000215, invalid_client), else http_503 and the like, else our
-// own: incomplete_listing, unaddressable_id, bad_response, too_large, timeout, connection, redirect, canceled,
-// credential, not_signed_in or token_store.
+// own: incomplete_listing, answer_of_another_customer, unaddressable_id, bad_response, too_large, timeout, connection,
+// redirect, canceled, credential, not_signed_in or token_store.
 func (e *Error) ErrorCode() string {
 	if e.Code == "" {
 		return fmt.Sprintf("http_%d", e.Status)

@@ -142,6 +142,14 @@ var hintsByStatus = map[int]string{
 		"lower requests_per_minute, or let it run less often",
 }
 
+// What to do about answers that are wrong although the API says 200.
+const (
+	hintNoID = "nothing is removed from this list until each item has an id: quote the request id to " +
+		"Microsoft's support"
+	hintOtherCustomer = "nothing of this list is stored until its links name the right customer: if that goes on, " +
+		"quote the request id to Microsoft's support"
+)
+
 // hint returns what to do about an error of the API. The oldest refusals for want of MFA have their number in the text
 // alone.
 func hint(e *Error) string {

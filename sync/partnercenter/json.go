@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 
 	"partnersync/store/sanitize"
 )
@@ -27,10 +28,12 @@ func newDecoder(text []byte) *jsontext.Decoder {
 type itemReader struct {
 	decoder *jsontext.Decoder
 	listing *Listing
-	name    []byte // of the current member
+	asked   uuid.UUID // the customer asked for; uuid.Nil: no single one
+	name    []byte    // of the current member
 
 	// Of the current item:
-	identified bool // it has an id
+	identified bool      // it has an id
+	linked     uuid.UUID // the customer that its links name instead of the one asked for; uuid.Nil: none
 	misfits    []member
 	unknown    []member
 }
@@ -41,30 +44,35 @@ type member struct {
 	value jsontext.Value
 }
 
-// decodeItems yields the usable items of a page, a valid JSON array or nil, and counts all of them in l. decode reads
-// one item.
-func decodeItems[T any](l *Listing, page jsontext.Value, decode func(*itemReader) T) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		if page == nil {
+// decodeItems yields the items of a page that have an id, and counts all of them in l. decode reads one item. Where an
+// item's links name another customer than the one asked for, it ends with an error.
+func decodeItems[T any](l *Listing, p page, decode func(*itemReader) T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if p.items == nil {
 			return
 		}
-		r := &itemReader{decoder: newDecoder(page), listing: l}
+		r := &itemReader{decoder: newDecoder(p.items), listing: l, asked: p.customer}
 		r.decoder.ReadToken()
 		for kind := r.decoder.PeekKind(); kind != ']' && kind != 0; kind = r.decoder.PeekKind() {
 			l.Items++
-			r.identified, r.misfits, r.unknown = false, r.misfits[:0], r.unknown[:0]
+			r.identified, r.linked, r.misfits, r.unknown = false, uuid.Nil, r.misfits[:0], r.unknown[:0]
 			var decoded T
 			if kind == '{' {
 				decoded = decode(r)
 			} else {
 				r.decoder.SkipValue()
 			}
+			if r.linked != uuid.Nil {
+				var none T
+				yield(none, p.op.otherCustomer(r.asked, r.linked))
+				return
+			}
 			if !r.identified {
 				l.Skipped++
 				continue
 			}
 			l.Misfits += len(r.misfits)
-			if !yield(decoded) {
+			if !yield(decoded, nil) {
 				return
 			}
 		}
@@ -125,6 +133,16 @@ func (r *itemReader) id() string {
 	}
 	r.identified = len(id) > 0
 	return string(id)
+}
+
+// customerID reads the id of a customer, which is usable if it is a UUID, and returns it in lower case.
+func (r *itemReader) customerID() string {
+	id, err := uuid.Parse(r.id())
+	if err != nil {
+		r.identified = false
+		return ""
+	}
+	return id.String()
 }
 
 // text reads a string.
@@ -190,8 +208,12 @@ func (r *itemReader) skip() { r.decoder.SkipValue() }
 
 // other reads a member that this version does not know, and keeps it for Extra unless it only links to something.
 func (r *itemReader) other() {
-	if value := r.value(); !isLink(string(r.name)) {
+	value := r.value()
+	switch {
+	case !isLink(string(r.name)):
 		r.unknown = append(r.unknown, member{string(r.name), value.Clone()})
+	case r.linked == uuid.Nil:
+		r.linked = otherCustomer(value, r.asked)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // decodeAll decodes the items of one page.
 func decodeAll[T any](t testing.TB, items string, decode func(*itemReader) T) (all []T, l Listing) {
 	t.Helper()
-	for item := range decodeItems(&l, []byte(items), decode) {
+	for item := range decodeItems(&l, page{items: []byte(items)}, decode) {
 		all = append(all, item)
 	}
 	return all, l
@@ -124,7 +124,8 @@ func benchmarkDecode[T any](b *testing.B, list string, n int, decode func(*itemR
 			b.Fatal(err)
 		}
 		got := 0
-		for range decodeItems(new(Listing), p.items, decode) {
+		p.customer = customerOf([]byte(listPath))
+		for range decodeItems(new(Listing), p, decode) {
 			got++
 		}
 		if got != n {

@@ -17,7 +17,7 @@ import (
 
 // digestFormat begins every digest. A release that decodes anything differently changes it, so that lists are decoded
 // anew.
-const digestFormat = "partnercenter 3\n"
+const digestFormat = "partnercenter 4\n"
 
 // Listing goes along with one listing: what its caller knew before, and what the client learned. The results stand once
 // the listing is over.
@@ -38,7 +38,7 @@ type Listing struct {
 	Pages     int       // pages answered
 	Items     int       // items decoded, including the skipped ones
 	Expected  int       // at most so many items, as far as the API has said by now; what it says need not be true
-	Skipped   int       // items that are no objects or have no usable id
+	Skipped   int       // items that are no objects or have no usable id: with any, the listing ends in an error
 	Misfits   int       // values of a wrong type or range, left nil or empty
 	Replaced  int       // strings, and members of Extra, in which NUL or invalid Unicode became U+FFFD; in ids NUL stays
 	Requests  int       // HTTP attempts, including those for a token
@@ -78,8 +78,8 @@ func list[T any](
 				yield(none, err)
 				return
 			}
-			for item := range decodeItems(l, page.items, decode) {
-				if !yield(item, nil) {
+			for item, err := range decodeItems(l, page, decode) {
+				if !yield(item, err) || err != nil {
 					return
 				}
 			}
@@ -92,7 +92,16 @@ func list[T any](
 func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[page, error] {
 	return func(yield func(page, error) bool) {
 		pager := newPager(c, l)
+		pager.customer = customerOf([]byte(path))
 		var held []page
+		pass := func(p page) bool { // what it is passed to decodes all of its items
+			skipped := l.Skipped
+			more := yield(p, nil)
+			if pager.noID == nil && l.Skipped > skipped {
+				pager.noID = p.op
+			}
+			return more
+		}
 		next, err := c.firstPage(l, path)
 		for next != nil && err == nil {
 			var p page
@@ -101,18 +110,18 @@ func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[p
 			}
 			if l.Known != nil {
 				held = append(held, p)
-			} else if !yield(p, nil) {
+			} else if !pass(p) {
 				return
 			}
 		}
 		for i, p := range held {
 			held[i] = page{} // its memory can be freed while the next ones are decoded
-			if !yield(p, nil) {
+			if !pass(p) {
 				return
 			}
 		}
 		if err == nil {
-			err = pager.checkTotal()
+			err = pager.checkItems()
 		}
 		if err != nil {
 			yield(page{}, err)
@@ -140,13 +149,15 @@ func (c *Client) firstPage(l *Listing, path string) (*target, error) {
 
 // pager reads the pages of one listing.
 type pager struct {
-	client  *Client
-	listing *Listing
-	digest  [16]byte // of the pages so far
-	size    int      // bytes of all bodies
-	stated  int      // the greatest totalCount
-	last    *operation
-	asked   map[xxh3.Uint128]bool // for which pages
+	client   *Client
+	listing  *Listing
+	customer uuid.UUID // whose list it is; uuid.Nil: no single customer's
+	digest   [16]byte  // of the pages so far
+	size     int       // bytes of all bodies
+	stated   int       // the greatest totalCount
+	last     *operation
+	noID     *operation            // that read the first page with an item that has no usable id; nil: there is none
+	asked    map[xxh3.Uint128]bool // for which pages
 }
 
 // newPager begins the digest. It distinguishes lists that one server gave at different times, and nobody gains anything
@@ -173,6 +184,11 @@ func (p *pager) read(ctx context.Context, t *target) (page page, next *target, e
 		return page, nil, a.badResponse(err.Error())
 	}
 	const shortest = len(`{"id":""}`)
+	if other := otherCustomer(page.links, p.customer); other != uuid.Nil {
+		page.items = nil // nothing of the other customer's is yielded
+		return page, nil, a.op.otherCustomer(p.customer, other)
+	}
+	page.op, page.customer = a.op, p.customer
 	p.stated, p.last = max(p.stated, page.total), a.op
 	p.listing.Expected = min(p.stated, p.size/shortest)
 	if next, err = p.client.nextPage(t, page); err != nil {
@@ -224,12 +240,18 @@ func (p *pager) cannotGoOn(next *target) string {
 	return ""
 }
 
-// checkTotal returns an error if fewer items came than the API has stated.
-func (p *pager) checkTotal() error {
-	if p.listing.Items >= p.stated {
-		return nil
+// checkItems returns an error if items came without a usable id, or fewer than the API has stated.
+func (p *pager) checkItems() error {
+	l := p.listing
+	switch {
+	case p.noID != nil:
+		e := p.noID.newError(codeIncomplete, fmt.Sprintf("%d of %d items had no usable id", l.Skipped, l.Items))
+		e.Hint = hintNoID
+		return e
+	case l.Items < p.stated:
+		return p.last.newError(codeIncomplete, fmt.Sprintf("%d items came where %d were stated", l.Items, p.stated))
 	}
-	return p.last.newError(codeIncomplete, fmt.Sprintf("%d items came where %d were stated", p.listing.Items, p.stated))
+	return nil
 }
 
 // hash identifies a page: by its continuation token where there is one, since links can be the same on each page then.

@@ -120,6 +120,9 @@ func TestListing_incompleteEndsInErrorAfterItsItems(t *testing.T) {
 		{"fewer items than stated", pages(`{"totalCount":2,"items":[{"id":"a"}]}`), "a", "incomplete_listing"},
 		{"fewer than an earlier page stated",
 			pages(`{"totalCount":3,"items":[{"id":"a"}],"continuationToken":"t"}`, onePage), "aa", "incomplete_listing"},
+		{"item without an id", pages(`{"totalCount":2,"items":[{"id":null},{"id":"a"}]}`), "a", "incomplete_listing"},
+		{"item that is no object", pages(token, `{"items":["b",{"id":"c"}]}`), "ac", "incomplete_listing"},
+		{"nothing but items without an id", pages(`{"items":[{},{"id":""}]}`), "", "incomplete_listing"},
 		{"error on the second page", []http.HandlerFunc{reply(200, token), reply(403, `{"code":"20002"}`)}, "a", "20002"},
 		{"no JSON on the second page", pages(token, `{"items":[{"id":"b"}`), "a", "bad_response"},
 		{"link to another host", pages(next("https://elsewhere.test/v1/customers")), "a", "bad_response"},
@@ -151,10 +154,51 @@ func TestListing_incompleteEndsInErrorAfterItsItems(t *testing.T) {
 				!strings.Contains(e.URL, listPath[:16]) {
 				t.Errorf("error %v, last request %s", e, l.RequestID)
 			}
-			if l.Digest != nil || l.Unchanged || l.SentAt.IsZero() || l.Items != len(ids) {
+			if l.Digest != nil || l.Unchanged || l.SentAt.IsZero() || l.Items != len(ids)+l.Skipped {
 				t.Errorf("listing %+v", l)
 			}
 		})
+	}
+}
+
+func TestListing_itemsWithoutAnIDAreCountedInItsError(t *testing.T) {
+	t.Parallel()
+	const first = `{"totalCount":2,"items":[{"id":"a"},{}],"continuationToken":"t"}`
+	list := func(l *Listing) *Error {
+		const second = `{"items":[{"id":5},{"id":"b"},null]}`
+		a := newAPI(t, reply(200, first, "MS-RequestId: of-the-first"), reply(200, second))
+		ids, err := batchIDs(a.client(t).DeviceBatches(t.Context(), testCustomer, l))
+		if strings.Join(ids, "") != "ab" || l.Items != 5 || l.Skipped != 3 || l.Digest != nil {
+			t.Errorf("ids %q, listing %+v", ids, l)
+		}
+		return errorOf(t, err)
+	}
+	e := list(new(Listing))
+	if e.RequestID != "of-the-first" || !strings.Contains(e.Error(), "3 of 5 items had no usable id") ||
+		!strings.Contains(e.Hint, "quote the request id to Microsoft's support") {
+		t.Errorf("error %v", e)
+	}
+	if e = list(&Listing{Known: []byte("something else")}); e.RequestID != "of-the-first" {
+		t.Errorf("error %v", e)
+	}
+}
+
+func TestListing_customersWithoutAUUIDMakeItIncomplete(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, reply(200, `{"totalCount":2,"items":[{"id":"contoso"},{"id":"`+strings.ToUpper(testCustomer)+`"}]}`))
+	var ids []string
+	var last error
+	for c, err := range a.client(t).Customers(t.Context(), nil) {
+		if last = err; err == nil {
+			ids = append(ids, c.ID)
+		}
+	}
+	if d := cmp.Diff([]string{testCustomer}, ids); d != "" {
+		t.Error(d)
+	}
+	e := errorOf(t, last)
+	if e.ErrorCode() != "incomplete_listing" || e.Description != "1 of 2 items had no usable id" {
+		t.Errorf("error %v", e)
 	}
 }
 
@@ -301,7 +345,7 @@ func TestListing_toleratesOddEnvelopes(t *testing.T) {
 
 func TestListing_canBeLeftEarlyAndUsedAgain(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, reply(200, `{"items":[{"id":"a"},{"id":"b"},{}]}`))
+	a := newAPI(t, reply(200, `{"items":[{"id":"a"},{"id":"b"}]}`))
 	var l Listing
 	list := a.client(t).DeviceBatches(t.Context(), testCustomer, &l)
 	for b := range list {
@@ -312,7 +356,7 @@ func TestListing_canBeLeftEarlyAndUsedAgain(t *testing.T) {
 	}
 	correlation := l.CorrelationID
 	ids, err := batchIDs(list)
-	if err != nil || len(ids) != 2 || l.Items != 3 || l.Skipped != 1 || l.Requests != 1 || l.CorrelationID != correlation {
+	if err != nil || len(ids) != 2 || l.Items != 2 || l.Requests != 1 || l.CorrelationID != correlation {
 		t.Errorf("ids %q, error %v, listing %+v", ids, err, l)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 )
 
 // page is what one answer holds: the API documentation's Collection.
@@ -16,8 +17,12 @@ type page struct {
 	items jsontext.Value // the JSON array of the items; nil if there is none
 	total int            // totalCount; 0 if it is absent or no count
 	token string         // continuationToken
+	links jsontext.Value // links; nil if there is none
 	link  link           // links.next
 	lost  error          // why the next page cannot be found; nil if it can, or if there is none
+
+	op       *operation // that read it
+	customer uuid.UUID  // whose list was asked for; uuid.Nil: no single customer's
 }
 
 // link is links.next: how the next page is to be requested.
@@ -64,6 +69,7 @@ func readPage(body []byte) (page, error) {
 			return page{}, errNoList
 		}
 	}
+	p.links = members.Links
 	p.token, p.lost = readToken(members.ContinuationToken)
 	if p.lost == nil {
 		p.link, p.lost = readLinks(members.Links)
