@@ -102,13 +102,15 @@ func (d customerDifference) written() []Customer {
 
 func compareIDs(a, b Customer) int { return cmp.Compare(a.ID, b.ID) }
 
-// gone decides which of the known customers that are not listed, or excluded, are removed, and which are held back.
-func (d customerDifference) gone(e Enumeration, heldBefore []string) (remove, hold []string) {
+// gone decides which of the known customers that are not listed, or excluded, are removed, which are held back, and which
+// are unconfirmed.
+func (d customerDifference) gone(e Enumeration, heldBefore []string) (remove, hold, unconfirmed []string) {
 	remove = d.unlisted
 	if e.Guarded {
-		remove, hold = guard(d.known-len(d.excluded), d.unlisted, heldBefore, false)
+		remove, hold, unconfirmed = gone(d.known-len(d.excluded), d.unlisted,
+			absence{pages: e.Pages, lacked: e.Lacked, heldBefore: heldBefore})
 	}
-	return append(remove, d.excluded...), hold
+	return append(remove, d.excluded...), hold, unconfirmed
 }
 
 // CompareCustomers says what RecordEnumeration would do to the partner's customers in a run of now, and writes nothing.
@@ -117,7 +119,7 @@ func (s *Store) CompareCustomers(ctx context.Context, partner string, e Enumerat
 	const heldBefore = `
 		SELECT coalesce(max(held_customers), '{}') FROM partnersync.partner_state WHERE partner = @partner`
 	var d customerDifference
-	var remove, hold []string
+	var remove, hold, unconfirmed []string
 	known := map[string]*knownCustomer{} // those that the differences are about
 	err = s.readOnly(ctx, func(tx pgx.Tx) error {
 		var held []string
@@ -127,8 +129,8 @@ func (s *Store) CompareCustomers(ctx context.Context, partner string, e Enumerat
 		if d, err = compareWithKnownCustomers(ctx, tx, partner, e); err != nil {
 			return err
 		}
-		remove, hold = d.gone(e, held)
-		about := slices.Concat(idsOf(d.written()), remove, hold)
+		remove, hold, unconfirmed = d.gone(e, held)
+		about := slices.Concat(idsOf(d.written()), remove, hold, unconfirmed)
 		for k, err := range readCustomers(ctx, tx, about) {
 			if err != nil {
 				return err
@@ -148,11 +150,10 @@ func (s *Store) CompareCustomers(ctx context.Context, partner string, e Enumerat
 			all = append(all, difference)
 		}
 	}
-	for _, id := range remove {
-		all = append(all, Difference{Kind: Removed, Resource: Customers, Key: id, Name: known[id].CompanyName})
-	}
-	for _, id := range hold {
-		all = append(all, Difference{Kind: Held, Resource: Customers, Key: id, Name: known[id].CompanyName})
+	for kind, ids := range map[DifferenceKind][]string{Removed: remove, Held: hold, Unconfirmed: unconfirmed} {
+		for _, id := range ids {
+			all = append(all, Difference{Kind: kind, Resource: Customers, Key: id, Name: known[id].CompanyName})
+		}
 	}
 	slices.SortFunc(all, func(a, b Difference) int { return cmp.Compare(a.Key, b.Key) })
 	return all, nil

@@ -123,25 +123,54 @@ func stream[R any](rows pgx.Rows) iter.Seq2[*R, error] {
 	}
 }
 
-// guard decides what to do with the keys that a complete listing lacked. A listing that lacks more than half, and more
-// than 5, of the known rows (or, with holdsAll, all of them) is not believed at once: only what an earlier run's held
-// listing lacked too is removed, and the rest is held back for a later one to confirm.
-func guard(known int, absent, heldBefore []string, holdsAll bool) (remove, hold []string) {
+// absence is what is known of rows that a complete listing lacks, besides their keys.
+type absence struct {
+	pages      int      // of the listing
+	lacked     []string // keys that a listing just before lacked; nil: there was none
+	heldBefore []string // keys that were held back, or unconfirmed, in an earlier run
+	// holdsAll: the mass removal guard holds a complete listing that lacks all known rows, however few they are.
+	holdsAll bool
+}
+
+// gone decides what becomes of the keys that a complete listing lacked: which are removed, which the mass removal guard
+// holds back, and which are unconfirmed, since only this listing of several pages lacks them.
+//
+// The guard does not believe a listing at once that lacks more than half, and more than 5, of the known rows (or, with
+// holdsAll, all of them): only what an earlier run's listing lacked too is removed, and the rest is held back for a later
+// one to confirm.
+func gone(known int, absent []string, a absence) (remove, hold, unconfirmed []string) {
+	if mustReread(a.pages, a.lacked, without(absent, a.heldBefore)) {
+		return nil, nil, absent
+	}
 	many := len(absent) > 5 && 2*len(absent) > known
-	all := holdsAll && len(absent) == known
-	if !many && !all {
-		return absent, nil
+	all := a.holdsAll && len(absent) == known
+	switch {
+	case many || all:
+		hold = without(absent, a.heldBefore)
+		return without(absent, hold), hold, nil
+	case a.pages > 1:
+		unconfirmed = without(without(absent, a.heldBefore), a.lacked)
+		return without(absent, unconfirmed), nil, unconfirmed
 	}
-	before := make(map[string]bool, len(heldBefore))
-	for _, key := range heldBefore {
-		before[key] = true
+	return absent, nil, nil
+}
+
+// mustReread reports whether a listing of so many pages that lacks rows is to be read again at once. lacked is what one
+// just before lacked; nil: there was none.
+func mustReread(pages int, lacked, lacks []string) bool {
+	return len(lacks) > 0 && lacked == nil && pages > 1 && pages <= maxPagesToReread
+}
+
+// without returns the keys that are not among others.
+func without(keys, others []string) (rest []string) {
+	among := make(map[string]bool, len(others))
+	for _, key := range others {
+		among[key] = true
 	}
-	for _, key := range absent {
-		if before[key] {
-			remove = append(remove, key)
-		} else {
-			hold = append(hold, key)
+	for _, key := range keys {
+		if !among[key] {
+			rest = append(rest, key)
 		}
 	}
-	return remove, hold
+	return rest
 }

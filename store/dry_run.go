@@ -29,6 +29,9 @@ const (
 	Changed  DifferenceKind = "changed"
 	Removed  DifferenceKind = "removed"
 	Held     DifferenceKind = "held" // absent, but kept by the mass removal guard
+	// Unconfirmed: absent from a listing of several pages, and kept until another one lacks it too. If there were not
+	// too many pages, and the listing was the first, a pass would read it again at once.
+	Unconfirmed DifferenceKind = "unconfirmed"
 )
 
 // dryRun says what merge would do, in a read-only transaction, by the comparison that merge makes. Of the rows that would
@@ -56,6 +59,20 @@ func dryRun[R any](
 	return append(m.differences(), all...), nil
 }
 
+// Reread returns the keys of a dry run's differences for which a pass would read the list again at once, to hand to the
+// next comparison as Lacked; nil: it would not. before is what the listing before lacked.
+func Reread(pages int, before []string, differences []Difference) (lacked []string) {
+	for _, d := range differences {
+		if d.Kind == Unconfirmed {
+			lacked = append(lacked, d.Key)
+		}
+	}
+	if !mustReread(pages, before, lacked) {
+		return nil
+	}
+	return lacked
+}
+
 // differences lists what the merge would do, by key.
 func (m *merging[R]) differences() (all []Difference) {
 	add := func(kind DifferenceKind, key string, changes []string) {
@@ -74,6 +91,9 @@ func (m *merging[R]) differences() (all []Difference) {
 	}
 	for _, key := range m.held {
 		add(Held, key, nil)
+	}
+	for _, key := range m.unconfirmed {
+		add(Unconfirmed, key, nil)
 	}
 	slices.SortFunc(all, func(a, b Difference) int { return cmp.Compare(a.Key, b.Key) })
 	return all

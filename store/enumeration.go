@@ -19,6 +19,9 @@ type Enumeration struct {
 	// Guarded: too many removals at once are held until a later run's enumeration confirms them. A list from the
 	// configuration is believed at once.
 	Guarded bool
+	// Pages and Lacked are as in a Listing.
+	Pages  int
+	Lacked []string
 	// Excluded customers are removed, however many, if they are known.
 	Excluded []string
 	// Partners are all that the configuration has, so that a failure can tell of one that it has no more; nil: not known.
@@ -51,7 +54,7 @@ const NoCustomers = "no_customers: the partner has no customers to read: check c
 //   - count the run's customers.
 //
 // A customer that belongs to another partner is left alone and counted as failed. The error wraps ErrClaimLost if the
-// claim was lost.
+// claim was lost, and an UnconfirmedError if the customers are to be listed again: then the claim still holds.
 func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enumeration) (done Enumerated, err error) {
 	err = s.write(ctx, func(tx pgx.Tx) error {
 		t := enumerating{tx: tx, run: c.Run, enumeration: e}
@@ -62,7 +65,10 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 		if err != nil {
 			return err
 		}
-		remove, hold := d.gone(e, t.heldBefore)
+		remove, hold, unconfirmed := d.gone(e, t.heldBefore)
+		if mustReread(e.Pages, e.Lacked, unconfirmed) {
+			return &UnconfirmedError{unconfirmed}
+		}
 		done = Enumerated{Removed: len(remove), Held: len(hold), Contested: map[string]string{}}
 		if done.Added, err = t.upsert(ctx, d.written()); err != nil {
 			return err
@@ -73,7 +79,7 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 		if err := t.recordContested(ctx, done.Contested); err != nil {
 			return err
 		}
-		if err := t.remove(ctx, remove, hold); err != nil {
+		if err := t.remove(ctx, remove, slices.Concat(hold, unconfirmed)); err != nil {
 			return err
 		}
 		done.Run, err = t.settleRun(ctx, done)

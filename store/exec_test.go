@@ -69,10 +69,7 @@ func TestStore_withoutPreparedStatements(t *testing.T) {
 	if got, err := w.ReadRun(t.Context(), restricted); err != nil || !cmp.Equal(got.Customers, []string{beta}) {
 		t.Errorf("read %+v, %v, want it restricted to %s", got, err, beta)
 	}
-	failing, err := w.FailingCustomers(t.Context(), "contoso")
-	if w.ok(err); len(failing) != 1 || failing[0].CustomerID != first.CustomerID {
-		t.Errorf("failing: %+v, want %s", failing, first.CustomerID)
-	}
+	w.want(first.CustomerID, "SELECT customer_id FROM partner_center.sync_freshness WHERE partner = 'contoso' AND consecutive_failures > 0")
 	known, err := w.KnownCustomers(t.Context(), "contoso")
 	w.ok(err)
 	if diff := cmp.Diff([]Customer{e.Customers[0], {ID: beta}}, known); diff != "" {

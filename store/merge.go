@@ -17,6 +17,12 @@ type Listing struct {
 	ObservedAt time.Time // by the database's clock: Claim.ObservedAt
 	// Complete: rows that are known and not listed are gone. An incomplete listing removes nothing.
 	Complete bool
+	// Pages is how many it took. A listing of several is not taken at one moment: an item that is deleted from a page
+	// which was read already moves the others up, and one of them is never seen. So what it lacks is removed only if
+	// another listing lacks it too.
+	Pages int
+	// Lacked are the keys that a listing just before this one lacked, as in UnconfirmedError; nil: this is the first.
+	Lacked []string
 	// Digest stands for the listing; nil: keep none.
 	Digest []byte
 }
@@ -32,16 +38,29 @@ type Outcome struct {
 
 // merging is the transaction of a merge.
 type merging[R any] struct {
-	tx         pgx.Tx
-	resource   *resource[R]
-	list       list
-	listing    Listing
-	rows       []R
-	state      listState
-	observedAt time.Time
-	diff       difference[R]
-	removed    []string // keys
-	held       []string // keys
+	tx          pgx.Tx
+	resource    *resource[R]
+	list        list
+	listing     Listing
+	rows        []R
+	state       listState
+	observedAt  time.Time
+	diff        difference[R]
+	removed     []string // keys
+	held        []string // keys that the guard holds back
+	unconfirmed []string // keys that this listing of several pages is the first to lack
+}
+
+// maxPagesToReread is how many pages a listing may have to be read again at once. Of a longer one, the next pass's listing
+// is the second.
+const maxPagesToReread = 50
+
+// UnconfirmedError is returned for a listing of several pages that lacks known rows. Nothing was written: the list is to be
+// read again at once, and merged with these keys as Listing.Lacked.
+type UnconfirmedError struct{ Lacks []string }
+
+func (e *UnconfirmedError) Error() string {
+	return fmt.Sprintf("a listing of several pages lacks %d known rows: it is to be read again", len(e.Lacks))
 }
 
 // merge brings the rows of a list in line with a listing, in one transaction:
@@ -58,6 +77,9 @@ func merge[R any](
 		m := merging[R]{tx: tx, resource: r, list: at, listing: l, rows: rows}
 		if err := m.compare(ctx, s, c); err != nil {
 			return err
+		}
+		if mustReread(l.Pages, l.Lacked, m.unconfirmed) {
+			return &UnconfirmedError{m.unconfirmed}
 		}
 		if err := m.write(ctx, c.Run.ID); err != nil {
 			return fmt.Errorf("writing %d new, %d changed and %d removed rows and the state of the list: %w",
@@ -113,7 +135,9 @@ func (m *merging[R]) compareWithKnown(ctx context.Context, run int64) (err error
 	}
 	m.observedAt = m.state.later(m.listing.ObservedAt)
 	if m.listing.Complete {
-		m.removed, m.held = guard(m.diff.known, m.diff.absent, m.state.HeldBefore, m.resource.holdsAll)
+		m.removed, m.held, m.unconfirmed = gone(m.diff.known, m.diff.absent, absence{
+			pages: m.listing.Pages, lacked: m.listing.Lacked, heldBefore: m.state.HeldBefore, holdsAll: m.resource.holdsAll,
+		})
 	}
 	return nil
 }
@@ -138,7 +162,8 @@ func (m *merging[R]) write(ctx context.Context, run int64) error {
 		}
 		batch = &pgx.Batch{}
 	}
-	batch.Queue(writeListStateSQL, m.list.writeListStateArgs(run, m.listing, m.observedAt, len(m.rows), m.held))
+	held := slices.Concat(m.held, m.unconfirmed)
+	batch.Queue(writeListStateSQL, m.list.writeListStateArgs(run, m.listing, m.observedAt, len(m.rows), held))
 	return m.tx.SendBatch(ctx, batch).Close()
 }
 

@@ -132,25 +132,3 @@ func TestRecordResults_manyMergesAtTheSameTimeAreAllCounted(t *testing.T) {
 	w.want("complete|40|40|80|40", "SELECT concat_ws('|', state, customers_total, customers_ok, inserted, requests) FROM partner_center.sync_runs")
 	w.want("t", "SELECT concat_ws('|', count(*) > 1) FROM partnersync.run_counts")
 }
-
-func TestFailingCustomers_longestFirst(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.attempt(&Failure{Code: "20002", Message: "no relationship", RequestID: "r1", CorrelationID: "c1"})
-	run := w.begin(Scheduled, alpha, beta, gamma)
-	for _, c := range w.claims(run) {
-		result := Result{Claim: c}
-		if c.CustomerID != gamma {
-			result.Failure = &Failure{Code: "http_500"}
-		}
-		w.record(run, result)
-	}
-	failing, err := w.FailingCustomers(t.Context(), "contoso")
-	w.ok(err)
-	if len(failing) != 2 || failing[0].CustomerID != alpha || failing[1].CustomerID != beta || failing[0].ConsecutiveFailures != 2 {
-		t.Errorf("failing: %+v, want %s, twice, and %s", failing, alpha, beta)
-	}
-	if none, err := w.FailingCustomers(t.Context(), "fabrikam"); err != nil || len(none) > 0 {
-		t.Errorf("failing under another partner: %v, %v", none, err)
-	}
-}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -307,25 +306,6 @@ func (r *rolesTest) analystReadsPartnerCenter() {
 		_, err := pool.Exec(r.t.Context(), "SELECT * FROM "+name)
 		r.ok(err)
 	}
-	r.status(pool)
-}
-
-// status asks what partnersync status asks.
-func (r *rolesTest) status(pool *pgxpool.Pool) {
-	r.t.Helper()
-	reader, err := NewReader(r.t.Context(), pool)
-	r.ok(err)
-	defer reader.Close()
-	_, err = reader.Freshness(r.t.Context())
-	r.ok(err)
-	_, err = reader.LongestFailing(r.t.Context(), nil, 1)
-	r.ok(err)
-	_, err = reader.StaleCustomers(r.t.Context(), map[string]time.Time{"contoso": minute(0)})
-	r.ok(err)
-	_, err = reader.Customers(r.t.Context(), CustomerSearch{OnlyFine: true, Limit: 1})
-	r.ok(err)
-	_, err = reader.NewestRuns(r.t.Context(), 1)
-	r.ok(err)
 }
 
 func (r *rolesTest) analystDoesNothingElse() {

@@ -415,3 +415,16 @@ func TestReadRun_keepsTheRestriction(t *testing.T) {
 		t.Error("a run that does not exist was read")
 	}
 }
+
+func TestFinishRun_oneWorkerEndsIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Scheduled, alpha)
+	w.record(run, Result{Claim: w.claim(run)})
+	if first := w.finish(run); !first.EndedHere {
+		t.Error("the first did not end it")
+	}
+	if second := w.another().finish(run); second.EndedHere || second.State != Complete {
+		t.Errorf("the second: %+v", second)
+	}
+}

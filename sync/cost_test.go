@@ -14,6 +14,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -110,7 +111,7 @@ func TestRun_idleDaemonLeavesTheDatabaseAlone(t *testing.T) {
 	w.put(w.customers(1)[0], "b", "queued")
 	w.partner.Policies, w.partner.Devices = true, true
 	var err error
-	w.partner.Schedule, err = ParseSchedule("0 0 29 2 *", time.UTC) // no tick comes while this test runs
+	w.partner.Schedule, err = cron.Parse("0 0 29 2 *", time.UTC) // no tick comes while this test runs
 	w.ok(err)
 	counts := w.traced()
 	w.store = store.New(w.pool, store.Options{Lease: lease})

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 )
 
 // Run is the daemon: it makes a pass of each partner at each tick of its schedule, until ctx is done. It outlives every
 // failure of the API and of the database, and returns nil.
 func (r *Runner) Run(ctx context.Context) error {
 	defer r.begin(ctx)()
-	if err := r.Await(ctx, "start", r.heartbeat); err != nil {
+	if err := r.Await(ctx, "start", r.start); err != nil {
 		return nil // stopped while waiting
 	}
 	return r.asWorker(ctx, func(ctx context.Context) error {
@@ -25,6 +26,20 @@ func (r *Runner) Run(ctx context.Context) error {
 		g.Wait()
 		return nil
 	})
+}
+
+// start writes the first heartbeat, and the settings by which the status page and partnersync status judge the passes.
+func (r *Runner) start(ctx context.Context) error {
+	settings := make([]store.PartnerSettings, len(r.Partners))
+	for i, p := range r.Partners {
+		settings[i] = store.PartnerSettings{
+			Partner: p.Name, Schedule: p.Schedule.String(), Timezone: p.Schedule.Timezone(),
+		}
+	}
+	if err := r.heartbeat(ctx); err != nil {
+		return err
+	}
+	return r.Store.WritePartnerSettings(ctx, settings)
 }
 
 // followSchedule makes a pass at each tick of the partner's schedule. Ticks that fall while a pass goes on are skipped,
@@ -77,7 +92,7 @@ func (r *Runner) nextTick(p Partner, last time.Time, cutShort bool) time.Time {
 type tick struct{ scheduledFor, newest time.Time }
 
 // newestTick returns the newest tick that is not after now, zero if there was none in the last week.
-func newestTick(s Schedule, now time.Time) time.Time {
+func newestTick(s cron.Schedule, now time.Time) time.Time {
 	return s.Newest(now.Add(-7*24*time.Hour), now)
 }
 

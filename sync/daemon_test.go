@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
@@ -18,7 +19,7 @@ func TestRun_firstAtStartAndThenAtEachTick(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{})
 	w.put(w.customers(1)[0], "b", "queued")
 	var err error
-	w.partner.Schedule, err = ParseSchedule("@every 1s", time.UTC)
+	w.partner.Schedule, err = cron.Parse("@every 1s", time.UTC)
 	w.ok(err)
 	r := w.runner()
 	r.RunOnStart = true
@@ -42,7 +43,7 @@ func TestRun_withoutRunOnStartWaitsForTheFirstTick(t *testing.T) {
 	w := newWorld(t, partnercentertest.Options{})
 	w.customers(1)
 	var err error
-	w.partner.Schedule, err = ParseSchedule("@every 1s", time.UTC)
+	w.partner.Schedule, err = cron.Parse("@every 1s", time.UTC)
 	w.ok(err)
 	runs, _ := w.start(w.runner())
 	if run := <-runs; !run.ScheduledFor.Equal(run.ScheduledFor.Truncate(time.Second)) {

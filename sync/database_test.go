@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -173,7 +174,7 @@ func TestRun_ticksOfAnOutageAreSkippedWithoutALineEach(t *testing.T) {
 	t.Parallel()
 	w := twoCustomers(t)
 	var err error
-	w.partner.Schedule, err = ParseSchedule("@every 1s", time.UTC)
+	w.partner.Schedule, err = cron.Parse("@every 1s", time.UTC)
 	w.ok(err)
 	w.exec("ALTER TABLE partnersync.runs RENAME TO elsewhere")
 	logger, log := newLog()

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
@@ -81,7 +82,7 @@ func TestRun_tickThatEndsTheReadingOfDevicesIsMadeByWhoJoinedThen(t *testing.T) 
 		runs := make(chan store.Run, 100)
 		first.OnRun = func(run store.Run) { runs <- run }
 		var err error
-		first.Partners[0].Schedule, err = ParseSchedule("@every 2m", time.UTC)
+		first.Partners[0].Schedule, err = cron.Parse("@every 2m", time.UTC)
 		w.ok(err)
 		second.Partners = []Partner{first.Partners[0]}
 		second.Partners[0].Limiter = nil // the first one shares it already

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
+	"partnersync/sync/partnercenter"
 )
 
 // Plan is what a pass would do to one customer.
@@ -79,14 +80,22 @@ func (r *Runner) planPartner(
 func (r *Runner) planEnumeration(
 	ctx context.Context, p Partner, q Request, named []store.Customer,
 ) ([]store.Customer, Plan, error) {
-	e, found := p.enumeration(ctx, selection{customers: named, partial: q.restricted()})
-	plan := Plan{Partner: p.Name, Err: found.err}
-	if ctx.Err() != nil {
-		return nil, plan, ctx.Err()
-	}
-	var err error
-	if plan.Differences, err = r.Store.CompareCustomers(ctx, p.Name, e); err != nil {
-		return nil, plan, errors.Join(err, plan.Err)
+	var e store.Enumeration
+	var plan Plan
+	for lacked := []string(nil); ; {
+		var found *foundCustomers
+		e, found = p.enumeration(ctx, selection{customers: named, partial: q.restricted()})
+		plan, e.Lacked = Plan{Partner: p.Name, Err: found.err}, lacked
+		if ctx.Err() != nil {
+			return nil, plan, ctx.Err()
+		}
+		var err error
+		if plan.Differences, err = r.Store.CompareCustomers(ctx, p.Name, e); err != nil {
+			return nil, plan, errors.Join(err, plan.Err)
+		}
+		if lacked = store.Reread(e.Pages, e.Lacked, plan.Differences); lacked == nil {
+			break
+		}
 	}
 	held := countHeld(plan.Differences)
 	switch {
@@ -172,17 +181,25 @@ func planList[I, R any](
 ) ([]R, *listOutcome, error) {
 	var o listOutcome
 	var read rows[R]
-	read, o.readErr = l.read(ctx, &o.listing)
-	if ctx.Err() != nil {
-		return nil, &o, ctx.Err()
-	}
-	if o.listing.Pages > 0 {
-		differences, err := compare(store.Listing{Complete: o.readErr == nil}, read.all)
+	for lacked := []string(nil); ; {
+		o = listOutcome{}
+		read, o.readErr = l.read(ctx, &o.listing)
+		if ctx.Err() != nil {
+			return nil, &o, ctx.Err()
+		}
+		if o.listing.Pages == 0 || errors.Is(o.readErr, partnercenter.ErrOtherCustomer) {
+			break
+		}
+		listing := store.Listing{Complete: o.readErr == nil, Pages: o.listing.Pages, Lacked: lacked}
+		differences, err := compare(listing, read.all)
 		if err != nil {
 			return nil, &o, err
 		}
-		o.Held = countHeld(differences)
-		plan.Differences = append(plan.Differences, differences...)
+		if lacked = store.Reread(listing.Pages, listing.Lacked, differences); lacked == nil {
+			o.Held = countHeld(differences)
+			plan.Differences = append(plan.Differences, differences...)
+			break
+		}
 	}
 	if plan.Err == nil {
 		plan.Err = o.customerError(l.name, nil)

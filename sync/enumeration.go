@@ -43,22 +43,15 @@ func (p *pass) enumerate(ctx context.Context) error {
 	}
 }
 
-// recordCustomers lists the run's customers and records them.
+// recordCustomers lists the run's customers and records them. A list of several pages that lacks known customers is read
+// once more.
 func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim) error {
-	now := time.Now()
-	e, found := p.partner.enumeration(ctx, p.selection)
-	if ctx.Err() != nil {
-		return ctx.Err()
+	done, e, err := p.listAndRecord(ctx, claim, store.Enumeration{})
+	if first, ok := errors.AsType[*store.UnconfirmedError](err); ok {
+		p.log.Debug("list of several pages lacks known customers, reading it again", "customers", len(first.Lacks))
+		e.Lacked = first.Lacks
+		done, e, err = p.listAndRecord(ctx, claim, e)
 	}
-	p.issues.add(&found.listing, 0, found.duplicates)
-	if found.otherRelationships > 0 {
-		p.log.Debug("customers of another relationship left out", "customers", found.otherRelationships)
-	}
-	e.ObservedAt, e.Partners = claim.ObservedAt(now), p.partnerNames()
-	if sent := found.listing.SentAt; !sent.IsZero() {
-		e.ObservedAt = claim.ObservedAt(sent)
-	}
-	done, err := p.Store.RecordEnumeration(ctx, claim, e)
 	if err != nil {
 		return err
 	}
@@ -70,6 +63,28 @@ func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim
 	return nil
 }
 
+// listAndRecord lists the customers and records them. before is the enumeration just before, whose requests count too.
+func (p *pass) listAndRecord(
+	ctx context.Context, claim store.EnumerationClaim, before store.Enumeration,
+) (done store.Enumerated, e store.Enumeration, err error) {
+	now := time.Now()
+	e, found := p.partner.enumeration(ctx, p.selection)
+	if ctx.Err() != nil {
+		return done, e, ctx.Err()
+	}
+	p.issues.add(&found.listing, 0, found.duplicates)
+	if found.otherRelationships > 0 {
+		p.log.Debug("customers of another relationship left out", "customers", found.otherRelationships)
+	}
+	e.Partners, e.Lacked = p.partnerNames(), before.Lacked
+	e.Requests, e.Retries = e.Requests+before.Requests, e.Retries+before.Retries
+	if e.ObservedAt = claim.ObservedAt(now); !found.listing.SentAt.IsZero() {
+		e.ObservedAt = claim.ObservedAt(found.listing.SentAt)
+	}
+	done, err = p.Store.RecordEnumeration(ctx, claim, e)
+	return done, e, err
+}
+
 // enumeration returns what there is to record about the partner's customers: those that the run is about, or else those
 // of the configuration or the API.
 func (p Partner) enumeration(ctx context.Context, selected selection) (store.Enumeration, *foundCustomers) {
@@ -79,6 +94,7 @@ func (p Partner) enumeration(ctx context.Context, selected selection) (store.Enu
 	found := p.listCustomers(ctx)
 	e := store.Enumeration{
 		Customers: found.customers, Complete: found.err == nil && !selected.partial, Guarded: p.Customers == nil,
+		Pages:    found.listing.Pages,
 		Requests: found.listing.Requests, Retries: found.listing.Retries,
 	}
 	if found.err != nil {

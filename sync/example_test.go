@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 )
@@ -28,7 +29,7 @@ func newPartner() (sync.Partner, error) {
 	if err != nil {
 		return sync.Partner{}, err
 	}
-	schedule, err := sync.ParseSchedule("*/15 * * * *", time.UTC)
+	schedule, err := cron.Parse("*/15 * * * *", time.UTC)
 	return sync.Partner{
 		Name: "contoso", Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule,
 		Concurrency: 8, Policies: true, Devices: true, DevicesRefresh: 24 * time.Hour,

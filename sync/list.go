@@ -80,48 +80,36 @@ func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (r
 // listOutcome is how reading and merging one list went.
 type listOutcome struct {
 	listing       partnercenter.Listing
+	requests      int // of all times that the list was read; the listing is the last
+	retries       int
 	readErr       error               // why the list could not be read as a whole
 	merged        bool                // the rows were handed to the store; not if the list is unchanged, or none of it came
 	store.Outcome                     // of the merge
 	confirmed     *store.Confirmation // of an unchanged list
+	brokenOff     bool                // by the next tick, before anything came
 	failure       *store.Failure      // what the customer fails with; nil: nothing went wrong
 }
 
-// syncList reads a list of a claimed customer, and merges it unless its digest is the known one. The error is what
-// stops the pass: a database that cannot be used, a lost claim, or the end of ctx.
+// syncList reads a list of a claimed customer, and merges it unless its digest is the known one. A list of several pages
+// that lacks known rows is read once more. The error is what stops the pass: a database that cannot be used, a lost
+// claim, or the end of ctx.
 func syncList[I, R any](
 	ctx context.Context, p *pass, c store.Claim, l list[I, R], merge func(store.Listing, []R) (store.Outcome, error),
 ) (o listOutcome, err error) {
-	o.listing = partnercenter.Listing{FirstBy: l.firstPageBy, CorrelationID: p.correlationID(c.CustomerID)}
-	if p.run.Kind != store.Backfill { // which compares all lists
-		o.listing.Known = l.digest
-	}
-	read, readErr := l.read(ctx, &o.listing)
-	p.issues.add(&o.listing, read.altered, read.duplicates)
 	log := p.log.With("customer_id", c.CustomerID, "resource", l.known.Resource, "batch_id", l.known.Devices.BatchID)
+	err = syncListing(ctx, p, c, l, nil, &o, merge)
+	if first, ok := errors.AsType[*store.UnconfirmedError](err); ok {
+		log.Debug("list of several pages lacks known rows, reading it again", "rows", len(first.Lacks))
+		err = syncListing(ctx, p, c, l, first.Lacks, &o, merge)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return o, ctx.Err()
-	case readErr != nil && o.listing.Pages == 0 && !l.firstPageBy.IsZero() && !time.Now().Before(l.firstPageBy):
+	case errors.Is(err, store.ErrClaimLost), err != nil && unusable(err):
+		return o, err
+	case o.brokenOff:
 		log.Info("list broken off by the next tick")
 		return o, nil
-	case o.listing.Unchanged:
-		confirmed := l.known
-		confirmed.ObservedAt = c.ObservedAt(o.listing.SentAt)
-		o.confirmed = &confirmed
-		return o, nil
-	}
-	o.readErr = readErr
-	if o.listing.Pages > 0 { // of an incomplete listing, too; it removes nothing
-		o.merged = true
-		listing := store.Listing{ObservedAt: c.ObservedAt(o.listing.SentAt), Complete: readErr == nil}
-		if read.altered == 0 { // requests for devices need the ids as they were received, so the list is read again
-			listing.Digest = o.listing.Digest
-		}
-		o.Outcome, err = merge(listing, read.all)
-	}
-	if errors.Is(err, store.ErrClaimLost) || err != nil && unusable(err) {
-		return o, err
 	}
 	if o.Inserted+o.Changed+o.Removed > 0 {
 		log.Info("list changed", "inserted", o.Inserted, "changed", o.Changed, "removed", o.Removed)
@@ -132,6 +120,44 @@ func syncList[I, R any](
 			"correlation_id", o.failure.CorrelationID, "err", err)
 	}
 	return o, nil
+}
+
+// syncListing reads the list and merges what came. lacked are the keys that a listing just before lacked; nil: there was
+// none. The error is that of the merge.
+func syncListing[I, R any](
+	ctx context.Context, p *pass, c store.Claim, l list[I, R], lacked []string, o *listOutcome,
+	merge func(store.Listing, []R) (store.Outcome, error),
+) (err error) {
+	listing := partnercenter.Listing{FirstBy: l.firstPageBy, CorrelationID: p.correlationID(c.CustomerID)}
+	if p.run.Kind != store.Backfill { // which compares all lists
+		listing.Known = l.digest
+	}
+	read, readErr := l.read(ctx, &listing)
+	p.issues.add(&listing, read.altered, read.duplicates)
+	*o = listOutcome{listing: listing, requests: o.requests + listing.Requests, retries: o.retries + listing.Retries}
+	switch {
+	case ctx.Err() != nil:
+	case readErr != nil && listing.Pages == 0 && !l.firstPageBy.IsZero() && !time.Now().Before(l.firstPageBy):
+		o.brokenOff = true
+	case listing.Unchanged:
+		confirmed := l.known
+		confirmed.ObservedAt = c.ObservedAt(listing.SentAt)
+		o.confirmed = &confirmed
+	default:
+		o.readErr = readErr
+		if listing.Pages == 0 || errors.Is(readErr, partnercenter.ErrOtherCustomer) {
+			return nil
+		}
+		o.merged = true // an incomplete listing, too; it removes nothing
+		merged := store.Listing{
+			ObservedAt: c.ObservedAt(listing.SentAt), Complete: readErr == nil, Pages: listing.Pages, Lacked: lacked,
+		}
+		if read.altered == 0 { // requests for devices need the ids as they were received, so the list is read again
+			merged.Digest = listing.Digest
+		}
+		o.Outcome, err = merge(merged, read.all)
+	}
+	return err
 }
 
 // customerError returns why the customer fails because of the list of that name, if it does.
@@ -147,8 +173,8 @@ func (o *listOutcome) customerError(name string, mergeErr error) error {
 
 // addTo adds the outcome to the result of its customer, whose failure is that of the first list that failed.
 func (o *listOutcome) addTo(r *store.Result) {
-	r.Requests += o.listing.Requests
-	r.Retries += o.listing.Retries
+	r.Requests += o.requests
+	r.Retries += o.retries
 	if o.confirmed != nil {
 		r.Confirmed = append(r.Confirmed, *o.confirmed)
 	}

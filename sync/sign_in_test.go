@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
@@ -31,7 +32,7 @@ func TestRun_refusedPartnerWaitsAndStopsNoOther(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan store.Run, 100)
 	r.OnRun = func(run store.Run) { done <- run }
-	every, err := ParseSchedule("@every 1s", time.UTC)
+	every, err := cron.Parse("@every 1s", time.UTC)
 	w.ok(err)
 	for i := range r.Partners {
 		r.Partners[i].Schedule = every
@@ -69,7 +70,7 @@ func TestRun_customerWhoIsRefusedStopsNoOther(t *testing.T) {
 	refused := w.customers(2)[1]
 	w.partner.Concurrency = 1 // so that nobody uses the token that is asked for after its 401
 	w.api.Fail(partnercentertest.Fault{Path: refused, Status: http.StatusUnauthorized})
-	every, err := ParseSchedule("@every 1s", time.UTC)
+	every, err := cron.Parse("@every 1s", time.UTC)
 	w.ok(err)
 	w.partner.Schedule = every
 	r := w.runner()

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter"
 )
 
@@ -32,7 +33,7 @@ import (
 type Partner struct {
 	Name     string
 	Client   *partnercenter.Client
-	Schedule Schedule
+	Schedule cron.Schedule
 	// Limiter is the client's. A pass keeps it in step with those of the other replicas. nil: there is none.
 	Limiter *partnercenter.Limiter
 	// Tokens are the client's. While the sign-in is refused, the daemon makes no passes; nil: it makes them anyway.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
@@ -74,7 +75,7 @@ func (w *world) newPartner(name, url string, requestsPerMinute int) Partner {
 	client, tokens := passtest.Client(w.t, partnercenter.Options{
 		BaseURL: url, Limiter: limiter, Transport: w.transport, AttemptTimeout: w.attempt, Logger: w.log,
 	})
-	schedule, err := ParseSchedule("@every 1h", time.UTC)
+	schedule, err := cron.Parse("@every 1h", time.UTC)
 	w.ok(err)
 	return Partner{Name: name, Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule, Concurrency: 4}
 }
@@ -315,7 +316,7 @@ func (w *world) start(r *Runner) (runs <-chan store.Run, stop func()) {
 func (w *world) daemon(schedule string, n int, configure ...func(*Runner)) (runs []store.Run) {
 	w.t.Helper()
 	var err error
-	w.partner.Schedule, err = ParseSchedule(schedule, time.UTC)
+	w.partner.Schedule, err = cron.Parse(schedule, time.UTC)
 	w.ok(err)
 	ctx, stop := context.WithCancel(w.t.Context())
 	defer stop()

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/passtest"
@@ -114,7 +115,7 @@ func (b *bench) runner(pool *pgxpool.Pool) *sync.Runner {
 	b.Helper()
 	limiter := partnercenter.NewLimiter(0)
 	client, _ := passtest.Client(b, partnercenter.Options{BaseURL: b.api.url, Limiter: limiter})
-	schedule, err := sync.ParseSchedule("@every 24h", time.UTC)
+	schedule, err := cron.Parse("@every 24h", time.UTC)
 	if err != nil {
 		b.Fatal(err)
 	}

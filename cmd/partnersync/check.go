@@ -14,6 +14,7 @@ import (
 	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
@@ -128,15 +129,13 @@ func (k *checkup) finish(code int) error {
 	return &exitError{code: code}
 }
 
-// database checks the server and the schema. It returns nil if the schema cannot be used.
+// database checks the server and the schema. It returns the store, nil if the schema cannot be used.
 func (k *checkup) database(ctx context.Context, db *database) *store.Store {
-	conn, err := db.Acquire(ctx)
+	server, err := report.ServerVersion(ctx, db.Pool)
 	if err != nil {
-		k.add(step{Name: "database", Detail: explain(err)})
+		k.add(step{Name: "database", Detail: err.Error()})
 		return nil
 	}
-	server := conn.Conn().PgConn().ParameterStatus("server_version")
-	conn.Release()
 	k.add(step{Name: "database", OK: true, Detail: "PostgreSQL " + sanitize.Line(server)})
 	err = migrations.Require(ctx, db.Pool)
 	switch {

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,7 +17,9 @@ import (
 	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/cron"
 	"partnersync/store/localpg"
+	"partnersync/store/report"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
@@ -130,7 +132,7 @@ func (d *demo) emulate() (url string, stop func(), err error) {
 
 // partner configures the partner whose customers the emulator has.
 func (d *demo) partner(api string) (config.Partner, error) {
-	schedule, err := sync.ParseSchedule("@every "+d.interval.String(), time.UTC)
+	schedule, err := cron.Parse("@every "+d.interval.String(), time.UTC)
 	return config.Partner{
 		Name: "demo", Cloud: "global", APIURL: api, AuthorityURL: api, Schedule: schedule, Concurrency: demoCustomers,
 		Devices: true, Policies: true, DevicesRefresh: time.Hour,
@@ -219,14 +221,17 @@ func (d *demo) failCustomer(ctx context.Context) error {
 	return nil
 }
 
-// customer returns the id of the nth customer, from 0 on and around; "" if ctx is done.
-func (d *demo) customer(ctx context.Context, n int) (string, error) {
-	customers, err := d.store.PartnersOfCustomers(ctx)
+// customer returns the id of the nth customer, from 0 on and around; "": there is none, or ctx is done.
+func (d *demo) customer(ctx context.Context, n int) (id string, err error) {
+	all, err := d.page.reader.Customers(ctx, report.CustomerSearch{})
 	switch {
 	case ctx.Err() != nil:
 		return "", nil
 	case err != nil:
-		return "", err
+		return "", fmt.Errorf("choosing a customer: %w", err)
+	case len(all) == 0:
+		return "", nil
 	}
-	return slices.Sorted(maps.Keys(customers))[n%len(customers)], nil
+	slices.SortFunc(all, func(a, b report.Customer) int { return strings.Compare(a.CustomerID, b.CustomerID) })
+	return all[n%len(all)].CustomerID, nil
 }

@@ -14,7 +14,7 @@ import (
 
 // showPass prints what a pass changed, and which customers fail.
 func (d *demo) showPass(ctx context.Context, run store.Run) error {
-	changes, err := report.BatchChanges(ctx, d.pool, d.seen)
+	changes, err := d.page.reader.Changes(ctx, d.seen)
 	if err != nil {
 		return unlessDone(ctx, err)
 	}
@@ -25,7 +25,7 @@ func (d *demo) showPass(ctx context.Context, run store.Run) error {
 	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
 	for _, c := range changes {
 		fmt.Fprintf(table, "  %s\t%s\t%s\n",
-			sanitize.Line(c.CompanyName), sanitize.Line(c.BatchID), sanitize.Line(c.What))
+			sanitize.Line(orEmpty(c.CompanyName)), sanitize.Line(c.BatchID), sanitize.Line(c.What))
 		if c.ValidFrom.After(d.seen) {
 			d.seen = c.ValidFrom
 		}
@@ -33,7 +33,7 @@ func (d *demo) showPass(ctx context.Context, run store.Run) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	failing, err := d.page.reader.LongestFailing(ctx, nil, demoCustomers)
+	failing, err := d.page.reader.Customers(ctx, report.CustomerSearch{Show: report.Failing, Order: report.ByFailure})
 	for _, f := range failing {
 		printFailure(d.stdout, f, d.palette(d.stdout))
 	}
@@ -50,12 +50,8 @@ func unlessDone(ctx context.Context, err error) error {
 
 // conclude prints the history of the batch with the most statuses, and what to try next.
 func (d *demo) conclude(ctx context.Context) error {
-	versions, err := report.LongestHistory(ctx, d.pool)
-	if err != nil {
+	if err := d.showHistory(ctx); err != nil {
 		return err
-	}
-	if len(versions) > 0 {
-		d.printHistory(versions)
 	}
 	for _, name := range []string{"devices_per_policy.sql", "batches_with_errors.sql"} {
 		if err := d.printAnswer(ctx, name); err != nil {
@@ -72,20 +68,34 @@ What to try next:
 	return nil
 }
 
-func (d *demo) printHistory(versions []report.BatchVersion) {
-	fmt.Fprintf(d.stdout, "\nThe history of batch %q of %s (partner_center.device_batch_history):\n",
-		versions[0].BatchID, sanitize.Line(versions[0].CompanyName))
-	var rows [][]string
-	for _, v := range versions {
+// showHistory prints the history of the batch that has had the most statuses.
+func (d *demo) showHistory(ctx context.Context) error {
+	customerID, batchID, ok, err := d.page.reader.BatchWithMostStatuses(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	customer, err := d.page.reader.Customer(ctx, customerID)
+	if err != nil {
+		return err
+	}
+	search := report.BatchSearch{CustomerID: customerID, BatchID: batchID, Limit: 1, Versions: 1000}
+	histories, err := d.page.reader.BatchHistories(ctx, search)
+	if err != nil || len(histories) == 0 {
+		return err
+	}
+	fmt.Fprintf(d.stdout, "\nThe history of batch %q of %s (partner_center.device_batch_history):\n\n",
+		batchID, sanitize.Line(orEmpty(customer.CompanyName)))
+	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  status\tvalid_from\tvalid_to\tchanged after (not_before)")
+	for _, v := range histories[0].Versions {
 		status := orEmpty(v.Status)
 		if v.Removed {
 			status += " (gone)"
 		}
-		rows = append(rows, []string{
-			status, clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen"),
-		})
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", sanitize.Line(status),
+			clock(&v.ValidFrom, ""), clock(v.ValidTo, "now"), clock(v.NotBefore, "first seen"))
 	}
-	printTable(d.stdout, []string{"status", "valid_from", "valid_to", "changed after (not_before)"}, rows, nil)
+	return table.Flush()
 }
 
 // printAnswer prints a question of the cookbook, and what the database says.

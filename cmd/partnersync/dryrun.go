@@ -89,7 +89,7 @@ func (p *plans) print() int {
 
 func kinds(count map[store.DifferenceKind]int) string {
 	return fmt.Sprintf("%d to insert, %d to change, %d to remove, %d to hold",
-		count[store.Inserted], count[store.Changed], count[store.Removed], count[store.Held])
+		count[store.Inserted], count[store.Changed], count[store.Removed], count[store.Held]+count[store.Unconfirmed])
 }
 
 func (p *plans) printPlan(plan sync.Plan) {
@@ -143,5 +143,7 @@ func (p *plans) printDifference(d store.Difference) {
 		fmt.Fprintf(p.out, "  %s\n", p.colours.red("- "+named(d)))
 	case store.Held:
 		fmt.Fprintf(p.out, "  ? %s is missing; it would be held until the next listing\n", named(d))
+	case store.Unconfirmed:
+		fmt.Fprintf(p.out, "  ? %s is missing from one listing; it would stay until another lacks it too\n", named(d))
 	}
 }

@@ -20,7 +20,7 @@ func notReady(t *testing.T) (address string) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("alive\n")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "not ready\nfailed: database: it does not answer", http.StatusServiceUnavailable)
+		http.Error(w, "not ready\nstopped: database_unusable: The database cannot be used.", http.StatusServiceUnavailable)
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -45,7 +45,7 @@ func TestHealth(t *testing.T) {
 		{"where the configuration has it listen", address, nil, exitOK, "alive\n"},
 		{"listening everywhere", "0.0.0.0:" + port, nil, exitOK, "alive\n"},
 		{"alive but not ready", address, []string{"--ready"}, exitFailed,
-			"503 Service Unavailable: not ready\nfailed: database: it does not answer\n"},
+			"503 Service Unavailable: not ready\nstopped: database_unusable: The database cannot be used.\n"},
 		{"nobody there", "", []string{"127.0.0.1:1"}, exitFailed,
 			"connection refused; check that it runs and listens there\n"},
 		{"listening nowhere", "", nil, exitUsage, `listen is "" in the configuration`},
@@ -98,7 +98,7 @@ func TestHealth_ofStatusPage(t *testing.T) {
 		t.Errorf("%v, and it printed %q", err, &out)
 	}
 	err := askHealth(t.Context(), &out, server.URL+"/readyz")
-	if err == nil || !strings.Contains(err.Error(), "503 Service Unavailable: not ready\nfailed: database: ") {
+	if err == nil || !strings.Contains(err.Error(), "503 Service Unavailable: not ready\nstopped: database_unusable: ") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -11,36 +11,30 @@ import (
 	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/sync/statuspage"
 )
 
-// listening is the daemon's status page with all that goes with it. It is there before the database is.
+// listening is the daemon's status page and its metrics. They are there before the database is.
 type listening struct {
 	site    *statuspage.Site
 	metrics *statuspage.Metrics
 	cancel  context.CancelFunc
 	ended   chan struct{}
-	reader  *store.Reader // nil until connect
+	reader  *report.Reader // nil until connect
 }
 
-// newListening returns what there is to listen for.
+// newListening returns the page and the metrics of a configuration, without their database.
 func newListening(c *config.Config, log *slog.Logger) *listening {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	l := &listening{metrics: statuspage.NewMetrics(registry, version())}
 	l.site = statuspage.New(statuspage.Options{
-		Partners: watched(c), Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log, Schema: migrations.Require,
+		Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log,
+		Schema: migrations.Require,
 	})
 	registry.MustRegister(l.site.Collector(c.CustomerMetrics))
 	return l
-}
-
-// watched are the partners whose passes are looked at; nil where there is no configuration file.
-func watched(c *config.Config) (all []statuspage.Partner) {
-	for _, p := range c.Partners {
-		all = append(all, statuspage.Partner{Name: p.Name, Schedule: p.Schedule})
-	}
-	return all
 }
 
 // start listens at the address, until stop; an empty one is none.
@@ -62,22 +56,22 @@ func (l *listening) serve(ctx context.Context, do func(context.Context)) {
 	}()
 }
 
-// connect gives what is listened for its database.
+// connect gives the page and the metrics their database.
 func (l *listening) connect(ctx context.Context, pool *pgxpool.Pool) (err error) {
-	if l.reader, err = store.NewReader(ctx, pool); err != nil {
+	if l.reader, err = report.NewReader(ctx, pool); err != nil {
 		return err
 	}
-	l.site.Connect(ctx, l.reader)
+	l.site.Connect(ctx, l.reader, pool)
 	return nil
 }
 
-// passed is told of a run that is over.
+// passed counts a run that is over, and has the page read the batches anew.
 func (l *listening) passed(ctx context.Context, run store.Run) {
 	l.metrics.Run(run)
 	l.site.Refresh(ctx)
 }
 
-// stop ends the listening, and lets the connections go. It may be called twice.
+// stop ends the listening and closes the reader's connections. It may be called twice.
 func (l *listening) stop() {
 	l.cancel()
 	<-l.ended

@@ -14,11 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
-	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
-	"partnersync/sync/statuspage"
 )
 
 // statusFlags are the flags of status.
@@ -34,11 +33,12 @@ func newStatusCommand(a *app) *cobra.Command {
 	var f statusFlags
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show which customers fail and why, how fresh the others are, and the last runs",
-		Long: `Status reads the database, and nothing else: the customers that fail, those that fail longest first, with the reason and
-the ids to quote to Microsoft's support; the others, the least fresh first; and the newest runs. DATABASE_URL is enough, without
-a configuration file, and so are the rights of partnersync_analyst. The exit code is 0 whatever the customers' state, and 1 if
-it cannot be told. Times without a zone are local ones.`,
+		Short: "Show what is wrong, which customers fail and why, how fresh the others are, and the last runs",
+		Long: `Status reads the database, and nothing else: what is wrong with the sync, as the status page shows it; the
+customers that fail, those that fail longest first, with the reason and the ids to quote to Microsoft's support; the
+others, the least fresh first; and the newest runs. DATABASE_URL is enough, without a configuration file. With the
+rights of partnersync_analyst it does not see whether passes are overdue. The exit code is 0 whatever is wrong, and 1
+if that cannot be read. Times without a zone are local ones.`,
 		Example: "  partnersync status\n  partnersync status --watch\n  partnersync status --json --limit 0",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,7 +53,7 @@ it cannot be told. Times without a zone are local ones.`,
 				f.limit = math.MaxInt32
 			}
 			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database) error {
-				return a.status(ctx, db.config, db, f, db.log)
+				return a.status(ctx, db, f)
 			})
 		},
 	}
@@ -65,26 +65,26 @@ it cannot be told. Times without a zone are local ones.`,
 
 // statusReport is how the sync goes, as --json prints it.
 type statusReport struct {
-	At       time.Time                `json:"at"`
-	Partners []store.PartnerFreshness `json:"partners"`
-	Failing  []store.Freshness        `json:"failing_customers"`
-	Others   []store.Freshness        `json:"other_customers"`
-	Runs     []store.Run              `json:"runs"`
+	At       time.Time                 `json:"at"`
+	Findings []report.Finding          `json:"findings"`
+	Partners []report.PartnerFreshness `json:"partners"`
+	Failing  []report.Customer         `json:"failing_customers"`
+	Others   []report.Customer         `json:"other_customers"`
+	Runs     []store.Run               `json:"runs"`
 
-	configured []statuspage.Partner // nil: nobody knows
-	stale      []string             // which customers have not been synced for long, in words
+	onlyAnalyst bool // the role sees no more than analysts do
 }
 
-func (a *app) status(ctx context.Context, c *config.Config, db *database, f statusFlags, log *slog.Logger) error {
-	if err := legible(ctx, db.Pool, log); err != nil {
+func (a *app) status(ctx context.Context, db *database, f statusFlags) error {
+	if err := legible(ctx, db.Pool, db.log); err != nil {
 		return err
 	}
-	reader, err := store.NewReader(ctx, db.Pool)
+	reader, err := report.NewReader(ctx, db.Pool)
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	read := func(ctx context.Context) (statusReport, error) { return readStatus(ctx, reader, watched(c), f.limit) }
+	read := func(ctx context.Context) (statusReport, error) { return readStatus(ctx, reader, f.limit) }
 	show := func(out io.Writer, s statusReport) { printStatus(out, s, a.palette(a.stdout)) }
 	if f.watch {
 		return watchStatus(ctx, a.stdout, read, show)
@@ -100,8 +100,8 @@ func (a *app) status(ctx context.Context, c *config.Config, db *database, f stat
 	return nil
 }
 
-// legible returns an error if the database has no schema to be read. One of another release is read as far as it goes,
-// with a warning, since releases only add to it. Analysts may not see the version, and are believed to know.
+// legible returns an error if the database has no schema to read. The schema of another release is read as far as
+// possible, with a warning, since releases only add to it. Analysts may not see its version.
 func legible(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) error {
 	state, err := migrations.Read(ctx, pool)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42501" { // insufficient_privilege
@@ -118,28 +118,20 @@ func legible(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) error {
 	return nil
 }
 
-func readStatus(ctx context.Context, reader *store.Reader, configured []statuspage.Partner, limit int) (s statusReport, err error) {
-	s = statusReport{At: time.Now().UTC().Truncate(time.Second), configured: configured, Failing: []store.Freshness{}, Others: []store.Freshness{}}
-	if s.Partners, err = reader.Freshness(ctx); err != nil {
-		return s, err
-	}
-	if s.Failing, err = reader.LongestFailing(ctx, nil, limit); err != nil {
-		return s, err
-	}
-	others, err := reader.Customers(ctx, store.CustomerSearch{OnlyFine: true, Limit: limit})
+func readStatus(ctx context.Context, reader *report.Reader, limit int) (s statusReport, err error) {
+	state, err := reader.State(ctx)
 	if err != nil {
 		return s, err
 	}
-	for _, c := range others {
-		s.Others = append(s.Others, c.Freshness)
+	s = statusReport{
+		At: state.Now.UTC().Truncate(time.Second), Partners: state.Freshness, onlyAnalyst: state.OnlyAnalyst,
+		Findings: append([]report.Finding{}, report.Findings(state, report.Process{})...),
 	}
-	watched := configured
-	if watched == nil { // their schedules are not known either
-		for _, p := range s.Partners {
-			watched = append(watched, statuspage.Partner{Name: p.Partner})
-		}
+	failing := report.CustomerSearch{Show: report.Failing, Order: report.ByFailure, Limit: limit}
+	if s.Failing, err = reader.Customers(ctx, failing); err != nil {
+		return s, err
 	}
-	if s.stale, err = statuspage.Stale(ctx, reader, watched, s.At); err != nil {
+	if s.Others, err = reader.Customers(ctx, report.CustomerSearch{Show: report.NotFailing, Limit: limit}); err != nil {
 		return s, err
 	}
 	s.Runs, err = reader.NewestRuns(ctx, limit)
@@ -153,8 +145,12 @@ const (
 	clearLine  = "\x1b[K"
 )
 
-// watchStatus shows the status anew until ctx is done. A database that goes away meanwhile is told of, and waited for.
-func watchStatus(ctx context.Context, out io.Writer, read func(context.Context) (statusReport, error), show func(io.Writer, statusReport)) error {
+// watchStatus shows the status anew until ctx is done. If the database goes away meanwhile, it says so and waits for
+// it.
+func watchStatus(
+	ctx context.Context, out io.Writer,
+	read func(context.Context) (statusReport, error), show func(io.Writer, statusReport),
+) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	fmt.Fprint(out, home, clearBelow)

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"partnersync/store"
-	"partnersync/sync/statuspage"
+	"partnersync/store/report"
 )
 
 // statusOfTwo is a status with one customer that fails and one that does not.
@@ -22,15 +22,21 @@ func statusOfTwo() statusReport {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	before := func(d time.Duration) *time.Time { return new(at.Add(-d)) }
 	return statusReport{
-		At:       at,
-		Partners: []store.PartnerFreshness{{Partner: "contoso", Customers: 12, Failing: 3}},
-		Failing: []store.Freshness{{
+		At: at,
+		Findings: []report.Finding{
+			{Severity: report.Stopped, Text: "The pass of partner contoso is overdue.",
+				Action: "See in the log whether a daemon runs."},
+			{Severity: report.Degraded, Text: "The last pass of partner contoso failed.", Reason: "403 Forbidden\x1b]0;owned",
+				Action: "Check it."},
+		},
+		Partners: []report.PartnerFreshness{{Partner: "contoso", Customers: 12, Failing: 3}},
+		Failing: []report.Customer{{
 			CustomerID: customerID(1), Partner: "contoso", CompanyName: new("Contoso\x1b]0;owned\x07 1"),
 			FailingSince:  before(time.Hour),
 			LastErrorCode: new("20002"), LastError: new("403 Forbidden: 20002"), LastRequestID: new("r-1"),
 			LastCorrelationID: new("c-1"),
 		}},
-		Others: []store.Freshness{
+		Others: []report.Customer{
 			{CustomerID: customerID(2), Partner: "contoso"},
 			{CustomerID: customerID(3), Partner: "contoso", CompanyName: new("Fabrikam"),
 				LastSuccessAt: before(3 * time.Minute)},
@@ -40,12 +46,16 @@ func statusOfTwo() statusReport {
 	}
 }
 
-func TestPrintStatus_failingFirstThenFreshnessThenRuns(t *testing.T) {
+func TestPrintStatus_findingsThenFailingThenFreshnessThenRuns(t *testing.T) {
 	t.Parallel()
 	s := statusOfTwo()
 	var out bytes.Buffer
 	printStatus(&out, s, false)
-	want := `3 of 12 customers fail
+	want := `stopped: The pass of partner contoso is overdue.
+  See in the log whether a daemon runs.
+degraded: The last pass of partner contoso failed.
+  403 Forbidden�]0;owned
+  Check it.
 failing: 00000000-0000-4000-8000-000000000001 Contoso�]0;owned� 1, since 2026-03-01T11:00:00Z
   403 Forbidden: 20002
   quote to support: request id r-1, correlation id c-1
@@ -64,22 +74,25 @@ and 2 more that fail: --limit 0 shows all
 	}
 	out.Reset()
 	printStatus(&out, s, true)
-	for _, want := range []string{"\x1b[31m3 of 12 customers fail\x1b[0m\n",
-		"  2s    \x1b[33mpartial\x1b[0m  9 of 12"} {
+	for _, want := range []string{
+		"\x1b[31mstopped:\x1b[0m The pass of partner contoso is overdue.\n", "\x1b[33mdegraded:\x1b[0m The last",
+		"  2s    \x1b[33mpartial\x1b[0m  9 of 12",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("with colours there is no %q in %q", want, out.String())
 		}
 	}
 }
 
-func TestPrintStatus_verdict(t *testing.T) {
+func TestPrintStatus_nothingIsWrong(t *testing.T) {
 	t.Parallel()
-	for want, partners := range map[string][]store.PartnerFreshness{
+	for want, partners := range map[string][]report.PartnerFreshness{
 		"no customers yet\n":                          nil,
 		"all 5 customers are ok\n":                    {{Customers: 2}, {Customers: 3}},
 		"2 of 5 customers have not been synced yet\n": {{Customers: 5, NeverSynced: 2}},
-		"1 of 5 customers fail\n": {{Customers: 5, NeverSynced: 2, Failing: 1,
-			NeverSyncedFailing: 1}},
+		"all 5 customers are ok\npartner old has left the configuration: its customers, 2 of them, stay as they are\n": {
+			{Partner: "contoso", Customers: 5}, {Partner: "old", Customers: 2, Failing: 2, NeverSynced: 1, Dropped: true},
+		},
 	} {
 		var out bytes.Buffer
 		printStatus(&out, statusReport{Partners: partners}, false)
@@ -89,19 +102,11 @@ func TestPrintStatus_verdict(t *testing.T) {
 	}
 }
 
-func TestPrintStatus_staleCustomersAreNotOK(t *testing.T) {
+func TestPrintStatus_saysWhatAnalystsDoNotSee(t *testing.T) {
 	t.Parallel()
-	s := statusReport{
-		Partners: []store.PartnerFreshness{{Partner: "contoso", Customers: 5},
-			{Partner: "old", Customers: 2, Failing: 2}},
-		configured: []statuspage.Partner{{Name: "contoso"}},
-		stale:      []string{"5 customers of partner contoso were last synced up to 3 d ago"},
-	}
 	var out bytes.Buffer
-	printStatus(&out, s, true)
-	want := "\x1b[31m5 customers of partner contoso were last synced up to 3 d ago\x1b[0m\n" +
-		"partner old is not in the configuration: its customers, 2 of them, are not counted\n"
-	if !strings.HasPrefix(out.String(), want) {
+	printStatus(&out, statusReport{onlyAnalyst: true}, false)
+	if want := "no customers yet\nwith the rights of an analyst: "; !strings.HasPrefix(out.String(), want) {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }

@@ -8,25 +8,24 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"partnersync/store"
 	"partnersync/store/cron"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
-	"partnersync/sync/statuspage"
 )
 
-// printStatus prints the status for people, failing customers first.
+// printStatus prints the status for people: what is wrong first, then the failing customers.
 func printStatus(out io.Writer, s statusReport, colours palette) {
-	ours, dropped := s.Partners, []store.PartnerFreshness(nil)
-	if s.configured != nil {
-		ours, dropped = statuspage.Split(s.Partners, s.configured)
-	}
-	printVerdict(out, ours, s.stale, colours)
-	for _, p := range dropped {
-		fmt.Fprintf(out, "partner %s is not in the configuration: its customers, %d of them, are not counted\n", sanitize.Line(p.Partner), p.Customers)
-	}
+	printFindings(out, s, colours)
 	customers, failing := 0, 0
 	for _, p := range s.Partners {
 		customers, failing = customers+p.Customers, failing+p.Failing
+		if p.Dropped {
+			fmt.Fprintf(out, "partner %s has left the configuration: its customers, %d of them, stay as they are\n",
+				sanitize.Line(p.Partner), p.Customers)
+		}
+	}
+	if s.onlyAnalyst {
+		fmt.Fprintln(out, "with the rights of an analyst: whether passes are overdue, and webhooks down, is not known")
 	}
 	for _, f := range s.Failing {
 		printFailure(out, f, colours)
@@ -41,21 +40,27 @@ func printStatus(out io.Writer, s statusReport, colours palette) {
 	printRuns(out, s, colours)
 }
 
-// printVerdict says whether all is well, as the status page does.
-func printVerdict(out io.Writer, partners []store.PartnerFreshness, stale []string, colours palette) {
-	customers, failing, pending := 0, 0, 0
-	for _, p := range partners {
-		customers, failing = customers+p.Customers, failing+p.Failing
-		pending += p.NeverSynced - p.NeverSyncedFailing
+// printFindings says what is wrong, and what to do about it, or that all is well.
+func printFindings(out io.Writer, s statusReport, colours palette) {
+	for _, f := range s.Findings {
+		severity := colours.yellow(f.Severity + ":")
+		if f.Severity == report.Stopped {
+			severity = colours.red(f.Severity + ":")
+		}
+		fmt.Fprintf(out, "%s %s\n", severity, sanitize.Line(f.Text))
+		if f.Reason != "" {
+			fmt.Fprintf(out, "  %s\n", sanitize.Line(f.Reason))
+		}
+		fmt.Fprintf(out, "  %s\n", sanitize.Line(f.Action))
 	}
-	if failing > 0 {
-		fmt.Fprintln(out, colours.red(fmt.Sprintf("%d of %d customers fail", failing, customers)))
-	}
-	for _, words := range stale {
-		fmt.Fprintln(out, colours.red(sanitize.Line(words)))
+	customers, pending := 0, 0
+	for _, p := range s.Partners {
+		if !p.Dropped {
+			customers, pending = customers+p.Customers, pending+p.NeverSynced-p.NeverSyncedFailing
+		}
 	}
 	switch {
-	case failing > 0 || len(stale) > 0:
+	case len(s.Findings) > 0:
 	case customers == 0:
 		fmt.Fprintln(out, "no customers yet")
 	case pending > 0:
@@ -88,19 +93,21 @@ func printRuns(out io.Writer, s statusReport, colours palette) {
 		}
 		rows[i] = []string{
 			fmt.Sprint(r.ID), r.Partner, r.Kind, moment(&r.StartedAt), took, r.State,
-			fmt.Sprintf("%d of %d", r.CustomersOK, r.CustomersTotal), fmt.Sprint(r.Inserted), fmt.Sprint(r.Changed), fmt.Sprint(r.Removed),
-			orEmpty(r.Error),
+			fmt.Sprintf("%d of %d", r.CustomersOK, r.CustomersTotal),
+			fmt.Sprint(r.Inserted), fmt.Sprint(r.Changed), fmt.Sprint(r.Removed), orEmpty(r.Error),
 		}
 	}
-	heads := []string{"run", "partner", "kind", "began", "took", "state", "customers ok", "new", "changed", "removed", "error"}
+	heads := []string{
+		"run", "partner", "kind", "began", "took", "state", "customers ok", "new", "changed", "removed", "error",
+	}
 	printTable(out, heads, rows, func(row int, line string) string {
 		state := s.Runs[row].State
 		return strings.Replace(line, "  "+state+" ", "  "+colours.state(state)+" ", 1)
 	})
 }
 
-// printTable prints rows below their heads, columns aligned, what comes from outside made harmless; nothing if there are
-// none. paint, if set, colours the line of a row.
+// printTable prints rows below their heads in aligned columns, with what comes from outside made harmless; without
+// rows, it prints nothing. paint, if set, colours the line of a row.
 func printTable(out io.Writer, heads []string, rows [][]string, paint func(row int, line string) string) {
 	if len(rows) == 0 {
 		return

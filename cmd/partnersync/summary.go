@@ -9,30 +9,36 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
 )
 
 // summary is what --json prints of a pass.
 type summary struct {
 	Runs     []store.Run       `json:"runs"`
-	Failing  []store.Freshness `json:"failing_customers"`
+	Failing  []report.Customer `json:"failing_customers"`
 	ExitCode int               `json:"exit_code"`
 }
 
 // mostFailing is how many failing customers a summary for people names at most.
 const mostFailing = 10
 
-// summarize prints how the runs ended and which customers fail. It takes two seconds at most, even if ctx is done.
-func (a *app) summarize(ctx context.Context, s *store.Store, runs []store.Run, code int) error {
+// summarize prints how the runs ended, and which customers fail.
+func (a *app) summarize(ctx context.Context, db *database, runs []store.Run, code int) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	all := summary{Runs: runs, Failing: []store.Freshness{}, ExitCode: code}
-	var failure error
+	all := summary{Runs: runs, Failing: []report.Customer{}, ExitCode: code}
+	reader, failure := report.NewReader(ctx, db.Pool)
+	if failure != nil {
+		return failure
+	}
+	defer reader.Close()
 	for _, run := range runs {
 		if run.CustomersFailed == 0 {
 			continue
 		}
-		failing, err := s.FailingCustomers(ctx, run.Partner)
+		search := report.CustomerSearch{Partners: []string{run.Partner}, Show: report.Failing, Order: report.ByFailure}
+		failing, err := reader.Customers(ctx, search)
 		if err != nil {
 			failure = err
 		}
@@ -85,14 +91,14 @@ func (p palette) state(state string) string {
 	return state
 }
 
-// printFailing prints the first customers that fail: since when, why, and what to quote to Microsoft's support.
-func printFailing(out io.Writer, failing []store.Freshness, colours palette) {
+// printFailing names the first customers that fail: who, since when, why, and what to quote to Microsoft's support.
+func printFailing(out io.Writer, failing []report.Customer, colours palette) {
 	for _, f := range failing[:min(len(failing), mostFailing)] {
 		printFailure(out, f, colours)
 	}
 }
 
-func printFailure(out io.Writer, f store.Freshness, colours palette) {
+func printFailure(out io.Writer, f report.Customer, colours palette) {
 	fmt.Fprintf(out, "%s %s", colours.red("failing:"), f.CustomerID)
 	if f.CompanyName != nil {
 		fmt.Fprint(out, " ", sanitize.Line(*f.CompanyName))
@@ -113,8 +119,8 @@ func printFailure(out io.Writer, f store.Freshness, colours palette) {
 	}
 }
 
-// reason is why a customer fails, without repeating its id, the code or the request id.
-func reason(f store.Freshness) string {
+// reason is why a customer fails, without saying twice who it is, what the code, and what the request id.
+func reason(f report.Customer) string {
 	text := strings.ReplaceAll(sanitize.Line(orEmpty(f.LastError)), " of customer "+f.CustomerID, "")
 	if id := orEmpty(f.LastRequestID); id != "" {
 		text = strings.ReplaceAll(text, " (request "+id+")", "")

@@ -9,13 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"partnersync/store"
+	"partnersync/store/report"
 )
 
 func TestPrintFailing_namesTheFirstTen(t *testing.T) {
 	t.Parallel()
-	failing := make([]store.Freshness, 13)
+	failing := make([]report.Customer, 13)
 	for i := range failing {
-		failing[i] = store.Freshness{CustomerID: customerID(i), LastError: new("GET https://host/: 503")}
+		failing[i] = report.Customer{CustomerID: customerID(i), LastError: new("GET https://host/: 503")}
 	}
 	var out bytes.Buffer
 	printFailing(&out, failing, false)
@@ -28,7 +29,7 @@ func TestPrintFailure_saysEachThingOnce(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	id := customerID(2)
-	f := store.Freshness{
+	f := report.Customer{
 		CustomerID: id, CompanyName: new("Contoso\x1b[2J 2"), FailingSince: &since, LastErrorCode: new("20002"),
 		LastError: new("listing device batches of customer " + id +
 			": GET https://host/x: 403 Forbidden: 20002 No \u202erelationship (request r-1): accept it again"),
@@ -43,7 +44,7 @@ func TestPrintFailure_saysEachThingOnce(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	out.Reset()
-	printFailure(&out, store.Freshness{CustomerID: id, LastErrorCode: new("mass_removal_held"),
+	printFailure(&out, report.Customer{CustomerID: id, LastErrorCode: new("mass_removal_held"),
 		LastError: new("a complete listing lacks 3")}, true)
 	want = "\x1b[31mfailing:\x1b[0m " + id + "\n  mass_removal_held: a complete listing lacks 3\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {

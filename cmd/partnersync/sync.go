@@ -146,7 +146,7 @@ func (a *app) pass(ctx context.Context, db *database, q sync.Request, bar *progr
 		}
 	}
 	if len(runs) > 0 {
-		if err := a.summarize(ctx, r.Store, runs, code); err != nil {
+		if err := a.summarize(ctx, db, runs, code); err != nil {
 			db.log.Warn("the summary is not complete", "err", err)
 		}
 	}

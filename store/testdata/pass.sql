@@ -384,12 +384,6 @@ WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
                 -- which it is not too late for, or which somebody reads now.
                 AND (NOT @late OR s.owner IN (SELECT worker_id FROM partnersync.live_workers))));
 
-SELECT customer_id::text, partner, company_name, last_attempt_at, last_success_at, consecutive_failures,
-       failing_since, last_error_code, last_error, last_request_id, last_correlation_id
-FROM partner_center.sync_freshness
-WHERE partner = @partner AND consecutive_failures > 0
-ORDER BY failing_since, customer_id;
-
 INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, $1::timestamptz
 FROM partner_center.device_batches

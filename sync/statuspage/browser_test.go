@@ -70,7 +70,8 @@ func TestBrowser_screenshots(t *testing.T) {
 			{"phone", 500, 2600, nil}, // Chromium's windows are no narrower
 		} {
 			file := filepath.Join(dir, fmt.Sprintf("%s-%s.png", name, view.name))
-			browse(t, w.url+paths[name], append(view.args, "--screenshot="+file, fmt.Sprintf("--window-size=%d,%d", view.width, view.height))...)
+			browse(t, w.url+paths[name],
+				append(view.args, "--screenshot="+file, fmt.Sprintf("--window-size=%d,%d", view.width, view.height))...)
 			if info, err := os.Stat(file); err != nil || info.Size() < 10_000 {
 				t.Errorf("%s: there is no picture: %v", file, err)
 			}

@@ -16,7 +16,8 @@ import (
 // people opens a Chromium that is used as people do: by typing and clicking, which its command line cannot do.
 func people(t *testing.T) context.Context {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath("chromium"), chromedp.UserDataDir(t.TempDir()))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath("chromium"),
+		chromedp.UserDataDir(t.TempDir()))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
@@ -53,13 +54,15 @@ func TestBrowser_searchFollowALinkAndTurnPages(t *testing.T) {
 	}
 	shown("Overview", chromedp.Navigate(w.url))
 	shown("Customers", chromedp.Click(`//header//a[.="Customers"]`))
-	found := shown("Customers", chromedp.SendKeys(`input[name="q"]`, "fabrikam leasing"+kb.Enter), chromedp.WaitVisible(`//p[.="1 customer"]`))
+	found := shown("Customers", chromedp.SendKeys(`input[name="q"]`, "fabrikam leasing"+kb.Enter),
+		chromedp.WaitVisible(`//p[.="1 customer"]`))
 	if strings.Contains(found, "Söhne") {
 		t.Errorf("the search finds others too:\n%s", found)
 	}
 	first := shown("Fabrikam Leasing", chromedp.Click(`//a[contains(., "Fabrikam Leasing")]`))
 	second := shown("Fabrikam Leasing", chromedp.Click(`a[rel="next"]`), chromedp.WaitVisible(`a[rel="prev"]`))
-	if !strings.Contains(first, "60 batches") || !strings.Contains(first, "Page 1 of 3") || !strings.Contains(second, "Page 2 of 3") {
+	if !strings.Contains(first, "60 batches") || !strings.Contains(first, "Page 1 of 3") || !strings.Contains(second,
+		"Page 2 of 3") {
 		t.Errorf("first page:\n%s\nsecond page:\n%s", first, second)
 	}
 	opened := shown("Fabrikam Leasing", chromedp.Click("summary"), chromedp.WaitVisible("details[open] table"))

@@ -7,41 +7,43 @@ import (
 )
 
 const (
-	// leastAge is how long an answer of the database is good enough at least, so that it is not asked more often.
-	leastAge = 5 * time.Second
-	// agePerCost is how many times the time that it took to read an answer is good for, so that asking costs the database
-	// no more than a twentieth of one connection's time.
+	// minAge is for how long a value is served without reading it again.
+	minAge = 5 * time.Second
+	// agePerCost is how many times the time that reading a value took it is served for, so that reading takes no more than
+	// a twentieth of one connection's time.
 	agePerCost = 20
-	// patience is how long to wait for a new answer where there is an old one.
-	patience = 100 * time.Millisecond
+	// maxWait is how long to wait for a new value while there is an old one.
+	maxWait = 100 * time.Millisecond
 )
 
-// cached is an answer of the database that many may ask for, and one reads. It is safe for concurrent use.
+// cached is a stale-while-revalidate cache of one value from the database: many may ask for it, and one reads it. It is
+// safe for concurrent use.
 type cached[T any] struct {
-	read  func(context.Context) (T, error)
-	least time.Duration // for which an answer is good enough
+	read   func(context.Context) (T, error)
+	minAge time.Duration
 
 	mu      sync.Mutex
 	value   T
 	err     error
 	at      time.Time     // when value and err were read; zero: never
-	took    time.Duration // to read them
-	reading chan struct{} // closed when the reading that goes on is over; nil: none does
+	took    time.Duration // reading them
+	reading chan struct{} // closed when the reading in progress ends; nil: there is none
 }
 
 func newCached[T any](read func(context.Context) (T, error)) *cached[T] {
-	return &cached[T]{read: read, least: leastAge}
+	return &cached[T]{read: read, minAge: minAge}
 }
 
-// get returns the answer, of just now or not much older. The error is that of reading, or of ctx.
+// get returns the value, which is not much older than minAge. The error is that of reading, or of ctx.
 func (c *cached[T]) get(ctx context.Context) (T, error) {
 	reading := c.renew(ctx)
+	value, read, err := c.last()
 	if reading == nil {
-		return c.last()
+		return value, err
 	}
 	var enough <-chan time.Time
-	if c.has() {
-		timer := time.NewTimer(patience)
+	if read && err == nil {
+		timer := time.NewTimer(maxWait)
 		defer timer.Stop()
 		enough = timer.C
 	}
@@ -49,38 +51,32 @@ func (c *cached[T]) get(ctx context.Context) (T, error) {
 	case <-reading:
 	case <-enough:
 	case <-ctx.Done():
-		if !c.has() {
-			var none T
-			return none, ctx.Err()
+		if enough == nil {
+			return value, ctx.Err()
 		}
 	}
-	return c.last()
+	value, _, err = c.last()
+	return value, err
 }
 
-// last returns the newest answer.
-func (c *cached[T]) last() (T, error) {
+// last returns what was read last, and whether anything was.
+func (c *cached[T]) last() (value T, read bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.value, c.err
+	return c.value, !c.at.IsZero(), c.err
 }
 
-// has reports whether there is an answer that is not an error.
-func (c *cached[T]) has() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.at.IsZero() && c.err == nil
-}
-
-// renew sees to it that a new answer is read, and returns what tells of the end of that; nil: the last one is new enough.
+// renew has the value read again if it is too old, and returns what is closed at the end of that; nil: it is new
+// enough.
 func (c *cached[T]) renew(ctx context.Context) (reading <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.at.IsZero() && time.Since(c.at) < max(c.least, agePerCost*c.took) {
+	if !c.at.IsZero() && time.Since(c.at) < max(c.minAge, agePerCost*c.took) {
 		return nil
 	}
 	if c.reading == nil {
 		c.reading = make(chan struct{})
-		// For all who wait, and so not ended by the one who asked first. The reader has its own limits of time, and its end.
+		// It is for everyone who waits, so it must not end when the first one who asked goes away.
 		go c.refresh(context.WithoutCancel(ctx), c.reading)
 	}
 	return c.reading

@@ -47,7 +47,7 @@ func TestCached_isReadOnceHoweverManyAsk(t *testing.T) {
 func TestCached_howLongAnAnswerIsGood(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ takes, good time.Duration }{
-		{0, leastAge}, {time.Millisecond, leastAge}, {time.Second, 20 * time.Second},
+		{0, minAge}, {time.Millisecond, minAge}, {time.Second, 20 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := slow{takes: c.takes}
@@ -78,7 +78,7 @@ func TestCached_oldAnswerRatherThanALongWait(t *testing.T) {
 		c.get(t.Context())
 		time.Sleep(time.Hour)
 		asked := time.Now()
-		if n, _ := c.get(t.Context()); n != 1 || time.Since(asked) != patience {
+		if n, _ := c.get(t.Context()); n != 1 || time.Since(asked) != maxWait {
 			t.Errorf("answer %d after %s", n, time.Since(asked))
 		}
 		time.Sleep(time.Second)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
 )
 
@@ -17,16 +17,16 @@ const (
 	customersAPage = 50
 	batchesAPage   = 20
 	versionsShown  = 50   // of each batch
-	mostPages      = 1e6  // nobody turns so many
+	mostPages      = 1e6  // of a list
 	longestSearch  = 1000 // bytes
 )
 
-// customers is the page that lists them.
+// customers is the page with the list of customers.
 type customers struct {
 	frame
 	pager
-	Search store.CustomerSearch
-	Rows   []store.CustomerRow
+	Search report.CustomerSearch
+	Rows   []report.Customer
 }
 
 func (s *Site) customers(w http.ResponseWriter, r *http.Request) {
@@ -37,12 +37,14 @@ func (s *Site) customers(w http.ResponseWriter, r *http.Request) {
 	}
 	page := customers{frame: newFrame(r, "Customers", "customers"), pager: newPager(r, customersAPage)}
 	query := r.URL.Query()
-	page.Search = store.CustomerSearch{
-		Text: searched(query), OnlyFailing: query.Get("show") == "failing", Order: store.ByStaleness,
-		Limit: customersAPage, Offset: page.offset(),
+	page.Search = report.CustomerSearch{
+		Text: searched(query), Order: report.ByStaleness, Limit: customersAPage, Offset: page.offset(),
 	}
-	if query.Get("order") == store.ByName {
-		page.Search.Order = store.ByName
+	if query.Get("show") == report.Failing {
+		page.Search.Show = report.Failing
+	}
+	if query.Get("order") == report.ByName {
+		page.Search.Order = report.ByName
 	}
 	if page.Rows, err = reader.Customers(r.Context(), page.Search); err != nil {
 		s.fail(w, r, err)
@@ -54,23 +56,23 @@ func (s *Site) customers(w http.ResponseWriter, r *http.Request) {
 	s.show(w, http.StatusOK, "customers.html", &page)
 }
 
-// customer is the page of one.
+// customer is the page of one customer.
 type customer struct {
 	frame
 	pager
-	store.CustomerDetail
-	Text  string // that is searched for
-	Batch string // the id of the one that is asked for; "": all
-	Lives []lifeView
+	report.CustomerDetail
+	Text    string // to search for in the ids of batches
+	Batch   string // id of the only batch to show; "": all
+	Batches []historyView
 }
 
-// Name is the customer's, or its id.
+// Name is the customer's name, or its id if it has none.
 func (c *customer) Name() string { return orID(c.CompanyName, c.CustomerID) }
 
 func (s *Site) customer(w http.ResponseWriter, r *http.Request) {
 	id, err := uuid.Parse(r.PathValue("id"))
 	if err != nil {
-		s.fail(w, r, store.ErrNoCustomer)
+		s.fail(w, r, report.ErrNoCustomer)
 		return
 	}
 	reader, err := s.database()
@@ -86,17 +88,18 @@ func (s *Site) customer(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	lives, err := reader.Lives(r.Context(), store.LifeSearch{
-		CustomerID: id.String(), BatchID: page.Batch, Text: page.Text, Limit: batchesAPage, Offset: page.offset(), Versions: versionsShown,
+	histories, err := reader.BatchHistories(r.Context(), report.BatchSearch{
+		CustomerID: id.String(), BatchID: page.Batch, Text: page.Text,
+		Limit: batchesAPage, Offset: page.offset(), Versions: versionsShown,
 	})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	page.Title = page.Name()
-	for _, l := range lives {
-		page.Found = l.Found
-		page.Lives = append(page.Lives, newLifeView(l, page.Now))
+	for _, h := range histories {
+		page.Found = h.Found
+		page.Batches = append(page.Batches, newHistoryView(h, page.Now))
 	}
 	s.show(w, http.StatusOK, "customer.html", &page)
 }
@@ -107,7 +110,7 @@ func searched(query url.Values) string { return storable(strings.TrimSpace(query
 // storable returns text as it would be stored; what is too long to be stored finds nothing.
 func storable(text string) string { return sanitize.Shorten(sanitize.ForStorage(text), longestSearch) }
 
-// pager leads from page to page of what a search finds.
+// pager divides what a search finds into pages.
 type pager struct {
 	Page    int // from 1 on
 	PerPage int
@@ -125,7 +128,7 @@ func newPager(r *http.Request, perPage int) pager {
 
 func (p pager) offset() int { return (p.Page - 1) * p.PerPage }
 
-// Pages is how many there are.
+// Pages is the number of pages.
 func (p pager) Pages() int { return (p.Found + p.PerPage - 1) / p.PerPage }
 
 // Previous is the address of the page before; "": this is the first.
@@ -143,32 +146,32 @@ func (p pager) to(page int) string {
 	return p.url.EscapedPath() + "?" + query.Encode()
 }
 
-// lifeView is a batch and its life so far, ready to be drawn.
-type lifeView struct {
-	store.Life
+// historyView is a batch and its history so far, prepared for the template.
+type historyView struct {
+	report.BatchHistory
 	Now   string // its status, or gone
 	Steps []step
 }
 
-// step is a time that a batch was in one status, or gone.
+// step is a period in which a batch was in one status, or gone.
 type step struct {
 	Status   string
 	From     time.Time
 	To       *time.Time // nil: to this day
 	Lasted   time.Duration
-	X, Width float64 // in thousandths of the life
+	X, Width float64 // in thousandths of the whole
 }
 
-// leastWidth is that of a step that lasted too short to be seen.
+// leastWidth is the width of a step that was too short to be seen otherwise.
 const leastWidth = 12
 
-// newLifeView joins the versions that have the same status.
-func newLifeView(l store.Life, now time.Time) lifeView {
-	v := lifeView{Life: l, Now: statusWord(l.Status)}
-	if l.RemovedAt != nil {
+// newHistoryView joins consecutive versions that have the same status.
+func newHistoryView(h report.BatchHistory, now time.Time) historyView {
+	v := historyView{BatchHistory: h, Now: statusWord(h.Status)}
+	if h.RemovedAt != nil {
 		v.Now = gone
 	}
-	for _, version := range l.Versions {
+	for _, version := range h.Versions {
 		status := statusWord(version.Status)
 		if version.Removed {
 			status = gone
@@ -183,8 +186,8 @@ func newLifeView(l store.Life, now time.Time) lifeView {
 	return v
 }
 
-// measure gives each step its width: its share of the life, but enough to be seen.
-func (v *lifeView) measure(now time.Time) {
+// measure gives each step its width: its share of the whole time, but enough to be seen.
+func (v *historyView) measure(now time.Time) {
 	var whole time.Duration
 	for i := range v.Steps {
 		st := &v.Steps[i]

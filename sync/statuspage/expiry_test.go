@@ -37,14 +37,17 @@ func TestExpiry_asMetricsAndOnTheOverviewWhenDue(t *testing.T) {
 		{Name: "federated"},
 	}})
 	metrics := w.hasLine(
-		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="contoso",what="client_certificate"} %s`, metricValue(soon)),
-		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="fabrikam",what="client_secret"} %s`, metricValue(late)),
+		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="contoso",what="client_certificate"} %s`,
+			metricValue(soon)),
+		fmt.Sprintf(`partnersync_credential_expiry_timestamp_seconds{partner="fabrikam",what="client_secret"} %s`,
+			metricValue(late)),
 	)
 	if n := strings.Count(metrics, "\npartnersync_credential_expiry_timestamp_seconds{"); n != 3 {
 		t.Errorf("%d expiries, want 3", n)
 	}
-	page := w.shows("/", "Sign-ins that end soon", "contoso: client certificate", "It expires at <time", "make a new client certificate in Entra",
-		"tailspin: client secret", "It expired at <time")
+	page := w.shows("/", "The client certificate of partner contoso expires at ",
+		"Now is the time to make a new client certificate in Entra",
+		"The client secret of partner tailspin expired at ")
 	for _, not := range []string{"fabrikam", "nobody", "broken", "cert.pem"} {
 		if strings.Contains(page, not) {
 			t.Errorf("the page names %s", not)
@@ -60,11 +63,11 @@ func metricValue(at time.Time) string {
 func TestExpiry_nothingIsShownWhereNothingEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
-	if page := w.shows("/"); strings.Contains(page, "Sign-ins") {
+	if page := w.shows("/"); strings.Contains(page, "expire") {
 		t.Error("the overview tells of sign-ins that nobody has named")
 	}
 	w.site.Watch(&sync.Runner{Partners: []sync.Partner{{Name: "contoso"}}})
-	if page := w.shows("/"); strings.Contains(page, "Sign-ins") {
+	if page := w.shows("/"); strings.Contains(page, "expire") {
 		t.Error("the overview tells of sign-ins that do not end")
 	}
 }
@@ -72,12 +75,13 @@ func TestExpiry_nothingIsShownWhereNothingEnds(t *testing.T) {
 func TestExpiry_isNotAskedForBeforeTheDatabaseIsThere(t *testing.T) {
 	t.Parallel()
 	site := New(Options{})
-	site.Watch(&sync.Runner{Partners: []sync.Partner{{Name: "contoso", Expiries: expiries(func(context.Context) (sync.Expiry, error) {
-		t.Error("asked")
-		return sync.Expiry{}, nil
-	})}}})
-	if due := site.endingSoon(t.Context(), time.Now()); due != nil {
-		t.Errorf("got %v", due)
+	site.Watch(&sync.Runner{Partners: []sync.Partner{{Name: "contoso",
+		Expiries: expiries(func(context.Context) (sync.Expiry, error) {
+			t.Error("asked")
+			return sync.Expiry{}, nil
+		})}}})
+	if p := site.process(t.Context()); p.Expiring != nil {
+		t.Errorf("got %v", p)
 	}
 }
 
@@ -89,12 +93,13 @@ func TestExpiry_ofADatabaseThatHangsHoldsNobodyUp(t *testing.T) {
 			<-ctx.Done()
 			return sync.Expiry{}, ctx.Err()
 		}
-		site.expiries = newCached(func(ctx context.Context) ([]expiry, error) {
-			return site.readExpiries(ctx, []sync.Partner{{Name: "contoso", Expiries: expiries(hangs)}}), nil
+		site.runner = &sync.Runner{}
+		site.credentials = newCached(func(ctx context.Context) ([]credential, error) {
+			return site.readCredentials(ctx, []sync.Partner{{Name: "contoso", Expiries: expiries(hangs)}}), nil
 		})
 		began := time.Now()
-		if due := site.endingSoon(t.Context(), began); due != nil || time.Since(began) > time.Second {
-			t.Errorf("got %v after %s", due, time.Since(began))
+		if p := site.process(t.Context()); p.Expiring != nil || time.Since(began) > time.Second {
+			t.Errorf("got %v after %s", p, time.Since(began))
 		}
 		synctest.Wait()
 		<-time.After(expiryTimeout) // the question itself ends too

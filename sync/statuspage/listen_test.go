@@ -67,7 +67,8 @@ func TestListenAndServe_waitsForAPortInUse(t *testing.T) {
 
 func TestListenAndServe_pageOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
-	for address, want := range map[string]int{"127.0.0.1:0": http.StatusServiceUnavailable, "0.0.0.0:0": http.StatusForbidden} {
+	for address, want := range map[string]int{"127.0.0.1:0": http.StatusServiceUnavailable,
+		"0.0.0.0:0": http.StatusForbidden} {
 		lines := make(logged, 100)
 		site := New(Options{Logger: slog.New(slog.NewTextHandler(lines, nil))})
 		ctx, cancel := context.WithCancel(t.Context())

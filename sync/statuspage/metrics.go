@@ -1,7 +1,10 @@
 package statuspage
 
 import (
+	"net/http"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,16 +35,28 @@ type Metrics struct {
 // NewMetrics registers the metrics of a process of that version of the program.
 func NewMetrics(reg prometheus.Registerer, version string) *Metrics {
 	m := &Metrics{
-		reg:        reg,
-		passes:     counter("passes_total", "Passes that ended, by kind and state, counted by the replica that ended them.", "partner", "kind", "state"),
-		customers:  counter("customers_synced_total", "Customers of passes that ended, by outcome: ok or failed.", "partner", "outcome"),
-		versions:   counter("versions_written_total", "Versions of rows written by passes that ended: inserted, changed or removed.", "partner", "change"),
-		unchanged:  counter("rows_unchanged_total", "Rows that passes found unchanged, which costs no write.", "partner"),
-		claimsLost: counter("lease_losses_total", "Claims on customers that another worker took over, since this one was silent for longer than the lease.", "partner"),
-		requests:   counter("api_requests_total", "HTTP requests sent to the API and for tokens, by endpoint and status; none: there was no answer.", "partner", "endpoint", "status"),
-		waits:      counter("api_waits_total", "Waits of requests, by reason: limit (requests_per_minute), throttled (429) or retry.", "partner", "reason"),
-		waited:     counter("api_wait_seconds_total", "Time that requests waited, by reason: limit (requests_per_minute), throttled (429) or retry.", "partner", "reason"),
-		notified:   counter("notifications_total", "Attempts to notify an endpoint, by result: sent, failed (to be tried again), refused (410) or given_up (a day old).", "endpoint", "result"),
+		reg: reg,
+		passes: counter("passes_total",
+			"Passes that ended, by kind and state, counted by the replica that ended them.", "partner", "kind", "state"),
+		customers: counter("customers_synced_total",
+			"Customers of passes that ended, by outcome: ok or failed.", "partner", "outcome"),
+		versions: counter("versions_written_total",
+			"Versions of rows written by passes that ended: inserted, changed or removed.", "partner", "change"),
+		unchanged: counter("rows_unchanged_total", "Rows that passes found unchanged, which costs no write.", "partner"),
+		claimsLost: counter("lease_losses_total",
+			"Claims on customers that another worker took over, since this one was silent for longer than the lease.",
+			"partner"),
+		requests: counter("api_requests_total",
+			"HTTP requests sent to the API and for tokens, by endpoint and status; none: there was no answer.",
+			"partner", "endpoint", "status"),
+		waits: counter("api_waits_total",
+			"Waits of requests, by reason: limit (requests_per_minute), throttled (429) or retry.", "partner", "reason"),
+		waited: counter("api_wait_seconds_total",
+			"Time that requests waited, by reason: limit (requests_per_minute), throttled (429) or retry.", "partner", "reason"),
+		notified: counter("notifications_total",
+			"Attempts to notify an endpoint, by result: sent, failed (to be tried again), refused (410) or given_up "+
+				"(a day old).",
+			"endpoint", "result"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "partnersync_pass_duration_seconds", Help: "How long passes took, by kind.",
 			Buckets: []float64{1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600},
@@ -55,7 +70,8 @@ func NewMetrics(reg prometheus.Registerer, version string) *Metrics {
 		Name: "partnersync_build_info", Help: "1, with the version of the program and of Go.",
 	}, []string{"version", "go_version"})
 	info.WithLabelValues(version, runtime.Version()).Set(1)
-	reg.MustRegister(info, m.passes, m.duration, m.customers, m.versions, m.unchanged, m.claimsLost, m.requests, m.requestTime, m.waits, m.waited, m.notified)
+	reg.MustRegister(info, m.passes, m.duration, m.customers, m.versions, m.unchanged, m.claimsLost, m.requests,
+		m.requestTime, m.waits, m.waited, m.notified)
 	return m
 }
 
@@ -92,7 +108,8 @@ func (m *Metrics) Notified(endpoint, result string, n int) {
 	}
 }
 
-// WatchEndpoint is told of each endpoint that is notified, so that the first failure counts as an increase.
+// WatchEndpoint starts an endpoint's counts at 0, so that the first failure counts as an increase. Call it once for
+// each.
 func (m *Metrics) WatchEndpoint(name string) {
 	if m == nil {
 		return
@@ -102,7 +119,8 @@ func (m *Metrics) WatchEndpoint(name string) {
 	}
 }
 
-// Watch watches a partner's pace and its tokens. Call it once for each partner, before the limiter is used.
+// Watch counts a partner's waits and shows when its token expires. Call it once for each partner, before the limiter is
+// used.
 func (m *Metrics) Watch(partner string, limiter *partnercenter.Limiter, tokens *partnercenter.TokenSource) {
 	if m == nil {
 		return
@@ -120,7 +138,8 @@ func (m *Metrics) Watch(partner string, limiter *partnercenter.Limiter, tokens *
 		m.waited.WithLabelValues(partner, reason).Add(waited.Seconds())
 	}
 	m.reg.MustRegister(tokenExpiry{tokens, prometheus.NewDesc("partnersync_token_expiry_timestamp_seconds",
-		"When the access token expires; it is renewed before. Absent until there is one.", nil, prometheus.Labels{"partner": partner})})
+		"When the access token expires; it is renewed before. Absent until there is one.", nil,
+		prometheus.Labels{"partner": partner})})
 }
 
 // tokenExpiry tells when a token expires, once there is one.
@@ -135,4 +154,54 @@ func (c tokenExpiry) Collect(out chan<- prometheus.Metric) {
 	if at := c.tokens.Expires(); !at.IsZero() {
 		out <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(at.Unix()))
 	}
+}
+
+// Transport returns a transport that counts a partner's requests, for [partnercenter.Options] and
+// [partnercenter.TokenOptions]. Of a nil *Metrics it is nil, which means the default one to both.
+func (m *Metrics) Transport(partner string) http.RoundTripper {
+	if m == nil {
+		return nil
+	}
+	return &countingTransport{metrics: m, partner: partner, next: partnercenter.NewTransport()}
+}
+
+type countingTransport struct {
+	metrics *Metrics
+	partner string
+	next    http.RoundTripper
+}
+
+func (t *countingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	began := time.Now()
+	resp, err := t.next.RoundTrip(req)
+	endpoint, status := endpointOf(req.URL.EscapedPath()), "none"
+	if err == nil {
+		status = strconv.Itoa(resp.StatusCode)
+		t.metrics.requestTime.WithLabelValues(t.partner, endpoint).Observe(time.Since(began).Seconds())
+	}
+	t.metrics.requests.WithLabelValues(t.partner, endpoint, status).Inc()
+	return resp, err
+}
+
+// CloseIdleConnections closes the idle connections, as http.Client.CloseIdleConnections asks its transport to.
+func (t *countingTransport) CloseIdleConnections() {
+	(&http.Client{Transport: t.next}).CloseIdleConnections()
+}
+
+// endpointOf names the list that an escaped path leads to. An id cannot be mistaken for one, since none comes last.
+func endpointOf(path string) string {
+	path = strings.TrimSuffix(path, "/")
+	switch path[strings.LastIndexByte(path, '/')+1:] {
+	case "token":
+		return "token"
+	case "customers":
+		return "customers"
+	case "deviceBatches":
+		return "device_batches"
+	case "devices":
+		return "devices"
+	case "policies":
+		return "configuration_policies"
+	}
+	return "other"
 }

@@ -62,7 +62,8 @@ func TestMetrics_ofPassesAndTheirCustomers(t *testing.T) {
 		`partnersync_lease_losses_total{partner="contoso"} 0`,
 		`partnersync_database_up 1`,
 	)
-	for _, name := range []string{"partnersync_stalest_customer_age_seconds{", "partnersync_token_expiry_timestamp_seconds{", "partnersync_build_info{", "partnersync_database_connections_max "} {
+	for _, name := range []string{"partnersync_stalest_customer_age_seconds{",
+		"partnersync_token_expiry_timestamp_seconds{", "partnersync_build_info{", "partnersync_database_connections_max "} {
 		if !strings.Contains(metrics, "\n"+name) {
 			t.Errorf("there is no %s", name)
 		}

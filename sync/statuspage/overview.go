@@ -2,65 +2,86 @@ package statuspage
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/report"
 )
 
 const (
-	shownDays     = 30 // of the chart of batches
-	shownBatches  = 10 // unfinished ones, and changes
-	shownFailing  = 5
-	shownPasses   = 8
-	stripSlot     = 15 * time.Minute
-	stripSlots    = 96  // a day
-	longestReason = 300 // bytes
+	shownDays    = 30 // of the chart of batches
+	shownBatches = 10 // unfinished ones, and changes
+	shownFailing = 5
+	shownPasses  = 8
+	stripSlot    = 15 * time.Minute
+	stripSlots   = 96 // a day
 )
 
 // overview is the page that says whether all is well.
 type overview struct {
 	frame
-	Verdict   verdict
-	Ending    []expiry // sign-ins that end soon, or have ended
-	Partners  []store.PartnerFreshness
-	Failing   []store.Freshness
-	MoreFail  int             // failing customers beside those
-	Backlogs  []store.Backlog // of webhooks that are down
+	Verdict   string
+	Findings  []report.Finding
+	Failing   []report.Customer
+	MoreFail  int // failing customers beside those
 	Strips    []strip
 	Runs      []store.Run
-	Batches   *batchesView             // nil: they are not read yet, or cannot be
-	Dropped   []store.PartnerFreshness // partners with customers that are not configured any more
-	NextPass  time.Time                // zero: nobody knows
+	Batches   *batchesView              // nil: they are not read yet, or cannot be
+	Dropped   []report.PartnerFreshness // partners with customers that have left the configuration
+	NextPass  time.Time                 // zero: not known
 	Customers int
 }
 
 func (s *Site) overview(w http.ResponseWriter, r *http.Request) {
-	reader, err := s.database()
+	page := overview{frame: newFrame(r, "Overview", "overview")}
+	state, findings, err := s.findings(r.Context(), s.readState)
+	if err == nil {
+		page.judge(state, findings)
+		err = page.read(r.Context(), s.reader.Load(), state)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	page := overview{frame: newFrame(r, "Overview", "overview")}
-	if err := page.read(r.Context(), reader, s.options.Partners); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	if page.Verdict, err = s.verdict(r.Context(), reader, page.Partners, page.Now); err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	page.Batches = s.batchesNow(r.Context())
-	page.Ending = s.endingSoon(r.Context(), page.Now)
-	for _, p := range s.options.Partners {
-		if next := p.Schedule.Next(page.Now); page.NextPass.IsZero() || next.Before(page.NextPass) {
-			page.NextPass = next
-		}
-	}
 	s.show(w, http.StatusOK, "overview.html", &page)
 }
 
-// batchesNow returns how the batches stand; nil: that cannot be read, or not in the time that people wait.
+// judge sums up the findings in a sentence.
+func (o *overview) judge(state report.State, findings []report.Finding) {
+	o.Findings = findings
+	pending := 0
+	for _, p := range state.Freshness {
+		if p.Dropped {
+			o.Dropped = append(o.Dropped, p)
+			continue
+		}
+		o.Customers += p.Customers
+		pending += p.NeverSynced - p.NeverSyncedFailing
+	}
+	for _, p := range state.Settings {
+		if next := p.Next(o.Now); !next.IsZero() && (o.NextPass.IsZero() || next.Before(o.NextPass)) {
+			o.NextPass = next
+		}
+	}
+	switch {
+	case stopped(findings):
+		o.Verdict = "The sync does not go on."
+	case len(findings) > 0:
+		o.Verdict = "Not all is well."
+	case o.Customers == 0:
+		o.Verdict = "No pass has found any customers yet."
+	case pending > 0:
+		o.Verdict = fmt.Sprintf("So far all is well: %s of %s been synced.",
+			count(int64(o.Customers-pending)), plural(o.Customers, "customer has", "customers have"))
+	default:
+		o.Verdict = fmt.Sprintf("All is well: %s up to date.", plural(o.Customers, "customer is", "customers are"))
+	}
+}
+
+// batchesNow returns how the batches stand; nil: they cannot be read, or not in the time that people wait.
 func (s *Site) batchesNow(ctx context.Context) *batchesView {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -72,24 +93,16 @@ func (s *Site) batchesNow(ctx context.Context) *batchesView {
 	return newBatchesView(b)
 }
 
-// read asks the database for all but the batches.
-func (o *overview) read(ctx context.Context, reader *store.Reader, configured []Partner) (err error) {
-	all, err := reader.Freshness(ctx)
-	if err != nil {
+// read reads what is shown beside the state, the batches aside.
+func (o *overview) read(ctx context.Context, reader *report.Reader, state report.State) (err error) {
+	search := report.CustomerSearch{
+		Partners: state.Partners(), Show: report.Failing, Order: report.ByFailure, Limit: shownFailing,
+	}
+	if o.Failing, err = reader.Customers(ctx, search); err != nil {
 		return err
 	}
-	o.Partners, o.Dropped = Split(all, configured)
-	failing := 0
-	for _, p := range o.Partners {
-		failing += p.Failing
-		o.Customers += p.Customers
-	}
-	if o.Failing, err = reader.LongestFailing(ctx, names(configured), shownFailing); err != nil {
-		return err
-	}
-	o.MoreFail = failing - len(o.Failing)
-	if o.Backlogs, err = reader.Backlogs(ctx); err != nil {
-		return err
+	if len(o.Failing) > 0 {
+		o.MoreFail = o.Failing[0].Found - len(o.Failing)
 	}
 	since := o.Now.Truncate(stripSlot).Add(-(stripSlots - 1) * stripSlot)
 	slots, err := reader.PassSlots(ctx, since, stripSlot)

@@ -14,10 +14,9 @@ import (
 	"strings"
 	"time"
 
-	"partnersync/store"
 	"partnersync/store/cron"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
-	"partnersync/sync"
 )
 
 //go:embed templates/*.html
@@ -47,7 +46,7 @@ func parsePages(version string) *template.Template {
 	return template.Must(template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/*.html"))
 }
 
-// staticPath returns the path of a file, which changes when the file does, so that browsers may keep it.
+// staticPath returns the path of a file, which changes when its content does, so that browsers may cache it.
 func staticPath(name string) (string, error) {
 	data, err := staticDir.ReadFile("static/" + name)
 	sum := sha256.Sum256(data)
@@ -92,7 +91,7 @@ func newFrame(r *http.Request, title, current string) frame {
 	return f
 }
 
-// WatchPath is the page's own address with its refreshing the other way round.
+// WatchPath is the address of the same page with refreshing turned on, or off if it is on.
 func (f frame) WatchPath() string {
 	switch {
 	case f.Refresh > 0:
@@ -103,15 +102,15 @@ func (f frame) WatchPath() string {
 	return f.Path + "?watch"
 }
 
-// show writes the page that the template makes of data.
+// show answers with the page that the template makes of data.
 func (s *Site) show(w http.ResponseWriter, status int, name string, data any) {
-	var made bytes.Buffer // so that half a page is never shown
+	var made bytes.Buffer // a page is shown whole or not at all
 	if err := s.pages.ExecuteTemplate(&made, name, data); err != nil {
 		s.log.Error("making a page failed", "page", name, "err", err)
 		http.Error(w, "making the page failed; the log says why", http.StatusInternalServerError)
 		return
 	}
-	page := sanitize.ForTerminal(made.String()) // all at once: no value can be forgotten
+	page := sanitize.ForTerminal(made.String()) // the whole page, so that no value is forgotten
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(status)
@@ -126,30 +125,25 @@ type sorry struct {
 
 // fail answers with the reason why a page cannot be shown. What the database says goes to the log.
 func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status, reason := http.StatusServiceUnavailable, "The database does not answer. The log says why; the sync goes on trying by itself."
+	status := http.StatusServiceUnavailable
+	reason := "The database does not answer. The log says why; the sync tries again by itself."
 	switch {
 	case errors.Is(err, errNotConnected):
 		reason = "partnersync is still waiting for its database, or for its schema. The log says why."
-	case errors.Is(err, store.ErrNoCustomer):
+	case errors.Is(err, report.ErrNoCustomer):
 		status, reason = http.StatusNotFound, "There is no such customer in the database."
 	case r.Context().Err() != nil:
-		return // nobody waits for it
+		return // the client is gone
 	default:
 		s.warn("showing the status page failed", err, "page", r.Pattern)
 	}
-	if wait, is := s.waits(); is && status == http.StatusServiceUnavailable {
-		reason = strings.TrimSpace(fmt.Sprintf("partnersync waits for its database since %s: %s. %s",
-			wait.Since.UTC().Format(time.RFC3339), wait.Reason, wait.Hint))
+	if s.runner != nil && status == http.StatusServiceUnavailable {
+		if wait, waiting := s.runner.Waiting(); waiting {
+			reason = strings.TrimSpace(fmt.Sprintf("partnersync has been waiting for its database since %s: %s. %s",
+				wait.Since.UTC().Format(time.RFC3339), wait.Reason, wait.Hint))
+		}
 	}
 	s.show(w, status, "sorry.html", sorry{newFrame(r, "Not to be shown", ""), reason})
-}
-
-// waits returns what the daemon waits for, if it does.
-func (s *Site) waits() (wait sync.Wait, is bool) {
-	if s.waiting == nil {
-		return wait, false
-	}
-	return s.waiting()
 }
 
 func (s *Site) notFound(w http.ResponseWriter, r *http.Request) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/storetest"
 )
 
@@ -19,8 +19,8 @@ import (
 //go:embed testdata/many_batches.sql
 var manyBatches string
 
-// BenchmarkPages shows the pages of a million batches: go test ./sync/statuspage -run '^$' -bench Pages -benchtime 20x. It
-// fails where a page takes longer than 200 ms on two cores.
+// BenchmarkPages shows the pages of a million batches: go test ./sync/statuspage -run '^$' -bench Pages -benchtime 20x.
+// It fails where a page takes longer than 200 ms on two cores.
 func BenchmarkPages(b *testing.B) {
 	db := storetest.New(b)
 	for _, sql := range []string{manyBatches, "VACUUM ANALYZE"} {
@@ -28,7 +28,7 @@ func BenchmarkPages(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	reader, err := store.NewReader(b.Context(), db.Pool)
+	reader, err := report.NewReader(b.Context(), db.Pool)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -36,19 +36,21 @@ func BenchmarkPages(b *testing.B) {
 	registry := prometheus.NewRegistry()
 	site := New(Options{Metrics: registry})
 	registry.MustRegister(site.Collector(true))
-	site.Connect(b.Context(), reader)
+	site.Connect(b.Context(), reader, db.Pool)
 	if _, err := site.batches.get(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	b.Logf("to read all batches took %s", site.batches.took.Round(time.Millisecond))
-	customer, err := reader.Customers(b.Context(), store.CustomerSearch{Limit: 1})
+	customer, err := reader.Customers(b.Context(), report.CustomerSearch{Limit: 1})
 	if err != nil {
 		b.Fatal(err)
 	}
 	h := site.Handler(true)
 	for _, path := range []string{
-		"/", "/customers", "/customers?page=400", "/customers?show=failing", "/customers?order=name", "/customers?q=company+19999",
-		"/customers/" + customer[0].CustomerID, "/customers/" + customer[0].CustomerID + "?q=" + url.QueryEscape("batch 1"), "/readyz", "/metrics",
+		"/", "/customers", "/customers?page=400", "/customers?show=failing", "/customers?order=name",
+		"/customers?q=company+19999",
+		"/customers/" + customer[0].CustomerID,
+		"/customers/" + customer[0].CustomerID + "?q=" + url.QueryEscape("batch 1"), "/readyz", "/metrics",
 	} {
 		b.Run(path, func(b *testing.B) {
 			for b.Loop() {

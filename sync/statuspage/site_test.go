@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter/partnercentertest"
@@ -28,12 +28,16 @@ func TestOverview_batchMovesOn(t *testing.T) {
 	w.put(alpha, "Sales laptops", "processing")
 	w.pass()
 	w.settled()
-	w.shows("/", "All is well: 1 customer is up to date.", "<li>Unfinished <b>1</b></li>", "Sales laptops", "Contoso Bakery")
+	w.shows("/", "All is well: 1 customer is up to date.", "<li>Unfinished <b>1</b></li>", "Sales laptops",
+		"Contoso Bakery")
 	w.put(alpha, "Sales laptops", "finished")
 	w.pass()
 	w.settled()
-	w.shows("/", "<li>Unfinished <b>0</b></li>", `<span class="badge s-processing">processing</span><span class="arrow"> to </span><span class="badge s-finished">finished</span>`)
-	w.shows("/customers/"+alpha, "Sales laptops", `<span class="badge s-finished">finished</span>`, "2 versions", "<bdi>processing</bdi> <b>", "<bdi>finished</bdi> <b>for ")
+	w.shows("/", "<li>Unfinished <b>0</b></li>",
+		`<span class="badge s-processing">processing</span><span class="arrow"> to </span>`+
+			`<span class="badge s-finished">finished</span>`)
+	w.shows("/customers/"+alpha, "Sales laptops", `<span class="badge s-finished">finished</span>`, "2 versions",
+		"<bdi>processing</bdi> <b>", "<bdi>finished</bdi> <b>for ")
 }
 
 func TestOverview_failingCustomerTurnsUpWithTheReason(t *testing.T) {
@@ -42,12 +46,13 @@ func TestOverview_failingCustomerTurnsUpWithTheReason(t *testing.T) {
 	w.api.AddCustomer(partnercentertest.Customer{ID: alpha, CompanyName: "Contoso Bakery"})
 	w.api.AddCustomer(partnercentertest.Customer{ID: beta, CompanyName: "Fabrikam"})
 	w.pass()
-	w.api.Fail(partnercentertest.Fault{Path: beta, Status: 403, Code: "20002", Description: "No relationship with the customer."})
+	w.api.Fail(partnercentertest.Fault{Path: beta, Status: 403, Code: "20002",
+		Description: "No relationship with the customer."})
 	w.pass()
 	for _, path := range []string{"/", "/customers", "/customers?show=failing", "/customers/" + beta} {
 		w.shows(path, "Fabrikam", "20002", "No relationship with the customer.", "Request id", "Correlation id")
 	}
-	w.shows("/", "Not all is well: 1 of 2 customers is failing.")
+	w.shows("/", "Not all is well.", "1 of 2 customers of partner contoso is failing.")
 	if page := w.shows("/customers?show=failing"); strings.Contains(page, "Contoso Bakery") {
 		t.Error("the customer that does not fail is among the failing ones")
 	}
@@ -59,7 +64,8 @@ func TestOverview_failingCustomerTurnsUpWithTheReason(t *testing.T) {
 func TestPages_hostileTextsAreText(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
-	hostile := []string{"<script>alert(1)</script>", `"><img src=x onerror=alert(2)>`, "'-->]]></title></svg>{{.}}", "\u202e\ufeffgone", "\x1b[31m\u009b2J\u2067אבג"}
+	hostile := []string{"<script>alert(1)</script>", `"><img src=x onerror=alert(2)>`, "'-->]]></title></svg>{{.}}",
+		"\u202e\ufeffgone", "\x1b[31m\u009b2J\u2067אבג"}
 	w.api.AddCustomer(partnercentertest.Customer{ID: alpha, CompanyName: hostile[0], Domain: hostile[1]})
 	w.api.AddCustomer(partnercentertest.Customer{ID: beta, CompanyName: hostile[1]})
 	for _, name := range hostile {
@@ -90,14 +96,17 @@ func TestPages_hostileTextsAreText(t *testing.T) {
 func TestCustomers_pages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
-	_, err := w.db.Pool.Exec(t.Context(), `INSERT INTO partner_center.customers (customer_id, partner, company_name, first_seen_at)
+	_, err := w.db.Pool.Exec(t.Context(),
+		`INSERT INTO partner_center.customers (customer_id, partner, company_name, first_seen_at)
 		SELECT md5('c' || n)::uuid, 'contoso', 'Company ' || to_char(n, 'FM000'), now() FROM generate_series(1, 120) n`)
 	w.ok(err)
-	w.shows("/customers?order=name", "120 customers", "Page 1 of 3", "Company 050", `href="/customers?order=name&amp;page=2"`)
+	w.shows("/customers?order=name", "120 customers", "Page 1 of 3", "Company 050",
+		`href="/customers?order=name&amp;page=2"`)
 	w.shows("/customers?order=name&page=3", "Page 3 of 3", "Company 101", "Company 120")
 	w.shows("/customers?q=company+07", "10 customers", "Company 077")
 	w.shows("/customers?q=nobody", "No customer was found.")
-	for _, odd := range []string{"?page=0", "?page=-1", "?page=x", "?page=99999999999999999999", "?q=%00%ff", "?order=x&show=y", "?q=" + strings.Repeat("x", 5000)} {
+	for _, odd := range []string{"?page=0", "?page=-1", "?page=x", "?page=99999999999999999999", "?q=%00%ff",
+		"?order=x&show=y", "?q=" + strings.Repeat("x", 5000)} {
 		w.shows("/customers" + odd)
 	}
 }
@@ -114,7 +123,8 @@ func TestCustomer_withManyBatches(t *testing.T) {
 	w.shows("/customers/"+strings.ToUpper(alpha)+"?page=2", "Batch w")
 	w.shows("/customers/"+alpha+"?q=H+C", "1 batch,")
 	w.shows("/customers/"+alpha+"?q=none", "No batch of that name was found.")
-	for path, want := range map[string]int{"/customers/" + beta: 404, "/customers/x": 404, "/nothing": 404, "/static/": 404, "/static/style.css": 200} {
+	for path, want := range map[string]int{"/customers/" + beta: 404, "/customers/x": 404, "/nothing": 404,
+		"/static/": 404, "/static/style.css": 200} {
 		if status, _ := w.get(path); status != want {
 			t.Errorf("GET %s: %d, want %d", path, status, want)
 		}
@@ -155,8 +165,11 @@ func TestPages_refreshOnRequestOnly(t *testing.T) {
 func TestOverview_withoutTheBatches(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
-	w.site.batches = newCached(func(context.Context) (store.Batches, error) { return store.Batches{}, errors.New("statement timeout") })
-	if page := w.shows("/", "The batches are still being read, or cannot be"); strings.Contains(page, "statement timeout") {
+	w.site.batches = newCached(func(context.Context) (report.Batches, error) {
+		return report.Batches{}, errors.New("statement timeout")
+	})
+	if page := w.shows("/", "The batches are still being read, or cannot be"); strings.Contains(page,
+		"statement timeout") {
 		t.Error("the page shows what the database said")
 	}
 }
@@ -184,7 +197,8 @@ func TestSite_saysWhatTheDaemonWaitsFor(t *testing.T) {
 	site.Handler(true).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/", nil))
 	stop()
 	<-done
-	if body := page.Body.String(); page.Code != 503 || !strings.Contains(body, "waits for its database since") || !strings.Contains(body, "&lt;no route&gt;") {
+	if body := page.Body.String(); page.Code != 503 || !strings.Contains(body,
+		"has been waiting for its database since") || !strings.Contains(body, "&lt;no route&gt;") {
 		t.Errorf("%d %s", page.Code, body)
 	}
 }

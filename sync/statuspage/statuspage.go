@@ -1,21 +1,18 @@
-// Package statuspage is what the daemon listens for: a status page for people, /metrics for Prometheus, and /healthz and
-// /readyz for whatever keeps it running.
+// Package statuspage is what the daemon listens for: a status page for people, /metrics for Prometheus, and /healthz
+// and /readyz for whatever keeps the daemon running.
 //
-//	site := statuspage.New(statuspage.Options{Partners: partners, Metrics: registry, …})
-//	go site.ListenAndServe(ctx, "127.0.0.1:9470") // before the database is there
-//	…
-//	site.Connect(reader)
-//
-// The page is plain HTML that needs no script, made from what a [store.Reader] answers. It names customers, and so it is
-// shown on loopback addresses only, or to those who know a password; see [Site.Handler].
+// The page is plain HTML that needs no script, made from what a [report.Reader] reads. It names customers, so it is
+// shown only on loopback addresses, or to those who know a password; see [Site.Handler].
 package statuspage
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"html/template"
 	"log/slog"
 	"net/http"
+	stdsync "sync"
 	"sync/atomic"
 	"time"
 
@@ -23,24 +20,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 )
 
-// Partner is a partner whose passes are watched.
-type Partner struct {
-	Name     string
-	Schedule sync.Schedule
-}
-
 // Options are what a Site is made of.
 type Options struct {
-	Partners []Partner
-	Version  string // of the program
-	// Password lets people see the page from other machines than this one, under any user name; "": nobody.
+	Version string // of the program
+	// Password lets people see the page from other machines, under any user name; "": nobody does.
 	Password partnercenter.Secret
-	// Schema tells whether the database has the schema that this release needs; nil: it is not asked.
+	// Schema returns an error if the database does not have the schema that this release needs; nil: that is not checked.
 	Schema func(context.Context, *pgxpool.Pool) error
 	// Metrics are shown at /metrics; nil: there is no such page.
 	Metrics prometheus.Gatherer
@@ -51,55 +41,68 @@ type Options struct {
 type Site struct {
 	options Options
 	log     *slog.Logger
-	started time.Time
 	pages   *template.Template
-	reader  atomic.Pointer[store.Reader]
-	batches *cached[store.Batches]
+	reader  atomic.Pointer[report.Reader]
+	watched atomic.Pointer[pgxpool.Pool] // the sync's
+	state   *cached[report.State]        // for whoever may ask often
+	batches *cached[report.Batches]
 
-	troubles troubles
+	runner      *sync.Runner          // nil: there is none to watch
+	credentials *cached[[]credential] // nil likewise
 
-	expiries *cached[[]expiry] // nil: nothing is known of any
-	waiting  func() (sync.Wait, bool)
+	mu     stdsync.Mutex
+	warned map[string]time.Time // when each warning was last due
 }
 
 // New returns a site that has no database yet.
 func New(o Options) *Site {
-	s := &Site{options: o, log: o.Logger, started: time.Now(), pages: parsePages(o.Version)}
+	s := &Site{options: o, log: o.Logger, pages: parsePages(o.Version), warned: map[string]time.Time{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.batches = newCached(func(ctx context.Context) (store.Batches, error) {
+	s.state = newCached(s.readState)
+	s.batches = newCached(func(ctx context.Context) (report.Batches, error) {
 		r, err := s.database()
 		if err != nil {
-			return store.Batches{}, err
+			return report.Batches{}, err
 		}
 		return r.Batches(ctx, shownDays, shownBatches)
 	})
 	return s
 }
 
-// Connect gives the site its database. The reader stays the caller's to close, after all listening has ended.
-func (s *Site) Connect(ctx context.Context, r *store.Reader) {
+func (s *Site) readState(ctx context.Context) (report.State, error) {
+	r, err := s.database()
+	if err != nil {
+		return report.State{}, err
+	}
+	return r.State(ctx)
+}
+
+// Connect gives the site its database, and the pool of the sync, whose use is among the metrics. The caller closes the
+// reader after all listening has ended.
+func (s *Site) Connect(ctx context.Context, r *report.Reader, watched *pgxpool.Pool) {
 	s.reader.Store(r)
+	s.watched.Store(watched)
 	s.Refresh(ctx)
 }
 
-// Refresh has what is dear to read read again, so that nobody has to wait for it: call it after each pass. It does not
-// wait either.
+// Refresh starts reading anew what takes long to read, so that nobody has to wait for it. Call it after each pass.
 func (s *Site) Refresh(ctx context.Context) { s.batches.renew(ctx) }
 
 // errNotConnected is the error of a site that has no database yet.
 var errNotConnected = errors.New("partnersync is still waiting for its database: its log says why")
 
-func (s *Site) database() (*store.Reader, error) {
+func (s *Site) database() (*report.Reader, error) {
 	if r := s.reader.Load(); r != nil {
 		return r, nil
 	}
 	return nil, errNotConnected
 }
 
-// Handler returns what answers requests to an address. /healthz, /readyz and /metrics are for everybody there. The page
-// is for those who know the password; if there is none, it is shown on loopback only, to requests for a loopback host.
+// Handler returns the handler of an address. /healthz, /readyz and /metrics are for everybody who can reach it. The
+// page is for those who know the password; if there is none, it is shown on loopback only, to requests for a loopback
+// host.
 func (s *Site) Handler(loopback bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
@@ -122,4 +125,20 @@ func (s *Site) Handler(loopback bool) http.Handler {
 		guarded = onlyLoopbackHosts(mux)
 	}
 	return withHeaders(guarded)
+}
+
+// settledAfter is for how long a warning must not have been due before it is logged again.
+const settledAfter = 5 * time.Minute
+
+// warn logs what goes wrong whenever somebody asks, but only when that begins: pages that are watched ask every few
+// seconds, and so does Prometheus. attrs tell warnings apart, and have few values.
+func (s *Site) warn(msg string, err error, attrs ...any) {
+	s.mu.Lock()
+	now, key := time.Now(), fmt.Sprint(msg, attrs)
+	last := s.warned[key] // zero: never
+	s.warned[key] = now
+	s.mu.Unlock()
+	if now.Sub(last) > settledAfter {
+		s.log.Warn(msg, append(attrs, "err", err)...)
+	}
 }

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/sync"
 )
 
@@ -28,17 +28,18 @@ func TestSite_tellsTheLogOnceOfAnOutage(t *testing.T) {
 		}},
 		{"the batches", func(s *Site) { s.batchesNow(context.Background()) }},
 		{"an expiry, whoever asks", func(s *Site) {
-			s.readExpiries(context.Background(), []sync.Partner{signIn("contoso", "refresh token", time.Time{}, gone)})
+			s.readCredentials(context.Background(), []sync.Partner{signIn("contoso", "refresh token", time.Time{}, gone)})
 		}},
-		{"all expiries", func(s *Site) { s.endingSoon(context.Background(), time.Now()) }},
+		{"all expiries", func(s *Site) { s.process(context.Background()) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
 				s := New(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-				s.batches = newCached(func(context.Context) (store.Batches, error) { return store.Batches{}, gone })
-				s.expiries = newCached(func(context.Context) ([]expiry, error) { return nil, gone })
+				s.runner = &sync.Runner{}
+				s.batches = newCached(func(context.Context) (report.Batches, error) { return report.Batches{}, gone })
+				s.credentials = newCached(func(context.Context) ([]credential, error) { return nil, gone })
 				lines := func() int { return strings.Count(log.String(), "level=WARN") }
 				for range 1000 {
 					test.fail(s)

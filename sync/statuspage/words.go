@@ -39,7 +39,7 @@ func text(s *string) string {
 	return *s
 }
 
-// orID is a name, or the id of what has none.
+// orID is a name, or the id where there is none.
 func orID(name *string, id string) string {
 	if name == nil || strings.TrimSpace(*name) == "" {
 		return id
@@ -47,7 +47,7 @@ func orID(name *string, id string) string {
 	return *name
 }
 
-// batchName is a batch's id as people can see it, and tell it from another: spaces around it are not shown without quotes.
+// batchName is a batch's id as people can tell it from another: spaces around it would not show without quotes.
 func batchName(id string) string {
 	switch trimmed := strings.TrimSpace(id); trimmed {
 	case id:
@@ -71,7 +71,7 @@ func count(n int64) string {
 	return sign + digits
 }
 
-// countAny is count for templates, which have ints too.
+// countAny is count for templates, which also have ints.
 func countAny(n any) string {
 	if n, ok := n.(int); ok {
 		return count(int64(n))

@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"partnersync/store"
+	"partnersync/store/report"
 )
 
 func TestCount(t *testing.T) {
@@ -21,7 +21,8 @@ func TestCount(t *testing.T) {
 func TestStatusClass(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[string]string{
-		"queued": "queued", "Processing": "processing", "in-progress": "processing", "FINISHED": "finished", "finished-with-errors": "errors",
+		"queued": "queued", "Processing": "processing", "in-progress": "processing", "FINISHED": "finished",
+		"finished-with-errors": "errors",
 		"finished_with_errors": "errors", "gone": "gone", "": "other", "unknown": "other", "x' onload='": "other",
 	} {
 		if got := statusClass(status); got != want {
@@ -32,7 +33,8 @@ func TestStatusClass(t *testing.T) {
 
 func TestNiceTop(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]int64{0: 2, 1: 2, 2: 2, 3: 4, 5: 6, 9: 10, 10: 10, 11: 20, 13: 20, 56: 60, 99: 100, 101: 200, 999_999: 1_000_000, 1_000_001: 2_000_000} {
+	for n, want := range map[int64]int64{0: 2, 1: 2, 2: 2, 3: 4, 5: 6, 9: 10, 10: 10, 11: 20, 13: 20, 56: 60, 99: 100,
+		101: 200, 999_999: 1_000_000, 1_000_001: 2_000_000} {
 		if got := niceTop(n); got != want {
 			t.Errorf("%d: %d, want %d", n, got, want)
 		}
@@ -42,29 +44,32 @@ func TestNiceTop(t *testing.T) {
 func TestBatchesView_partsOfADayFillItsColumn(t *testing.T) {
 	t.Parallel()
 	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	v := newBatchesView(store.Batches{FirstDay: first, Days: []store.StatusDay{
+	v := newBatchesView(report.Batches{FirstDay: first, Days: []report.StatusDay{
 		{Status: "finished", Day: first, More: 30}, {Status: "queued", Day: first.AddDate(0, 0, 10), More: 10},
-		{Status: "queued", Day: first.AddDate(0, 0, 20), More: -10}, {Status: "finished", Day: first.AddDate(0, 0, 20), More: 10},
+		{Status: "queued", Day: first.AddDate(0, 0, 20), More: -10},
+		{Status: "finished", Day: first.AddDate(0, 0, 20), More: 10},
 	}})
 	if v.Total != 40 || v.Ticks[0] != 40 || len(v.Columns) != shownDays {
 		t.Fatalf("total %d, ticks %v, %d days", v.Total, v.Ticks, len(v.Columns))
 	}
-	for n, want := range map[int]string{0: "1 January: 30 finished", 9: "10 January: 30 finished", 10: "11 January: 30 finished and 10 queued", 29: "30 January: 40 finished"} {
+	for n, want := range map[int]string{0: "1 January: 30 finished", 9: "10 January: 30 finished",
+		10: "11 January: 30 finished and 10 queued", 29: "30 January: 40 finished"} {
 		if got := v.Columns[n].Title; got != want {
 			t.Errorf("day %d: %q, want %q", n, got, want)
 		}
 	}
 	parts := v.Columns[10].Parts
-	if finished, queued := parts[0], parts[3]; finished.Y != 250 || finished.Height != 750 || queued.Y != 0 || queued.Height != 250 {
+	if finished, queued := parts[0], parts[3]; finished.Y != 250 || finished.Height != 750 || queued.Y != 0 ||
+		queued.Height != 250 {
 		t.Errorf("parts %+v", parts)
 	}
 }
 
-func TestLifeView_joinsVersionsOfOneStatus(t *testing.T) {
+func TestHistoryView_joinsVersionsOfOneStatus(t *testing.T) {
 	t.Parallel()
 	at := func(n int) *time.Time { m := time.Date(2026, 1, 1, 0, n, 0, 0, time.UTC); return &m }
 	queued, finished := "queued", "finished"
-	v := newLifeView(store.Life{Status: &finished, RemovedAt: at(30), Versions: []store.Version{
+	v := newHistoryView(report.BatchHistory{Status: &finished, RemovedAt: at(30), Versions: []report.BatchVersion{
 		{Status: &queued, ValidFrom: *at(0), ValidTo: at(1)}, {Status: &queued, ValidFrom: *at(1), ValidTo: at(10)},
 		{Status: &finished, ValidFrom: *at(10), ValidTo: at(30)}, {Status: &finished, ValidFrom: *at(30), Removed: true},
 	}}, *at(100))

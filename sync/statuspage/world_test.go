@@ -12,10 +12,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"partnersync/store"
+	"partnersync/store/cron"
+	"partnersync/store/report"
 	"partnersync/store/storetest"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
+	"partnersync/sync/passtest"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -39,23 +42,24 @@ type world struct {
 
 func newWorld(t *testing.T, o Options) *world {
 	t.Helper()
-	w := &world{t: t, api: partnercentertest.New(partnercentertest.Options{}), db: storetest.New(t), registry: prometheus.NewRegistry()}
-	server := httptest.NewServer(w.api)
-	t.Cleanup(server.Close)
+	passes := passtest.New(t, partnercentertest.Options{})
+	w := &world{t: t, api: passes.API, db: passes.DB, registry: prometheus.NewRegistry()}
 	metrics := NewMetrics(w.registry, "1.2")
-	partner := w.partner(server.URL, metrics)
+	partner := w.partner(passes.URL, metrics)
 	w.runner = &sync.Runner{
-		Store: store.New(w.db.Pool, store.Options{}), Partners: []sync.Partner{partner}, OnRun: metrics.Run, OnClaimsLost: metrics.ClaimsLost,
+		Store: store.New(w.db.Pool, store.Options{}), Partners: []sync.Partner{partner}, OnRun: metrics.Run,
+		OnClaimsLost: metrics.ClaimsLost,
 	}
 	o.Version, o.Metrics, o.Logger = "1.2", w.registry, slog.New(slog.NewTextHandler(t.Output(), nil))
-	o.Partners = []Partner{{"contoso", partner.Schedule}}
+	w.ok(w.runner.Store.WritePartnerSettings(t.Context(),
+		[]store.PartnerSettings{{Partner: "contoso", Schedule: "@every 1h", Timezone: "UTC"}}))
 	w.site = New(o)
-	w.site.batches.least = 0
+	w.site.batches.minAge = 0
 	w.registry.MustRegister(w.site.Collector(true))
-	reader, err := store.NewReader(t.Context(), w.db.Pool)
+	reader, err := report.NewReader(t.Context(), w.db.Pool)
 	w.ok(err)
 	t.Cleanup(reader.Close)
-	w.site.Connect(t.Context(), reader)
+	w.site.Connect(t.Context(), reader, w.db.Pool)
 	page := httptest.NewServer(w.site.Handler(true))
 	t.Cleanup(page.Close)
 	w.url = page.URL
@@ -64,18 +68,15 @@ func newWorld(t *testing.T, o Options) *world {
 
 func (w *world) partner(url string, m *Metrics) sync.Partner {
 	w.t.Helper()
-	tokens, err := partnercenter.NewTokenSource(partnercenter.Credentials{
-		AuthorityURL: url, TenantID: partnercentertest.DefaultTenantID, ClientID: partnercentertest.DefaultClientID,
-		ClientSecret: partnercentertest.DefaultClientSecret, Scope: "https://api.partnercenter.microsoft.com/.default",
-	}, partnercenter.TokenOptions{Transport: m.Transport("contoso")})
-	w.ok(err)
 	limiter := partnercenter.NewLimiter(0)
+	client, tokens := passtest.Client(w.t, partnercenter.Options{
+		BaseURL: url, Limiter: limiter, Transport: m.Transport("contoso"),
+	})
 	m.Watch("contoso", limiter, tokens)
-	client, err := partnercenter.New(partnercenter.Options{BaseURL: url, Tokens: tokens, Limiter: limiter, Transport: m.Transport("contoso")})
+	schedule, err := cron.Parse("@every 1h", time.UTC)
 	w.ok(err)
-	schedule, err := sync.ParseSchedule("@every 1h", time.UTC)
-	w.ok(err)
-	return sync.Partner{Name: "contoso", Client: client, Limiter: limiter, Schedule: schedule, Concurrency: 2}
+	return sync.Partner{Name: "contoso", Client: client, Limiter: limiter, Tokens: tokens, Schedule: schedule,
+		Concurrency: 2}
 }
 
 func (w *world) ok(err error) {
@@ -87,6 +88,19 @@ func (w *world) ok(err error) {
 
 func (w *world) put(customerID, batchID, status string) {
 	w.api.PutBatch(customerID, partnercentertest.Batch{ID: batchID, Status: status, DevicesCount: 5})
+}
+
+// exec changes the database behind the program's back.
+func (w *world) exec(sql string, args ...any) {
+	w.t.Helper()
+	_, err := w.db.Pool.Exec(w.t.Context(), sql, args...)
+	w.ok(err)
+}
+
+// configured moves the time when the partner was configured so far.
+func (w *world) configured(ago time.Duration) {
+	w.t.Helper()
+	w.exec(`UPDATE partnersync.partner_settings SET configured_at = now() + $1::interval`, ago)
 }
 
 // pass makes one pass.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"partnersync/sync"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter"
 )
 
@@ -22,7 +22,7 @@ type Config struct {
 	Path           string               // of the file
 	DatabaseURL    partnercenter.Secret // of PostgreSQL, or LocalDatabase
 	StateDir       string               // where a private server keeps its data
-	Schedule       sync.Schedule        // of partners without their own; in Timezone
+	Schedule       cron.Schedule        // of partners without their own; in Timezone
 	Timezone       *time.Location
 	RunOnStart     bool
 	MigrateOnStart bool
@@ -144,7 +144,7 @@ func (s *section) settings() *Config {
 		StatusPagePassword: s.passwordFile("status_page_password_file"),
 		CustomerMetrics:    s.boolean("customer_metrics", false),
 	}
-	everyQuarter, _ := sync.ParseSchedule("*/15 * * * *", c.Timezone) // a constant, which is valid
+	everyQuarter, _ := cron.Parse("*/15 * * * *", c.Timezone) // a constant, which is valid
 	c.Schedule = s.schedule("schedule", everyQuarter, c.Timezone)
 	return c
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"partnersync/sync"
+	"partnersync/store/cron"
 )
 
 const (
@@ -75,7 +75,7 @@ func mistakesOf(t *testing.T, content string) []string {
 	return mistakes.Mistakes
 }
 
-var compareSchedules = cmp.Comparer(func(a, b sync.Schedule) bool { return a.String() == b.String() })
+var compareSchedules = cmp.Comparer(func(a, b cron.Schedule) bool { return a.String() == b.String() })
 
 var compareZones = cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
 
@@ -85,7 +85,7 @@ func TestLoad_defaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	everyQuarter, err := sync.ParseSchedule("*/15 * * * *", time.UTC)
+	everyQuarter, err := cron.Parse("*/15 * * * *", time.UTC)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ partners:
 		}},
 	}
 	// Schedules are compared by their ticks below.
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b sync.Schedule) bool { return true }),
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b cron.Schedule) bool { return true }),
 		compareZones); diff != "" {
 		t.Error(diff)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/google/uuid"
 
-	"partnersync/sync"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter"
 )
 
@@ -36,7 +36,7 @@ type Partner struct {
 	DevicesRefresh     time.Duration
 	RequestsPerMinute  int           // 0: unlimited
 	Concurrency        int           // 1 to 64 customers at a time
-	Schedule           sync.Schedule // its own or the configuration's
+	Schedule           cron.Schedule // its own or the configuration's
 	APIURL             string        // "": the cloud's
 	AuthorityURL       string        // "": the cloud's
 }

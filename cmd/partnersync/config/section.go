@@ -10,7 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"partnersync/sync"
+	"partnersync/store/cron"
 )
 
 // section is a mapping of the file. Each of its methods reads one key and returns a fallback if the value is absent or
@@ -261,7 +261,7 @@ func (s *section) duration(key string, fallback, minimum time.Duration) time.Dur
 	if !ok {
 		return fallback
 	}
-	d, err := sync.ParseDuration(v.text)
+	d, err := cron.ParseDuration(v.text)
 	switch {
 	case err != nil:
 		v.wrong("%s is not a duration; write one such as 90s, 15m, 24h or 7d", v)

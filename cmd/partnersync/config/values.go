@@ -14,7 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"partnersync/sync"
+	"partnersync/store/cron"
 	"partnersync/sync/partnercenter"
 )
 
@@ -79,12 +79,12 @@ func (s *section) timezone(key string) *time.Location {
 }
 
 // schedule reads a schedule with times in the given zone.
-func (s *section) schedule(key string, inherited sync.Schedule, loc *time.Location) sync.Schedule {
+func (s *section) schedule(key string, inherited cron.Schedule, loc *time.Location) cron.Schedule {
 	v, ok := s.scalar(key)
 	if !ok {
 		return inherited
 	}
-	schedule, err := sync.ParseSchedule(v.text, loc)
+	schedule, err := cron.Parse(v.text, loc)
 	switch {
 	case err == nil:
 		return schedule

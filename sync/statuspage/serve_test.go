@@ -87,7 +87,8 @@ func TestHandler_letsBrowsersDoNothingElse(t *testing.T) {
 		got := httptest.NewRecorder()
 		h.ServeHTTP(got, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
 		for name, want := range map[string]string{
-			"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
+			"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			"Referrer-Policy": "no-referrer",
 		} {
 			if value := got.Header().Get(name); !strings.HasPrefix(value, want) {
 				t.Errorf("GET %s: %s is %q, want %q", path, name, value, want)
@@ -102,10 +103,12 @@ func TestHandler_letsBrowsersDoNothingElse(t *testing.T) {
 func TestIsLoopbackHost(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[string]bool{
-		"localhost": true, "LOCALHOST:9470": true, "localhost.": true, "page.localhost:1": true, "127.0.0.1": true, "127.8.9.1:80": true,
-		"[::1]:9470": true, "[::1]": true, "[::ffff:127.0.0.1]:80": true,
-		"": false, "example.com": false, "localhost.example.com": false, "127.0.0.1.example.com:9470": false, "notlocalhost": false,
-		"10.0.0.1": false, "0.0.0.0": false, "[::]:80": false, "2130706433": false, "localhost:80:80": false,
+		"localhost": true, "LOCALHOST:9470": true, "localhost.": true, "page.localhost:1": true, "127.0.0.1": true,
+		"127.8.9.1:80": true,
+		"[::1]:9470":   true, "[::1]": true, "[::ffff:127.0.0.1]:80": true,
+		"": false, "example.com": false, "localhost.example.com": false, "127.0.0.1.example.com:9470": false,
+		"notlocalhost": false,
+		"10.0.0.1":     false, "0.0.0.0": false, "[::]:80": false, "2130706433": false, "localhost:80:80": false,
 	} {
 		if got := isLoopbackHost(host); got != want {
 			t.Errorf("%q: %v, want %v", host, got, want)
@@ -115,7 +118,8 @@ func TestIsLoopbackHost(t *testing.T) {
 
 func TestIsLoopback(t *testing.T) {
 	t.Parallel()
-	for address, want := range map[string]bool{"127.0.0.1": true, "::1": true, "0.0.0.0": false, "::": false, "192.0.2.1": false} {
+	for address, want := range map[string]bool{"127.0.0.1": true, "::1": true, "0.0.0.0": false, "::": false,
+		"192.0.2.1": false} {
 		if got := isLoopback(&net.TCPAddr{IP: net.ParseIP(address)}); got != want {
 			t.Errorf("%s: %v, want %v", address, got, want)
 		}

@@ -1,4 +1,4 @@
-package store
+package report
 
 import (
 	"slices"
@@ -12,11 +12,13 @@ import (
 const wanderingBatches = `
 	WITH v AS (
 	    SELECT md5('customer ' || b % 2)::uuid AS customer_id, 'Batch ' || b AS batch_id, valid_from, n,
-	           (ARRAY['queued', 'Processing', 'finished', 'finished-with-errors', 'archived', NULL])[1 + (b * 7 + n * 5) % 6] AS status,
+	           (ARRAY['queued', 'Processing', 'finished', 'finished-with-errors',
+	                  'archived', NULL])[1 + (b * 7 + n * 5) % 6] AS status,
 	           CASE WHEN (b + n) % 9 = 0 THEN valid_from END AS removed_at,
 	           lead(valid_from) OVER (PARTITION BY b ORDER BY valid_from) AS valid_to
 	    FROM (
-	        SELECT b, n, now() - interval '60 days' + interval '1 second' * (abs(hashint4(b * 10 + n)) % 5184000) AS valid_from
+	        SELECT b, n,
+	               now() - interval '60 days' + interval '1 second' * (abs(hashint4(b * 10 + n)) % 5184000) AS valid_from
 	        FROM generate_series(1, 300) b, generate_series(1, 6) n
 	    ) t
 	), old AS (
@@ -32,7 +34,7 @@ func TestBatches_daysAddUpToTheViewOfDailyStatuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(wanderingBatches)
-	b, err := w.reader().Batches(t.Context(), 30, 10)
+	b, err := w.Batches(t.Context(), 30, 10)
 	w.ok(err)
 	type key struct {
 		day    time.Time
@@ -76,7 +78,7 @@ func TestBatches_unfinishedAndChangesAreThoseOfTheViews(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(wanderingBatches)
-	b, err := w.reader().Batches(t.Context(), 30, 7)
+	b, err := w.Batches(t.Context(), 30, 7)
 	w.ok(err)
 	var unfinished, counted int
 	w.ok(w.pool.QueryRow(t.Context(), `SELECT count(*) FROM partner_center.unfinished_device_batches`).Scan(&unfinished))
@@ -86,15 +88,22 @@ func TestBatches_unfinishedAndChangesAreThoseOfTheViews(t *testing.T) {
 	if counted != unfinished || unfinished == 0 || len(b.Ages) != 7 {
 		t.Errorf("%d by age, want %d: %+v", counted, unfinished, b.Ages)
 	}
-	var oldest, changes string
+	var oldest, changes []string
 	for _, u := range b.Oldest {
-		oldest += u.BatchID + "\n"
+		oldest = append(oldest, u.BatchID)
 	}
 	for _, c := range b.Changes {
-		changes += c.BatchID + "\n"
+		changes = append(changes, c.BatchID)
 	}
-	w.want(oldest, `SELECT concat_ws('|', batch_id) FROM (SELECT * FROM partner_center.unfinished_device_batches ORDER BY creation_date, customer_id LIMIT 7) u ORDER BY creation_date, customer_id`)
-	w.want(changes, `SELECT concat_ws('|', batch_id) FROM (SELECT * FROM partner_center.device_batch_status_changes ORDER BY changed_by DESC LIMIT 7) c ORDER BY changed_by DESC`)
+	want := w.column(`SELECT batch_id FROM partner_center.unfinished_device_batches ORDER BY creation_date,
+		customer_id LIMIT 7`)
+	if diff := cmp.Diff(want, oldest); diff != "" {
+		t.Errorf("the oldest: (-want +got)\n%s", diff)
+	}
+	want = w.column(`SELECT batch_id FROM partner_center.device_batch_status_changes ORDER BY changed_by DESC LIMIT 7`)
+	if diff := cmp.Diff(want, changes); diff != "" {
+		t.Errorf("the latest changes: (-want +got)\n%s", diff)
+	}
 }
 
 func TestBatches_ageGroupsBeginWhereTheySay(t *testing.T) {
@@ -102,48 +111,17 @@ func TestBatches_ageGroupsBeginWhereTheySay(t *testing.T) {
 	w := newWorld(t)
 	for i, age := range []string{"1 minute", "61 minutes", "6 hours 1 minute", "25 hours", "8 days", "31 days"} {
 		w.exec(`INSERT INTO partner_center.device_batches (customer_id, batch_id, status, valid_from, creation_date)
-			SELECT $1::uuid, $2::text || n, 'queued', now(), now() - $3::interval FROM generate_series(1, $4::integer) n`, alpha, age, age, i+1)
+			SELECT $1::uuid, $2::text || n, 'queued', now(), now() - $3::interval FROM generate_series(1, $4::integer) n`,
+			alpha, age, age, i+1)
 	}
-	w.exec(`INSERT INTO partner_center.device_batches (customer_id, batch_id, valid_from) VALUES ($1::uuid, 'unknown', now())`, alpha)
-	b, err := w.reader().Batches(t.Context(), 30, 1)
+	w.exec(`INSERT INTO partner_center.device_batches (customer_id, batch_id, valid_from) VALUES ($1::uuid, 'unknown',
+		now())`, alpha)
+	b, err := w.Batches(t.Context(), 30, 1)
 	w.ok(err)
-	hours := func(n int) *time.Duration { return ptr(time.Duration(n) * time.Hour) }
-	want := []AgeGroup{{hours(0), 1}, {hours(1), 2}, {hours(6), 3}, {hours(24), 4}, {hours(168), 5}, {hours(720), 6}, {nil, 1}}
+	hours := func(n int) *time.Duration { return new(time.Duration(n) * time.Hour) }
+	want := []AgeGroup{{hours(0), 1}, {hours(1), 2}, {hours(6), 3}, {hours(24), 4}, {hours(168), 5}, {hours(720), 6},
+		{nil, 1}}
 	if diff := cmp.Diff(want, b.Ages); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-func TestLives(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.stories(map[string][]string{
-		"simple":  {"queued", "processing", "finished", "finished"},
-		"removed": {"queued", "queued", absent, absent},
-		"100%":    {"finished"},
-	})
-	r := w.reader()
-	lives, err := r.Lives(t.Context(), LifeSearch{CustomerID: alpha, Limit: 2, Versions: 2})
-	w.ok(err)
-	if len(lives) != 2 || lives[0].BatchID != "removed" || lives[1].BatchID != "simple" || lives[0].Found < 3 {
-		t.Fatalf("%+v", lives)
-	}
-	removed, simple := lives[0], lives[1]
-	if removed.RemovedAt == nil || removed.Cut || len(removed.Versions) != 2 || !removed.Versions[1].Removed || removed.Versions[0].Removed {
-		t.Errorf("removed: %+v", removed)
-	}
-	if !simple.Cut || len(simple.Versions) != 2 || *simple.Versions[0].Status != "processing" || simple.Versions[1].ValidTo != nil ||
-		!simple.Versions[0].ValidTo.Equal(simple.Versions[1].ValidFrom) {
-		t.Errorf("simple: %+v", simple)
-	}
-	one, err := r.Lives(t.Context(), LifeSearch{CustomerID: alpha, BatchID: lives[1].BatchID, Limit: 5, Versions: 1})
-	w.ok(err)
-	if len(one) != 1 || one[0].BatchID != lives[1].BatchID || one[0].Found != 1 {
-		t.Errorf("the batch %s alone: %+v", lives[1].BatchID, one)
-	}
-	found, err := r.Lives(t.Context(), LifeSearch{CustomerID: alpha, Text: "0%", Limit: 5, Versions: 5})
-	w.ok(err)
-	if len(found) != 1 || found[0].BatchID != "100%" {
-		t.Errorf("search: %+v", found)
 	}
 }

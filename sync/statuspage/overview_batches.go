@@ -6,13 +6,13 @@ import (
 	"strings"
 	"time"
 
-	"partnersync/store"
 	"partnersync/store/cron"
+	"partnersync/store/report"
 )
 
-// batchesView is how the batches stand, ready to be drawn.
+// batchesView is how the batches stand, prepared for the template.
 type batchesView struct {
-	store.Batches
+	report.Batches
 	Total, Unfinished int64
 	Legend            []series
 	Columns           []column // of the chart, one a day
@@ -28,7 +28,7 @@ type series struct {
 
 // column is a day of the chart.
 type column struct {
-	X     int // its place, from 0 on
+	X     int // from 0 on
 	Day   time.Time
 	Parts []part // from the bottom up
 	Total int64
@@ -49,7 +49,7 @@ type ageBar struct {
 	Percent float64 // of the largest group
 }
 
-func newBatchesView(b store.Batches) *batchesView {
+func newBatchesView(b report.Batches) *batchesView {
 	v := &batchesView{Batches: b, Columns: columns(b)}
 	today := v.Columns[len(v.Columns)-1]
 	v.Total = today.Total
@@ -69,8 +69,8 @@ func newBatchesView(b store.Batches) *batchesView {
 	return v
 }
 
-// columns turns changes by day into what there was at the end of each day.
-func columns(b store.Batches) []column {
+// columns adds up the changes of each day to the numbers at the end of each day.
+func columns(b report.Batches) []column {
 	byDay := make([]map[string]int64, shownDays)
 	for _, d := range b.Days {
 		n := int(d.Day.Sub(b.FirstDay).Hours() / 24)
@@ -86,7 +86,7 @@ func columns(b store.Batches) []column {
 	days := make([]column, shownDays)
 	for n := range days {
 		c := column{X: n, Day: b.FirstDay.AddDate(0, 0, n)}
-		for _, status := range store.BatchStatuses {
+		for _, status := range report.BatchStatuses {
 			sums[status] += byDay[n][status]
 		}
 		for _, status := range stackOrder {
@@ -99,7 +99,7 @@ func columns(b store.Batches) []column {
 	return days
 }
 
-// stackOrder is that of the parts of a column from the bottom up: what is at rest lies below what moves.
+// stackOrder is the order of a column's parts from the bottom up, final statuses below those that still change.
 var stackOrder = []string{"finished", "finished_with_errors", "processing", "queued", "other"}
 
 func (c *column) describe() string {

@@ -1,4 +1,6 @@
-package sync
+// Package cron says when the ticks of a schedule are: five cron fields in a time zone, or a fixed interval. It depends
+// on no other package of ours, so that any may use it.
+package cron
 
 import (
 	"errors"
@@ -12,7 +14,7 @@ import (
 )
 
 // Schedule says when the ticks of a pass are, which are a second apart at
-// least. The zero Schedule is of no use; [ParseSchedule] makes one.
+// least. [Parse] makes one; of the zero Schedule, only String may be called.
 //
 // In a time zone with summer time, the fields are compared with the clock on
 // the wall: a tick in the hour that is left out in spring is left out with it,
@@ -23,12 +25,12 @@ type Schedule struct {
 	ticks cron.Schedule
 }
 
-// ParseSchedule reads five cron fields (minute, hour, day of month, month, day
+// Parse reads five cron fields (minute, hour, day of month, month, day
 // of week), which are times in loc; a descriptor such as @hourly, likewise; or
 // @every and a duration for [ParseDuration] of at least 1s, whose ticks are at
 // the multiples of the duration since the Unix epoch, so that every replica has
 // the same ones. A nil loc means UTC.
-func ParseSchedule(spec string, loc *time.Location) (Schedule, error) {
+func Parse(spec string, loc *time.Location) (Schedule, error) {
 	if loc == nil {
 		loc = time.UTC
 	}
@@ -100,8 +102,11 @@ func (e every) Next(after time.Time) time.Time {
 	return after.Add(-shift).Truncate(d).Add(shift).Add(d)
 }
 
-// String returns the text the schedule was read from.
+// String returns the text the schedule was read from, "" for the zero Schedule.
 func (s Schedule) String() string { return s.spec }
+
+// Timezone returns the name of the time zone that the fields are times in.
+func (s Schedule) Timezone() string { return s.loc.String() }
 
 // Next returns the first tick after the given time, in UTC, or the zero time
 // if the next five years have none.
@@ -150,6 +155,15 @@ func (s Schedule) Last(after, now time.Time) (tick time.Time, skipped int) {
 		skipped++
 	}
 	return tick, skipped
+}
+
+// Count returns how many ticks lie in (after, now], counted up to about 10,000.
+func (s Schedule) Count(after, now time.Time) int {
+	newest, older := s.Last(after, now)
+	if newest.IsZero() {
+		return 0
+	}
+	return older + 1
 }
 
 // Interval returns the shortest time between two consecutive ticks after now.

@@ -1,4 +1,4 @@
-package sync
+package cron
 
 import (
 	"strings"
@@ -14,7 +14,7 @@ func mustParse(t *testing.T, spec, zone string) Schedule {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ParseSchedule(spec, loc)
+	s, err := Parse(spec, loc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestParseSchedule_refusesWhatNeverOrWronglyTicks(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.spec, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParseSchedule(tt.spec, time.UTC)
+			_, err := Parse(tt.spec, time.UTC)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
@@ -186,7 +186,7 @@ func TestSchedule_everyIsTheSameForAllWhoAsk(t *testing.T) {
 
 func TestParseSchedule_withoutZoneMeansUTC(t *testing.T) {
 	t.Parallel()
-	s, err := ParseSchedule("0 6 * * *", nil)
+	s, err := Parse("0 6 * * *", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestParseDuration(t *testing.T) {
 	}
 }
 
-func FuzzParseSchedule(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, spec := range []string{
 		"*/15 * * * *", "0 0 29 2 *", "0 0 30 2 *", "30 2 * * sun", "@daily", "@every 7m", "@every 1d", "@every -5m",
 		"@every 1.5s", "@every 2562047h", "TZ=", "CRON_TZ=UTC", "TZ=UTC 0 0 * * *", ", , , , ,", "? ? ? ? ?", "1-5/2,7 0-23 */31 jan-dec mon",
@@ -332,7 +332,7 @@ func FuzzParseSchedule(f *testing.F) {
 	f.Fuzz(func(t *testing.T, spec string, unix int64) {
 		after := time.Unix(unix%4_000_000_000, 0)
 		for _, loc := range zones {
-			s, err := ParseSchedule(spec, loc)
+			s, err := Parse(spec, loc)
 			if err != nil {
 				if strings.Contains(err.Error(), "\n") {
 					t.Errorf("error of several lines: %v", err)

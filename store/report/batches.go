@@ -1,4 +1,4 @@
-package store
+package report
 
 import (
 	"context"
@@ -7,16 +7,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// StatusDay is how many batches came to be in a status on a day, less those that left it. The first day stands for all
-// time before it too.
+// StatusDay is how many batches came into a status on a day, less those that left it. The first day includes all time
+// before it.
 type StatusDay struct {
 	Status string    `db:"status"` // one of BatchStatuses
 	Day    time.Time `db:"day"`    // UTC
 	More   int64     `db:"more"`
 }
 
-// BatchStatuses are the statuses that batches are counted by: the API's words in lower case with _ for -, and other for
-// any further one or none, since statuses are free text.
+// BatchStatuses are the statuses that batches are counted by: the API's words in lower case with _ for -, and "other"
+// for any further status or none, since statuses are free text.
 var BatchStatuses = []string{"queued", "processing", "finished", "finished_with_errors", "other"}
 
 // AgeGroup counts the unfinished batches whose age lies from From to below the From of the next group.
@@ -51,39 +51,47 @@ type StatusChange struct {
 type Batches struct {
 	Days     []StatusDay // since the first day asked for
 	Ages     []AgeGroup
-	Oldest   []UnfinishedBatch // the unfinished ones, by creation_date
+	Oldest   []UnfinishedBatch // the oldest unfinished batches, by creation_date
 	Changes  []StatusChange    // the latest, newest first
 	AsOf     time.Time
 	FirstDay time.Time // of Days
 }
 
-// Batches reads how the batches stand, and how they stood on each of so many days up to today (UTC). It goes through all
-// current batches several times: a second or two for a million.
+// Batches reads how the batches stand, and how they stood on each of the days up to today (UTC); limit is that of the
+// lists. It goes through all current batches several times: a second or two for a million.
 func (r *Reader) Batches(ctx context.Context, days, limit int) (b Batches, err error) {
-	err = r.readWithin(ctx, surveyTimeout, func(ctx context.Context, tx pgx.Tx) error {
+	err = r.read(ctx, surveyTimeout, func(ctx context.Context, tx pgx.Tx) (err error) {
 		const now = `
 			SELECT now(), (now() AT TIME ZONE 'UTC')::date - @days::integer + 1`
 		if err := tx.QueryRow(ctx, now, pgx.NamedArgs{"days": days}).Scan(&b.AsOf, &b.FirstDay); err != nil {
 			return err
 		}
-		for _, read := range []func(context.Context, pgx.Tx, int) error{b.readDays, b.readAges, b.readOldest, b.readChanges} {
-			if err := read(ctx, tx, limit); err != nil {
-				return err
-			}
+		if b.Days, err = statusDays(ctx, tx, b.FirstDay); err != nil {
+			return err
 		}
-		return nil
+		if b.Ages, err = unfinishedByAge(ctx, tx); err != nil {
+			return err
+		}
+		if b.Oldest, err = oldestUnfinished(ctx, tx, limit); err != nil {
+			return err
+		}
+		b.Changes, err = latestChanges(ctx, tx, limit)
+		return err
 	})
 	return b, err
 }
 
-// readDays counts as daily_device_batch_statuses does, but over all customers: a version counts one more on the day it
-// begins and one less on the day it ends. That view's rows, one for each customer, status and day, would be millions.
-func (b *Batches) readDays(ctx context.Context, tx pgx.Tx, _ int) (err error) {
+// statusDays counts as the view daily_device_batch_statuses does, but over all customers: a version counts one more on
+// the day it begins and one less on the day it ends. The view has a row for each customer, status and day, which may be
+// millions.
+func statusDays(ctx context.Context, tx pgx.Tx, first time.Time) ([]StatusDay, error) {
 	const sql = `
-		SELECT CASE WHEN s.word IN ('queued', 'processing', 'finished', 'finished_with_errors') THEN s.word ELSE 'other' END AS status,
+		SELECT CASE WHEN s.word IN ('queued', 'processing', 'finished', 'finished_with_errors') THEN s.word
+		            ELSE 'other' END AS status,
 		       s.day, sum(s.more)::bigint AS more
 		FROM (
-		    SELECT lower(replace(status, '-', '_')) AS word, greatest((valid_from AT TIME ZONE 'UTC')::date, @first) AS day, count(*) AS more
+		    SELECT lower(replace(status, '-', '_')) AS word,
+		           greatest((valid_from AT TIME ZONE 'UTC')::date, @first) AS day, count(*) AS more
 		    FROM partner_center.device_batches
 		    WHERE removed_at IS NULL
 		    GROUP BY 1, 2
@@ -91,7 +99,8 @@ func (b *Batches) readDays(ctx context.Context, tx pgx.Tx, _ int) (err error) {
 		    SELECT lower(replace(v.status, '-', '_')), c.day, sum(c.more)
 		    FROM partner_center.device_batch_versions v
 		    CROSS JOIN LATERAL (
-		        VALUES (greatest((v.valid_from AT TIME ZONE 'UTC')::date, @first), 1), ((v.valid_to AT TIME ZONE 'UTC')::date, -1)
+		        VALUES (greatest((v.valid_from AT TIME ZONE 'UTC')::date, @first), 1),
+		               ((v.valid_to AT TIME ZONE 'UTC')::date, -1)
 		    ) c (day, more)
 		    WHERE v.removed_at IS NULL
 		      AND v.valid_to >= @first::date::timestamp AT TIME ZONE 'UTC'
@@ -100,11 +109,10 @@ func (b *Batches) readDays(ctx context.Context, tx pgx.Tx, _ int) (err error) {
 		) s
 		GROUP BY 1, 2
 		ORDER BY 2, 1`
-	b.Days, err = query[StatusDay](ctx, tx, "the daily statuses of the batches", sql, pgx.NamedArgs{"first": b.FirstDay})
-	return err
+	return collect[StatusDay](ctx, tx, "the daily statuses of the batches", sql, pgx.NamedArgs{"first": first})
 }
 
-func (b *Batches) readAges(ctx context.Context, tx pgx.Tx, _ int) (err error) {
+func unfinishedByAge(ctx context.Context, tx pgx.Tx) ([]AgeGroup, error) {
 	const sql = `
 		SELECT g.from_age, count(u.*)::integer AS batches
 		FROM (
@@ -116,12 +124,11 @@ func (b *Batches) readAges(ctx context.Context, tx pgx.Tx, _ int) (err error) {
 		                   (5, interval '168 hours'), (6, interval '720 hours'), (0, NULL)) g (nth, from_age) USING (nth)
 		GROUP BY g.nth, g.from_age
 		ORDER BY g.from_age NULLS LAST`
-	b.Ages, err = query[AgeGroup](ctx, tx, "the ages of the unfinished batches", sql, nil)
-	return err
+	return collect[AgeGroup](ctx, tx, "the ages of the unfinished batches", sql, nil)
 }
 
-func (b *Batches) readOldest(ctx context.Context, tx pgx.Tx, limit int) (err error) {
-	// The keys first: status_since is not cheap.
+func oldestUnfinished(ctx context.Context, tx pgx.Tx, limit int) ([]UnfinishedBatch, error) {
+	// The keys are looked up first, since status_since is costly.
 	const sql = `
 		SELECT u.customer_id::text, c.company_name, u.batch_id, u.status, u.status_since, u.creation_date, u.devices_count
 		FROM (
@@ -133,19 +140,23 @@ func (b *Batches) readOldest(ctx context.Context, tx pgx.Tx, limit int) (err err
 		JOIN partner_center.unfinished_device_batches u ON u.customer_id = o.customer_id AND u.batch_id = o.batch_id
 		LEFT JOIN partner_center.customers c ON c.customer_id = u.customer_id
 		ORDER BY u.creation_date, u.customer_id, u.batch_id`
-	b.Oldest, err = query[UnfinishedBatch](ctx, tx, "the oldest unfinished batches", sql, pgx.NamedArgs{"limit": limit})
-	return err
+	return collect[UnfinishedBatch](ctx, tx, "the oldest unfinished batches", sql, pgx.NamedArgs{"limit": limit})
 }
 
-// readChanges looks for changes of status among the newest versions, of which there are many more than are shown.
-func (b *Batches) readChanges(ctx context.Context, tx pgx.Tx, limit int) (err error) {
-	// A version that is not the first begins where another ends, and of these ends there is an index.
+// latestChanges looks for changes of status among the newest versions, many more than are returned: not each version
+// changes the status.
+func latestChanges(ctx context.Context, tx pgx.Tx, limit int) ([]StatusChange, error) {
+	// A version that is not the first begins where another ends, and there is an index on these ends.
 	const newest = `
 		SELECT coalesce(
-		    (SELECT min(valid_to) FROM (SELECT valid_to FROM partner_center.device_batch_versions ORDER BY valid_to DESC LIMIT 50 * @limit::bigint) v),
-		    (SELECT min(valid_from) FROM (SELECT valid_from FROM partner_center.device_batches ORDER BY valid_from DESC LIMIT @limit) b))`
+		    (SELECT min(valid_to)
+		     FROM (SELECT valid_to FROM partner_center.device_batch_versions
+		           ORDER BY valid_to DESC LIMIT 50 * @limit::bigint) v),
+		    (SELECT min(valid_from)
+		     FROM (SELECT valid_from FROM partner_center.device_batches ORDER BY valid_from DESC LIMIT @limit) b))`
 	const sql = `
-		SELECT s.customer_id::text, c.company_name, s.batch_id, s.from_status, s.to_status, s.changed_by, s.time_in_from_status
+		SELECT s.customer_id::text, c.company_name, s.batch_id, s.from_status, s.to_status, s.changed_by,
+		       s.time_in_from_status
 		FROM partner_center.device_batch_status_changes s
 		LEFT JOIN partner_center.customers c ON c.customer_id = s.customer_id
 		WHERE s.changed_by >= @since
@@ -153,9 +164,8 @@ func (b *Batches) readChanges(ctx context.Context, tx pgx.Tx, limit int) (err er
 		LIMIT @limit`
 	var since *time.Time
 	if err := tx.QueryRow(ctx, newest, pgx.NamedArgs{"limit": limit}).Scan(&since); err != nil || since == nil {
-		return err
+		return nil, err
 	}
 	args := pgx.NamedArgs{"since": *since, "limit": limit}
-	b.Changes, err = query[StatusChange](ctx, tx, "the latest changes of status", sql, args)
-	return err
+	return collect[StatusChange](ctx, tx, "the latest changes of status", sql, args)
 }

@@ -5,48 +5,50 @@ import (
 	"slices"
 	"time"
 
-	"partnersync/store"
+	"partnersync/store/report"
 )
 
-// strip is the last day of a partner's passes, a mark for each slot of time.
+// strip shows a partner's passes of the last day, with a mark for each slot of time.
 type strip struct {
-	Partner    string
-	Marks      []mark
-	Summary    string
-	Unwell     []unwell // the newest slots with passes that went wrong, the newest first
-	MoreUnwell int      // beside those
-	Since      time.Time
+	Partner   string
+	Marks     []mark
+	Summary   string
+	Wrong     []wrongSlot // the newest slots with passes that went wrong, the newest first
+	MoreWrong int         // how many there are besides those
+	Since     time.Time
 }
 
-// mark is a slot that had passes, or none.
+// mark shows a slot, whether or not it had passes.
 type mark struct {
-	X      int // its place, from 0 on
+	X      int // column, from 0 on
 	Class  string
 	Height int // of markHeight; each class has its own
 	Title  string
 }
 
-// unwell is a slot with passes that went wrong, in words.
-type unwell struct {
+// wrongSlot says in words which passes of a slot went wrong.
+type wrongSlot struct {
 	At    time.Time // its beginning
 	Words string
 }
 
 const (
-	markHeight  = 40
-	shownUnwell = 5
+	markHeight = 40
+	shownWrong = 5
 )
 
-// markHeights tell the classes apart without their colours: the worse, the higher.
-var markHeights = map[string]int{"none": 4, "running": 10, "complete": 18, "abandoned": 26, "partial": 33, "failed": markHeight}
+// markHeights make the classes distinguishable without their colours: the worse, the higher.
+var markHeights = map[string]int{
+	"none": 4, "running": 10, "complete": 18, "abandoned": 26, "partial": 33, "failed": markHeight,
+}
 
 // Y is where the mark begins, from the top.
 func (m mark) Y() int { return markHeight - m.Height }
 
-// newStrips makes a strip of each partner's slots, which stand together.
-func newStrips(slots []store.PassSlot, since time.Time) (strips []strip) {
+// newStrips makes a strip for each partner. The slots are sorted by partner.
+func newStrips(slots []report.PassSlot, since time.Time) (strips []strip) {
 	for len(slots) > 0 {
-		n := slices.IndexFunc(slots, func(p store.PassSlot) bool { return p.Partner != slots[0].Partner })
+		n := slices.IndexFunc(slots, func(p report.PassSlot) bool { return p.Partner != slots[0].Partner })
 		if n < 0 {
 			n = len(slots)
 		}
@@ -56,12 +58,12 @@ func newStrips(slots []store.PassSlot, since time.Time) (strips []strip) {
 	return strips
 }
 
-func newStrip(slots []store.PassSlot, since time.Time) strip {
+func newStrip(slots []report.PassSlot, since time.Time) strip {
 	s := strip{Partner: slots[0].Partner, Since: since, Marks: make([]mark, stripSlots)}
 	for i := range s.Marks {
 		s.Marks[i] = newMark(i, "none", "")
 	}
-	total := store.PassSlot{}
+	total := report.PassSlot{}
 	for _, p := range slots {
 		total.Passes += p.Passes
 		total.Partial += p.Partial
@@ -72,14 +74,14 @@ func newStrip(slots []store.PassSlot, since time.Time) strip {
 			from := since.Add(time.Duration(p.Slot) * stripSlot).UTC()
 			s.Marks[p.Slot] = newMark(p.Slot, passClass(p), from.Format("15:04 UTC")+": "+passWords(p))
 			if wrong := states(0, p.Partial, p.Failed, p.Abandoned, 0); len(wrong) > 0 {
-				s.Unwell = append(s.Unwell, unwell{from, list(wrong)})
+				s.Wrong = append(s.Wrong, wrongSlot{from, list(wrong)})
 			}
 		}
 	}
 	s.Summary = passWords(total)
-	slices.Reverse(s.Unwell)
-	s.MoreUnwell = max(0, len(s.Unwell)-shownUnwell)
-	s.Unwell = s.Unwell[:len(s.Unwell)-s.MoreUnwell]
+	slices.Reverse(s.Wrong)
+	s.MoreWrong = max(0, len(s.Wrong)-shownWrong)
+	s.Wrong = s.Wrong[:len(s.Wrong)-s.MoreWrong]
 	return s
 }
 
@@ -88,7 +90,7 @@ func newMark(slot int, class, title string) mark {
 }
 
 // passClass is the worst of what happened in a slot.
-func passClass(p store.PassSlot) string {
+func passClass(p report.PassSlot) string {
 	switch {
 	case p.Failed > 0:
 		return "failed"
@@ -102,7 +104,7 @@ func passClass(p store.PassSlot) string {
 	return "complete"
 }
 
-func passWords(p store.PassSlot) string {
+func passWords(p report.PassSlot) string {
 	complete := p.Passes - p.Partial - p.Failed - p.Abandoned - p.Running
 	return plural(p.Passes, "pass: ", "passes: ") + list(states(complete, p.Partial, p.Failed, p.Abandoned, p.Running))
 }

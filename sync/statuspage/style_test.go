@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"partnersync/store"
+	"partnersync/store/report"
 )
 
 // luminance is WCAG's relative luminance of a colour such as #12876a.
@@ -59,10 +59,10 @@ func TestStyle_statusesStandOut(t *testing.T) {
 }
 
 // What went wrong is told by height and in words, not by colour alone (WCAG 1.4.1).
-func TestStrip_tellsTheUnwellApart(t *testing.T) {
+func TestStrip_tellsApartWhatWentWrong(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	slots := []store.PassSlot{
+	slots := []report.PassSlot{
 		{Partner: "contoso", Slot: 0, Passes: 1},
 		{Partner: "contoso", Slot: 1, Passes: 2, Failed: 1},
 		{Partner: "contoso", Slot: 2, Passes: 1, Partial: 1},
@@ -78,17 +78,19 @@ func TestStrip_tellsTheUnwellApart(t *testing.T) {
 		heights[m.Height] = m.Class
 	}
 	var got []string
-	for _, u := range s.Unwell {
+	for _, u := range s.Wrong {
 		got = append(got, u.At.Format("15:04 ")+u.Words)
 	}
-	if diff := cmp.Diff([]string{"12:45 1 abandoned", "12:30 1 partial", "12:15 1 failed"}, got); diff != "" || s.MoreUnwell != 0 {
-		t.Errorf("and %d more (-want +got)\n%s", s.MoreUnwell, diff)
+	if diff := cmp.Diff([]string{"12:45 1 abandoned", "12:30 1 partial", "12:15 1 failed"},
+		got); diff != "" || s.MoreWrong != 0 {
+		t.Errorf("and %d more (-want +got)\n%s", s.MoreWrong, diff)
 	}
 	slots = nil
 	for i := range 10 {
-		slots = append(slots, store.PassSlot{Partner: "contoso", Slot: i, Passes: 1, Failed: 1})
+		slots = append(slots, report.PassSlot{Partner: "contoso", Slot: i, Passes: 1, Failed: 1})
 	}
-	if s := newStrips(slots, since)[0]; len(s.Unwell) != shownUnwell || s.MoreUnwell != 10-shownUnwell || s.Unwell[0].At.Hour() != 14 {
-		t.Errorf("%d and %d more: %+v", len(s.Unwell), s.MoreUnwell, s.Unwell)
+	if s := newStrips(slots, since)[0]; len(s.Wrong) != shownWrong || s.MoreWrong != 10-shownWrong ||
+		s.Wrong[0].At.Hour() != 14 {
+		t.Errorf("%d and %d more: %+v", len(s.Wrong), s.MoreWrong, s.Wrong)
 	}
 }

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// PartnerSettings is what the configuration says of a partner and is needed to tell from the database alone how its
+// sync goes. It holds no secret.
+type PartnerSettings struct {
+	Partner  string
+	Schedule string // as in the configuration
+	Timezone string // IANA name, of the schedule
+}
+
+// WritePartnerSettings replaces the settings in the database by those of the partners, and adds the endpoints that are
+// notified of their events. The daemon calls it when it starts. Replicas with the same configuration write the same.
+func (s *Store) WritePartnerSettings(ctx context.Context, partners []PartnerSettings) error {
+	const forget = `
+		DELETE FROM partnersync.partner_settings
+		WHERE partner <> ALL (@partners::text[])`
+	const upsert = `
+		INSERT INTO partnersync.partner_settings AS p (partner, schedule, timezone, endpoints, configured_at)
+		VALUES (@partner, @schedule, @timezone, @endpoints, clock_timestamp())
+		ON CONFLICT (partner) DO UPDATE
+		SET schedule = excluded.schedule, timezone = excluded.timezone, endpoints = excluded.endpoints
+		WHERE (p.schedule, p.timezone, p.endpoints)
+		      IS DISTINCT FROM (excluded.schedule, excluded.timezone, excluded.endpoints)`
+	names := make([]string, len(partners))
+	batch := &pgx.Batch{}
+	for i, p := range partners {
+		names[i] = p.Partner
+		endpoints := []string{}
+		for _, e := range s.subscribers(p.Partner, EventTypes()...) {
+			endpoints = append(endpoints, e.Name)
+		}
+		batch.Queue(upsert, pgx.NamedArgs{
+			"partner": p.Partner, "schedule": p.Schedule, "timezone": p.Timezone, "endpoints": endpoints,
+		})
+	}
+	batch.Queue(forget, pgx.NamedArgs{"partners": names})
+	if err := s.write(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() }); err != nil {
+		return fmt.Errorf("writing the partners' settings: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"partnersync/store"
+	"partnersync/store/sanitize"
+)
+
+// Severities of findings.
+const (
+	Stopped  = "stopped"  // the sync does not go on: what changes at the API meanwhile, and changes back, is never known
+	Degraded = "degraded" // the sync goes on, but something is missing or will be
+)
+
+// Names of findings.
+const (
+	DatabaseUnusable   = "database_unusable"
+	SchemaMismatch     = "schema_mismatch"
+	PassOverdue        = "pass_overdue"
+	PassFailed         = "pass_failed"
+	PassIncomplete     = "pass_incomplete"
+	CustomersFailing   = "customers_failing"
+	CustomersStale     = "customers_stale"
+	SignInRefused      = "sign_in_refused"
+	CredentialExpiring = "credential_expiring"
+	WebhookDown        = "webhook_down"
+)
+
+// The findings there are, by what each of them is about.
+var (
+	ofProgram = []string{DatabaseUnusable, SchemaMismatch}
+	ofPartner = []string{
+		PassOverdue, PassFailed, PassIncomplete, CustomersFailing, CustomersStale, SignInRefused, CredentialExpiring,
+	}
+	ofEndpoint = []string{WebhookDown}
+)
+
+// severity returns the severity of the findings of a name.
+func severity(name string) string {
+	switch name {
+	case DatabaseUnusable, SchemaMismatch, PassOverdue:
+		return Stopped
+	}
+	return Degraded
+}
+
+// Finding is one thing that is not as it should be.
+type Finding struct {
+	Name     string     `json:"finding"` // one of the names above
+	Severity string     `json:"severity"`
+	Partner  string     `json:"partner,omitempty"`  // that it is about
+	Endpoint string     `json:"endpoint,omitempty"` // the webhook that it is about
+	Count    int        `json:"count,omitempty"`    // of the customers or events concerned; 0: it is not about such
+	Since    *time.Time `json:"since"`              // nil: not known
+	Text     string     `json:"text"`               // a sentence for people
+	// Reason is what the API or the database said, for the eyes of those who may see the log; "": nothing.
+	Reason string `json:"reason,omitempty"`
+	Action string `json:"action"` // what to do about it
+}
+
+// Process is what only a running daemon knows of itself. The zero value stands for a program that merely looks.
+type Process struct {
+	Database *Outage // nil: the database can be used
+	Schema   string  // why the schema cannot be used; "": it can
+	Refused  []RefusedSignIn
+	Expiring []Credential // those that it is time to replace
+}
+
+// Outage is a time in which the database cannot be used.
+type Outage struct {
+	Since        time.Time // zero: not known
+	Reason, Hint string    // "": not known
+}
+
+// RefusedSignIn is a partner's sign-in that was refused.
+type RefusedSignIn struct{ Partner, Reason string }
+
+// Credential is something that a partner signs in with, and that ends.
+type Credential struct {
+	Partner, What string // such as "client certificate"
+	Ends          time.Time
+	Fix           string // what to do about it, in the infinitive
+}
+
+// Findings returns all that is wrong with the sync, what has stopped it first. It is the one judgement of the status
+// page, /readyz, the metrics and partnersync status.
+func Findings(s State, p Process) []Finding {
+	all := p.findings(s.Now)
+	for _, settings := range s.Settings {
+		all = append(all, s.overdue(settings)...)
+	}
+	for _, pass := range s.Passes {
+		all = append(all, s.wentWrong(pass)...)
+	}
+	for _, f := range s.Freshness {
+		if f.Failing > 0 && !f.Dropped {
+			all = append(all, Finding{
+				Name: CustomersFailing, Partner: f.Partner, Count: f.Failing, Since: f.FailingSince,
+				Text: fmt.Sprintf("%d of %d %s of partner %s %s failing.", f.Failing, f.Customers,
+					choose(f.Customers, "customer", "customers"), f.Partner, choose(f.Failing, "is", "are")),
+				Action: "The view sync_freshness has the reason for each, with the request id to quote to Microsoft's support.",
+			})
+		}
+	}
+	for _, c := range s.Stale {
+		all = append(all, Finding{
+			Name: CustomersStale, Partner: c.Partner, Count: c.Customers, Since: &c.OldestSync,
+			Text: fmt.Sprintf("%d %s of partner %s %s last synced long ago without failing, the stalest at %s.", c.Customers,
+				choose(c.Customers, "customer", "customers"), c.Partner, choose(c.Customers, "was", "were"), stamp(c.OldestSync)),
+			Action: "The view sync_runs says how long passes take, and whether they end.",
+		})
+	}
+	for _, b := range s.Backlogs {
+		if s.notifies(b.Endpoint) {
+			all = append(all, Finding{
+				Name: WebhookDown, Endpoint: b.Endpoint, Count: b.Events, Since: &b.Since,
+				Text: fmt.Sprintf("Webhook %s cannot be notified: %d %s.",
+					b.Endpoint, b.Events, choose(b.Events, "event waits", "events wait")),
+				Action: "The log says what it answers. An event is given up when it is a day old.",
+			})
+		}
+	}
+	for i := range all {
+		all[i].Severity = severity(all[i].Name)
+		all[i].Reason = sanitize.Shorten(all[i].Reason, longestReason)
+	}
+	// "stopped" comes before "degraded", in the opposite of their alphabetical order.
+	slices.SortStableFunc(all, func(a, b Finding) int { return strings.Compare(b.Severity, a.Severity) })
+	return all
+}
+
+// longestReason is the most bytes of a reason that are shown; the log has all of it.
+const longestReason = 300
+
+// Possible returns all the findings that there may be about the partners and the webhooks in the configuration, for
+// metrics: one that does not hold is 0 rather than absent.
+func Possible(s State) (all []Finding) {
+	add := func(name, partner, endpoint string) {
+		all = append(all, Finding{Name: name, Severity: severity(name), Partner: partner, Endpoint: endpoint})
+	}
+	for _, name := range ofProgram {
+		add(name, "", "")
+	}
+	var endpoints []string
+	for _, p := range s.Settings {
+		for _, name := range ofPartner {
+			add(name, p.Partner, "")
+		}
+		endpoints = append(endpoints, p.Endpoints...)
+	}
+	slices.Sort(endpoints)
+	for _, endpoint := range slices.Compact(endpoints) {
+		for _, name := range ofEndpoint {
+			add(name, "", endpoint)
+		}
+	}
+	return all
+}
+
+func (p Process) findings(now time.Time) (all []Finding) {
+	if d := p.Database; d != nil {
+		f := Finding{Name: DatabaseUnusable, Text: "The database cannot be used.", Reason: d.Reason, Action: d.Hint}
+		if f.Action == "" {
+			f.Action = "The log says why. partnersync tries again by itself."
+		}
+		if !d.Since.IsZero() {
+			f.Since = &d.Since
+		}
+		all = append(all, f)
+	}
+	if p.Schema != "" {
+		all = append(all, Finding{
+			Name: SchemaMismatch, Text: "The database's schema is not this release's.", Reason: p.Schema,
+			Action: "Run partnersync migrate up, or the release that the schema is of.",
+		})
+	}
+	for _, r := range p.Refused {
+		all = append(all, Finding{
+			Name: SignInRefused, Partner: r.Partner, Reason: r.Reason,
+			Text:   fmt.Sprintf("The sign-in of partner %s is refused.", r.Partner),
+			Action: "partnersync check tries it again, and says what is wrong.",
+		})
+	}
+	for _, c := range p.Expiring {
+		expires := "expires"
+		if c.Ends.Before(now) {
+			expires = "expired"
+		}
+		all = append(all, Finding{
+			Name: CredentialExpiring, Partner: c.Partner,
+			Text:   fmt.Sprintf("The %s of partner %s %s at %s.", c.What, c.Partner, expires, stamp(c.Ends)),
+			Action: "Now is the time to " + c.Fix + ".",
+		})
+	}
+	return all
+}
+
+// wentWrong says what went wrong with a partner's last pass as a whole.
+func (s State) wentWrong(pass LastPass) []Finding {
+	f := Finding{Name: PassFailed, Partner: pass.Partner, Since: pass.EndedAt}
+	f.Action = "The view sync_runs has its error; partnersync check says whether sign-in and API work."
+	if pass.Error != nil {
+		f.Reason = *pass.Error
+	}
+	switch {
+	case !s.configured(pass.Partner):
+		return nil
+	case pass.State == store.Failed && pass.Error != nil:
+		f.Text = fmt.Sprintf("The last pass of partner %s failed.", pass.Partner)
+	case pass.State == store.Failed && pass.Customers == 0:
+		f.Text = fmt.Sprintf("The last pass of partner %s found no customers.", pass.Partner)
+	case pass.State == store.Failed:
+		f.Text = fmt.Sprintf("In the last pass of partner %s every customer failed.", pass.Partner)
+	case pass.Error != nil:
+		f.Name, f.Text = PassIncomplete, fmt.Sprintf("The last pass of partner %s went wrong in part.", pass.Partner)
+	default:
+		return nil
+	}
+	return []Finding{f}
+}
+
+// mostMissed is how many ticks may have come since a partner's last pass ended.
+const mostMissed = 3
+
+// overdue says whether neither has a pass of the partner ended nor one been worked on lately.
+func (s State) overdue(p Settings) []Finding {
+	if p.Schedule.String() == "" {
+		return nil // it cannot be read
+	}
+	last := LastPass{}
+	if i := slices.IndexFunc(s.Passes, func(l LastPass) bool { return l.Partner == p.Partner }); i >= 0 {
+		last = s.Passes[i]
+	}
+	since, sign := last.sign(p.ConfiguredAt)
+	missed := p.Schedule.Count(since, s.Now)
+	if missed <= mostMissed {
+		return nil
+	}
+	return []Finding{{
+		Name: PassOverdue, Partner: p.Partner, Since: &since,
+		Text: fmt.Sprintf("The pass of partner %s is overdue: %s %s, %d ticks of the schedule ago.",
+			p.Partner, sign, stamp(since), missed),
+		Action: "See in the log whether a daemon runs, and what it waits for.",
+	}}
+}
+
+// sign returns when there was last a sign that the partner's passes go on, and what it was. When the partner was
+// configured counts only before the first pass ever: a daemon that starts again and again must not be taken for one
+// that works. For the same reason, work on a pass does not count once more passes in a row than may be missed were left
+// by their workers.
+func (l LastPass) sign(configuredAt time.Time) (at time.Time, what string) {
+	switch {
+	case l.EndedAt != nil:
+		at, what = *l.EndedAt, "the last pass ended at"
+	case l.BeganAt != nil:
+		at, what = *l.BeganAt, "no pass has ended since the first began at"
+	default:
+		at, what = configuredAt, "no pass has ended since the partner was configured at"
+	}
+	if l.WorkedAt != nil && l.WorkedAt.After(at) && l.Abandoned <= mostMissed {
+		at, what = *l.WorkedAt, "a pass was last worked on at"
+	}
+	return at, what
+}
+
+// choose returns the word that goes with the number.
+func choose(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// stamp is a time within a sentence.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

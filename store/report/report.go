@@ -1,0 +1,105 @@
+// Package report reads from the database how the sync goes and how the batches stand, for the status page, the metrics,
+// partnersync status and the summaries of passes. [Reader.State] and [Findings] are the one judgement of whether all is
+// well.
+package report
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Reader answers what people and monitoring ask. It has two connections of its own, so that the sync never waits for
+// it, however often it is asked; its transactions are short and read only. It is safe for concurrent use.
+type Reader struct {
+	pool *pgxpool.Pool
+	// life ends with Close: a reading must not outlive it, even if its caller's context does.
+	life context.Context
+	end  context.CancelFunc
+}
+
+const (
+	connections = 2
+	timeout     = 10 * time.Second
+	// surveyTimeout is for a reading of all batches, for which nobody waits.
+	surveyTimeout = 2 * time.Minute
+)
+
+// NewReader returns a reader of the database that the pool is connected to. It connects when it is first asked. Close
+// it before the pool.
+func NewReader(ctx context.Context, pool *pgxpool.Pool) (*Reader, error) {
+	config := pool.Config()
+	config.MaxConns, config.MinConns, config.MinIdleConns = connections, 0, 0
+	config.ConnConfig.RuntimeParams["application_name"] += " status page"
+	own, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("making connections for reports: %w", err)
+	}
+	r := &Reader{pool: own}
+	r.life, r.end = context.WithCancel(context.WithoutCancel(ctx))
+	return r, nil
+}
+
+// Close cancels the readings that go on, and closes the connections.
+func (r *Reader) Close() {
+	r.end()
+	r.pool.Close()
+}
+
+// Ping reports whether the database answers.
+func (r *Reader) Ping(ctx context.Context) error {
+	if err := r.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("asking the database: %w", err)
+	}
+	return nil
+}
+
+// Pool returns the reader's own connections.
+func (r *Reader) Pool() *pgxpool.Pool { return r.pool }
+
+// ServerVersion returns the version of the PostgreSQL server that the pool is connected to.
+func ServerVersion(ctx context.Context, pool *pgxpool.Pool) (version string, err error) {
+	const show = `SHOW server_version`
+	if err := pool.QueryRow(ctx, show).Scan(&version); err != nil {
+		return "", fmt.Errorf("asking for its version: %w", err)
+	}
+	return version, nil
+}
+
+// read runs do in a read-only transaction that sees one snapshot.
+func (r *Reader) read(ctx context.Context, timeout time.Duration, do func(context.Context, pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	defer context.AfterFunc(r.life, cancel)()
+	// What matters does not depend on the defaults of the role or the database. Compiling one of these queries would take
+	// longer than running it, hence no jit.
+	begin := fmt.Sprintf(`
+		BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+		SET LOCAL statement_timeout = '%dms';
+		SET LOCAL jit = off;
+		SET LOCAL search_path = pg_catalog, pg_temp;
+		SET LOCAL IntervalStyle = postgres`, timeout.Milliseconds())
+	return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return do(ctx, tx) })
+}
+
+// collect returns the rows of a query.
+func collect[T any](ctx context.Context, tx pgx.Tx, what, sql string, args pgx.NamedArgs) ([]T, error) {
+	rows, _ := tx.Query(ctx, sql, args) // CollectRows returns its error
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", what, err)
+	}
+	return all, nil
+}
+
+// readAll returns the rows of a query that is a transaction by itself.
+func readAll[T any](ctx context.Context, r *Reader, what, sql string, args pgx.NamedArgs) (all []T, err error) {
+	err = r.read(ctx, timeout, func(ctx context.Context, tx pgx.Tx) error {
+		all, err = collect[T](ctx, tx, what, sql, args)
+		return err
+	})
+	return all, err
+}

@@ -1,0 +1,284 @@
+package report
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"partnersync/store/cron"
+)
+
+// State is how the sync goes, at one moment, as far as the database tells.
+type State struct {
+	Now time.Time // the database's
+	// Settings are what the daemon that started last has in its configuration, by partner. Empty: no daemon has run yet,
+	// or the role may not read them.
+	Settings  []Settings
+	Freshness []PartnerFreshness // of each partner that has customers, by name
+	Passes    []LastPass         // of each partner that ever had a pass, by name
+	Stale     []StaleCustomers
+	Backlogs  []Backlog
+	// OnlyAnalyst means that the role may read the schema partner_center alone: Settings, Passes and Backlogs are missing.
+	OnlyAnalyst bool
+}
+
+// Settings is what the configuration says of a partner.
+type Settings struct {
+	Partner      string        `db:"partner"`
+	Cron         string        `db:"schedule"`
+	Timezone     string        `db:"timezone"`
+	Endpoints    []string      `db:"endpoints"`     // webhooks that are notified of its events
+	ConfiguredAt time.Time     `db:"configured_at"` // when a daemon first started with it
+	Schedule     cron.Schedule `db:"-"`             // zero: this release cannot read it
+}
+
+// Next returns the time of the partner's next pass, the zero time where it is not known.
+func (p Settings) Next(now time.Time) time.Time {
+	if p.Schedule.String() == "" {
+		return time.Time{}
+	}
+	return p.Schedule.Next(now)
+}
+
+// PartnerFreshness is how fresh the data of a partner's customers is.
+type PartnerFreshness struct {
+	Partner     string `db:"partner" json:"partner"`
+	Customers   int    `db:"customers" json:"customers"`
+	Failing     int    `db:"failing" json:"failing"`           // the last attempt failed
+	NeverSynced int    `db:"never_synced" json:"never_synced"` // no attempt has succeeded yet
+	// NeverSyncedFailing are those of NeverSynced whose last attempt failed; the others wait for their first.
+	NeverSyncedFailing int        `db:"never_synced_failing" json:"never_synced_failing"`
+	OldestSync         *time.Time `db:"oldest_sync" json:"oldest_sync"` // the least recent last success; nil: none
+	OverHour           int        `db:"over_hour" json:"over_hour"`     // customers last synced more than an hour ago
+	OverSixHours       int        `db:"over_six" json:"over_six_hours"` // more than six hours ago
+	OverDay            int        `db:"over_day" json:"over_day"`       // more than a day ago
+	OverWeek           int        `db:"over_week" json:"over_week"`     // more than seven days ago
+	FailingSince       *time.Time `db:"failing_since" json:"-"`         // nil: none fails
+	// Dropped partners have left the configuration; their customers stay in the database, and nobody waits for them.
+	Dropped bool `db:"-" json:"-"`
+}
+
+// LastPass is how a partner's passes have gone lately. At least one of its times is set.
+type LastPass struct {
+	Partner string `db:"partner"`
+	// Of the newest pass that ended:
+	EndedAt   *time.Time `db:"ended_at"`  // nil: none has ever ended
+	State     string     `db:"state"`     // as in store.Run; "": none has ever ended
+	Customers int        `db:"customers"` // of the run
+	Error     *string    `db:"error"`
+	// Of the scheduled passes since then:
+	BeganAt   *time.Time `db:"began_at"`  // when the first of them began
+	WorkedAt  *time.Time `db:"worked_at"` // the newest heartbeat of a worker of a running pass of any kind
+	Abandoned int        `db:"abandoned"` // passes whose workers all went away
+}
+
+// StaleCustomers are customers of a partner that do not fail, and yet have not been synced for long.
+type StaleCustomers struct {
+	Partner    string    `db:"partner"`
+	Customers  int       `db:"customers"`
+	OldestSync time.Time `db:"oldest_sync"`
+}
+
+// Backlog is what a webhook could not be notified of yet.
+type Backlog struct {
+	Endpoint string    `db:"endpoint"`
+	Events   int       `db:"events"`
+	Since    time.Time `db:"since"` // when the oldest of them was noted
+}
+
+// State reads how the sync goes. What is wrong with that, [Findings] says.
+func (r *Reader) State(ctx context.Context) (s State, err error) {
+	err = r.read(ctx, timeout, func(ctx context.Context, tx pgx.Tx) (err error) {
+		// The machinery's tables are not for analysts, who may read the views of partner_center alone.
+		const begin = `
+			SELECT now(), NOT has_schema_privilege('partnersync', 'USAGE')`
+		if err := tx.QueryRow(ctx, begin).Scan(&s.Now, &s.OnlyAnalyst); err != nil {
+			return err
+		}
+		if !s.OnlyAnalyst {
+			if err := s.readMachinery(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if err := s.readFreshness(ctx, tx); err != nil {
+			return err
+		}
+		return s.readStale(ctx, tx)
+	})
+	return s, err
+}
+
+// readMachinery reads what is in the schema partnersync.
+func (s *State) readMachinery(ctx context.Context, tx pgx.Tx) (err error) {
+	const settings = `
+		SELECT partner, schedule, timezone, endpoints, configured_at
+		FROM partnersync.partner_settings
+		ORDER BY partner`
+	const backlogs = `
+		SELECT endpoint, count(*)::integer AS events, min(created_at) AS since
+		FROM partnersync.outbox
+		GROUP BY endpoint
+		HAVING max(attempts) > 1 -- a second attempt has begun, so the first has failed
+		ORDER BY endpoint`
+	if s.Settings, err = collect[Settings](ctx, tx, "the partners' settings", settings, nil); err != nil {
+		return err
+	}
+	for i := range s.Settings {
+		p := &s.Settings[i]
+		if loc, err := time.LoadLocation(p.Timezone); err == nil {
+			p.Schedule, _ = cron.Parse(p.Cron, loc) // the zero Schedule where that fails
+		}
+	}
+	if s.Passes, err = collect[LastPass](ctx, tx, "the partners' last passes", lastPasses, nil); err != nil {
+		return err
+	}
+	s.Backlogs, err = collect[Backlog](ctx, tx, "what webhooks could not be notified of", backlogs, nil)
+	return err
+}
+
+// lastPasses is about each partner that ever had a pass. Only the newest run of each kind can be the one that ended
+// last.
+const lastPasses = `
+	SELECT p.partner, ended.finished_at AS ended_at, coalesce(ended.state, '') AS state,
+	       coalesce(ended.customers_total, 0) AS customers, ended.error,
+	       since.began_at, going_on.at AS worked_at, since.abandoned
+	FROM partnersync.partner_state p
+	LEFT JOIN LATERAL (
+	    SELECT r.*
+	    FROM (VALUES ('scheduled'), ('once'), ('backfill')) k (kind)
+	    CROSS JOIN LATERAL (
+	        SELECT r.run_id, r.finished_at, r.state, r.customers_total, r.error
+	        FROM partner_center.sync_runs r
+	        WHERE r.partner = p.partner AND r.kind = k.kind AND r.state IN ('complete', 'partial', 'failed')
+	        ORDER BY r.run_id DESC
+	        LIMIT 1
+	    ) r
+	    ORDER BY r.finished_at DESC
+	    LIMIT 1
+	) ended ON true
+	CROSS JOIN LATERAL (
+	    SELECT min(r.started_at) AS began_at, count(*) FILTER (WHERE r.state = 'abandoned')::integer AS abandoned
+	    FROM partnersync.runs r
+	    WHERE r.partner = p.partner AND r.kind = 'scheduled' AND r.run_id > coalesce(ended.run_id, 0)
+	) since
+	LEFT JOIN LATERAL (
+	    SELECT max(w.heartbeat_at) AS at
+	    FROM partnersync.runs r
+	    JOIN partnersync.run_workers m ON m.run_id = r.run_id
+	    JOIN partnersync.workers w ON w.worker_id = m.worker_id
+	    WHERE r.partner = p.partner AND r.state = 'running'
+	) going_on ON true
+	WHERE coalesce(ended.finished_at, since.began_at, going_on.at) IS NOT NULL
+	ORDER BY p.partner`
+
+func (s *State) readFreshness(ctx context.Context, tx pgx.Tx) (err error) {
+	const freshness = `
+		SELECT partner,
+		       count(*)::integer                                         AS customers,
+		       count(*) FILTER (WHERE consecutive_failures > 0)::integer AS failing,
+		       count(*) FILTER (WHERE last_success_at IS NULL)::integer  AS never_synced,
+		       count(*) FILTER (WHERE last_success_at IS NULL AND consecutive_failures > 0)::integer AS never_synced_failing,
+		       min(last_success_at)                                      AS oldest_sync,
+		       count(*) FILTER (WHERE age > interval '1 hour')::integer  AS over_hour,
+		       count(*) FILTER (WHERE age > interval '6 hours')::integer AS over_six,
+		       count(*) FILTER (WHERE age > interval '1 day')::integer   AS over_day,
+		       count(*) FILTER (WHERE age > interval '7 days')::integer  AS over_week,
+		       min(failing_since)                                        AS failing_since
+		FROM partner_center.sync_freshness
+		GROUP BY partner
+		ORDER BY partner`
+	s.Freshness, err = collect[PartnerFreshness](ctx, tx, "the freshness of the customers", freshness, nil)
+	for i := range s.Freshness {
+		s.Freshness[i].Dropped = !s.configured(s.Freshness[i].Partner)
+	}
+	return err
+}
+
+// Partners returns the partners that have customers and are in the configuration.
+func (s *State) Partners() []string {
+	partners := []string{}
+	for _, f := range s.Freshness {
+		if !f.Dropped {
+			partners = append(partners, f.Partner)
+		}
+	}
+	return partners
+}
+
+// configured reports whether the partner is in the configuration; where that is not known, every partner counts as
+// such.
+func (s *State) configured(partner string) bool {
+	return len(s.Settings) == 0 || slices.ContainsFunc(s.Settings, func(p Settings) bool { return p.Partner == partner })
+}
+
+// notifies reports whether the webhook is in the configuration; where that is not known, every webhook counts as such.
+func (s *State) notifies(endpoint string) bool {
+	return len(s.Settings) == 0 ||
+		slices.ContainsFunc(s.Settings, func(p Settings) bool { return slices.Contains(p.Endpoints, endpoint) })
+}
+
+// readStale reads which customers have missed more passes than may be missed. Passes that take long are given twice as
+// long as the last one took, since a customer may have been among the first in one pass and among the last in the next.
+// Where no scheduled pass has ever ended, something else decides when passes are made, and they are given a day.
+func (s *State) readStale(ctx context.Context, tx pgx.Tx) (err error) {
+	const stale = `
+		SELECT f.partner, count(*)::integer AS customers, min(f.last_success_at) AS oldest_sync
+		FROM unnest(@partners::text[], @before::timestamptz[]) AS l (partner, before)
+		LEFT JOIN LATERAL (
+		    SELECT r.finished_at - r.started_at AS took
+		    FROM partner_center.sync_runs r
+		    WHERE r.partner = l.partner AND r.kind = 'scheduled' AND r.state IN ('complete', 'partial', 'failed')
+		    ORDER BY r.run_id DESC
+		    LIMIT 1
+		) p ON true
+		JOIN partner_center.sync_freshness f ON f.partner = l.partner
+		WHERE f.consecutive_failures = 0
+		  AND f.last_success_at < least(l.before, now() - coalesce(2 * p.took, interval '1 day'))
+		GROUP BY f.partner
+		ORDER BY f.partner`
+	partners := s.Partners()
+	before := make([]time.Time, len(partners))
+	for i, partner := range partners {
+		before[i] = staleBefore(s.schedule(partner), s.Now)
+	}
+	args := pgx.NamedArgs{"partners": partners, "before": before}
+	s.Stale, err = collect[StaleCustomers](ctx, tx, "the customers that are stale", stale, args)
+	return err
+}
+
+// schedule returns the partner's schedule, the zero Schedule where it is not known.
+func (s *State) schedule(partner string) cron.Schedule {
+	for _, p := range s.Settings {
+		if p.Partner == partner {
+			return p.Schedule
+		}
+	}
+	return cron.Schedule{}
+}
+
+// staleBefore returns the newest tick that mostMissed others have followed: whoever was last synced before it has
+// missed more. It is at least a minute ago, since a pass itself takes a moment, and a day ago where the schedule is not
+// known.
+func staleBefore(s cron.Schedule, now time.Time) time.Time {
+	const least, most, unknown = time.Minute, 5 * 366 * 24 * time.Hour, 24 * time.Hour
+	if s.String() == "" {
+		return now.Add(-unknown)
+	}
+	for back := least; back < most; back *= 2 { // far enough for so many ticks, and hardly farther
+		at := now.Add(-back)
+		ticks := s.Count(at, now)
+		if ticks <= mostMissed {
+			continue
+		}
+		for range ticks - mostMissed {
+			at = s.Next(at)
+		}
+		if at.Add(least).After(now) {
+			return now.Add(-least)
+		}
+		return at
+	}
+	return now.Add(-most)
+}

@@ -1,0 +1,141 @@
+package statuspage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"partnersync/store/report"
+	"partnersync/sync"
+)
+
+const (
+	readyTimeout  = 5 * time.Second
+	expiryAge     = time.Minute     // a credential's expiry is days away, so it need not be read more often
+	expiryTimeout = 5 * time.Second // for reading one
+)
+
+// healthz says that the process is alive, whatever else is wrong.
+func (s *Site) healthz(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintln(w, "alive")
+}
+
+// readyz says whether the sync goes on, and names everything that is wrong. It leaves out what the database and the API
+// said about it: anybody may ask.
+func (s *Site) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	_, findings, err := s.findings(ctx, s.state.get)
+	if err != nil {
+		s.log.Debug("not ready", "err", err)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if stopped(findings) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, "not ")
+	}
+	fmt.Fprintln(w, "ready")
+	for _, f := range findings {
+		fmt.Fprintf(w, "%s: %s: %s\n", f.Severity, f.Name, f.Text)
+	}
+}
+
+// stopped reports whether any of the findings means that the sync does not go on.
+func stopped(findings []report.Finding) bool {
+	return slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Severity == report.Stopped })
+}
+
+// findings returns how the sync goes, as read reads it, and all that is wrong with it. The error is why the state is not
+// known; that is among the findings too.
+func (s *Site) findings(
+	ctx context.Context, read func(context.Context) (report.State, error),
+) (state report.State, all []report.Finding, err error) {
+	process := s.process(ctx)
+	reader, err := s.database()
+	if err == nil {
+		err = reader.Ping(ctx)
+	}
+	if err == nil && s.options.Schema != nil {
+		if wrong := s.options.Schema(ctx, reader.Pool()); wrong != nil {
+			process.Schema = wrong.Error()
+		}
+	}
+	if err == nil {
+		state, err = read(ctx)
+	}
+	if err != nil && process.Database == nil && process.Schema == "" {
+		process.Database = &report.Outage{Reason: err.Error()}
+	}
+	return state, report.Findings(state, process), err
+}
+
+// Watch shows what the runner waits for, how its partners' sign-ins go, and when what they sign in with ends; the last
+// once the site has its database, which has the refresh tokens of users. Call it before the site is served.
+func (s *Site) Watch(r *sync.Runner) {
+	s.runner = r
+	s.credentials = newCached(func(ctx context.Context) ([]credential, error) {
+		if _, err := s.database(); err != nil {
+			return nil, err
+		}
+		return s.readCredentials(ctx, r.Partners), nil
+	})
+	s.credentials.minAge = expiryAge
+}
+
+// process returns what this process knows of itself.
+func (s *Site) process(ctx context.Context) (p report.Process) {
+	if s.runner == nil {
+		return p
+	}
+	if wait, waiting := s.runner.Waiting(); waiting {
+		p.Database = &report.Outage{Since: wait.Since, Reason: wait.Reason, Hint: wait.Hint}
+	}
+	for _, partner := range s.runner.Partners {
+		if partner.Tokens == nil {
+			continue
+		}
+		if _, refused := partner.Tokens.Refused(); refused != nil {
+			p.Refused = append(p.Refused, report.RefusedSignIn{Partner: partner.Name, Reason: refused.Error()})
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second) // they are not worth a long wait
+	defer cancel()
+	credentials, err := s.credentials.get(ctx)
+	if err != nil && !errors.Is(err, errNotConnected) {
+		s.warn("when the sign-ins end is not known", err)
+	}
+	now := time.Now()
+	for _, c := range credentials {
+		if c.Due(now) {
+			p.Expiring = append(p.Expiring, report.Credential{Partner: c.partner, What: c.What, Ends: c.At, Fix: c.Fix})
+		}
+	}
+	return p
+}
+
+// credential is when something that a partner signs in with ends.
+type credential struct {
+	sync.Expiry
+	partner string
+}
+
+// readCredentials asks each partner. What cannot be read is left out: the partner's sign-in says why, in the log.
+func (s *Site) readCredentials(ctx context.Context, partners []sync.Partner) (all []credential) {
+	for _, p := range partners {
+		for _, read := range p.Expiries {
+			asking, cancel := context.WithTimeout(ctx, expiryTimeout)
+			e, err := read(asking)
+			cancel()
+			switch {
+			case err != nil:
+				s.warn("when the sign-in ends is not known", err, "partner", p.Name)
+			case !e.At.IsZero():
+				all = append(all, credential{e, p.Name})
+			}
+		}
+	}
+	return all
+}
