@@ -40,8 +40,8 @@ func (p *pass) syncCustomer(ctx context.Context, c store.Claim) (store.Result, e
 		return result, err
 	}
 	batches.addTo(&result)
-	timedOut := batches.timedOut()
-	if p.partner.Policies && !timedOut {
+	ended := batches.endsCustomer()
+	if p.partner.Policies && !ended {
 		policies, err := syncList(ctx, p, c, p.partner.policyList(c.CustomerID, c.PoliciesDigest),
 			func(l store.Listing, rows []store.ConfigurationPolicy) (store.Outcome, error) {
 				return p.Store.MergeConfigurationPolicies(ctx, c, l, rows)
@@ -50,11 +50,11 @@ func (p *pass) syncCustomer(ctx context.Context, c store.Claim) (store.Result, e
 			return result, err
 		}
 		policies.addTo(&result)
-		timedOut = policies.timedOut()
+		ended = policies.endsCustomer()
 	}
 	// Where only the list of batches failed, the device lists of the batches that are known are read all the same:
 	// whether any are due is known from the merge, or else from the claim.
-	result.SkipsDevices = timedOut || batches.nobodyThere()
+	result.SkipsDevices = ended || batches.nobodyThere()
 	devicesDue := c.DevicesDue
 	if batches.merged {
 		devicesDue = batches.DevicesDue

@@ -49,7 +49,7 @@ func (p *pass) syncDevices(ctx context.Context, c store.Claim) (store.Result, er
 			return nil
 		}
 		outcomes[i], err = p.syncDeviceList(ctx, c, due[i])
-		if p.run.Kind == store.Scheduled && outcomes[i].timedOut() {
+		if p.run.Kind == store.Scheduled && outcomes[i].endsCustomer() {
 			stop.Store(true) // the next pass goes on; a run of another kind reads them all
 		}
 		return err

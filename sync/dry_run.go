@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
-	"partnersync/sync/partnercenter"
 )
 
 // Plan is what a pass would do to one customer.
@@ -154,7 +153,7 @@ func (r *Runner) planCustomer(ctx context.Context, p Partner, c store.Customer, 
 	if err != nil {
 		return plan, err
 	}
-	if p.Policies && !outcome.timedOut() {
+	if p.Policies && !outcome.endsCustomer() {
 		_, _, err := planList(ctx, &plan, p.policyList(c.ID, nil),
 			func(l store.Listing, rows []store.ConfigurationPolicy) ([]store.Difference, error) {
 				return r.Store.CompareConfigurationPolicies(ctx, c.ID, l, rows)
@@ -187,7 +186,7 @@ func planList[I, R any](
 		if ctx.Err() != nil {
 			return nil, &o, ctx.Err()
 		}
-		if o.listing.Pages == 0 || errors.Is(o.readErr, partnercenter.ErrOtherCustomer) {
+		if !o.mergeable() {
 			break
 		}
 		listing := store.Listing{Complete: o.readErr == nil, Pages: o.listing.Pages, Lacked: lacked}
@@ -212,7 +211,7 @@ func (r *Runner) planDueDevices(
 	ctx context.Context, p Partner, q Request, plan Plan, batches []store.DeviceBatch, outcome *listOutcome,
 ) ([]store.DeviceList, error) {
 	devices := p.deviceReading(q.Since)
-	if devices == nil || outcome.timedOut() || outcome.nobodyThere() {
+	if devices == nil || outcome.endsCustomer() || outcome.nobodyThere() {
 		return nil, nil
 	}
 	var removed []string

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"partnersync/store"
 	"partnersync/sync/partnercenter"
 )
@@ -148,12 +146,7 @@ func (p Partner) listCustomers(ctx context.Context) *foundCustomers {
 			found.otherRelationships++
 			continue
 		}
-		id, err := uuid.Parse(c.ID)
-		if err != nil {
-			found.listing.Skipped++ // it is no tenant id, and no request could be made with it
-			continue
-		}
-		add(store.Customer{ID: id.String(), CompanyName: c.CompanyName, Domain: c.Domain, Relationship: c.Relationship})
+		add(store.Customer(c))
 	}
 	return found
 }

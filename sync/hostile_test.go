@@ -252,6 +252,42 @@ func TestOnce_hostileItemsOfEveryKind(t *testing.T) {
 	w.wantViews()
 }
 
+func TestOnce_itemsWithoutAnIDLeaveTheListIncomplete(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	log := w.logged()
+	id := w.customers(1)[0]
+	serve := func(items ...hostile) {
+		w.api.ClearFaults()
+		for _, path := range []string{"/deviceBatches$", "/deviceBatches/plain/devices$", "/policies$"} {
+			w.serve(path, items)
+		}
+		w.serve("/devices$", nil)
+	}
+	plain, known := hostile{item: `{"id":"plain"}`}, hostile{item: `{"id":"known"}`}
+	serve(plain, known)
+	if run := w.once(); run.State != store.Complete || run.Inserted != 6 {
+		t.Fatalf("first run: %+v", run)
+	}
+	serve(append(withoutID, hostile{item: `{"id":"plain","status":"new","serialNumber":"new","name":"new"}`})...)
+	for _, changed := range []int64{3, 0} {
+		if run := w.once(); run.State != store.Failed || run.Removed != 0 || run.Changed != changed {
+			t.Errorf("run: %+v, want %d rows changed", run, changed)
+		}
+		w.want("incomplete_listing|t", `
+			SELECT last_error_code, last_error LIKE '%10 of 11 items had no usable id%'
+			FROM partner_center.sync_freshness WHERE customer_id = $1::uuid`, id)
+	}
+	want := misfitLine{Skipped: 3 * len(withoutID)}
+	if diff := cmp.Diff([]misfitLine{want, want}, misfitLines(t, log)); diff != "" {
+		t.Errorf("what the log says: (-want +got)\n%s", diff)
+	}
+	serve(plain)
+	if run := w.once(); run.State != store.Complete || run.Removed != 3 {
+		t.Errorf("run after all items have an id again: %+v", run)
+	}
+}
+
 // wantViews reads every view and function for analysts to its end.
 func (w *world) wantViews() {
 	w.t.Helper()

@@ -83,7 +83,7 @@ type listOutcome struct {
 	requests      int // of all times that the list was read; the listing is the last
 	retries       int
 	readErr       error               // why the list could not be read as a whole
-	merged        bool                // the rows were handed to the store; not if the list is unchanged, or none of it came
+	merged        bool                // the rows were handed to the store; not if the list is unchanged or not mergeable
 	store.Outcome                     // of the merge
 	confirmed     *store.Confirmation // of an unchanged list
 	brokenOff     bool                // by the next tick, before anything came
@@ -145,10 +145,10 @@ func syncListing[I, R any](
 		o.confirmed = &confirmed
 	default:
 		o.readErr = readErr
-		if listing.Pages == 0 || errors.Is(readErr, partnercenter.ErrOtherCustomer) {
+		if !o.mergeable() {
 			return nil
 		}
-		o.merged = true // an incomplete listing, too; it removes nothing
+		o.merged = true
 		merged := store.Listing{
 			ObservedAt: c.ObservedAt(listing.SentAt), Complete: readErr == nil, Pages: listing.Pages, Lacked: lacked,
 		}
@@ -158,6 +158,12 @@ func syncListing[I, R any](
 		o.Outcome, err = merge(merged, read.all)
 	}
 	return err
+}
+
+// mergeable reports whether what was read may be merged: an incomplete listing may, too, and removes nothing. Of one
+// with another customer's answer, what came before that may be the other customer's as well.
+func (o *listOutcome) mergeable() bool {
+	return o.listing.Pages > 0 && !errors.Is(o.readErr, partnercenter.ErrOtherCustomer)
 }
 
 // customerError returns why the customer fails because of the list of that name, if it does.
@@ -183,11 +189,12 @@ func (o *listOutcome) addTo(r *store.Result) {
 	}
 }
 
-// timedOut reports whether no answer came within the time of all attempts. The customer is not asked for more in the
-// same pass then: several such lists in a row would take longer than there is until the next tick.
-func (o *listOutcome) timedOut() bool {
+// endsCustomer reports whether the customer is not asked for more in the same pass: because no answer came within the
+// time of all attempts, and several such lists in a row would take longer than there is until the next tick; or because
+// another customer's answer came, and so the next one may be another's as well, without a link that shows it.
+func (o *listOutcome) endsCustomer() bool {
 	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
-	return ok && e.ErrorCode() == "timeout"
+	return ok && (e.ErrorCode() == "timeout" || errors.Is(e, partnercenter.ErrOtherCustomer))
 }
 
 // nobodyThere reports whether nothing of the list came because nobody answered, because the customer as a whole was
