@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 )
 
 // Customer is one of the partner's customers, by the API documentation's "Customer resources". Fields that the list
@@ -38,6 +39,16 @@ func decodeCustomer(r *itemReader) Customer {
 		}
 	}
 	return c
+}
+
+// customerID reads the id of a customer, which is usable if it is a UUID, and returns it in lower case.
+func (r *itemReader) customerID() string {
+	id, err := uuid.Parse(r.id())
+	if err != nil {
+		r.identified = false
+		return ""
+	}
+	return id.String()
 }
 
 func decodeCompanyProfile(r *itemReader) (companyName, domain *string) {

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -133,16 +132,6 @@ func (r *itemReader) id() string {
 	}
 	r.identified = len(id) > 0
 	return string(id)
-}
-
-// customerID reads the id of a customer, which is usable if it is a UUID, and returns it in lower case.
-func (r *itemReader) customerID() string {
-	id, err := uuid.Parse(r.id())
-	if err != nil {
-		r.identified = false
-		return ""
-	}
-	return id.String()
 }
 
 // text reads a string.
@@ -288,16 +277,6 @@ func storableNumber(number []byte) bool {
 	return len(number) <= 1000 && len(bytes.TrimLeft(exponent, "+-")) <= 3
 }
 
-// wholeNumber reads a JSON number without a fraction, also one written 5.0 or 5e0.
-func wholeNumber(value jsontext.Value) (n int64, ok bool) {
-	const exact = 1 << 53 // up to there a float64 holds every whole number
-	f, err := strconv.ParseFloat(string(value), 64)
-	if err != nil || value.Kind() != '0' || f != math.Trunc(f) || math.Abs(f) > exact {
-		return 0, false
-	}
-	return int64(f), true
-}
-
 // parseTime reads a time as the API writes it: RFC 3339 with a fraction of any length and any offset, the same without
 // a zone, which the API documentation says is UTC, or a date alone; also with a space for the T and in lower case. The
 // result is in UTC.
@@ -313,6 +292,3 @@ func parseTime(text string) (t time.Time, ok bool) {
 	t, err := time.Parse(layout, text)
 	return t.UTC(), err == nil
 }
-
-// trimBOM removes the byte order mark that the API puts before most of its JSON.
-func trimBOM(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\ufeff")) }

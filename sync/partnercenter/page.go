@@ -1,10 +1,13 @@
 package partnercenter
 
 import (
+	"bytes"
 	"errors"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -129,6 +132,19 @@ func readLinks(value jsontext.Value) (link, error) {
 	}
 	return next, nil
 }
+
+// wholeNumber reads a JSON number without a fraction, also one written 5.0 or 5e0.
+func wholeNumber(value jsontext.Value) (n int64, ok bool) {
+	const exact = 1 << 53 // up to there a float64 holds every whole number
+	f, err := strconv.ParseFloat(string(value), 64)
+	if err != nil || value.Kind() != '0' || f != math.Trunc(f) || math.Abs(f) > exact {
+		return 0, false
+	}
+	return int64(f), true
+}
+
+// trimBOM removes the byte order mark that the API puts before most of its JSON.
+func trimBOM(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\ufeff")) }
 
 // nextPage returns the request of the page after the one asked for; nil if that was the last.
 func (c *Client) nextPage(asked *target, p page) (*target, error) {
