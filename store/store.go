@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,6 +45,7 @@ type Store struct {
 	lease   time.Duration
 
 	heartbeats heartbeatPool
+	clock      atomic.Pointer[clock] // as of the last heartbeat; nil: there was none
 
 	endpoints     []Endpoint
 	outboxWritten chan struct{}

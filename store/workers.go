@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -53,21 +54,35 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 	const beat = `
 		INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease)
 		VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp(), @lease)
-		ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at, lease = excluded.lease`
+		ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at, lease = excluded.lease
+		RETURNING heartbeat_at`
 	pool, err := s.heartbeats.open(ctx, s.pool)
 	if err != nil {
 		return fmt.Errorf("connecting for the heartbeat: %w", err)
 	}
 	err = s.writeOver(ctx, pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, beat, pgx.NamedArgs{
-			"worker": s.worker, "host": s.host, "version": s.version, "lease": s.lease,
-		})
-		return err
+		var now clock
+		args := pgx.NamedArgs{"worker": s.worker, "host": s.host, "version": s.version, "lease": s.lease}
+		if err := tx.QueryRow(ctx, beat, args).Scan(&now.database); err != nil {
+			return err
+		}
+		now.local = time.Now()
+		s.clock.Store(&now)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("writing the heartbeat: %w", err)
 	}
 	return nil
+}
+
+// Now returns the time by the database's clock, as it was learned with the last heartbeat, and this process's own before the
+// first.
+func (s *Store) Now() time.Time {
+	if c := s.clock.Load(); c != nil {
+		return c.at(time.Now())
+	}
+	return time.Now()
 }
 
 // Leave takes this worker off the list, which releases all its claims. Workers whose last heartbeat is ten leases old are

@@ -46,7 +46,7 @@ func (r *Runner) start(ctx context.Context) error {
 // except the one at which it stopped reading device lists.
 func (r *Runner) followSchedule(ctx context.Context, p Partner) {
 	signIn := newSignIn(r, p)
-	last, cutShort := time.Now(), false
+	last, cutShort := r.now(), false
 	pass := func(t tick) {
 		if signIn.refused(ctx) {
 			last, cutShort = t.scheduledFor, false
@@ -62,7 +62,7 @@ func (r *Runner) followSchedule(ctx context.Context, p Partner) {
 	}
 	for {
 		at := r.nextTick(p, last, cutShort)
-		if wait(ctx, time.Until(at)) != nil {
+		if r.waitUntil(ctx, at) != nil {
 			return
 		}
 		signIn.warnOfExpiry(ctx)
@@ -73,7 +73,7 @@ func (r *Runner) followSchedule(ctx context.Context, p Partner) {
 // nextTick returns the tick to make a pass at after the one that was for last: if a tick cut that pass short, the
 // newest one that has come, otherwise the next one to come. Those in between are skipped.
 func (r *Runner) nextTick(p Partner, last time.Time, cutShort bool) time.Time {
-	now := time.Now()
+	now := r.now()
 	newest, skipped := p.Schedule.Last(last, now)
 	next := newestTick(p.Schedule, now)
 	if !cutShort {
@@ -86,6 +86,32 @@ func (r *Runner) nextTick(p Partner, last time.Time, cutShort bool) time.Time {
 		r.logger().Warn("ticks skipped while a pass went on", "partner", p.Name, "skipped", skipped, "next", next)
 	}
 	return next
+}
+
+// now returns the time by the clock that the schedules go by, which is the database's: one of this process that is ahead
+// would make ticks that all the others then take for done.
+func (r *Runner) now() time.Time {
+	if r.clock != nil {
+		return r.clock()
+	}
+	return r.Store.Now()
+}
+
+// lookAtClockEvery is how long a timer goes unchecked: a machine that is suspended, or a clock that is set, would carry a
+// longer one along.
+const lookAtClockEvery = time.Minute
+
+// waitUntil waits until a time has come by the clock of the schedules.
+func (r *Runner) waitUntil(ctx context.Context, at time.Time) error {
+	for {
+		left := at.Sub(r.now())
+		if left <= 0 {
+			return ctx.Err()
+		}
+		if err := wait(ctx, min(left, lookAtClockEvery)); err != nil {
+			return err
+		}
+	}
 }
 
 // tick is when a scheduled pass is for, and the newest tick that has come by then.
@@ -101,7 +127,7 @@ func newestTick(s cron.Schedule, now time.Time) time.Time {
 func (r *Runner) scheduledPass(ctx context.Context, p Partner, t tick) (scheduledFor time.Time, cutShort bool) {
 	tried, replaced := false, 0
 	err := r.Await(ctx, p.Name, func(ctx context.Context) error {
-		if at, skipped := p.Schedule.Last(t.scheduledFor, time.Now()); tried && !at.IsZero() {
+		if at, skipped := p.Schedule.Last(t.scheduledFor, r.now()); tried && !at.IsZero() {
 			t, replaced = tick{scheduledFor: at, newest: at}, replaced+skipped+1
 		}
 		tried = true
@@ -139,7 +165,7 @@ func (r *Runner) removeOldRuns(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			r.logger().Warn("old runs stay for another day", "err", err)
 		}
-		if wait(ctx, removeOldRunsEvery) != nil {
+		if r.waitUntil(ctx, r.now().Add(removeOldRunsEvery)) != nil {
 			return
 		}
 	}

@@ -84,7 +84,7 @@ const minFirstPageWait = 10 * time.Second
 func (p *pass) syncDeviceList(ctx context.Context, c store.Claim, due store.DeviceList) (listOutcome, error) {
 	l := p.partner.deviceList(c.CustomerID, due)
 	if !p.deviceDeadline.IsZero() {
-		l.firstPageBy = p.deviceDeadline
+		l.firstPageBy = time.Now().Add(p.deviceDeadline.Sub(p.now())) // by this process's clock
 		if least := time.Now().Add(minFirstPageWait); least.After(l.firstPageBy) {
 			l.firstPageBy = least
 		}

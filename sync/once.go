@@ -67,6 +67,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 				signIn, began := newSignIn(r, p), time.Now()
 				signIn.warnOfExpiry(ctx)
 				request, selected := p.runRequest(ctx, q, named[p.Name])
+				request.ScheduledFor = r.now()
 				if runs[i], _, err = r.pass(ctx, p, request, selected); err != nil {
 					return err
 				}
@@ -83,7 +84,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 // runRequest returns the run of this partner that a request asks for, and which customers it is about.
 func (p Partner) runRequest(ctx context.Context, q Request, named []store.Customer) (store.RunRequest, selection) {
 	request := store.RunRequest{
-		Partner: p.Name, Kind: q.Kind, ScheduledFor: time.Now(), Filter: q.filter(), Restart: q.Restart,
+		Partner: p.Name, Kind: q.Kind, Filter: q.filter(), Restart: q.Restart,
 		Devices: p.deviceReading(q.Since),
 	}
 	selected := selection{customers: named, partial: q.restricted()}

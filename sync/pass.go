@@ -125,10 +125,21 @@ func (p *pass) work(ctx context.Context) error {
 		if p.run, err = p.Store.FinishRun(ctx, p.run, p.pastDeadline()); err != nil || p.run.State != store.Running {
 			return err
 		}
-		if customers+withDevices == 0 { // other replicas hold the rest
-			if err := wait(ctx, pollEvery); err != nil {
-				return err
-			}
+		if customers+withDevices > 0 {
+			continue
+		}
+		// Other replicas hold the rest, unless the answer to a claim was lost: then it is this worker that holds a
+		// customer, and knows nothing of it.
+		released, err := p.Store.ReleaseClaims(ctx, p.partner.Name)
+		if err != nil {
+			return err
+		}
+		if released > 0 {
+			p.log.Warn("claims released that nobody worked on", "claims", released)
+			continue
+		}
+		if err := wait(ctx, pollEvery); err != nil {
+			return err
 		}
 	}
 }
@@ -159,14 +170,14 @@ func (p *pass) deviceRound(ctx context.Context) (customers int, err error) {
 	}
 	if p.run.Kind == store.Scheduled && p.deviceDeadline.IsZero() {
 		// The tick after now, so that device lists get their turn even if the others took longer than a tick.
-		p.deviceDeadline = p.partner.Schedule.Next(time.Now())
+		p.deviceDeadline = p.partner.Schedule.Next(p.now())
 	}
 	return p.round(ctx, 0, p.claimDevices, p.syncDevices)
 }
 
 // pastDeadline reports whether device lists are left to the next pass by now.
 func (p *pass) pastDeadline() bool {
-	return !p.deviceDeadline.IsZero() && !time.Now().Before(p.deviceDeadline)
+	return !p.deviceDeadline.IsZero() && !p.now().Before(p.deviceDeadline)
 }
 
 // workFunc works on one claimed customer. What goes wrong with the customer is in the result; the error is what stops

@@ -66,6 +66,7 @@ type Runner struct {
 	// overlap.
 	OnClaimsLost func(partner string, claims int)
 
+	clock         func() time.Time // for the schedules; nil: the Store's, which is the database's
 	outages       outages
 	lastHeartbeat atomic.Pointer[time.Time] // when the last heartbeat that was written was sent
 	stoppedAt     atomic.Pointer[time.Time] // when the context of the work under way was done; nil: it is not

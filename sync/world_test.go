@@ -35,6 +35,7 @@ type world struct {
 	partner Partner
 	log     *slog.Logger
 
+	clock     func() time.Time  // that the schedules go by; nil: the database's
 	transport http.RoundTripper // of the partners' clients; nil: their own
 	attempt   time.Duration     // the clients' AttemptTimeout
 }
@@ -51,7 +52,7 @@ func newWorld(t *testing.T, o partnercentertest.Options) *world {
 func newBubbledWorld(t *testing.T, db *storetest.DB, attempt time.Duration) *world {
 	t.Helper()
 	w := &world{t: t, api: partnercentertest.New(partnercentertest.Options{TokenLifetime: 10 * 24 * time.Hour})}
-	w.url, w.attempt = "http://piped.test", attempt
+	w.url, w.attempt, w.clock = "http://piped.test", attempt, time.Now
 	var stop func()
 	w.transport, stop = partnercentertest.Pipe(w.api)
 	t.Cleanup(stop)
@@ -183,7 +184,7 @@ func (w *world) ok(err error) {
 }
 
 func (w *world) runner() *Runner {
-	return &Runner{Store: w.store, Partners: []Partner{w.partner}, Logger: w.log}
+	return &Runner{Store: w.store, Partners: []Partner{w.partner}, Logger: w.log, clock: w.clock}
 }
 
 // once makes one pass and returns its run.
