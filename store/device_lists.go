@@ -46,6 +46,10 @@ func (l DeviceList) RequestID() string {
 	return l.BatchID
 }
 
+// clockTolerance is how far ahead a confirmation may lie before the list is read at once: further ahead, it has been left
+// by a clock that was set back since.
+const clockTolerance = time.Hour
+
 // firstWeek is how long after it was first seen an unfinished batch's devices are read in each pass.
 const firstWeek = 7 * 24 * time.Hour
 
@@ -102,7 +106,7 @@ func dueLists(lists []DeviceList, run Run, now time.Time) []DeviceList {
 		if run.Kind == Backfill {
 			return l.CreationDate != nil && l.CreationDate.Before(since)
 		}
-		ahead := l.ConfirmedAt != nil && l.ConfirmedAt.After(now)
+		ahead := l.ConfirmedAt != nil && l.ConfirmedAt.After(now.Add(clockTolerance))
 		return !ahead && l.dueAt(refresh, now).After(now)
 	})
 	slices.SortFunc(due, func(a, b DeviceList) int {

@@ -10,7 +10,8 @@ SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('trans
 
 INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease)
 VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp(), @lease)
-ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at, lease = excluded.lease;
+ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at, lease = excluded.lease
+RETURNING heartbeat_at;
 
 commit;
 
