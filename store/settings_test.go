@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -122,4 +124,49 @@ func TestWrite_isRetriedAfterConflicts(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// A password that is replaced, in the URL's source or in its passfile, is taken up by the next connection.
+func TestOpenPoolFrom_readsThePasswordForEachConnection(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	file := filepath.Join(t.TempDir(), "pgpass")
+	password := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("*:*:*:*:"+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	password("first")
+	url, reads := withParameter(t, db.URL, "passfile", file), 0
+	pool, err := OpenPoolFrom(t.Context(), func() (string, error) {
+		reads++
+		return url, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	for _, want := range []string{"second", "third"} {
+		password(want)
+		pool.Reset()
+		conn, err := pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := conn.Conn().Config().Password; got != want {
+			t.Errorf("the connection has the password %q, want %q", got, want)
+		}
+		conn.Release()
+	}
+	url = withParameter(t, db.URL, "password", "fourth")
+	pool.Reset()
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	if got := conn.Conn().Config().Password; got != "fourth" || reads < 4 {
+		t.Errorf("the connection has the password %q after %d reads, want the source's", got, reads)
+	}
 }

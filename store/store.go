@@ -89,10 +89,34 @@ var ErrEncoding = errors.New("the database's encoding is not UTF8")
 // (pool_max_conns). The connection is tried, so that a wrong address, password or database name shows here. Errors never
 // hold the password.
 func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	return OpenPoolFrom(ctx, func() (string, error) { return url, nil })
+}
+
+// errURL is not the parser's message: that shows the URL, and hides a password only where one usually is.
+var errURL = errors.New("reading database_url: it does not read as a PostgreSQL URL, or names a file that cannot be read")
+
+// OpenPoolFrom is OpenPool with a URL that is read anew for each connection, as is the file that its passfile names: a
+// password that was replaced is taken up. Its other parts stay as they are at first.
+func OpenPoolFrom(ctx context.Context, read func() (url string, err error)) (*pgxpool.Pool, error) {
+	url, err := read()
+	if err != nil {
+		return nil, err
+	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// Not the parser's message: it shows the URL, and hides a password only where one usually is.
-		return nil, errors.New("reading database_url: it does not read as a PostgreSQL URL, or names a file that cannot be read")
+		return nil, errURL
+	}
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		url, err := read()
+		if err != nil {
+			return err
+		}
+		fresh, err := pgx.ParseConfig(url)
+		if err != nil {
+			return errURL
+		}
+		c.Password = fresh.Password
+		return nil
 	}
 	// These are all that PgBouncer takes at the start of a connection. The other settings are stated in each transaction.
 	params := config.ConnConfig.RuntimeParams

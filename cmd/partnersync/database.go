@@ -50,8 +50,8 @@ func useDatabase(
 // openDatabase connects to the database. If the configuration asks for a private server, it starts that first.
 func openDatabase(ctx context.Context, c *config.Config, log *slog.Logger) (*database, error) {
 	db := &database{config: c, log: log}
-	url := c.DatabaseURL.Reveal()
-	if url == config.LocalDatabase {
+	url := c.ReadDatabaseURL
+	if c.DatabaseURL.Reveal() == config.LocalDatabase {
 		dir, err := filepath.Abs(c.StateDir)
 		if err != nil {
 			return nil, fmt.Errorf("finding state_dir %s: %w", c.StateDir, err)
@@ -59,10 +59,10 @@ func openDatabase(ctx context.Context, c *config.Config, log *slog.Logger) (*dat
 		if db.server, err = localpg.Start(ctx, localpg.Config{Dir: dir, Logger: log}); err != nil {
 			return nil, err
 		}
-		url = db.server.URL("postgres")
+		url = func() (string, error) { return db.server.URL("postgres"), nil }
 	}
 	var err error
-	if db.Pool, err = store.OpenPool(ctx, url); err != nil {
+	if db.Pool, err = store.OpenPoolFrom(ctx, url); err != nil {
 		db.stopServer()
 		return nil, err
 	}

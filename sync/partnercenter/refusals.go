@@ -20,13 +20,14 @@ type refusals struct {
 	ofAPI bool // err is the API's, which may concern nobody but the customer of that request
 	at    time.Time
 	until time.Time
+	files []os.FileInfo // of the secrets, as they were before the request that was refused
 
 	lastAccepted time.Time // when the API last accepted a token
 }
 
 // add adds a refusal, which holds twice as long as the one before. One that is not the authority's or the API's own
 // answer, such as a missing file, does not count towards that.
-func (r *refusals) add(e *Error, ofAPI bool) {
+func (r *refusals) add(e *Error, ofAPI bool, files []os.FileInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -38,7 +39,7 @@ func (r *refusals) add(e *Error, ofAPI bool) {
 		hold = min(refusalHold<<min(r.n, 10), maxRefusalHold)
 		r.n++
 	}
-	r.err, r.ofAPI, r.at, r.until = e, ofAPI, now, now.Add(hold)
+	r.err, r.ofAPI, r.at, r.until, r.files = e, ofAPI, now, now.Add(hold), files
 }
 
 // accepted notes that the API has accepted a token. The first time, this ends the refusals before.
@@ -52,7 +53,7 @@ func (r *refusals) accepted(first bool) {
 }
 
 func (r *refusals) reset() {
-	r.n, r.err, r.ofAPI, r.at, r.until = 0, nil, false, time.Time{}, time.Time{}
+	r.n, r.err, r.ofAPI, r.at, r.until, r.files = 0, nil, false, time.Time{}, time.Time{}, nil
 }
 
 // PassEnded ends a refusal of the API if it has accepted a token since the pass began that ends now: then it has
@@ -76,13 +77,37 @@ func (s *TokenSource) Refused() (until time.Time, err error) {
 	if r.err == nil || !time.Now().Before(r.until) {
 		return time.Time{}, nil
 	}
-	for _, path := range s.files {
-		if info, err := os.Stat(path); err == nil && info.ModTime().After(r.at) {
-			r.reset()
-			return time.Time{}, nil
-		}
+	if replaced(r.files, s.fileInfos()) {
+		r.reset()
+		return time.Time{}, nil
 	}
 	return r.until, r.err
+}
+
+// fileInfos describes the files of the secrets as they are now; nil for one that cannot be read.
+func (s *TokenSource) fileInfos() []os.FileInfo {
+	infos := make([]os.FileInfo, len(s.files))
+	for i, path := range s.files {
+		if info, err := os.Stat(path); err == nil {
+			infos[i] = info
+		}
+	}
+	return infos
+}
+
+// replaced reports whether one of the files that are there now is not the one before. The time of its change may well be
+// older: a file keeps it when it is moved into place.
+func replaced(before, now []os.FileInfo) bool {
+	for i, info := range now {
+		if info == nil || i >= len(before) {
+			continue
+		}
+		old := before[i]
+		if old == nil || !os.SameFile(old, info) || !old.ModTime().Equal(info.ModTime()) || old.Size() != info.Size() {
+			return true
+		}
+	}
+	return false
 }
 
 // SignedIn ends the refusals before that time, at which a user signed in.

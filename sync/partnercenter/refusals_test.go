@@ -186,12 +186,8 @@ func TestRefused_endsWithAnotherFileOrSignIn(t *testing.T) {
 	}
 	remove()
 	s.SignedIn(time.Now().Add(-time.Hour))
-	past := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(w.cred.FederatedTokenFile, past, past); err != nil {
-		t.Fatal(err)
-	}
 	if !refused() {
-		t.Error("a sign-in and a file of before the refusal ended it")
+		t.Error("a sign-in of before the refusal ended it")
 	}
 	s.SignedIn(time.Now())
 	if refused() {
@@ -204,8 +200,13 @@ func TestRefused_endsWithAnotherFileOrSignIn(t *testing.T) {
 		t.Fatal("not refused again")
 	}
 	remove()
-	next := time.Now().Add(time.Second)
-	if err := os.Chtimes(w.cred.FederatedTokenFile, next, next); err != nil {
+	other := w.cred.FederatedTokenFile + ".new"
+	data, err := os.ReadFile(w.cred.FederatedTokenFile)
+	if err := errors.Join(err, os.WriteFile(other, data, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	past := time.Now().Add(-time.Hour) // which a file that is moved into place keeps
+	if err := errors.Join(os.Chtimes(other, past, past), os.Rename(other, w.cred.FederatedTokenFile)); err != nil {
 		t.Fatal(err)
 	}
 	if refused() {

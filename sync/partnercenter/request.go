@@ -136,7 +136,7 @@ func (p *pageRequest) fail(resp *http.Response) *Error {
 	case !p.refreshed && p.token.reject():
 		p.refreshed, e.retry, e.atOnce = true, true, true
 	case !p.token.worked.Load():
-		p.client.tokens.refusals.add(e, true)
+		p.client.tokens.refusals.add(e, true, p.client.tokens.fileInfos())
 	}
 	return e
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -119,9 +120,10 @@ func (s *TokenSource) token(ctx context.Context, l *Listing) (*token, *Error) {
 
 // renew requests a token and keeps it or the failure. Its caller has the lock.
 func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
+	files := s.fileInfos() // before they are read: a file that is replaced meanwhile may hold the right secret
 	got, e := s.request(ctx, l)
 	if e != nil {
-		return s.keepFailure(ctx, e)
+		return s.keepFailure(ctx, e, files)
 	}
 	afterRejection := s.current != nil && s.current.rejected.Load()
 	s.current = newToken(got, afterRejection)
@@ -153,7 +155,7 @@ func (s *TokenSource) request(ctx context.Context, l *Listing) (got *oauth2.Toke
 
 // keepFailure keeps the error of a request. It returns the current token if that is still valid and a later request may
 // succeed.
-func (s *TokenSource) keepFailure(ctx context.Context, e *Error) (*token, *Error) {
+func (s *TokenSource) keepFailure(ctx context.Context, e *Error, files []os.FileInfo) (*token, *Error) {
 	now := time.Now()
 	f := failure{err: e, at: now}
 	switch {
@@ -167,7 +169,7 @@ func (s *TokenSource) keepFailure(ctx context.Context, e *Error) (*token, *Error
 		f.until = now.Add(failureHold)
 	default:
 		f.refused = true
-		s.refusals.add(e, false)
+		s.refusals.add(e, false, files)
 	}
 	s.failure = f
 	return nil, e

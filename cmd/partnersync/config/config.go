@@ -19,16 +19,18 @@ import (
 
 // Config is what the configuration file and the environment say.
 type Config struct {
-	Path           string               // of the file
-	DatabaseURL    partnercenter.Secret // of PostgreSQL, or LocalDatabase
-	StateDir       string               // where a private server keeps its data
-	Schedule       cron.Schedule        // of partners without their own; in Timezone
-	Timezone       *time.Location
-	RunOnStart     bool
-	MigrateOnStart bool
-	Lease          time.Duration // at least 2s
-	KeepRuns       time.Duration // at least a day; 0: forever
-	Listen         string        // host:port, or "": do not listen
+	Path        string               // of the file
+	DatabaseURL partnercenter.Secret // of PostgreSQL, or LocalDatabase
+	// DatabaseURLFile holds the URL, and is read again for each connection; "": the URL stays as it is.
+	DatabaseURLFile string
+	StateDir        string        // where a private server keeps its data
+	Schedule        cron.Schedule // of partners without their own; in Timezone
+	Timezone        *time.Location
+	RunOnStart      bool
+	MigrateOnStart  bool
+	Lease           time.Duration // at least 2s
+	KeepRuns        time.Duration // at least a day; 0: forever
+	Listen          string        // host:port, or "": do not listen
 	// StatusPagePassword lets other machines see the status page; "": they may not.
 	StatusPagePassword partnercenter.Secret
 	CustomerMetrics    bool   // a metric for each customer
@@ -37,6 +39,23 @@ type Config struct {
 	Webhooks           []Webhook
 
 	Warnings []string // for the log: what is allowed, but unlikely to be intended
+}
+
+// ReadDatabaseURL returns the database URL as it is now: that of the file, if the configuration names one. Its errors show
+// nothing of what is in the file.
+func (c *Config) ReadDatabaseURL() (string, error) {
+	if c.DatabaseURLFile == "" {
+		return c.DatabaseURL.Reveal(), nil
+	}
+	data, err := ReadSecretFile(c.DatabaseURLFile)
+	if err != nil {
+		return "", fmt.Errorf("reading database_url_file: %w", err)
+	}
+	url := strings.TrimSpace(string(data))
+	if wrong := wrongDatabaseURL(url); wrong != "" {
+		return "", fmt.Errorf("reading database_url_file: it %s", wrong)
+	}
+	return url, nil
 }
 
 // LocalDatabase is the database URL that asks for a private server.
@@ -130,8 +149,9 @@ func (s *section) config() *Config {
 
 // settings reads everything but partners and webhooks.
 func (s *section) settings() *Config {
+	url, urlFile := s.databaseURL("database_url", "database_url_file")
 	c := &Config{
-		DatabaseURL:    s.databaseURL("database_url"),
+		DatabaseURL: url, DatabaseURLFile: urlFile,
 		StateDir:       s.text("state_dir", ".partnersync"),
 		Timezone:       s.timezone("timezone"),
 		RunOnStart:     s.boolean("run_on_start", true),

@@ -110,3 +110,38 @@ func TestLoad_statusPagePassword(t *testing.T) {
 		}
 	}
 }
+
+// The URL in the file is read again for each connection, and nothing of it is shown.
+func TestLoad_databaseURLFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "url")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("postgres://u:first@db/x\n")
+	file := "database_url_file: " + path + "\n" + minimal
+	c, err := load(t, file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"postgres://u:first@db/x", "postgres://u:second@db/x"} {
+		write(url + "\r\n")
+		if got, err := c.ReadDatabaseURL(); err != nil || got != url {
+			t.Errorf("read %q, %v, want %q", got, err, url)
+		}
+	}
+	write("mysql://u:hush@db/x")
+	if _, err := c.ReadDatabaseURL(); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Errorf("got %v, want an error that shows nothing of the URL", err)
+	}
+	if _, err := load(t, file, nil); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Errorf("got %v, want a mistake that shows nothing of the URL", err)
+	}
+	_, err = load(t, "database_url: postgres://db/y\n"+file, nil)
+	if err == nil || !strings.Contains(err.Error(), "database_url_file: is there beside database_url") {
+		t.Errorf("got %v, want that both keys are there", err)
+	}
+}

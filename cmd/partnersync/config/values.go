@@ -18,17 +18,36 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-// databaseURL reads database_url or, where the file has none, the environment's DATABASE_URL.
-func (s *section) databaseURL(key string) partnercenter.Secret {
-	if s.has(key) {
+// databaseURL reads the database URL: the key's, that of the file which the other key names, or else the environment's
+// DATABASE_URL. It returns the file's path, too.
+func (s *section) databaseURL(key, fileKey string) (url partnercenter.Secret, file string) {
+	switch {
+	case s.has(fileKey):
+		v, ok := s.scalar(fileKey)
+		if s.has(key) {
+			v.wrong("is there beside %s; remove one of them", key)
+		}
+		if !ok {
+			return "", ""
+		}
+		text, ok := v.secretFile("put the database's URL there")
+		if !ok {
+			return "", ""
+		}
+		text = strings.TrimSpace(text)
+		if wrong := wrongDatabaseURL(text); wrong != "" {
+			v.wrong("%s", wrong)
+		}
+		return partnercenter.Secret(text), v.text
+	case s.has(key):
 		v, ok := s.scalar(key)
 		if !ok {
-			return ""
+			return "", ""
 		}
 		if wrong := wrongDatabaseURL(v.text); wrong != "" {
 			v.wrong("%s", wrong)
 		}
-		return partnercenter.Secret(v.text)
+		return partnercenter.Secret(v.text), ""
 	}
 	fromEnv, _ := s.doc.lookupEnv("DATABASE_URL")
 	if fromEnv == "" {
@@ -36,7 +55,7 @@ func (s *section) databaseURL(key string) partnercenter.Secret {
 	} else if wrong := wrongDatabaseURL(fromEnv); wrong != "" {
 		s.doc.mistake(position{key: "DATABASE_URL in the environment"}, "%s", wrong)
 	}
-	return partnercenter.Secret(fromEnv)
+	return partnercenter.Secret(fromEnv), ""
 }
 
 // wrongDatabaseURL says what is wrong with a database URL without showing any of it: it may hold a password, and so may
