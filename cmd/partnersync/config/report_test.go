@@ -56,7 +56,7 @@ c.yaml:5:11: timezone: "CET/Berlin" is not a time zone; write an IANA name such 
 c.yaml:6:15: run_on_start: "1" is neither true nor false; write one of them
 c.yaml:7:8: lease: "1s" is too short; write at least 2s
 c.yaml:8:9: listen: "9470" is not host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere
-c.yaml:9:1: metrics: is not a known key; known are customer_metrics, database_url, keep_runs, lease, listen, migrate_on_start, notify, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file
+c.yaml:9:1: metrics: is not a known key; known are customer_metrics, database_url, database_url_file, keep_runs, lease, listen, migrate_on_start, notify, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file
 c.yaml:11:5: client_id: is missing; write the id that Entra shows for the application
 c.yaml:12:12: cloud: "azure" is not a known cloud; write global, usgov, china or germany
 c.yaml:13:16: tenant_id: "contoso/" is not a tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com
