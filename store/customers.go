@@ -108,7 +108,7 @@ func (d customerDifference) gone(e Enumeration, heldBefore []string) (remove, ho
 	remove = d.unlisted
 	if e.Guarded {
 		remove, hold, unconfirmed = gone(d.known-len(d.excluded), d.unlisted,
-			absence{pages: e.Pages, lacked: e.Lacked, heldBefore: heldBefore})
+			absence{pages: e.Pages, absentBefore: e.AbsentBefore, heldBefore: heldBefore})
 	}
 	return append(remove, d.excluded...), hold, unconfirmed
 }

@@ -125,21 +125,21 @@ func stream[R any](rows pgx.Rows) iter.Seq2[*R, error] {
 
 // absence is what is known of rows that a complete listing lacks, besides their keys.
 type absence struct {
-	pages      int      // of the listing
-	lacked     []string // keys that a listing just before lacked; nil: there was none
-	heldBefore []string // keys that were held back, or unconfirmed, in an earlier run
+	pages        int      // of the listing
+	absentBefore []string // keys that a listing just before lacked; nil: there was none
+	heldBefore   []string // keys that were held back, or unconfirmed, in an earlier run
 	// holdsAll: the mass removal guard holds a complete listing that lacks all known rows, however few they are.
 	holdsAll bool
 }
 
-// gone decides what becomes of the keys that a complete listing lacked: which are removed, which the mass removal guard
+// gone decides what becomes of the keys that a complete listing lacks: which are removed, which the mass removal guard
 // holds back, and which are unconfirmed, since only this listing of several pages lacks them.
 //
 // The guard does not believe a listing at once that lacks more than half, and more than 5, of the known rows (or, with
 // holdsAll, all of them): only what an earlier run's listing lacked too is removed, and the rest is held back for a later
 // one to confirm.
 func gone(known int, absent []string, a absence) (remove, hold, unconfirmed []string) {
-	if mustReread(a.pages, a.lacked, without(absent, a.heldBefore)) {
+	if mustReread(a.pages, a.absentBefore, without(absent, a.heldBefore)) {
 		return nil, nil, absent
 	}
 	many := len(absent) > 5 && 2*len(absent) > known
@@ -149,16 +149,16 @@ func gone(known int, absent []string, a absence) (remove, hold, unconfirmed []st
 		hold = without(absent, a.heldBefore)
 		return without(absent, hold), hold, nil
 	case a.pages > 1:
-		unconfirmed = without(without(absent, a.heldBefore), a.lacked)
+		unconfirmed = without(without(absent, a.heldBefore), a.absentBefore)
 		return without(absent, unconfirmed), nil, unconfirmed
 	}
 	return absent, nil, nil
 }
 
-// mustReread reports whether a listing of so many pages that lacks rows is to be read again at once. lacked is what one
+// mustReread reports whether a listing of so many pages that lacks rows is to be read again at once. absentBefore is what one
 // just before lacked; nil: there was none.
-func mustReread(pages int, lacked, lacks []string) bool {
-	return len(lacks) > 0 && lacked == nil && pages > 1 && pages <= maxPagesToReread
+func mustReread(pages int, absentBefore, absent []string) bool {
+	return len(absent) > 0 && absentBefore == nil && pages > 1 && pages <= maxPagesToReread
 }
 
 // without returns the keys that are not among others.

@@ -60,17 +60,17 @@ func dryRun[R any](
 }
 
 // Reread returns the keys of a dry run's differences for which a pass would read the list again at once, to hand to the
-// next comparison as Lacked; nil: it would not. before is what the listing before lacked.
-func Reread(pages int, before []string, differences []Difference) (lacked []string) {
+// next comparison as AbsentBefore; nil: it would not. before is what the listing before lacked.
+func Reread(pages int, before []string, differences []Difference) (absentBefore []string) {
 	for _, d := range differences {
 		if d.Kind == Unconfirmed {
-			lacked = append(lacked, d.Key)
+			absentBefore = append(absentBefore, d.Key)
 		}
 	}
-	if !mustReread(pages, before, lacked) {
+	if !mustReread(pages, before, absentBefore) {
 		return nil
 	}
-	return lacked
+	return absentBefore
 }
 
 // differences lists what the merge would do, by key.

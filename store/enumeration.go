@@ -19,9 +19,9 @@ type Enumeration struct {
 	// Guarded: too many removals at once are held until a later run's enumeration confirms them. A list from the
 	// configuration is believed at once.
 	Guarded bool
-	// Pages and Lacked are as in a Listing.
-	Pages  int
-	Lacked []string
+	// Pages and AbsentBefore are as in a Listing.
+	Pages        int
+	AbsentBefore []string
 	// Excluded customers are removed, however many, if they are known.
 	Excluded []string
 	// Partners are all that the configuration has, so that a failure can tell of one that it has no more; nil: not known.
@@ -66,7 +66,7 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 			return err
 		}
 		remove, hold, unconfirmed := d.gone(e, t.heldBefore)
-		if mustReread(e.Pages, e.Lacked, unconfirmed) {
+		if mustReread(e.Pages, e.AbsentBefore, unconfirmed) {
 			return &UnconfirmedError{unconfirmed}
 		}
 		done = Enumerated{Removed: len(remove), Held: len(hold), Contested: map[string]string{}}

@@ -74,14 +74,14 @@ func TestGone_listingsOfSeveralPages(t *testing.T) {
 		remove, hold, unconfirmed []string
 	}{
 		"the first":                {9, keys(0, 2), absence{pages: 2}, nil, nil, keys(0, 2)},
-		"both lack the same":       {9, keys(0, 2), absence{pages: 2, lacked: keys(0, 2)}, keys(0, 2), nil, nil},
-		"the second lacks others":  {9, keys(0, 2), absence{pages: 2, lacked: keys(1, 2)}, keys(1, 1), nil, keys(0, 1)},
-		"the second lacks none":    {9, nil, absence{pages: 2, lacked: keys(0, 2)}, nil, nil, nil},
-		"the second has one page":  {9, keys(0, 1), absence{pages: 1, lacked: keys(1, 1)}, keys(0, 1), nil, nil},
+		"both lack the same":       {9, keys(0, 2), absence{pages: 2, absentBefore: keys(0, 2)}, keys(0, 2), nil, nil},
+		"the second lacks others":  {9, keys(0, 2), absence{pages: 2, absentBefore: keys(1, 2)}, keys(1, 1), nil, keys(0, 1)},
+		"the second lacks none":    {9, nil, absence{pages: 2, absentBefore: keys(0, 2)}, nil, nil, nil},
+		"the second has one page":  {9, keys(0, 1), absence{pages: 1, absentBefore: keys(1, 1)}, keys(0, 1), nil, nil},
 		"lacked a pass ago":        {9, keys(0, 2), absence{pages: 2, heldBefore: keys(0, 2)}, keys(0, 2), nil, nil},
 		"too long":                 {9, keys(0, 2), absence{pages: 51}, nil, nil, keys(0, 2)},
 		"too long, a pass later":   {9, keys(0, 2), absence{pages: 51, heldBefore: keys(0, 1)}, keys(0, 1), nil, keys(1, 1)},
-		"both lack too many":       {9, keys(0, 9), absence{pages: 2, lacked: keys(0, 9)}, nil, keys(0, 9), nil},
+		"both lack too many":       {9, keys(0, 9), absence{pages: 2, absentBefore: keys(0, 9)}, nil, keys(0, 9), nil},
 		"the first lacks too many": {9, keys(0, 9), absence{pages: 2}, nil, nil, keys(0, 9)},
 		"too long, too many":       {9, keys(0, 9), absence{pages: 51}, nil, keys(0, 9), nil},
 	} {
@@ -119,11 +119,11 @@ func TestMerge_shortListingIsReadAgain(t *testing.T) {
 	l := Listing{ObservedAt: minute(2), Complete: true, Digest: []byte("2"), Pages: 2}
 	_, err := w.MergeDeviceBatches(t.Context(), claim, l, []DeviceBatch{batch("a", "finished")})
 	first, ok := errors.AsType[*UnconfirmedError](err)
-	if !ok || !cmp.Equal(first.Lacks, []string{"b", "c"}, cmpopts.SortSlices(strings.Compare)) {
+	if !ok || !cmp.Equal(first.Absent, []string{"b", "c"}, cmpopts.SortSlices(strings.Compare)) {
 		t.Fatalf("got %v, want that the list is to be read again", err)
 	}
 	w.want("queued", "SELECT status FROM partner_center.device_batches WHERE batch_id = 'a'")
-	l.Lacked = first.Lacks
+	l.AbsentBefore = first.Absent
 	done, err := w.MergeDeviceBatches(t.Context(), claim, l, []DeviceBatch{batch("a", "finished"), batch("b", "queued")})
 	if w.ok(err); done != (Outcome{Changed: 1, Removed: 1, Unchanged: 1}) {
 		t.Errorf("merged %+v, want c removed, which both lacked", done)
@@ -146,7 +146,7 @@ func TestRecordEnumeration_isRepeatedWhereSeveralPagesLackCustomers(t *testing.T
 		t.Fatalf("got %v, want that the customers are to be listed again", err)
 	}
 	e = listed(alpha, beta)
-	e.Pages, e.ObservedAt, e.Lacked = 2, minute(3), first.Lacks
+	e.Pages, e.ObservedAt, e.AbsentBefore = 2, minute(3), first.Absent
 	done, err := w.RecordEnumeration(t.Context(), claim, e)
 	if w.ok(err); done.Removed != 1 || done.Held != 0 {
 		t.Errorf("recorded %+v, want gamma removed, whom both lacked", done)

@@ -21,8 +21,9 @@ type Listing struct {
 	// which was read already moves the others up, and one of them is never seen. So what it lacks is removed only if
 	// another listing lacks it too.
 	Pages int
-	// Lacked are the keys that a listing just before this one lacked, as in UnconfirmedError; nil: this is the first.
-	Lacked []string
+	// AbsentBefore are the keys that a listing just before this one lacked, as in UnconfirmedError; nil: this is
+	// the first.
+	AbsentBefore []string
 	// Digest stands for the listing; nil: keep none.
 	Digest []byte
 }
@@ -56,11 +57,11 @@ type merging[R any] struct {
 const maxPagesToReread = 50
 
 // UnconfirmedError is returned for a listing of several pages that lacks known rows. Nothing was written: the list is to be
-// read again at once, and merged with these keys as Listing.Lacked.
-type UnconfirmedError struct{ Lacks []string }
+// read again at once, and merged with these keys as Listing.AbsentBefore.
+type UnconfirmedError struct{ Absent []string }
 
 func (e *UnconfirmedError) Error() string {
-	return fmt.Sprintf("a listing of several pages lacks %d known rows: it is to be read again", len(e.Lacks))
+	return fmt.Sprintf("a listing of several pages lacks %d known rows: it is to be read again", len(e.Absent))
 }
 
 // merge brings the rows of a list in line with a listing, in one transaction:
@@ -78,7 +79,7 @@ func merge[R any](
 		if err := m.compare(ctx, s, c); err != nil {
 			return err
 		}
-		if mustReread(l.Pages, l.Lacked, m.unconfirmed) {
+		if mustReread(l.Pages, l.AbsentBefore, m.unconfirmed) {
 			return &UnconfirmedError{m.unconfirmed}
 		}
 		if err := m.write(ctx, c.Run.ID); err != nil {
@@ -136,7 +137,7 @@ func (m *merging[R]) compareWithKnown(ctx context.Context, run int64) (err error
 	m.observedAt = m.state.later(m.listing.ObservedAt)
 	if m.listing.Complete {
 		m.removed, m.held, m.unconfirmed = gone(m.diff.known, m.diff.absent, absence{
-			pages: m.listing.Pages, lacked: m.listing.Lacked, heldBefore: m.state.HeldBefore, holdsAll: m.resource.holdsAll,
+			pages: m.listing.Pages, absentBefore: m.listing.AbsentBefore, heldBefore: m.state.HeldBefore, holdsAll: m.resource.holdsAll,
 		})
 	}
 	return nil

@@ -81,10 +81,10 @@ func (r *Runner) planEnumeration(
 ) ([]store.Customer, Plan, error) {
 	var e store.Enumeration
 	var plan Plan
-	for lacked := []string(nil); ; {
+	for absentBefore := []string(nil); ; {
 		var found *foundCustomers
 		e, found = p.enumeration(ctx, selection{customers: named, partial: q.restricted()})
-		plan, e.Lacked = Plan{Partner: p.Name, Err: found.err}, lacked
+		plan, e.AbsentBefore = Plan{Partner: p.Name, Err: found.err}, absentBefore
 		if ctx.Err() != nil {
 			return nil, plan, ctx.Err()
 		}
@@ -92,7 +92,7 @@ func (r *Runner) planEnumeration(
 		if plan.Differences, err = r.Store.CompareCustomers(ctx, p.Name, e); err != nil {
 			return nil, plan, errors.Join(err, plan.Err)
 		}
-		if lacked = store.Reread(e.Pages, e.Lacked, plan.Differences); lacked == nil {
+		if absentBefore = store.Reread(e.Pages, e.AbsentBefore, plan.Differences); absentBefore == nil {
 			break
 		}
 	}
@@ -180,7 +180,7 @@ func planList[I, R any](
 ) ([]R, *listOutcome, error) {
 	var o listOutcome
 	var read rows[R]
-	for lacked := []string(nil); ; {
+	for absentBefore := []string(nil); ; {
 		o = listOutcome{}
 		read, o.readErr = l.read(ctx, &o.listing)
 		if ctx.Err() != nil {
@@ -189,12 +189,12 @@ func planList[I, R any](
 		if !o.mergeable() {
 			break
 		}
-		listing := store.Listing{Complete: o.readErr == nil, Pages: o.listing.Pages, Lacked: lacked}
+		listing := store.Listing{Complete: o.readErr == nil, Pages: o.listing.Pages, AbsentBefore: absentBefore}
 		differences, err := compare(listing, read.all)
 		if err != nil {
 			return nil, &o, err
 		}
-		if lacked = store.Reread(listing.Pages, listing.Lacked, differences); lacked == nil {
+		if absentBefore = store.Reread(listing.Pages, listing.AbsentBefore, differences); absentBefore == nil {
 			o.Held = countHeld(differences)
 			plan.Differences = append(plan.Differences, differences...)
 			break

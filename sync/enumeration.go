@@ -46,8 +46,8 @@ func (p *pass) enumerate(ctx context.Context) error {
 func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim) error {
 	done, e, err := p.listAndRecord(ctx, claim, store.Enumeration{})
 	if first, ok := errors.AsType[*store.UnconfirmedError](err); ok {
-		p.log.Debug("list of several pages lacks known customers, reading it again", "customers", len(first.Lacks))
-		e.Lacked = first.Lacks
+		p.log.Debug("list of several pages lacks known customers, reading it again", "customers", len(first.Absent))
+		e.AbsentBefore = first.Absent
 		done, e, err = p.listAndRecord(ctx, claim, e)
 	}
 	if err != nil {
@@ -74,7 +74,7 @@ func (p *pass) listAndRecord(
 	if found.otherRelationships > 0 {
 		p.log.Debug("customers of another relationship left out", "customers", found.otherRelationships)
 	}
-	e.Partners, e.Lacked = p.partnerNames(), before.Lacked
+	e.Partners, e.AbsentBefore = p.partnerNames(), before.AbsentBefore
 	e.Requests, e.Retries = e.Requests+before.Requests, e.Retries+before.Retries
 	if e.ObservedAt = claim.ObservedAt(now); !found.listing.SentAt.IsZero() {
 		e.ObservedAt = claim.ObservedAt(found.listing.SentAt)

@@ -99,8 +99,8 @@ func syncList[I, R any](
 	log := p.log.With("customer_id", c.CustomerID, "resource", l.known.Resource, "batch_id", l.known.Devices.BatchID)
 	err = syncListing(ctx, p, c, l, nil, &o, merge)
 	if first, ok := errors.AsType[*store.UnconfirmedError](err); ok {
-		log.Debug("list of several pages lacks known rows, reading it again", "rows", len(first.Lacks))
-		err = syncListing(ctx, p, c, l, first.Lacks, &o, merge)
+		log.Debug("list of several pages lacks known rows, reading it again", "rows", len(first.Absent))
+		err = syncListing(ctx, p, c, l, first.Absent, &o, merge)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -122,10 +122,10 @@ func syncList[I, R any](
 	return o, nil
 }
 
-// syncListing reads the list and merges what came. lacked are the keys that a listing just before lacked; nil: there was
-// none. The error is that of the merge.
+// syncListing reads the list and merges what came. absentBefore are the keys that a listing just before lacked; nil: there
+// was none. The error is that of the merge.
 func syncListing[I, R any](
-	ctx context.Context, p *pass, c store.Claim, l list[I, R], lacked []string, o *listOutcome,
+	ctx context.Context, p *pass, c store.Claim, l list[I, R], absentBefore []string, o *listOutcome,
 	merge func(store.Listing, []R) (store.Outcome, error),
 ) (err error) {
 	listing := partnercenter.Listing{FirstBy: l.firstPageBy, CorrelationID: p.correlationID(c.CustomerID)}
@@ -150,7 +150,7 @@ func syncListing[I, R any](
 		}
 		o.merged = true
 		merged := store.Listing{
-			ObservedAt: c.ObservedAt(listing.SentAt), Complete: readErr == nil, Pages: listing.Pages, Lacked: lacked,
+			ObservedAt: c.ObservedAt(listing.SentAt), Complete: readErr == nil, Pages: listing.Pages, AbsentBefore: absentBefore,
 		}
 		if read.altered == 0 { // requests for devices need the ids as they were received, so the list is read again
 			merged.Digest = listing.Digest
