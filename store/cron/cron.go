@@ -16,9 +16,9 @@ import (
 // Schedule says when the ticks of a pass are, which are a second apart at
 // least. [Parse] makes one; of the zero Schedule, only String may be called.
 //
-// In a time zone with summer time, the fields are compared with the clock on
-// the wall: a tick in the hour that is left out in spring is left out with it,
-// and one in the hour that comes twice in autumn comes twice.
+// Five fields tick at exactly the minutes at which the zone's clock on the wall
+// matches them. A minute that the clock skips in spring has no tick, and one
+// that comes twice in autumn has two.
 type Schedule struct {
 	spec  string
 	loc   *time.Location
@@ -64,19 +64,86 @@ func parseCron(spec string, loc *time.Location) (cron.Schedule, error) {
 	if err != nil {
 		return nil, fmt.Errorf(`%w; write five fields, such as "*/15 * * * *", or @hourly`, err)
 	}
-	ticks := parsed.(*cron.SpecSchedule)
+	ticks := (*fields)(parsed.(*cron.SpecSchedule))
 	for _, field := range []uint64{ticks.Minute, ticks.Hour, ticks.Dom, ticks.Month, ticks.Dow} {
 		if field == 0 {
 			return nil, errors.New("a field is an empty list; write * for any value")
 		}
 	}
-	// The library looks five years ahead, and any day there is comes within
-	// that of a leap year.
-	leapYear := time.Date(2000, 1, 1, 0, 0, 0, 0, loc)
-	if ticks.Next(leapYear).IsZero() {
+	// A leap year has every day there is.
+	leapYear := time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+	if _, found := ticks.firstMatch(leapYear, leapYear.AddDate(1, 0, 0)); !found {
 		return nil, errors.New("it has no next time; no month it names has such a day")
 	}
 	return ticks, nil
+}
+
+// fields is the cron.Schedule of five fields, in the zone of the time that Next
+// is given. The library's own skips ticks in zones whose clocks change at
+// midnight or by half an hour.
+type fields cron.SpecSchedule
+
+// Next goes from one change of the zone's offset to the next. In between, the
+// clock on the wall runs like one of UTC, without gaps or repetitions.
+func (f *fields) Next(after time.Time) time.Time {
+	limit := time.Date(after.Year()+6, time.January, 1, 0, 0, 0, 0, after.Location())
+	for from := after.Add(1); from.Before(limit); {
+		end := offsetEnd(from, limit)
+		_, seconds := from.Zone()
+		offset := time.Duration(seconds) * time.Second
+		if wall, found := f.firstMatch(from.UTC().Add(offset), end.UTC().Add(offset)); found {
+			return wall.Add(-offset)
+		}
+		from = end
+	}
+	return time.Time{}
+}
+
+// offsetEnd returns a time after t, limit at the latest, up to which the zone's
+// offset is that of t.
+func offsetEnd(t, limit time.Time) time.Time {
+	const day = 24 * time.Hour
+	_, end := t.ZoneBounds()
+	switch {
+	case end.IsZero() || end.After(limit): // zero: the offset never changes again
+		return limit
+	case !end.After(t): // on the last day of a leap year, ZoneBounds may say the day's beginning
+		return t.Truncate(day).Add(day)
+	}
+	return end
+}
+
+// firstMatch returns the first whole minute in [from, end) that matches the
+// fields. Both times are what the clock on the wall shows, written as UTC.
+func (f *fields) firstMatch(from, end time.Time) (wall time.Time, found bool) {
+	t := from.Add(time.Minute - 1).Truncate(time.Minute)
+	for t.Before(end) {
+		year, month, day := t.Date()
+		switch {
+		case f.Month>>month&1 == 0:
+			t = time.Date(year, month+1, 1, 0, 0, 0, 0, time.UTC)
+		case !f.matchesDay(t):
+			t = time.Date(year, month, day+1, 0, 0, 0, 0, time.UTC)
+		case f.Hour>>t.Hour()&1 == 0:
+			t = t.Truncate(time.Hour).Add(time.Hour)
+		case f.Minute>>t.Minute()&1 == 0:
+			t = t.Add(time.Minute)
+		default:
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// matchesDay follows the rule of Vixie cron: if the day of month or the day of
+// week is *, both must match, and otherwise either.
+func (f *fields) matchesDay(t time.Time) bool {
+	const star = 1 << 63 // set by the library's parser
+	dayOfMonth, dayOfWeek := f.Dom>>t.Day()&1 != 0, f.Dow>>t.Weekday()&1 != 0
+	if (f.Dom|f.Dow)&star != 0 {
+		return dayOfMonth && dayOfWeek
+	}
+	return dayOfMonth || dayOfWeek
 }
 
 // every is the cron.Schedule of @every: ticks at its multiples since the Unix
