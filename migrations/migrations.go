@@ -21,7 +21,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -107,10 +106,14 @@ func Up(ctx context.Context, pool *pgxpool.Pool) error {
 	if !state.Behind() {
 		return state.Check()
 	}
-	if err := createSchema(ctx, pool); err != nil {
-		return err
-	}
-	return withProvider(pool, func(p *goose.Provider) error {
+	return withDatabase(ctx, pool, func(db *sql.DB) error {
+		if err := createSchema(ctx, db); err != nil {
+			return err
+		}
+		p, err := newProvider(db)
+		if err != nil {
+			return err
+		}
 		applied, err := p.Up(ctx)
 		if err != nil {
 			return fmt.Errorf("migrating from version %d to %d: %w", state.Version, state.Newest, err)
@@ -118,20 +121,20 @@ func Up(ctx context.Context, pool *pgxpool.Pool) error {
 		if len(applied) == 0 {
 			return nil // another replica was faster
 		}
-		return grantRights(ctx, pool)
+		return grantRights(ctx, db)
 	})
 }
 
 // grantRights gives the roles of deploy/roles.sql their rights to new tables. If that file was never run, there is
 // nothing to do.
-func grantRights(ctx context.Context, pool *pgxpool.Pool) error {
+func grantRights(ctx context.Context, db *sql.DB) error {
 	const grant = `
 		DO $$ BEGIN
 		    IF to_regproc('partnersync.grant_rights') IS NOT NULL THEN
 		        CALL partnersync.grant_rights();
 		    END IF;
 		END $$`
-	if _, err := pool.Exec(ctx, grant); err != nil {
+	if _, err := db.ExecContext(ctx, grant); err != nil {
 		return fmt.Errorf("granting rights to the roles of deploy/roles.sql, which is to be run again: %w", err)
 	}
 	return nil
@@ -139,7 +142,11 @@ func grantRights(ctx context.Context, pool *pgxpool.Pool) error {
 
 // Down takes the database back to the given version, undoing the newest migration first.
 func Down(ctx context.Context, pool *pgxpool.Pool, to int64) error {
-	return withProvider(pool, func(p *goose.Provider) error {
+	return withDatabase(ctx, pool, func(db *sql.DB) error {
+		p, err := newProvider(db)
+		if err != nil {
+			return err
+		}
 		if _, err := p.DownTo(ctx, to); err != nil {
 			return fmt.Errorf("migrating down to version %d: %w", to, err)
 		}
@@ -243,15 +250,15 @@ func (s Step) text() string {
 }
 
 // createSchema creates the schema of goose's own tables, which must be there before the first migration runs.
-func createSchema(ctx context.Context, pool *pgxpool.Pool) error {
+func createSchema(ctx context.Context, db *sql.DB) error {
 	var exists bool
-	if err := pool.QueryRow(ctx, `SELECT to_regnamespace('partnersync') IS NOT NULL`).Scan(&exists); err != nil {
+	if err := db.QueryRowContext(ctx, `SELECT to_regnamespace('partnersync') IS NOT NULL`).Scan(&exists); err != nil {
 		return fmt.Errorf("looking for schema partnersync: %w", err)
 	}
 	if exists {
 		return nil // CREATE … IF NOT EXISTS would need the right to create even so
 	}
-	_, err := pool.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS partnersync`)
+	_, err := db.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS partnersync`)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "23505" {
 		return nil // unique_violation: another replica has just created it
 	}
@@ -261,28 +268,21 @@ func createSchema(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-func withProvider(pool *pgxpool.Pool, do func(*goose.Provider) error) error {
-	// Goose gets connections of its own: it uses several at a time, and the pool may have a single one.
-	db := stdlib.OpenDB(*pool.Config().ConnConfig)
-	defer db.Close()
-	provider, err := newProvider(db)
-	if err != nil {
-		return fmt.Errorf("preparing migrations: %w", err)
-	}
-	return do(provider)
-}
-
 func newProvider(db *sql.DB) (*goose.Provider, error) {
 	locker, err := lock.NewPostgresTableLocker(
 		lock.WithTableName(lockTable),
 		lock.WithTableLockTimeout(time.Second, 300), // attempts: replicas wait for five minutes at most
 	)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("preparing migrations: %w", err)
 	}
-	return goose.NewProvider(goose.DialectPostgres, db, files,
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
 		goose.WithTableName(versionTable),
 		goose.WithLocker(locker),
 		goose.WithDisableGlobalRegistry(true),
 	)
+	if err != nil {
+		return nil, fmt.Errorf("preparing migrations: %w", err)
+	}
+	return provider, nil
 }
