@@ -57,11 +57,11 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 		if done.DevicesDue, err = devicesDueAfterMerge(ctx, m, c); err != nil {
 			return err
 		}
-		enqueued, err = enqueueBatchEvents(ctx, s, m.tx, c, m.superseded())
+		enqueued, err = s.outbox.EnqueueBatchChanges(ctx, m.tx, c.Run.Partner, c.CustomerID, m.superseded())
 		return err
 	})
 	if err == nil && enqueued {
-		s.wakeSender()
+		s.outbox.Wake()
 	}
 	return done, err
 }

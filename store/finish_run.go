@@ -29,7 +29,7 @@ func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) 
 		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
 	}
 	if enqueued {
-		s.wakeSender()
+		s.outbox.Wake()
 	}
 	now.EndedHere = ended
 	return now, nil
@@ -74,7 +74,7 @@ func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (enqueued 
 	if err := addCounts(ctx, tx, run.ID, 0, Counts{CustomersOK: len(ids)}); err != nil {
 		return false, err
 	}
-	return s.enqueueRecovered(ctx, tx, run, ids)
+	return s.outbox.EnqueueRecovered(ctx, tx, run.Partner, ids)
 }
 
 // finish ends the run if nothing is left to do, and reports whether it has.

@@ -1,24 +1,24 @@
 package store
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
+
+	"partnersync/store/outbox"
 )
 
 // hook returns an endpoint that subscribes to everything, a batch that is unfinished for a day, and a customer that
 // fails three times.
-func hook(name string) Endpoint {
-	return Endpoint{Name: name, StuckAfter: 24 * time.Hour, FailingAfter: 3}
+func hook(name string) outbox.Endpoint {
+	return outbox.Endpoint{Name: name, StuckAfter: 24 * time.Hour, FailingAfter: 3}
 }
 
 // subscribed returns a world whose worker has the endpoints.
-func subscribed(t *testing.T, endpoints ...Endpoint) *world {
+func subscribed(t *testing.T, endpoints ...outbox.Endpoint) *world {
 	t.Helper()
 	w := newWorld(t)
 	w.Store = New(w.pool, Options{Version: "test", Endpoints: endpoints})
@@ -26,22 +26,16 @@ func subscribed(t *testing.T, endpoints ...Endpoint) *world {
 	return w
 }
 
-// outbox returns endpoint, type and subject of what is in the outbox, in its order.
-func (w *world) outbox() string {
-	w.t.Helper()
-	return w.lines("SELECT concat_ws('|', endpoint, type, subject) FROM partnersync.outbox ORDER BY event_id")
-}
-
+// wantOutbox checks endpoint, type and subject of what is in the outbox, in its order.
 func (w *world) wantOutbox(want ...string) {
 	w.t.Helper()
-	if diff := cmp.Diff(strings.Join(want, "\n"), w.outbox()); diff != "" {
-		w.t.Errorf("outbox: (-want +got)\n%s", diff)
-	}
+	w.want(strings.Join(want, "\n"),
+		"SELECT concat_ws('|', endpoint, type, subject) FROM partnersync.outbox ORDER BY event_id")
 }
 
 var broken = &Failure{Code: "20002", Message: "no relationship", RequestID: "r", CorrelationID: "c"}
 
-func TestEnqueueBatchEvents_changes(t *testing.T) {
+func TestEnqueueBatchChanges_changes(t *testing.T) {
 	t.Parallel()
 	w := subscribed(t, hook("a"))
 	tests := []struct {
@@ -82,10 +76,10 @@ func TestEnqueueBatchEvents_changes(t *testing.T) {
 	}
 }
 
-func TestEnqueueBatchEvents_eachEndpointGetsWhatItSubscribesTo(t *testing.T) {
+func TestEnqueueBatchChanges_eachEndpointGetsWhatItSubscribesTo(t *testing.T) {
 	t.Parallel()
 	all, removals, elsewhere := hook("all"), hook("removals"), hook("elsewhere")
-	removals.Events, elsewhere.Partners = []string{BatchRemoved}, []string{"fabrikam"}
+	removals.Events, elsewhere.Partners = []string{outbox.BatchRemoved}, []string{"fabrikam"}
 	w := subscribed(t, all, removals, elsewhere)
 	w.pass(minute(1), complete("1"), batch("a", "queued"), batch("b", "queued"))
 	w.wantOutbox()
@@ -93,19 +87,19 @@ func TestEnqueueBatchEvents_eachEndpointGetsWhatItSubscribesTo(t *testing.T) {
 	w.wantOutbox("all|batch.removed|"+alpha+"/a", "removals|batch.removed|"+alpha+"/a", "all|batch.finished|"+alpha+"/b")
 	w.want("2", "SELECT concat_ws('|', count(DISTINCT message_id)) FROM partnersync.outbox")
 	select {
-	case <-w.OutboxWritten():
+	case <-w.Outbox().Written():
 	default:
 		t.Error("nobody is woken")
 	}
 	w.pass(minute(3), complete("3"), batch("b", "finished"))
 	select {
-	case <-w.OutboxWritten():
+	case <-w.Outbox().Written():
 		t.Error("somebody is woken for nothing")
 	default:
 	}
 }
 
-func TestEnqueueBatchEvents_content(t *testing.T) {
+func TestEnqueueBatchChanges_content(t *testing.T) {
 	t.Parallel()
 	w := subscribed(t, hook("a"))
 	b := DeviceBatch{BatchID: "a/b \"c\"", Status: ptr("queued"), CreatedBy: ptr(strings.Repeat("ü", 1000)),
@@ -114,9 +108,9 @@ func TestEnqueueBatchEvents_content(t *testing.T) {
 	w.exec("UPDATE partner_center.customers SET company_name = '<Contoso>'")
 	b.Status = ptr("finished")
 	w.pass(minute(2), complete("2"), b)
-	claimed, err := w.ClaimNotifications(t.Context(), "a", 10, time.Minute)
+	claimed, err := w.Outbox().Claim(t.Context(), "a", 10, time.Minute)
 	w.ok(err)
-	want := EventData{
+	want := outbox.EventData{
 		Partner: "contoso", CustomerID: alpha, CompanyName: ptr("<Contoso>"), BatchID: "a/b \"c\"", Status: ptr("finished"),
 		FromStatus: ptr("queued"),
 		CreatedBy:  ptr(strings.Repeat("ü", 150) + "…"), CreationDate: ptr(minute(0)), DevicesCount: ptr(int32(5)),
@@ -131,7 +125,7 @@ func TestEnqueueBatchEvents_content(t *testing.T) {
 }
 
 // What is merged under a lost claim is no event.
-func TestEnqueueBatchEvents_areFencedLikeTheMerge(t *testing.T) {
+func TestEnqueueBatchChanges_areFencedLikeTheMerge(t *testing.T) {
 	t.Parallel()
 	w := subscribed(t, hook("a"))
 	w.pass(minute(1), complete("1"), batch("b", "queued"))
@@ -156,9 +150,9 @@ func TestStore_writesAndReadsNoOutboxWithoutSubscribers(t *testing.T) {
 		w.attempt(broken)
 	}
 	w.attempt(nil)
-	w.ok(w.EnqueueSignInFailed(t.Context(), "contoso", *broken))
-	w.ok(w.ClearSignInFailed(t.Context(), "contoso"))
-	w.ok(w.EnqueueStuckBatches(t.Context()))
+	w.ok(w.Outbox().EnqueueSignInFailed(t.Context(), "contoso", outbox.Failure(*broken)))
+	w.ok(w.Outbox().ClearSignInFailed(t.Context(), "contoso"))
+	w.ok(w.Outbox().EnqueueStuckBatches(t.Context()))
 }
 
 // If nothing changed, not even subscribers cost a statement.
@@ -172,10 +166,10 @@ func TestStore_writesAndReadsNoOutboxWhereNothingChanged(t *testing.T) {
 	w.attempt(nil)
 }
 
-func TestEnqueueCustomerEvents_failingAndRecovered(t *testing.T) {
+func TestEnqueueEvents_failingAndRecovered(t *testing.T) {
 	t.Parallel()
 	once, deaf := hook("once"), hook("deaf")
-	once.FailingAfter, deaf.Events = 1, []string{BatchFinished}
+	once.FailingAfter, deaf.Events = 1, []string{outbox.BatchFinished}
 	w := subscribed(t, hook("thrice"), once, deaf)
 	w.attempt(broken)
 	w.wantOutbox() // the first pass ever
@@ -197,7 +191,7 @@ func TestEnqueueCustomerEvents_failingAndRecovered(t *testing.T) {
 	w.wantOutbox("once|customer.failing|"+alpha, "once|customer.recovered|"+alpha)
 }
 
-func TestEnqueueCustomerEvents_failingAnewUnderAnotherPartner(t *testing.T) {
+func TestEnqueueEvents_failingAnewUnderAnotherPartner(t *testing.T) {
 	t.Parallel()
 	once := hook("once")
 	once.FailingAfter = 1
@@ -214,20 +208,20 @@ func TestEnqueueCustomerEvents_failingAnewUnderAnotherPartner(t *testing.T) {
 }
 
 // A new endpoint gets no events for customers that have been failing for long, nor for their recovery.
-func TestEnqueueCustomerEvents_whatWasBeforeIsNoNews(t *testing.T) {
+func TestEnqueueEvents_whatWasBeforeIsNoNews(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for range 4 {
 		w.attempt(broken)
 	}
-	w.Store = New(w.pool, Options{Endpoints: []Endpoint{hook("new")}})
+	w.Store = New(w.pool, Options{Endpoints: []outbox.Endpoint{hook("new")}})
 	w.ok(w.Heartbeat(t.Context()))
 	w.attempt(broken)
 	w.attempt(nil)
 	w.wantOutbox()
 }
 
-func TestEnqueueCustomerEvents_deviceListsLeftToTheNextPassAreNoFailure(t *testing.T) {
+func TestEnqueueEvents_deviceListsLeftToTheNextPassAreNoFailure(t *testing.T) {
 	t.Parallel()
 	w := subscribed(t, hook("a"))
 	for range 3 {
@@ -292,8 +286,8 @@ func TestEnqueueStuckBatches_onceASpell(t *testing.T) {
 				tt.rows[0].Status = ptr("processing")
 				w.pass(ago(tt.later), complete("2"), tt.rows...)
 			}
-			w.ok(w.EnqueueStuckBatches(t.Context()))
-			w.ok(w.EnqueueStuckBatches(t.Context()))
+			w.ok(w.Outbox().EnqueueStuckBatches(t.Context()))
+			w.ok(w.Outbox().EnqueueStuckBatches(t.Context()))
 			got := w.lines("SELECT concat_ws('|', type) FROM partnersync.outbox WHERE subject = $1 ORDER BY event_id",
 				w.customer+"/b")
 			if got != tt.want {
@@ -301,126 +295,9 @@ func TestEnqueueStuckBatches_onceASpell(t *testing.T) {
 			}
 		})
 	}
-	given, err := w.GiveUpNotifications(t.Context())
+	given, err := w.Outbox().GiveUp(t.Context())
 	w.ok(err)
 	if len(given) > 0 {
 		t.Errorf("gave up %v", given)
-	}
-}
-
-func TestEnqueueSignInFailed_onceUntilItWorks(t *testing.T) {
-	t.Parallel()
-	w := subscribed(t, hook("a"))
-	ctx := t.Context()
-	w.attempt(broken)
-	w.ok(w.EnqueueSignInFailed(ctx, "contoso", *broken))
-	w.wantOutbox() // the first pass ever
-	w.attempt(broken)
-	w.ok(w.EnqueueSignInFailed(ctx, "contoso", *broken))
-	w.ok(w.another().EnqueueSignInFailed(ctx, "contoso", *broken))
-	w.ok(w.EnqueueSignInFailed(ctx, "contoso", *broken))
-	w.wantOutbox("a|partner.sign_in_failed|contoso")
-	w.ok(w.ClearSignInFailed(ctx, "contoso"))
-	w.ok(w.EnqueueSignInFailed(ctx, "contoso", *broken))
-	w.wantOutbox("a|partner.sign_in_failed|contoso", "a|partner.sign_in_failed|contoso")
-}
-
-// put puts events of the subjects, which are batches, into the outbox.
-func (w *world) put(endpoint string, batches ...string) {
-	w.t.Helper()
-	events := make([]event, len(batches))
-	for i, id := range batches {
-		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i),
-			data: EventData{Partner: "contoso", CustomerID: alpha, BatchID: id}}
-	}
-	w.ok(w.write(w.t.Context(), func(tx pgx.Tx) error { return enqueue(w.t.Context(), tx, events) }))
-}
-
-// due claims what is due, and also returns it as batches and numbers.
-func (w *world) due(lease time.Duration) (all []Notification, names string) {
-	w.t.Helper()
-	all, err := w.ClaimNotifications(w.t.Context(), "a", 100, lease)
-	w.ok(err)
-	var each []string
-	for _, n := range all {
-		each = append(each, n.Data.BatchID+strings.TrimPrefix(n.Type, "event"))
-	}
-	return all, strings.Join(each, " ")
-}
-
-func TestClaimNotifications_inTheOrderOfEachSubject(t *testing.T) {
-	t.Parallel()
-	w := subscribed(t)
-	w.put("a", "x", "x", "y", "x")
-	w.put("b", "x")
-	first, names := w.due(time.Hour)
-	if names != "x.0 y.2" {
-		t.Fatalf("claimed %s", names)
-	}
-	if _, names := w.due(time.Hour); names != "" {
-		t.Errorf("claimed %s, which others have, or before them", names)
-	}
-	w.ok(w.RemoveNotification(t.Context(), first[0]))
-	w.ok(w.RetryNotification(t.Context(), first[1], 0))
-	second, names := w.due(0)
-	if names != "y.2 x.1" && names != "x.1 y.2" {
-		t.Errorf("claimed %s", names)
-	}
-	// The lease of 0 has ended, and another process has claimed them.
-	third, _ := w.due(time.Hour)
-	for _, n := range second {
-		w.ok(w.RetryNotification(t.Context(), n, 0))
-	}
-	if _, names := w.due(time.Hour); names != "" || len(third) != 2 || third[0].Attempts < 2 {
-		t.Errorf("%d claimed again, and then %q, given back by one who had lost them", len(third), names)
-	}
-}
-
-func TestNextNotification(t *testing.T) {
-	t.Parallel()
-	w := subscribed(t)
-	if _, pending, err := w.NextNotification(t.Context(), "a"); err != nil || pending {
-		t.Errorf("pending %v, error %v", pending, err)
-	}
-	w.put("a", "x", "x")
-	if wait, pending, err := w.NextNotification(t.Context(), "a"); err != nil || !pending || wait != 0 {
-		t.Errorf("wait %v, pending %v, error %v", wait, pending, err)
-	}
-	w.due(time.Hour) // the second one waits for the first
-	if wait, pending, err := w.NextNotification(t.Context(), "a"); err != nil || !pending || wait < 50*time.Minute {
-		t.Errorf("wait %v, pending %v, error %v", wait, pending, err)
-	}
-}
-
-func TestGiveUpNotifications_afterADay(t *testing.T) {
-	t.Parallel()
-	w := subscribed(t, hook("a"))
-	w.put("a", "x", "y")
-	w.put("gone", "x")
-	w.exec("UPDATE partnersync.outbox SET created_at = created_at - interval '25 hours' WHERE subject LIKE '%/x'")
-	w.exec(`INSERT INTO partnersync.notified
-		VALUES ('a', 'batch.stuck', 'old', now() - interval '4 days'), ('a', 'batch.stuck', 'new', now() - interval '2 days'),
-		('a', 'customer.failing', 'old', now() - interval '4 days')`)
-	given, err := w.GiveUpNotifications(t.Context())
-	w.ok(err)
-	if diff := cmp.Diff(map[string]int{"a": 1, "gone": 1}, given); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-	w.wantOutbox("a|event.1|" + alpha + "/y")
-	w.want("batch.stuck|new\ncustomer.failing|old",
-		"SELECT concat_ws('|', type, subject) FROM partnersync.notified ORDER BY 1")
-}
-
-func TestEventData_isCutOffAndStaysText(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{strings.Repeat("a", 3000), strings.Repeat("€", 1000), strings.Repeat("😀", 1000),
-		"short"} {
-		d := EventData{Error: text, Status: &text}.wireForm()
-		if len(d.Error) > 1503 || len(*d.Status) > 303 || !strings.HasPrefix(text, strings.TrimSuffix(d.Error, "…")) {
-			t.Errorf("cut off to %d and %d bytes", len(d.Error), len(*d.Status))
-		}
-		if body, err := json.Marshal(d); err != nil || strings.Contains(string(body), `\ufffd`) {
-			t.Errorf("%s, error %v", body, err)
-		}
 	}
 }

@@ -32,12 +32,9 @@ func (s *Store) WritePartnerSettings(ctx context.Context, partners []PartnerSett
 	batch := &pgx.Batch{}
 	for i, p := range partners {
 		names[i] = p.Partner
-		endpoints := []string{}
-		for _, e := range s.subscribers(p.Partner, EventTypes()...) {
-			endpoints = append(endpoints, e.Name)
-		}
 		batch.Queue(upsert, pgx.NamedArgs{
-			"partner": p.Partner, "schedule": p.Schedule, "timezone": p.Timezone, "endpoints": endpoints,
+			"partner": p.Partner, "schedule": p.Schedule, "timezone": p.Timezone,
+			"endpoints": s.outbox.Subscribers(p.Partner),
 		})
 	}
 	batch.Queue(forget, pgx.NamedArgs{"partners": names})

@@ -1,11 +1,15 @@
 package store
 
-import "testing"
+import (
+	"testing"
+
+	"partnersync/store/outbox"
+)
 
 func TestWritePartnerSettings_areThoseOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s := New(w.pool, Options{Endpoints: []Endpoint{{Name: "chat"}, {Name: "tickets", Partners: []string{"fabrikam"}}}})
+	s := New(w.pool, Options{Endpoints: []outbox.Endpoint{{Name: "chat"}, {Name: "tickets", Partners: []string{"fabrikam"}}}})
 	write := func(partners ...PartnerSettings) {
 		t.Helper()
 		w.ok(s.WritePartnerSettings(t.Context(), partners))

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"partnersync/store/outbox"
 )
 
 // Result is how the work on one claimed customer ended: on its batches and policies, or on its device lists.
@@ -109,7 +111,7 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		if counts.Unchanged, err = confirmLists(ctx, tx, run.ID, held); err != nil {
 			return err
 		}
-		if enqueued, err = enqueueCustomerEvents(ctx, s, tx, run, held); err != nil {
+		if enqueued, err = s.enqueueEvents(ctx, tx, run, held); err != nil {
 			return err
 		}
 		for _, r := range held {
@@ -126,7 +128,7 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		return 0, fmt.Errorf("recording the results of %d customers of partner %s: %w", len(results), run.Partner, err)
 	}
 	if enqueued {
-		s.wakeSender()
+		s.outbox.Wake()
 	}
 	return lost, nil
 }
@@ -214,15 +216,29 @@ func recordOutcomes(ctx context.Context, tx pgx.Tx, run Run, results []Result) e
 	return nil
 }
 
-// failures returns how many attempts on the customer have failed in a row, this one included.
-func (r Result) failures() int {
-	switch {
-	case !r.settled():
-		return r.Claim.failures
-	case r.Failure != nil:
-		return r.Claim.failures + 1
+// enqueueEvents puts customers that have failed often enough, and those of them that have recovered, into the outbox,
+// and reports whether there were any.
+func (s *Store) enqueueEvents(ctx context.Context, tx pgx.Tx, run Run, results []Result) (enqueued bool, err error) {
+	var failed []outbox.FailedCustomer
+	var recovered []string
+	for _, r := range results {
+		switch {
+		case !r.settled():
+		case r.Failure != nil:
+			failed = append(failed, outbox.FailedCustomer{
+				CustomerID: r.Claim.CustomerID, Failure: outbox.Failure(*r.Failure),
+				Failures: r.Claim.failures + 1, Synced: r.Claim.synced,
+			})
+		case r.Claim.failures > 0:
+			recovered = append(recovered, r.Claim.CustomerID)
+		}
 	}
-	return 0
+	failing, err := s.outbox.EnqueueFailing(ctx, tx, run.Partner, failed)
+	if err != nil {
+		return false, err
+	}
+	enqueued, err = s.outbox.EnqueueRecovered(ctx, tx, run.Partner, recovered)
+	return enqueued || failing, err
 }
 
 // notEmpty returns nil for the empty string, which stands for no value.

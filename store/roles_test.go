@@ -265,14 +265,16 @@ func (r *rolesTest) writerNeitherMakesNorDropsAnything() {
 
 var deletes = regexp.MustCompile(`DELETE FROM (partner\w+\.\w+)`)
 
-// TestRoles_writerDeletesWhatTheStoreDeletes compares the rights with the SQL of this package.
+// TestRoles_writerDeletesWhatTheStoreDeletes compares the rights with the SQL of this package and the outbox.
 func TestRoles_writerDeletesWhatTheStoreDeletes(t *testing.T) {
 	t.Parallel()
 	r := orders[1].open(t)
 	files, err := filepath.Glob("*.go")
 	r.ok(err)
+	outboxFiles, err := filepath.Glob("outbox/*.go")
+	r.ok(err)
 	var want []string
-	for _, file := range files {
+	for _, file := range append(files, outboxFiles...) {
 		text, err := os.ReadFile(file)
 		r.ok(err)
 		for _, match := range deletes.FindAllStringSubmatch(string(text), -1) {

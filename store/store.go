@@ -1,5 +1,5 @@
 // Package store keeps partnersync's data in PostgreSQL: the tables that analysts read, with every earlier version, and
-// the machinery that lets several processes share the work. All SQL of the program is here.
+// the machinery that lets several processes share the work. All SQL of the program is here and in the packages below.
 //
 // A Store stands for one worker, that is one process. A pass opens a run, records who the partner's customers are, claims
 // customers, merges each of their lists in one fenced transaction, records the results of many customers at once, and
@@ -23,6 +23,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"partnersync/store/outbox"
 )
 
 // DefaultLease is how long a worker keeps its claims without a heartbeat.
@@ -33,7 +35,7 @@ type Options struct {
 	Lease   time.Duration // 0: DefaultLease
 	Version string        // of the program, for people who look at partnersync.workers
 	// Endpoints are told of events; none: nothing goes to the outbox.
-	Endpoints []Endpoint
+	Endpoints []outbox.Endpoint
 }
 
 // Store reads and writes one database as one worker. It is safe for concurrent use.
@@ -46,9 +48,7 @@ type Store struct {
 
 	heartbeats heartbeatPool
 	clock      atomic.Pointer[clock] // as of the last heartbeat; nil: there was none
-
-	endpoints     []Endpoint
-	outboxWritten chan struct{}
+	outbox     *outbox.Outbox
 }
 
 // New returns a Store over a migrated database. The pool stays the caller's to close.
@@ -60,10 +60,9 @@ func New(pool *pgxpool.Pool, o Options) *Store {
 	if err != nil {
 		host = "unknown"
 	}
-	return &Store{
-		pool: pool, worker: uuid.NewString(), host: host, version: o.Version, lease: o.Lease,
-		endpoints: o.Endpoints, outboxWritten: make(chan struct{}, 1),
-	}
+	s := &Store{pool: pool, worker: uuid.NewString(), host: host, version: o.Version, lease: o.Lease}
+	s.outbox = outbox.New(o.Endpoints, s.write, s.readOnly)
+	return s
 }
 
 // Worker returns the id under which this process is known in partnersync.workers.
@@ -71,6 +70,9 @@ func (s *Store) Worker() string { return s.worker }
 
 // Lease returns how long a worker keeps its claims without a heartbeat.
 func (s *Store) Lease() time.Duration { return s.lease }
+
+// Outbox returns the outbox into which this Store puts events for the endpoints of its options.
+func (s *Store) Outbox() *outbox.Outbox { return s.outbox }
 
 // maxConnections is how many connections a process makes at most, unless its URL has pool_max_conns, apart from the
 // heartbeat's. Nobody holds one while the API is asked, so that a few do for any number of customers at a time; pgx's own

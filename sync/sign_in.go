@@ -5,13 +5,13 @@ import (
 	"log/slog"
 	"time"
 
-	"partnersync/store"
+	"partnersync/store/outbox"
 	"partnersync/sync/partnercenter"
 )
 
 // signIn watches how a partner signs in, from pass to pass.
 type signIn struct {
-	store        *store.Store
+	outbox       *outbox.Outbox
 	partner      Partner
 	log          *slog.Logger
 	refusedUntil time.Time // when the refusal ends that was logged last
@@ -20,7 +20,7 @@ type signIn struct {
 }
 
 func newSignIn(r *Runner, p Partner) *signIn {
-	return &signIn{store: r.Store, partner: p, log: r.logger().With("partner", p.Name)}
+	return &signIn{outbox: r.Store.Outbox(), partner: p, log: r.logger().With("partner", p.Name)}
 }
 
 // warnOfExpiryEvery is how often the daemon warns of credentials that expire soon.
@@ -64,9 +64,9 @@ func (s *signIn) passEnded(ctx context.Context, began time.Time) {
 	switch {
 	case refusal != nil:
 		s.works = false
-		err = s.store.EnqueueSignInFailed(ctx, s.partner.Name, *asFailure(refusal, &partnercenter.Listing{}))
+		err = s.outbox.EnqueueSignInFailed(ctx, s.partner.Name, outbox.Failure(*asFailure(refusal, &partnercenter.Listing{})))
 	case !s.works && s.partner.Tokens.Expires().After(time.Now()):
-		err = s.store.ClearSignInFailed(ctx, s.partner.Name)
+		err = s.outbox.ClearSignInFailed(ctx, s.partner.Name)
 		s.works = err == nil
 	}
 	if err != nil && ctx.Err() == nil {

@@ -13,6 +13,7 @@ import (
 
 	"partnersync/store"
 	"partnersync/store/cron"
+	"partnersync/store/outbox"
 	"partnersync/sync/partnercenter"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
@@ -66,7 +67,7 @@ func TestRun_customerWhoIsRefusedStopsNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
 	w.store = store.New(w.pool,
-		store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
+		store.Options{Endpoints: []outbox.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
 	refused := w.customers(2)[1]
 	w.partner.Concurrency = 1 // so that nobody uses the token that is asked for after its 401
 	w.api.Fail(partnercentertest.Fault{Path: refused, Status: http.StatusUnauthorized})
@@ -124,8 +125,8 @@ func TestOnce_notifiesOnceThatTheSignInIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
 	w.store = store.New(w.pool,
-		store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
-	const outbox = "SELECT type, subject, data->>'error_code' FROM partnersync.outbox ORDER BY event_id"
+		store.Options{Endpoints: []outbox.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 100}}})
+	const events = "SELECT type, subject, data->>'error_code' FROM partnersync.outbox ORDER BY event_id"
 	w.customers(1)
 	w.once()
 	remove := w.api.Fail(partnercentertest.Fault{Path: "/oauth2/", Status: http.StatusUnauthorized})
@@ -138,14 +139,14 @@ func TestOnce_notifiesOnceThatTheSignInIsRefused(t *testing.T) {
 	w.partner = w.newPartner("contoso", w.url, 0)
 	w.once()
 	w.want("0", "SELECT count(*) FROM partnersync.notified WHERE type = 'partner.sign_in_failed'")
-	w.want("partner.sign_in_failed|contoso|AADSTS7000222", outbox)
+	w.want("partner.sign_in_failed|contoso|AADSTS7000222", events)
 }
 
 func TestOnce_firstPassNotifiesNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{})
 	w.store = store.New(w.pool,
-		store.Options{Endpoints: []store.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 1}}})
+		store.Options{Endpoints: []outbox.Endpoint{{Name: "a", StuckAfter: time.Hour, FailingAfter: 1}}})
 	ids := w.customers(3)
 	w.put(ids[0], "a", "finished")
 	w.put(ids[1], "a", "queued")

@@ -7,6 +7,7 @@ import (
 
 	"partnersync/cmd/partnersync/config"
 	"partnersync/store"
+	"partnersync/store/outbox"
 	"partnersync/sync/notify"
 	"partnersync/sync/statuspage"
 )
@@ -15,9 +16,9 @@ import (
 const drainFor = 30 * time.Second
 
 // endpoints returns the webhooks as the store needs them.
-func endpoints(c *config.Config) (all []store.Endpoint) {
+func endpoints(c *config.Config) (all []outbox.Endpoint) {
 	for _, n := range c.Webhooks {
-		all = append(all, store.Endpoint{
+		all = append(all, outbox.Endpoint{
 			Name: n.Name, Events: n.Events, Partners: n.Partners,
 			StuckAfter: n.StuckAfter, FailingAfter: n.FailingAfter,
 		})
@@ -28,7 +29,7 @@ func endpoints(c *config.Config) (all []store.Endpoint) {
 // newSender returns what sends to the webhooks. Attempts are counted in m, which may be nil.
 func newSender(c *config.Config, s *store.Store, m *statuspage.Metrics, log *slog.Logger) *notify.Sender {
 	sender := &notify.Sender{
-		Store: s, Version: version(), Logger: log, SweepEvery: 10 * time.Minute, OnResult: m.Notified,
+		Outbox: s.Outbox(), Version: version(), Logger: log, SweepEvery: 10 * time.Minute, OnResult: m.Notified,
 	}
 	for _, n := range c.Webhooks {
 		m.WatchEndpoint(n.Name)

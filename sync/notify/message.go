@@ -7,25 +7,25 @@ import (
 	"strings"
 	"time"
 
-	"partnersync/store"
+	"partnersync/store/outbox"
 	"partnersync/store/sanitize"
 )
 
 // cloudEvent is an event in the JSON format of CloudEvents 1.0, structured mode
 // (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md).
 type cloudEvent struct {
-	SpecVersion     string          `json:"specversion"`
-	ID              string          `json:"id"`
-	Source          string          `json:"source"`
-	Type            string          `json:"type"`
-	Subject         string          `json:"subject,omitempty"`
-	Time            time.Time       `json:"time"`
-	DataContentType string          `json:"datacontenttype"`
-	Data            store.EventData `json:"data"`
+	SpecVersion     string           `json:"specversion"`
+	ID              string           `json:"id"`
+	Source          string           `json:"source"`
+	Type            string           `json:"type"`
+	Subject         string           `json:"subject,omitempty"`
+	Time            time.Time        `json:"time"`
+	DataContentType string           `json:"datacontenttype"`
+	Data            outbox.EventData `json:"data"`
 }
 
 // message returns the body to send and its type. Control characters are escaped, in case the receiver logs it.
-func message(format string, n store.Notification) (body []byte, contentType string, err error) {
+func message(format string, n outbox.Notification) (body []byte, contentType string, err error) {
 	var document any = cloudEvent{
 		SpecVersion: "1.0", ID: n.MessageID, Source: "/partners/" + url.PathEscape(n.Data.Partner), Type: n.Type,
 		Subject: subject(n.Data), Time: n.CreatedAt.UTC(), DataContentType: "application/json", Data: n.Data,
@@ -39,7 +39,7 @@ func message(format string, n store.Notification) (body []byte, contentType stri
 }
 
 // subject returns the path of the event's subject in the API; "" for a partner.
-func subject(d store.EventData) string {
+func subject(d outbox.EventData) string {
 	switch {
 	case d.BatchID != "":
 		return "/customers/" + d.CustomerID + "/deviceBatches/" + url.PathEscape(d.BatchID)
@@ -51,45 +51,45 @@ func subject(d store.EventData) string {
 
 // text returns the event as one line for people in a chat. Slack and Teams have different dialects of Markdown, so
 // names are written as code, which both take literally.
-func text(n store.Notification) string {
+func text(n outbox.Notification) string {
 	d := n.Data
 	batch := fmt.Sprintf("Batch %s of customer %s", code(d.BatchID), customer(d))
 	switch n.Type {
-	case store.BatchFinished:
+	case outbox.BatchFinished:
 		return batch + " is finished" + devices(d) + "."
-	case store.BatchFinishedWithErrors:
+	case outbox.BatchFinishedWithErrors:
 		return batch + " is finished with errors" + devices(d) + "."
-	case store.BatchStuck:
+	case outbox.BatchStuck:
 		return fmt.Sprintf("%s is in status %s since %s.", batch, optional(d.Status), utc(d.StatusSince))
-	case store.BatchRemoved:
+	case outbox.BatchRemoved:
 		return fmt.Sprintf("%s was removed; its last status was %s.", batch, optional(d.Status))
-	case store.CustomerFailing:
+	case outbox.CustomerFailing:
 		return fmt.Sprintf("Customer %s has failed in %d passes in a row, since %s: %s",
 			customer(d), d.ConsecutiveFailures, utc(d.FailingSince), failure(d))
-	case store.CustomerRecovered:
+	case outbox.CustomerRecovered:
 		return fmt.Sprintf("Customer %s is read again, after failing since %s.", customer(d), utc(d.FailingSince))
-	case store.SignInFailed:
+	case outbox.SignInFailed:
 		return fmt.Sprintf("Partner %s cannot sign in: %s", code(d.Partner), failure(d))
 	}
 	return fmt.Sprintf("%s: customer %s", n.Type, customer(d)) // of a newer release
 }
 
 // customer returns the name of the customer, if there is one, and the id.
-func customer(d store.EventData) string {
+func customer(d outbox.EventData) string {
 	if d.CompanyName == nil || strings.TrimSpace(*d.CompanyName) == "" {
 		return code(d.CustomerID)
 	}
 	return fmt.Sprintf("%s (%s)", code(*d.CompanyName), d.CustomerID)
 }
 
-func devices(d store.EventData) string {
+func devices(d outbox.EventData) string {
 	if d.DevicesCount == nil {
 		return ""
 	}
 	return fmt.Sprintf(", with %d devices", *d.DevicesCount)
 }
 
-func failure(d store.EventData) string {
+func failure(d outbox.EventData) string {
 	if d.RequestID == "" {
 		return code(d.Error)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"partnersync/store"
+	"partnersync/store/outbox"
 	"partnersync/store/sanitize"
 )
 
@@ -22,35 +22,35 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // examples has one notification of each type, as deploy/webhooks.md shows them.
 var examples = []struct {
-	notification store.Notification
+	notification outbox.Notification
 	text         string
 }{
-	{of(store.BatchFinished,
-		store.EventData{BatchID: "Sales laptops", Status: ptr("finished"), FromStatus: ptr("processing"),
+	{of(outbox.BatchFinished,
+		outbox.EventData{BatchID: "Sales laptops", Status: ptr("finished"), FromStatus: ptr("processing"),
 			DevicesCount: ptr(int32(25))}),
 		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") is finished, with 25 devices."},
-	{of(store.BatchFinishedWithErrors, store.EventData{BatchID: "Sales laptops", Status: ptr("finished_with_errors")}),
+	{of(outbox.BatchFinishedWithErrors, outbox.EventData{BatchID: "Sales laptops", Status: ptr("finished_with_errors")}),
 		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") is finished with errors."},
-	{of(store.BatchStuck, store.EventData{BatchID: "Sales laptops", Status: ptr("queued"), StatusSince: &noon}),
+	{of(outbox.BatchStuck, outbox.EventData{BatchID: "Sales laptops", Status: ptr("queued"), StatusSince: &noon}),
 		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") is in status `queued` since 2026-03-01 12:00 UTC."},
-	{of(store.BatchRemoved, store.EventData{BatchID: "Sales laptops"}),
+	{of(outbox.BatchRemoved, outbox.EventData{BatchID: "Sales laptops"}),
 		"Batch `Sales laptops` of customer `Contoso` (" + alpha + ") was removed; its last status was none."},
-	{of(store.CustomerFailing,
-		store.EventData{ConsecutiveFailures: 3, FailingSince: &noon, Error: "no relationship", RequestID: "1a2b"}),
+	{of(outbox.CustomerFailing,
+		outbox.EventData{ConsecutiveFailures: 3, FailingSince: &noon, Error: "no relationship", RequestID: "1a2b"}),
 		"Customer `Contoso` (" + alpha +
 			") has failed in 3 passes in a row, since 2026-03-01 12:00 UTC: `no relationship` (request `1a2b`)"},
-	{of(store.CustomerRecovered, store.EventData{FailingSince: &noon}),
+	{of(outbox.CustomerRecovered, outbox.EventData{FailingSince: &noon}),
 		"Customer `Contoso` (" + alpha + ") is read again, after failing since 2026-03-01 12:00 UTC."},
-	{store.Notification{Type: store.SignInFailed,
-		Data: store.EventData{Partner: "contoso", Error: "AADSTS7000215: wrong secret"}},
+	{outbox.Notification{Type: outbox.SignInFailed,
+		Data: outbox.EventData{Partner: "contoso", Error: "AADSTS7000215: wrong secret"}},
 		"Partner `contoso` cannot sign in: `AADSTS7000215: wrong secret`"},
-	{of("batch.of_tomorrow", store.EventData{}), "batch.of_tomorrow: customer `Contoso` (" + alpha + ")"},
+	{of("batch.of_tomorrow", outbox.EventData{}), "batch.of_tomorrow: customer `Contoso` (" + alpha + ")"},
 }
 
 // of returns a notification about the customer Contoso.
-func of(kind string, d store.EventData) store.Notification {
+func of(kind string, d outbox.EventData) outbox.Notification {
 	d.Partner, d.CustomerID, d.CompanyName = "contoso", alpha, ptr("Contoso")
-	return store.Notification{Type: kind, MessageID: "7d9e0f7c-9a3a-4b0e-8a53-0d1f5f1f4a11", CreatedAt: noon, Data: d}
+	return outbox.Notification{Type: kind, MessageID: "7d9e0f7c-9a3a-4b0e-8a53-0d1f5f1f4a11", CreatedAt: noon, Data: d}
 }
 
 func TestMessage_textIsOneReadableLine(t *testing.T) {
@@ -75,7 +75,7 @@ func TestMessage_textIsOneReadableLine(t *testing.T) {
 
 func TestMessage_cloudEvent(t *testing.T) {
 	t.Parallel()
-	n := of(store.BatchFinished, store.EventData{BatchID: "a/b <ü> \"c\"", Status: ptr("finished"), ChangedBy: &noon})
+	n := of(outbox.BatchFinished, outbox.EventData{BatchID: "a/b <ü> \"c\"", Status: ptr("finished"), ChangedBy: &noon})
 	n.Data.Partner = "Müller & Söhne"
 	body, contentType, err := message(CloudEvents, n)
 	if err != nil || contentType != "application/cloudevents+json; charset=utf-8" {
@@ -116,7 +116,7 @@ func TestMessage_hasNothingUnprintable(t *testing.T) {
 			if i := strings.IndexFunc(string(body), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
 				t.Errorf("%s, %s: not printable from %q on", tt.notification.Type, format, body[i:])
 			}
-			var read struct{ Data store.EventData }
+			var read struct{ Data outbox.EventData }
 			if err := json.Unmarshal(body, &read); err != nil || format == CloudEvents && *read.Data.CompanyName != name {
 				t.Errorf("%s, %s: read back %+v (%v)", tt.notification.Type, format, read, err)
 			}
@@ -127,12 +127,12 @@ func TestMessage_hasNothingUnprintable(t *testing.T) {
 func TestMessage_hasASubjectWhereThereIsOne(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		data store.EventData
+		data outbox.EventData
 		want string
 	}{
-		{store.EventData{Partner: "contoso"}, ""},
-		{store.EventData{Partner: "contoso", CustomerID: alpha}, "/customers/" + alpha},
-		{store.EventData{Partner: "contoso", CustomerID: alpha, BatchID: ".."}, "/customers/" + alpha + "/deviceBatches/.."},
+		{outbox.EventData{Partner: "contoso"}, ""},
+		{outbox.EventData{Partner: "contoso", CustomerID: alpha}, "/customers/" + alpha},
+		{outbox.EventData{Partner: "contoso", CustomerID: alpha, BatchID: ".."}, "/customers/" + alpha + "/deviceBatches/.."},
 	}
 	for _, tt := range tests {
 		if got := subject(tt.data); got != tt.want {

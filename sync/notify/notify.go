@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"partnersync/store"
+	"partnersync/store/outbox"
 	"partnersync/sync/partnercenter"
 )
 
@@ -48,7 +48,7 @@ type Endpoint struct {
 
 // Sender sends to its endpoints.
 type Sender struct {
-	Store     *store.Store
+	Outbox    *outbox.Outbox
 	Endpoints []Endpoint
 	Version   string       // of the program, for the User-Agent
 	Logger    *slog.Logger // nil: discard
@@ -98,7 +98,7 @@ func (s *Sender) Run(ctx context.Context) error {
 func (s *Sender) wake(ctx context.Context, wakes []chan struct{}) {
 	for {
 		select {
-		case <-s.Store.OutboxWritten():
+		case <-s.Outbox.Written():
 		case <-ctx.Done():
 			return
 		}
@@ -130,7 +130,7 @@ func (s *Sender) sendTo(ctx context.Context, e Endpoint, wake <-chan struct{}) {
 
 // sendDue makes one attempt for each notification that is due, up to a limit, and returns how many there were.
 func (s *Sender) sendDue(ctx context.Context, client *http.Client, e Endpoint) (n int, err error) {
-	due, err := s.Store.ClaimNotifications(ctx, e.Name, concurrency, lease)
+	due, err := s.Outbox.Claim(ctx, e.Name, concurrency, lease)
 	if err != nil {
 		return 0, err
 	}
@@ -142,7 +142,7 @@ func (s *Sender) sendDue(ctx context.Context, client *http.Client, e Endpoint) (
 }
 
 // attempt sends one notification and records the result. The error is the database's.
-func (s *Sender) attempt(ctx context.Context, client *http.Client, e Endpoint, n store.Notification) error {
+func (s *Sender) attempt(ctx context.Context, client *http.Client, e Endpoint, n outbox.Notification) error {
 	err := send(ctx, client, e, n, s.Version)
 	log := s.logger().With("endpoint", e.Name, "event", n.Type, "message_id", n.MessageID)
 	// The result is recorded even if ctx is done: otherwise what was received would be sent again.
@@ -153,13 +153,13 @@ func (s *Sender) attempt(ctx context.Context, client *http.Client, e Endpoint, n
 	case err == nil:
 		log.Debug("notification sent", "attempts", n.Attempts)
 		s.result(e, Sent)
-		return s.Store.RemoveNotification(recording, n)
+		return s.Outbox.Remove(recording, n)
 	case ctx.Err() != nil:
-		return s.Store.RetryNotification(recording, n, 0)
+		return s.Outbox.Retry(recording, n, 0)
 	case refusal != nil && refusal.status == http.StatusGone:
 		log.Warn("the receiver is gone for good; remove it from the configuration", "err", err)
 		s.result(e, Refused)
-		return s.Store.RemoveNotification(recording, n)
+		return s.Outbox.Remove(recording, n)
 	}
 	after := backOff(n.Attempts)
 	if refusal != nil {
@@ -167,7 +167,7 @@ func (s *Sender) attempt(ctx context.Context, client *http.Client, e Endpoint, n
 	}
 	log.Warn("notification could not be sent", "attempts", n.Attempts, "next_in", after.Round(time.Second), "err", err)
 	s.result(e, Failed)
-	return s.Store.RetryNotification(recording, n, after)
+	return s.Outbox.Retry(recording, n, after)
 }
 
 // backOff returns how long to wait after a number of attempts: twice as long each time, with jitter.
@@ -194,10 +194,10 @@ func (s *Sender) sweepRegularly(ctx context.Context) {
 // Sweep does what no other event triggers: it enqueues batches that have become stuck, and gives up old
 // notifications.
 func (s *Sender) Sweep(ctx context.Context) error {
-	if err := s.Store.EnqueueStuckBatches(ctx); err != nil {
+	if err := s.Outbox.EnqueueStuckBatches(ctx); err != nil {
 		return err
 	}
-	given, err := s.Store.GiveUpNotifications(ctx)
+	given, err := s.Outbox.GiveUp(ctx)
 	for endpoint, n := range given {
 		s.logger().Error("notifications are given up, since they could not be sent for a day",
 			"endpoint", endpoint, "notifications", n)
@@ -234,7 +234,7 @@ func (s *Sender) drain(ctx context.Context, e Endpoint) error {
 		if n > 0 {
 			continue
 		}
-		due, pending, err := s.Store.NextNotification(ctx, e.Name)
+		due, pending, err := s.Outbox.Next(ctx, e.Name)
 		if err != nil || !pending {
 			return err
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store"
+	"partnersync/store/outbox"
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter"
 )
@@ -45,13 +46,13 @@ type world struct {
 func newWorld(t *testing.T, endpoints ...Endpoint) *world {
 	t.Helper()
 	w := &world{t: t, pool: storetest.New(t).Pool}
-	var subscribed []store.Endpoint
+	var subscribed []outbox.Endpoint
 	for _, e := range endpoints {
-		subscribed = append(subscribed, store.Endpoint{Name: e.Name, StuckAfter: time.Hour, FailingAfter: 3})
+		subscribed = append(subscribed, outbox.Endpoint{Name: e.Name, StuckAfter: time.Hour, FailingAfter: 3})
 	}
 	w.store = store.New(w.pool, store.Options{Endpoints: subscribed})
 	w.sender = &Sender{
-		Store: w.store, Endpoints: endpoints, Version: "test",
+		Outbox: w.store.Outbox(), Endpoints: endpoints, Version: "test",
 		Logger: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OnResult: func(endpoint, result string, n int) {
 			w.mu.Lock()
@@ -304,7 +305,7 @@ func TestSender_answers(t *testing.T) {
 			if n := w.left(); n != tt.left {
 				t.Errorf("%d left, want %d", n, tt.left)
 			}
-			if wait, _, err := w.store.NextNotification(t.Context(), "r"); err != nil || wait < tt.atLeast || wait > tt.atMost {
+			if wait, _, err := w.store.Outbox().Next(t.Context(), "r"); err != nil || wait < tt.atLeast || wait > tt.atMost {
 				t.Errorf("the next attempt is in %v, error %v, want %v to %v", wait, err, tt.atLeast, tt.atMost)
 			}
 			if log := w.log.String(); !strings.Contains(log, tt.mentions) || strings.Contains(log, "hunter") {
@@ -329,7 +330,7 @@ func TestSend_errorsShowNothingOfTheURL(t *testing.T) {
 		"http://a\x7f/hunter4",
 	} {
 		err := send(t.Context(), newClient(), Endpoint{URL: partnercenter.Secret(url)},
-			of(store.BatchFinished, store.EventData{}), "test")
+			of(outbox.BatchFinished, outbox.EventData{}), "test")
 		if err == nil || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("%q: %v", url, err)
 		}
@@ -357,7 +358,7 @@ func TestRun_isWokenAndASlowReceiverDelaysNoOther(t *testing.T) {
 	stop()
 	w.ok(<-ended)
 	// It is stopped in the middle of an attempt; the next one may begin at once.
-	if wait, pending, err := w.store.NextNotification(t.Context(), "slow"); err != nil || !pending || wait > 0 {
+	if wait, pending, err := w.store.Outbox().Next(t.Context(), "slow"); err != nil || !pending || wait > 0 {
 		t.Errorf("the next attempt is in %v, pending %v, error %v", wait, pending, err)
 	}
 	if got := slow.received(t); len(w.log.String()) == 0 || w.left() < 6 {
@@ -378,7 +379,7 @@ func TestSender_severalShareOneOutbox(t *testing.T) {
 	others := make([]*Sender, 4)
 	errs := make(chan error)
 	for i := range others {
-		others[i] = &Sender{Store: store.New(w.pool, store.Options{}), Endpoints: w.sender.Endpoints}
+		others[i] = &Sender{Outbox: store.New(w.pool, store.Options{}).Outbox(), Endpoints: w.sender.Endpoints}
 		go func() { errs <- others[i].Drain(t.Context()) }()
 	}
 	for range others {
@@ -464,7 +465,9 @@ func TestRun_logsOnceThatItCannotSweep(t *testing.T) {
 		pool.Close() // no question has an answer any more
 		ctx, stop := context.WithTimeout(t.Context(), 24*time.Hour)
 		defer stop()
-		s := Sender{Store: store.New(pool, store.Options{}), Logger: w.sender.Logger, SweepEvery: 10 * time.Minute}
+		s := Sender{
+			Outbox: store.New(pool, store.Options{}).Outbox(), Logger: w.sender.Logger, SweepEvery: 10 * time.Minute,
+		}
 		s.sweepRegularly(ctx)
 		if n := strings.Count(w.log.String(), "could not be looked at"); n != 1 {
 			t.Errorf("logged %d times in a day, want once", n)

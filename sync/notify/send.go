@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"partnersync/store"
+	"partnersync/store/outbox"
 	"partnersync/sync/partnercenter"
 )
 
@@ -41,7 +41,7 @@ func (e *refusedError) Error() string {
 }
 
 // send makes one attempt. Its error shows only the host of the endpoint's URL.
-func send(ctx context.Context, client *http.Client, e Endpoint, n store.Notification, version string) error {
+func send(ctx context.Context, client *http.Client, e Endpoint, n outbox.Notification, version string) error {
 	body, contentType, err := message(e.Format, n)
 	if err != nil {
 		return fmt.Errorf("writing the message: %w", err)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"partnersync/store"
+	"partnersync/store/outbox"
 	"partnersync/sync/notify"
 	"partnersync/sync/partnercenter"
 )
@@ -41,7 +41,7 @@ func (s *section) webhook(partners []Partner, lines map[string]int) Webhook {
 		URL:          s.webhookURL("url"),
 		Keys:         s.webhookKeys("secret", "secret_file"),
 		Format:       notify.CloudEvents,
-		Events:       s.subset("events", "event", store.EventTypes()),
+		Events:       s.subset("events", "event", outbox.EventTypes()),
 		StuckAfter:   s.duration("stuck_after", 24*time.Hour, time.Second),
 		FailingAfter: s.number("failing_after", 3, 1, 1000),
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"partnersync/store"
+	"partnersync/store/outbox"
 	"partnersync/sync/partnercenter"
 )
 
@@ -150,14 +150,14 @@ func TestDeployed_webhooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(store.EventTypes(), c.Webhooks[0].Events); diff != "" {
+	if diff := cmp.Diff(outbox.EventTypes(), c.Webhooks[0].Events); diff != "" {
 		t.Errorf("events of the example: (-want +got)\n%s", diff)
 	}
 	documentation, err := os.ReadFile("../../../deploy/webhooks.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, event := range store.EventTypes() {
+	for _, event := range outbox.EventTypes() {
 		if !strings.Contains(string(documentation), "`"+event+"`") {
 			t.Errorf("webhooks.md does not tell of %s", event)
 		}

@@ -1,4 +1,8 @@
-package store
+// Package outbox is the transactional outbox: events for webhooks are stored in the transaction in which they happen, so
+// that none is lost and none is sent of what was rolled back.
+//
+// Package store enqueues what its transactions change. Package notify claims what is due, sends it, and removes it.
+package outbox
 
 import (
 	"context"
@@ -48,9 +52,33 @@ func (e Endpoint) subscribes(kind, partner string) bool {
 		(e.Partners == nil || partner == "" || slices.Contains(e.Partners, partner))
 }
 
+// Transact runs a transaction, and may run it again after a conflict with another one.
+type Transact func(ctx context.Context, do func(pgx.Tx) error) error
+
+// Outbox is the outbox of one database, for the endpoints that subscribe to its events. It is safe for concurrent use.
+type Outbox struct {
+	endpoints       []Endpoint
+	write, readOnly Transact
+	written         chan struct{}
+}
+
+// New returns the outbox of the database in which write and readOnly run transactions.
+func New(endpoints []Endpoint, write, readOnly Transact) *Outbox {
+	return &Outbox{endpoints: endpoints, write: write, readOnly: readOnly, written: make(chan struct{}, 1)}
+}
+
+// Subscribers returns the names of the endpoints that subscribe to any events of the partner.
+func (o *Outbox) Subscribers(partner string) []string {
+	names := []string{}
+	for _, e := range o.subscribers(partner, EventTypes()...) {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
 // subscribers returns the endpoints that subscribe to any of the types of events of the partner.
-func (s *Store) subscribers(partner string, kinds ...string) (endpoints []Endpoint) {
-	for _, e := range s.endpoints {
+func (o *Outbox) subscribers(partner string, kinds ...string) (endpoints []Endpoint) {
+	for _, e := range o.endpoints {
 		if slices.ContainsFunc(kinds, func(kind string) bool { return e.subscribes(kind, partner) }) {
 			endpoints = append(endpoints, e)
 		}
@@ -154,9 +182,9 @@ func (d EventData) wireForm() EventData {
 }
 
 // writeEvents runs a transaction and puts the events that it returns into the outbox.
-func (s *Store) writeEvents(ctx context.Context, do func(pgx.Tx) ([]event, error)) error {
+func (o *Outbox) writeEvents(ctx context.Context, do func(pgx.Tx) ([]event, error)) error {
 	enqueued := false
-	err := s.write(ctx, func(tx pgx.Tx) error {
+	err := o.write(ctx, func(tx pgx.Tx) error {
 		events, err := do(tx)
 		if err != nil {
 			return err
@@ -165,18 +193,26 @@ func (s *Store) writeEvents(ctx context.Context, do func(pgx.Tx) ([]event, error
 		return enqueue(ctx, tx, events)
 	})
 	if err == nil && enqueued {
-		s.wakeSender()
+		o.Wake()
 	}
 	return err
 }
 
-// OutboxWritten receives a value after this Store has put something into the outbox.
-func (s *Store) OutboxWritten() <-chan struct{} { return s.outboxWritten }
+// exec runs a transaction of a single statement.
+func (o *Outbox) exec(ctx context.Context, sql string, args pgx.NamedArgs) error {
+	return o.write(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, sql, args)
+		return err
+	})
+}
 
-// wakeSender wakes the receiver of OutboxWritten, after the commit.
-func (s *Store) wakeSender() {
+// Written receives a value after something has been put into this Outbox.
+func (o *Outbox) Written() <-chan struct{} { return o.written }
+
+// Wake wakes the receiver of Written. It is called after the commit of a transaction that has put events here.
+func (o *Outbox) Wake() {
 	select {
-	case s.outboxWritten <- struct{}{}:
+	case o.written <- struct{}{}:
 	default: // it has been woken, and has not looked since
 	}
 }

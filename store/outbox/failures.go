@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -10,36 +10,41 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// enqueueCustomerEvents puts customers that have failed for long enough, and those of them that have recovered,
-// into the outbox, and reports whether there were any. The transaction holds the customers' states.
-func enqueueCustomerEvents(
-	ctx context.Context, s *Store, tx pgx.Tx, run Run, results []Result,
+// Failure is why a customer or a sign-in failed.
+type Failure struct {
+	Code, Message            string
+	RequestID, CorrelationID string
+}
+
+// FailedCustomer is a customer on whom an attempt has just failed.
+type FailedCustomer struct {
+	CustomerID string
+	Failure    Failure
+	Failures   int  // how many attempts have failed in a row, this one included
+	Synced     bool // an earlier attempt has succeeded
+}
+
+// EnqueueFailing puts those of the customers into the outbox that have now failed often enough, and reports whether
+// there were any. The transaction holds the customers' states.
+func (o *Outbox) EnqueueFailing(
+	ctx context.Context, tx pgx.Tx, partner string, customers []FailedCustomer,
 ) (enqueued bool, err error) {
-	var recovered []string
 	var events []event
-	for _, r := range results {
-		switch {
-		case !r.settled():
-		case r.Failure != nil:
-			more, err := s.failingEvents(ctx, tx, run, r)
-			if err != nil {
-				return false, err
-			}
-			events = append(events, more...)
-		case r.Claim.failures > 0:
-			recovered = append(recovered, r.Claim.CustomerID)
+	for _, c := range customers {
+		more, err := o.failingEvents(ctx, tx, partner, c)
+		if err != nil {
+			return false, err
 		}
+		events = append(events, more...)
 	}
-	if err := enqueue(ctx, tx, events); err != nil {
-		return false, err
-	}
-	enqueued, err = s.enqueueRecovered(ctx, tx, run, recovered)
-	return enqueued || len(events) > 0, err
+	return len(events) > 0, enqueue(ctx, tx, events)
 }
 
 // failingEvents returns the events of a customer that has just failed often enough, and remembers that for each
 // endpoint. A customer that has never been synced is not failing after a single pass.
-func (s *Store) failingEvents(ctx context.Context, tx pgx.Tx, run Run, r Result) (events []event, err error) {
+func (o *Outbox) failingEvents(
+	ctx context.Context, tx pgx.Tx, partner string, c FailedCustomer,
+) (events []event, err error) {
 	// What is remembered from an earlier time, under another partner, does not count.
 	const remember = `
 		INSERT INTO partnersync.notified AS n (endpoint, type, subject, since)
@@ -48,32 +53,32 @@ func (s *Store) failingEvents(ctx context.Context, tx pgx.Tx, run Run, r Result)
 		WHERE s.customer_id = @customer_id::uuid
 		ON CONFLICT (endpoint, type, subject) DO UPDATE SET since = excluded.since WHERE n.since < excluded.since
 		RETURNING since`
-	id, customer := uuid.New(), r.Claim.CustomerID
-	for _, e := range s.subscribers(run.Partner, CustomerFailing, CustomerRecovered) {
+	id := uuid.New()
+	for _, e := range o.subscribers(partner, CustomerFailing, CustomerRecovered) {
 		after := e.FailingAfter
-		if !r.Claim.synced {
+		if !c.Synced {
 			after = max(after, 2)
 		}
-		if r.failures() < after || r.Claim.failures >= after { // not yet, or already before this pass
+		if c.Failures != after { // not yet, or already before this pass
 			continue
 		}
-		args := pgx.NamedArgs{"endpoint": e.Name, "type": CustomerFailing, "customer_id": customer}
+		args := pgx.NamedArgs{"endpoint": e.Name, "type": CustomerFailing, "customer_id": c.CustomerID}
 		var since time.Time
 		switch err := tx.QueryRow(ctx, remember, args).Scan(&since); {
 		case errors.Is(err, pgx.ErrNoRows):
 			continue
 		case err != nil:
-			return nil, fmt.Errorf("remembering that customer %s is failing: %w", customer, err)
+			return nil, fmt.Errorf("remembering that customer %s is failing: %w", c.CustomerID, err)
 		}
-		if !e.subscribes(CustomerFailing, run.Partner) {
+		if !e.subscribes(CustomerFailing, partner) {
 			continue
 		}
 		data := EventData{
-			Partner: run.Partner, CustomerID: customer, ConsecutiveFailures: r.failures(), FailingSince: &since,
-			ErrorCode: r.Failure.Code, Error: r.Failure.Message,
-			RequestID: r.Failure.RequestID, CorrelationID: r.Failure.CorrelationID,
+			Partner: partner, CustomerID: c.CustomerID, ConsecutiveFailures: c.Failures, FailingSince: &since,
+			ErrorCode: c.Failure.Code, Error: c.Failure.Message,
+			RequestID: c.Failure.RequestID, CorrelationID: c.Failure.CorrelationID,
 		}
-		if data.CompanyName, err = companyName(ctx, tx, customer); err != nil {
+		if data.CompanyName, err = companyName(ctx, tx, c.CustomerID); err != nil {
 			return nil, err
 		}
 		events = append(events, event{endpoint: e.Name, kind: CustomerFailing, id: id, data: data})
@@ -81,9 +86,11 @@ func (s *Store) failingEvents(ctx context.Context, tx pgx.Tx, run Run, r Result)
 	return events, nil
 }
 
-// enqueueRecovered puts those of the customers into the outbox that an endpoint knows as failing, and reports whether
+// EnqueueRecovered puts those of the customers into the outbox that an endpoint knows as failing, and reports whether
 // there were any. The transaction holds the customers' states.
-func (s *Store) enqueueRecovered(ctx context.Context, tx pgx.Tx, run Run, customers []string) (enqueued bool, err error) {
+func (o *Outbox) EnqueueRecovered(
+	ctx context.Context, tx pgx.Tx, partner string, customers []string,
+) (enqueued bool, err error) {
 	const forget = `
 		DELETE FROM partnersync.notified
 		WHERE endpoint = @endpoint AND type = @type AND subject = ANY (@customers::text[])
@@ -97,7 +104,7 @@ func (s *Store) enqueueRecovered(ctx context.Context, tx pgx.Tx, run Run, custom
 	}
 	var events []event
 	ids := map[string]uuid.UUID{} // by customer
-	for _, e := range s.subscribers(run.Partner, CustomerFailing, CustomerRecovered) {
+	for _, e := range o.subscribers(partner, CustomerFailing, CustomerRecovered) {
 		args := pgx.NamedArgs{"endpoint": e.Name, "type": CustomerFailing, "customers": customers}
 		rows, _ := tx.Query(ctx, forget, args) // CollectRows returns its error
 		all, err := pgx.CollectRows(rows, pgx.RowToStructByName[recovered])
@@ -105,13 +112,13 @@ func (s *Store) enqueueRecovered(ctx context.Context, tx pgx.Tx, run Run, custom
 			return false, fmt.Errorf("forgetting customers that have recovered: %w", err)
 		}
 		for _, c := range all {
-			if !e.subscribes(CustomerRecovered, run.Partner) {
+			if !e.subscribes(CustomerRecovered, partner) {
 				continue
 			}
 			if _, ok := ids[c.CustomerID]; !ok {
 				ids[c.CustomerID] = uuid.New()
 			}
-			data := EventData{Partner: run.Partner, CustomerID: c.CustomerID, FailingSince: &c.Since}
+			data := EventData{Partner: partner, CustomerID: c.CustomerID, FailingSince: &c.Since}
 			if data.CompanyName, err = companyName(ctx, tx, c.CustomerID); err != nil {
 				return false, err
 			}
@@ -133,21 +140,21 @@ func companyName(ctx context.Context, tx pgx.Tx, customerID string) (name *strin
 
 // EnqueueSignInFailed puts into the outbox that the partner's sign-in was refused, once until ClearSignInFailed.
 // During a partner's first run it does nothing: somebody is setting it up.
-func (s *Store) EnqueueSignInFailed(ctx context.Context, partner string, f Failure) error {
+func (o *Outbox) EnqueueSignInFailed(ctx context.Context, partner string, f Failure) error {
 	const remember = `
 		INSERT INTO partnersync.notified (endpoint, type, subject, since)
 		SELECT @endpoint, @type, @partner, clock_timestamp()
 		WHERE (SELECT count(*) FROM (
 		    SELECT 1 FROM partnersync.runs WHERE partner = @partner AND state <> 'running' LIMIT 2) r) = 2
 		ON CONFLICT DO NOTHING`
-	subscribers := s.subscribers(partner, SignInFailed)
+	subscribers := o.subscribers(partner, SignInFailed)
 	if len(subscribers) == 0 {
 		return nil
 	}
 	data := EventData{
 		Partner: partner, ErrorCode: f.Code, Error: f.Message, RequestID: f.RequestID, CorrelationID: f.CorrelationID,
 	}
-	err := s.writeEvents(ctx, func(tx pgx.Tx) (events []event, err error) {
+	err := o.writeEvents(ctx, func(tx pgx.Tx) (events []event, err error) {
 		id := uuid.New()
 		for _, e := range subscribers {
 			args := pgx.NamedArgs{"endpoint": e.Name, "type": SignInFailed, "partner": partner}
@@ -168,13 +175,13 @@ func (s *Store) EnqueueSignInFailed(ctx context.Context, partner string, f Failu
 }
 
 // ClearSignInFailed ends what EnqueueSignInFailed began: the next refusal is an event again.
-func (s *Store) ClearSignInFailed(ctx context.Context, partner string) error {
+func (o *Outbox) ClearSignInFailed(ctx context.Context, partner string) error {
 	const forget = `
 		DELETE FROM partnersync.notified WHERE type = @type AND subject = @partner`
-	if len(s.subscribers(partner, SignInFailed)) == 0 {
+	if len(o.subscribers(partner, SignInFailed)) == 0 {
 		return nil
 	}
-	if _, err := s.exec(ctx, forget, pgx.NamedArgs{"type": SignInFailed, "partner": partner}); err != nil {
+	if err := o.exec(ctx, forget, pgx.NamedArgs{"type": SignInFailed, "partner": partner}); err != nil {
 		return fmt.Errorf("clearing the refused sign-in of partner %s: %w", partner, err)
 	}
 	return nil

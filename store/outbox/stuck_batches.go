@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -31,10 +31,10 @@ const stuckBatchesSQL = `
 
 // EnqueueStuckBatches puts an event into the outbox for each batch that has become stuck since the last call in any
 // process. It reads all unfinished batches and is therefore not to be called every second.
-func (s *Store) EnqueueStuckBatches(ctx context.Context) error {
-	for _, e := range s.subscribers("", BatchStuck) {
+func (o *Outbox) EnqueueStuckBatches(ctx context.Context) error {
+	for _, e := range o.subscribers("", BatchStuck) {
 		var stuck []EventData
-		err := s.readOnly(ctx, func(tx pgx.Tx) (err error) {
+		err := o.readOnly(ctx, func(tx pgx.Tx) (err error) {
 			stuck, err = stuckBatches(ctx, tx, e, nil)
 			return err
 		})
@@ -47,7 +47,7 @@ func (s *Store) EnqueueStuckBatches(ctx context.Context) error {
 				continue
 			}
 			before = b.CustomerID
-			if err := s.enqueueStuckBatchesOf(ctx, e, b.CustomerID); err != nil {
+			if err := o.enqueueStuckBatchesOf(ctx, e, b.CustomerID); err != nil {
 				return fmt.Errorf("putting the stuck batches of customer %s into the outbox: %w", b.CustomerID, err)
 			}
 		}
@@ -69,7 +69,7 @@ func stuckBatches(ctx context.Context, tx pgx.Tx, e Endpoint, customerID *string
 
 // enqueueStuckBatchesOf looks again at one customer, whose batches are locked: otherwise the event that a batch is
 // finished could come before the event that it is stuck.
-func (s *Store) enqueueStuckBatchesOf(ctx context.Context, e Endpoint, customerID string) error {
+func (o *Outbox) enqueueStuckBatchesOf(ctx context.Context, e Endpoint, customerID string) error {
 	const lock = `
 		SELECT 1 FROM partnersync.customer_state WHERE customer_id = @customer_id::uuid FOR UPDATE`
 	const remember = `
@@ -77,7 +77,7 @@ func (s *Store) enqueueStuckBatchesOf(ctx context.Context, e Endpoint, customerI
 		VALUES (@endpoint, @type, @subject, @since)
 		ON CONFLICT (endpoint, type, subject) DO UPDATE SET since = excluded.since
 		WHERE n.since < excluded.since`
-	return s.writeEvents(ctx, func(tx pgx.Tx) (events []event, err error) {
+	return o.writeEvents(ctx, func(tx pgx.Tx) (events []event, err error) {
 		if _, err := tx.Exec(ctx, lock, pgx.NamedArgs{"customer_id": customerID}); err != nil {
 			return nil, fmt.Errorf("locking the customer's state: %w", err)
 		}

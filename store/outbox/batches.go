@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -38,11 +38,11 @@ func terminal(status *string) string {
 	return strings.ReplaceAll(strings.ToLower(*status), "-", "_")
 }
 
-// enqueueBatchEvents puts the changes of the customer's batches with the keys into the outbox, and reports whether there
-// were any. First versions are not events, since partnersync cannot know how old they are. Without keys or subscribers
-// it runs no statement.
-func enqueueBatchEvents(
-	ctx context.Context, s *Store, tx pgx.Tx, claim Claim, keys []string,
+// EnqueueBatchChanges puts the newest changes of the customer's batches with these ids into the outbox, and reports
+// whether there were any. First versions are not events, since partnersync cannot know how old they are. Without ids or
+// subscribers it runs no statement.
+func (o *Outbox) EnqueueBatchChanges(
+	ctx context.Context, tx pgx.Tx, partner, customerID string, batchIDs []string,
 ) (enqueued bool, err error) {
 	const query = `
 		SELECT b.customer_id::text, c.company_name, b.batch_id, b.status, v.status AS from_status, b.devices_count,
@@ -52,18 +52,17 @@ func enqueueBatchEvents(
 		JOIN partner_center.device_batch_versions v
 		  ON v.customer_id = b.customer_id AND v.batch_id = b.batch_id AND v.valid_to = b.valid_from
 		LEFT JOIN partner_center.customers c ON c.customer_id = b.customer_id
-		WHERE b.customer_id = @customer_id::uuid AND b.batch_id = ANY (@keys::text[])
+		WHERE b.customer_id = @customer_id::uuid AND b.batch_id = ANY (@batch_ids::text[])
 		ORDER BY b.batch_id`
-	partner := claim.Run.Partner
-	subscribers := s.subscribers(partner, BatchFinished, BatchFinishedWithErrors, BatchRemoved)
-	if len(subscribers) == 0 || len(keys) == 0 {
+	subscribers := o.subscribers(partner, BatchFinished, BatchFinishedWithErrors, BatchRemoved)
+	if len(subscribers) == 0 || len(batchIDs) == 0 {
 		return false, nil
 	}
-	args := pgx.NamedArgs{"customer_id": claim.CustomerID, "keys": keys}
+	args := pgx.NamedArgs{"customer_id": customerID, "batch_ids": batchIDs}
 	rows, _ := tx.Query(ctx, query, args) // CollectRows returns its error
 	changed, err := pgx.CollectRows(rows, pgx.RowToStructByNameLax[changedBatch])
 	if err != nil {
-		return false, fmt.Errorf("reading the changes of %d batches: %w", len(keys), err)
+		return false, fmt.Errorf("reading the changes of %d batches: %w", len(batchIDs), err)
 	}
 	var events []event
 	for _, b := range changed {
