@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"partnersync/migrations"
-	"partnersync/store"
+	"partnersync/store/report"
 )
 
 func newDictionaryCommand(a *app) *cobra.Command {
@@ -25,7 +25,7 @@ func newDictionaryCommand(a *app) *cobra.Command {
 }
 
 func (a *app) dictionary(ctx context.Context, db *database) error {
-	d, err := store.New(db.Pool, store.Options{}).Dictionary(ctx)
+	d, err := report.ReadDictionary(ctx, db.Pool)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ var chapters = map[string]struct {
 	"function": {"Functions", []string{"column", "type"}},
 }
 
-func printDictionary(out io.Writer, d store.Dictionary) error {
+func printDictionary(out io.Writer, d report.Dictionary) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# The schema partner_center\n\n%s\n", inMarkdown(d.Comment))
 	fmt.Fprint(&b, "\nUnder *null*: whether a column may be null, or belongs to the key; "+
@@ -62,7 +62,7 @@ func printDictionary(out io.Writer, d store.Dictionary) error {
 	return err
 }
 
-func printEntry(b *strings.Builder, e store.DictionaryEntry) {
+func printEntry(b *strings.Builder, e report.DictionaryEntry) {
 	fmt.Fprintf(b, "\n### %s\n\n%s\n", e.Name, inMarkdown(e.Comment))
 	if len(e.Columns) == 0 {
 		return

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"partnersync/store"
+	"partnersync/store/report"
 	"partnersync/store/storetest"
 )
 
@@ -57,15 +57,15 @@ func TestDictionary_ofADatabaseThatIsNotMigrated(t *testing.T) {
 
 func TestPrintDictionary(t *testing.T) {
 	t.Parallel()
-	d := store.Dictionary{Comment: "All | of\nit.", Entries: []store.DictionaryEntry{
-		{Kind: "table", Name: "a", Comment: "Not x < 1.", Columns: []store.DictionaryColumn{
+	d := report.Dictionary{Comment: "All | of\nit.", Entries: []report.DictionaryEntry{
+		{Kind: "table", Name: "a", Comment: "Not x < 1.", Columns: []report.DictionaryColumn{
 			{Name: "id", Type: "uuid", Null: "key", Comment: "1 * 1"}, {Name: "note", Type: "text", Null: "yes"},
 		}},
 		{Kind: "table", Name: "b"},
 		{Kind: "view", Name: "v", Comment: "A view.",
-			Columns: []store.DictionaryColumn{{Name: "id", Type: "uuid", Comment: "As in a."}}},
+			Columns: []report.DictionaryColumn{{Name: "id", Type: "uuid", Comment: "As in a."}}},
 		{Kind: "function", Name: "f(at date)", Comment: "A function.",
-			Columns: []store.DictionaryColumn{{Name: "id", Type: "uuid"}}},
+			Columns: []report.DictionaryColumn{{Name: "id", Type: "uuid"}}},
 	}}
 	const want = `# The schema partner_center
 

@@ -1,6 +1,6 @@
 // Package report reads from the database how the sync goes and how the batches stand, for the status page, the metrics,
 // partnersync status and the summaries of passes. [Reader.State] and [Findings] are the one judgement of whether all is
-// well.
+// well. [ReadDictionary] describes what is there for analysts.
 package report
 
 import (
@@ -69,11 +69,20 @@ func ServerVersion(ctx context.Context, pool *pgxpool.Pool) (version string, err
 	return version, nil
 }
 
-// read runs do in a read-only transaction that sees one snapshot.
+// read runs do in a transaction of readOnly, which Close cancels.
 func (r *Reader) read(ctx context.Context, timeout time.Duration, do func(context.Context, pgx.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.life, cancel)()
+	return readOnly(ctx, r.pool, timeout, do)
+}
+
+// readOnly runs do in a read-only transaction that sees one snapshot.
+func readOnly(
+	ctx context.Context, pool *pgxpool.Pool, timeout time.Duration, do func(context.Context, pgx.Tx) error,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	// What matters does not depend on the defaults of the role or the database. Compiling one of these queries would take
 	// longer than running it, hence no jit.
 	begin := fmt.Sprintf(`
@@ -82,7 +91,7 @@ func (r *Reader) read(ctx context.Context, timeout time.Duration, do func(contex
 		SET LOCAL jit = off;
 		SET LOCAL search_path = pg_catalog, pg_temp;
 		SET LOCAL IntervalStyle = postgres`, timeout.Milliseconds())
-	return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return do(ctx, tx) })
+	return pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return do(ctx, tx) })
 }
 
 // collect returns the rows of a query.

@@ -1,10 +1,11 @@
-package store
+package report
 
 import (
 	"context"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Dictionary describes the schema partner_center, on which analysts may rely, as the database's catalogue has it.
@@ -68,15 +69,14 @@ const dictionarySQL = `
 	LEFT JOIN described d ON d.oid = e.oid
 	ORDER BY CASE e.kind WHEN 'table' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, e.name COLLATE "C", d.position`
 
-// Dictionary reads the catalogue: tables, then views, then functions, each ordered by name. It needs no rights to
+// ReadDictionary reads the catalogue: tables, then views, then functions, each ordered by name. It needs no rights to
 // what it describes. If the schema is missing, there are no entries.
-func (s *Store) Dictionary(ctx context.Context) (d Dictionary, err error) {
+func ReadDictionary(ctx context.Context, pool *pgxpool.Pool) (d Dictionary, err error) {
 	const comment = `
 		SELECT coalesce(max(obj_description(oid, 'pg_namespace')), '')
 		FROM pg_namespace
 		WHERE nspname = 'partner_center'`
-	err = s.readOnly(ctx, func(tx pgx.Tx) error {
-		d = Dictionary{}
+	err = readOnly(ctx, pool, timeout, func(ctx context.Context, tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, comment).Scan(&d.Comment); err != nil {
 			return err
 		}
