@@ -24,7 +24,7 @@ type Claim struct {
 	Epoch      int64
 	// Digests of the customer's lists, where their rows are exactly the current ones; else nil.
 	BatchesDigest, PoliciesDigest []byte
-	// DevicesDue: the run has device lists of the customer to read, as far as known before the batches are listed.
+	// DevicesDue: the run had device lists of the customer to read when it was claimed. A merge of its batches knows better.
 	DevicesDue bool
 
 	outcome  string // how the run counts the customer so far; "" if it does not
@@ -45,9 +45,10 @@ func (c clock) at(local time.Time) time.Time {
 }
 
 // ClaimCustomers claims up to limit customers whose batches and policies the run has still to list and that no live
-// worker holds, in the order of their ids from after on ("" is the beginning). None means that the end was reached.
+// worker holds, in the order of their ids from after on ("" is the beginning). Fewer mean that there are no more, or that
+// other workers were faster.
 func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit int) ([]Claim, error) {
-	// A later run of the kind than this one has done the customer, too; but a backfill that is resumed does again what
+	// Customers that this or a later run of the kind has done are left out. A backfill that is resumed does again those that
 	// another backfill has done since.
 	const candidates = `
 		SELECT s.customer_id::text
@@ -72,8 +73,8 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit
 // ClaimDevices claims up to limit customers that have device lists for the run to read and that no live worker holds, the
 // longest due first.
 func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, error) {
-	// A customer that waits has had its lists read by a run of another kind, if none is due any more: it is settled, too.
-	// A time that lies further ahead than any list can be due has been left by a clock that was set back.
+	// A customer that waits is claimed even if none of its lists is due any more, since a run of another kind has read
+	// them: so it gets settled. A time further ahead than any list can be due was left by a clock that was set back.
 	const candidates = `
 		SELECT s.customer_id::text
 		FROM partnersync.customer_state s
@@ -130,6 +131,7 @@ func (s *Store) claim(
 	var local time.Time
 	var rows []claimRow
 	err = s.write(ctx, func(tx pgx.Tx) error {
+		rows = nil
 		found, _ := tx.Query(ctx, candidates, args) // CollectRows returns its error
 		ids, err := pgx.CollectRows(found, pgx.RowTo[string])
 		if err != nil || len(ids) == 0 {

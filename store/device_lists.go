@@ -55,8 +55,8 @@ const firstWeek = 7 * 24 * time.Hour
 
 // dueAt returns when the list is to be read next:
 //
-//   - Never read completely, or changed since, or the last read failed: at once. That is since the batch is as it is, or
-//     since the last failure, so that a list that fails again and again does not precede all others each time.
+//   - Never read completely, or changed since, or the last read failed: at once. The time is that of the batch's last
+//     change or of the last failure, so that a list that keeps failing does not always go first.
 //   - The batch is unfinished, and in its first week: in each pass.
 //   - Else after the refresh time, spread by a hash of the ids, so that not all lists are due together.
 func (l DeviceList) dueAt(refresh time.Duration, now time.Time) time.Time {
@@ -76,7 +76,7 @@ func (l DeviceList) dueAt(refresh time.Duration, now time.Time) time.Time {
 	}
 	h := fnv.New32a()
 	h.Write([]byte(l.CustomerID + l.BatchID))
-	return confirmed.Add(refresh + refresh/4*time.Duration(h.Sum32()%1024)/1024)
+	return confirmed.Add(refresh + refresh/4096*time.Duration(h.Sum32()%1024))
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -195,9 +195,8 @@ func (s *Store) PlanDeviceLists(
 	return dueLists(lists, run, now), nil
 }
 
-// devicesDueAfterMerge notes that the customer has no device lists after a merge of its batches, or that the first of them
-// may be due since then: when exactly is found out when they are gone through. It returns whether the run may have any to
-// read.
+// devicesDueAfterMerge records, after a merge of batches, that the customer has no device lists, or that some may be due:
+// the exact time is set when they are read. It returns whether the run may have any to read.
 func devicesDueAfterMerge(ctx context.Context, m *merging[DeviceBatch], c Claim) (due bool, err error) {
 	const none = `
 		UPDATE partnersync.customer_state SET devices_due_at = NULL, devices_refresh = @refresh::interval

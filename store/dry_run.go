@@ -40,9 +40,9 @@ func dryRun[R any](
 	ctx context.Context, s *Store, r *resource[R], at list, l Listing, rows []R,
 	also func(tx pgx.Tx, removed []string) ([]Difference, error),
 ) (all []Difference, err error) {
-	m := merging[R]{resource: r, list: at, listing: l, rows: rows}
+	var m merging[R]
 	err = s.readOnly(ctx, func(tx pgx.Tx) error {
-		m.tx = tx
+		m = merging[R]{tx: tx, resource: r, list: at, listing: l, rows: rows}
 		// No run has this id: whatever is held back was held back by an earlier one.
 		if err := m.compareWithKnown(ctx, math.MaxInt64); err != nil || also == nil || len(m.removed) == 0 {
 			return err

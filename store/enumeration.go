@@ -101,12 +101,14 @@ type enumerating struct {
 	isHolding   bool      // there are customers that an earlier enumeration lacked
 }
 
-// checkClaim checks the claim, and releases it.
+// checkClaim checks the claim, and releases it. Another worker may have recorded the run's customers while the claim waited
+// for it: that claim is lost, too.
 func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64) error {
 	const fence = `
 		UPDATE partnersync.partner_state
 		SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
 		WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
+		  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND enumerated_at IS NULL)
 		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL`
 	args := pgx.NamedArgs{
 		"partner": t.run.Partner, "worker": worker, "epoch": epoch, "run": t.run.ID,

@@ -79,7 +79,7 @@ func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (enqueued 
 
 // finish ends the run if nothing is left to do, and reports whether it has.
 func finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (ended bool, err error) {
-	// Nobody is left to do: what was counted is the total. Customers may have come and gone since the run began.
+	// No customer is left, so the total is what was counted: customers may have come and gone since the run began.
 	const finish = `
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),

@@ -100,7 +100,7 @@ func TestMerge_longListingIsConfirmedByTheNextPass(t *testing.T) {
 	const state = `SELECT concat_ws('|', digest IS NOT NULL, to_char(confirmed_at AT TIME ZONE 'UTC', 'MI'), held) FROM partnersync.list_state`
 	w.pass(minute(1), complete("1"), batch("a", "queued"), batch("b", "queued"))
 	long := Listing{Complete: true, Digest: []byte("2"), Pages: 51}
-	if got := w.pass(minute(2), long, batch("a", "queued")); got != (Outcome{Unchanged: 1}) {
+	if got := w.pass(minute(2), long, batch("a", "queued")); got != (Outcome{Unchanged: 1, Unconfirmed: 1}) {
 		t.Errorf("merged %+v, want nothing removed or held", got)
 	}
 	w.want("f|01|{b}", state)

@@ -89,9 +89,12 @@ const writeListStateSQL = `
 // writeListStateArgs returns the arguments of writeListStateSQL after a listing of so many rows, of which the guard
 // holds some keys back.
 func (l list) writeListStateArgs(run int64, listing Listing, observedAt time.Time, rows int, held []string) pgx.NamedArgs {
-	confirmed := listing.Complete && held == nil
+	confirmed := listing.Complete && len(held) == 0
 	args := l.args()
-	args["run"], args["observed_at"], args["rows"], args["held"] = run, observedAt, rows, held
+	args["run"], args["observed_at"], args["rows"], args["held"] = run, observedAt, rows, nil
+	if len(held) > 0 {
+		args["held"] = held
+	}
 	args["complete"], args["stale"] = listing.Complete, !confirmed && l.resource == Devices
 	args["batch_status"], args["batch_devices_count"] = l.devices.Status, l.devices.DevicesCount
 	args["confirmed_at"], args["digest"] = nil, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// rowsAtOnce is how many rows are inserted by a statement: all that it is given is in memory once more.
+// rowsAtOnce is how many rows a statement writes: its arguments are a second copy of them in memory.
 const rowsAtOnce = 5000
 
 // Listing is what is known of the listing whose rows are merged.
@@ -17,9 +17,8 @@ type Listing struct {
 	ObservedAt time.Time // by the database's clock: Claim.ObservedAt
 	// Complete: rows that are known and not listed are gone. An incomplete listing removes nothing.
 	Complete bool
-	// Pages is how many it took. A listing of several is not taken at one moment: an item that is deleted from a page
-	// which was read already moves the others up, and one of them is never seen. So what it lacks is removed only if
-	// another listing lacks it too.
+	// Pages is how many it took. Several pages are no snapshot: an item that is deleted from a page which was read already
+	// moves the others up, and one of them is missed. So rows are removed only if a second listing lacks them too.
 	Pages int
 	// AbsentBefore are the keys that a listing just before this one lacked, as in UnconfirmedError; nil: this is
 	// the first.
@@ -31,8 +30,9 @@ type Listing struct {
 // Outcome counts the rows of a merge.
 type Outcome struct {
 	Inserted, Changed, Removed, Unchanged int
-	// Held is how many rows the mass removal guard kept from being removed.
-	Held int
+	// Held is how many rows the mass removal guard kept from being removed, and Unconfirmed how many are kept since only
+	// this listing of several pages lacks them.
+	Held, Unconfirmed int
 	// DevicesDue is set by the merge of a batch list if the run may have device lists of the customer to read.
 	DevicesDue bool
 }
@@ -151,17 +151,22 @@ func (m *merging[R]) write(ctx context.Context, run int64) error {
 	if keys := m.superseded(); len(keys) > 0 {
 		batch.Queue(r.sql.supersede, with(pgx.NamedArgs{"keys": keys}, common))
 	}
-	r.queueRows(batch, r.sql.change, common, listedRows(m.diff.changed))
 	if len(m.removed) > 0 {
 		batch.Queue(r.sql.remove, with(pgx.NamedArgs{"keys": m.removed}, common))
 	}
-	r.queueRows(batch, r.sql.refresh, common, listedRows(m.diff.refreshed))
-	for rows := range slices.Chunk(m.diff.inserted, rowsAtOnce) {
-		r.queueRows(batch, r.sql.insert, common, rows)
-		if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
-			return err
+	for _, write := range []struct {
+		sql  string
+		rows []*R
+	}{
+		{r.sql.change, listedRows(m.diff.changed)}, {r.sql.refresh, listedRows(m.diff.refreshed)}, {r.sql.insert, m.diff.inserted},
+	} {
+		for rows := range slices.Chunk(write.rows, rowsAtOnce) {
+			r.queueRows(batch, write.sql, common, rows)
+			if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
+				return err
+			}
+			batch = &pgx.Batch{}
 		}
-		batch = &pgx.Batch{}
 	}
 	held := slices.Concat(m.held, m.unconfirmed)
 	batch.Queue(writeListStateSQL, m.list.writeListStateArgs(run, m.listing, m.observedAt, len(m.rows), held))
@@ -172,7 +177,7 @@ func (m *merging[R]) outcome() Outcome {
 	inserted, changed := len(m.diff.inserted), len(m.diff.changed)
 	return Outcome{
 		Inserted: inserted, Changed: changed, Removed: len(m.removed),
-		Unchanged: len(m.rows) - inserted - changed, Held: len(m.held),
+		Unchanged: len(m.rows) - inserted - changed, Held: len(m.held), Unconfirmed: len(m.unconfirmed),
 	}
 }
 

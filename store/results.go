@@ -56,8 +56,8 @@ func (r Result) outcome() string {
 	return outcomeOK
 }
 
-// settled reports whether the result settles how the attempt went, rather than leave that as it is: to the device lists,
-// or as it was counted before.
+// settled reports whether the result changes how the run counts the customer. It does not if that waits for the device
+// lists, or if these bring nothing new.
 func (r Result) settled() bool {
 	outcome := r.outcome()
 	return outcome != outcomeWaiting && !(r.OfDevices && outcome == r.Claim.outcome)
@@ -136,7 +136,7 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 // recordAttempts releases the claims that still hold, writes how the attempts on these customers went, and returns their
 // results.
 func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result) (held []Result, err error) {
-	// A success says by its time that there was an attempt.
+	// A success is an attempt too: sync_freshness shows the later of both times.
 	const record = `
 		UPDATE partnersync.customer_state s
 		SET owner                = NULL,

@@ -170,3 +170,46 @@ func TestOpenPoolFrom_readsThePasswordForEachConnection(t *testing.T) {
 		t.Errorf("the connection has the password %q after %d reads, want the source's", got, reads)
 	}
 }
+
+// Each statement and each batch has a limit, which ends with it.
+func TestTimeLimits(t *testing.T) {
+	t.Parallel()
+	var limits timeLimits
+	query := limits.TraceQueryStart(t.Context(), nil, pgx.TraceQueryStartData{})
+	batch := limits.TraceBatchStart(t.Context(), nil, pgx.TraceBatchStartData{})
+	for _, ctx := range []context.Context{query, batch} {
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > statementTimeout+connectTimeout {
+			t.Errorf("a statement may take until %s, %t, want a limit", deadline, ok)
+		}
+	}
+	limits.TraceQueryEnd(query, nil, pgx.TraceQueryEndData{})
+	limits.TraceBatchEnd(batch, nil, pgx.TraceBatchEndData{})
+	if query.Err() == nil || batch.Err() == nil {
+		t.Error("the limits go on after the statements")
+	}
+	pool, err := OpenPool(t.Context(), storetest.New(t).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if pool.Config().ConnConfig.Tracer == nil {
+		t.Error("the pool's statements have no limits")
+	}
+}
+
+// Of two workers that claim a run's enumeration one after the other, since the first one's commit was slow, one records it.
+func TestRecordEnumeration_onceARun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.open(scheduled(1, 1)).Run
+	claim, _, err := w.ClaimEnumeration(t.Context(), run)
+	w.ok(err)
+	_, err = w.RecordEnumeration(t.Context(), claim, listed(alpha))
+	w.ok(err)
+	// What the second claim comes to that has waited for that commit.
+	w.exec("UPDATE partnersync.partner_state SET owner = $1::uuid, lease_epoch = lease_epoch + 1", w.Worker())
+	claim.Epoch++
+	if _, err := w.RecordEnumeration(t.Context(), claim, listed(alpha)); !errors.Is(err, ErrClaimLost) {
+		t.Errorf("got %v, want ErrClaimLost", err)
+	}
+}

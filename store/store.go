@@ -133,7 +133,7 @@ func OpenPoolFrom(ctx context.Context, read func() (url string, err error)) (*pg
 	if !strings.Contains(url, "connect_timeout") && os.Getenv("PGCONNECT_TIMEOUT") == "" {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
-	config.PingTimeout = connectTimeout
+	config.PingTimeout, config.ConnConfig.Tracer = connectTimeout, timeLimits{}
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		if encoding := conn.PgConn().ParameterStatus("server_encoding"); encoding != "" && encoding != "UTF8" {
 			return fmt.Errorf("%w but %s", ErrEncoding, encoding)
@@ -162,9 +162,6 @@ func execAll(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs, statements ...s
 
 // errStandby is why a server refuses to begin a transaction that writes.
 var errStandby = errors.New("the server is a standby")
-
-// errNoAnswer is why a transaction is given up whose server does not answer.
-var errNoAnswer = errors.New("the server has not answered for longer than a statement may take")
 
 // beginSQL begins a transaction in the same way whatever defaults the role or the database has. It takes the access mode,
 // and two limits in milliseconds.
@@ -199,12 +196,9 @@ func (s *Store) readOnly(ctx context.Context, do func(pgx.Tx) error) error {
 	return retryConflicts(func() error { return s.transact(ctx, s.pool, "READ ONLY", do) })
 }
 
-// transact runs a transaction. No answer is waited for longer than its statements may take: a connection can die without a
-// word.
+// transact runs a transaction.
 func (s *Store) transact(ctx context.Context, pool *pgxpool.Pool, mode string, do func(pgx.Tx) error) error {
 	begin := fmt.Sprintf(beginSQL, mode, (s.lease / 3).Milliseconds(), statementTimeout.Milliseconds())
-	ctx, cancel := context.WithTimeoutCause(ctx, statementTimeout+connectTimeout, errNoAnswer)
-	defer cancel()
 	begun := false
 	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
 		begun = true

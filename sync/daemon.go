@@ -76,7 +76,7 @@ func (r *Runner) nextTick(p Partner, last time.Time, cutShort bool) time.Time {
 	now := r.now()
 	newest, skipped := p.Schedule.Last(last, now)
 	next := newestTick(p.Schedule, now)
-	if !cutShort {
+	if !cutShort || next.IsZero() {
 		next = p.Schedule.Next(now)
 		if !newest.IsZero() {
 			skipped++

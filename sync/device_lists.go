@@ -49,8 +49,9 @@ func (p *pass) syncDevices(ctx context.Context, c store.Claim) (store.Result, er
 			return nil
 		}
 		outcomes[i], err = p.syncDeviceList(ctx, c, due[i])
-		if p.run.Kind == store.Scheduled && outcomes[i].endsCustomer() {
-			stop.Store(true) // the next pass goes on; a run of another kind reads them all
+		// After a timeout, a scheduled run leaves the rest to the next pass; a run of another kind reads them all.
+		if outcomes[i].otherCustomer() || p.run.Kind == store.Scheduled && outcomes[i].timedOut() {
+			stop.Store(true)
 		}
 		return err
 	}

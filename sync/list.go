@@ -114,6 +114,9 @@ func syncList[I, R any](
 	if o.Inserted+o.Changed+o.Removed > 0 {
 		log.Info("list changed", "inserted", o.Inserted, "changed", o.Changed, "removed", o.Removed)
 	}
+	if o.Unconfirmed > 0 {
+		log.Info("rows that one listing of several pages lacks stay until another lacks them too", "rows", o.Unconfirmed)
+	}
 	if err := o.customerError(l.name, err); err != nil {
 		o.failure = asFailure(err, &o.listing)
 		log.Warn("list failed", "code", o.failure.Code, "request_id", o.failure.RequestID,
@@ -148,14 +151,15 @@ func syncListing[I, R any](
 		if !o.mergeable() {
 			return nil
 		}
-		o.merged = true
-		merged := store.Listing{
-			ObservedAt: c.ObservedAt(listing.SentAt), Complete: readErr == nil, Pages: listing.Pages, AbsentBefore: absentBefore,
+		l := store.Listing{
+			ObservedAt: c.ObservedAt(listing.SentAt), Complete: readErr == nil, Pages: listing.Pages,
+			AbsentBefore: absentBefore,
 		}
-		if read.altered == 0 { // requests for devices need the ids as they were received, so the list is read again
-			merged.Digest = listing.Digest
+		if read.altered == 0 { // two ids that are altered may have become one
+			l.Digest = listing.Digest
 		}
-		o.Outcome, err = merge(merged, read.all)
+		o.Outcome, err = merge(l, read.all)
+		o.merged = err == nil
 	}
 	return err
 }
@@ -163,7 +167,7 @@ func syncListing[I, R any](
 // mergeable reports whether what was read may be merged: an incomplete listing may, too, and removes nothing. Of one
 // with another customer's answer, what came before that may be the other customer's as well.
 func (o *listOutcome) mergeable() bool {
-	return o.listing.Pages > 0 && !errors.Is(o.readErr, partnercenter.ErrOtherCustomer)
+	return o.listing.Pages > 0 && !o.otherCustomer()
 }
 
 // customerError returns why the customer fails because of the list of that name, if it does.
@@ -189,12 +193,20 @@ func (o *listOutcome) addTo(r *store.Result) {
 	}
 }
 
-// endsCustomer reports whether the customer is not asked for more in the same pass: because no answer came within the
-// time of all attempts, and several such lists in a row would take longer than there is until the next tick; or because
-// another customer's answer came, and so the next one may be another's as well, without a link that shows it.
-func (o *listOutcome) endsCustomer() bool {
+// endsCustomer reports whether the customer is not asked for more in the same pass.
+func (o *listOutcome) endsCustomer() bool { return o.timedOut() || o.otherCustomer() }
+
+// timedOut reports whether no answer came within the time of all attempts: several such lists in a row would take longer
+// than there is until the next tick.
+func (o *listOutcome) timedOut() bool {
 	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
-	return ok && (e.ErrorCode() == "timeout" || errors.Is(e, partnercenter.ErrOtherCustomer))
+	return ok && e.ErrorCode() == "timeout"
+}
+
+// otherCustomer reports whether another customer's answer came: the next one may be another's as well, without a link
+// that shows it.
+func (o *listOutcome) otherCustomer() bool {
+	return errors.Is(o.readErr, partnercenter.ErrOtherCustomer)
 }
 
 // nobodyThere reports whether nothing of the list came because nobody answered, because the customer as a whole was
@@ -245,5 +257,13 @@ func asFailure(err error, l *partnercenter.Listing) *store.Failure {
 // those counted as an outage, one list could hold up all the others forever.
 func unusable(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return !ok || !strings.Contains("22 23 54", e.Code[:2]) && e.Code != "53400" && e.Code != "57014"
+	if !ok {
+		return true
+	}
+	for _, prefix := range []string{"22", "23", "54", "53400", "57014"} {
+		if strings.HasPrefix(e.Code, prefix) {
+			return false
+		}
+	}
+	return true
 }

@@ -91,11 +91,11 @@ func (p Partner) runRequest(ctx context.Context, q Request, named []store.Custom
 	if selected.partial {
 		request.Skip = p.Exclude
 		if named == nil && p.Customers != nil {
-			selected.customers = p.listCustomers(ctx).customers
+			selected.customers = append([]store.Customer{}, p.listCustomers(ctx).customers...) // none is not all
 		}
 	}
 	if selected.customers != nil {
-		request.Customers = []string{} // of no customers, and not of all
+		request.Customers = []string{} // not nil: restricted to these, even if there are none
 	}
 	for _, c := range selected.customers {
 		request.Customers = append(request.Customers, c.ID)

@@ -229,7 +229,7 @@ func (p *pass) worker(
 	for c := range claims {
 		result, err := work(ctx, c)
 		if errors.Is(err, store.ErrClaimLost) {
-			p.log.Warn("customer was taken over by another worker", "customer_id", c.CustomerID)
+			p.log.Warn("claim lost: another worker has taken the customer over, or it has left", "customer_id", c.CustomerID)
 			p.claimsLost(1)
 			continue
 		}

@@ -11,35 +11,47 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-const recordEvery = time.Second // results are recorded no later than this
+const recordEvery = time.Second // results wait at most this long to be recorded
 
 // recordResults records results, many at a time: as soon as there are enough of them, each second, and when there are
 // no more to come.
 func (p *pass) recordResults(ctx context.Context, results <-chan store.Result) error {
 	var pending []store.Result
 	record := func(ctx context.Context) error {
-		defer func() { pending = pending[:0] }()
-		return p.record(ctx, pending)
+		if err := p.record(ctx, pending); err != nil {
+			return err
+		}
+		pending = pending[:0]
+		return nil
 	}
 	ticker := time.NewTicker(recordEvery)
 	defer ticker.Stop()
-	for {
+	var err error
+	for open := true; open && err == nil; {
+		var result store.Result
 		select {
-		case result, open := <-results:
-			if !open {
-				return record(ctx)
+		case result, open = <-results:
+			if open {
+				pending = append(pending, result)
 			}
-			if pending = append(pending, result); len(pending) < claimBatch {
+			if open && len(pending) < claimBatch {
 				continue
 			}
 		case <-ticker.C:
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), p.lastWrite(ctx, record)) // work that is done is not lost
+			err = ctx.Err()
+			continue
 		}
-		if err := record(ctx); err != nil {
-			return err
-		}
+		err = record(ctx)
 	}
+	if ctx.Err() == nil {
+		return err
+	}
+	// The pass is stopped, but work that is done is not lost.
+	for len(results) > 0 {
+		pending = append(pending, <-results)
+	}
+	return errors.Join(err, p.lastWrite(ctx, record))
 }
 
 // record records results, which releases their claims.
@@ -53,7 +65,7 @@ func (p *pass) record(ctx context.Context, results []store.Result) error {
 	}
 	p.databaseWorks(p.partner.Name)
 	if lost > 0 {
-		p.log.Warn("customers were taken over by another worker", "customers", lost)
+		p.log.Warn("claims lost: other workers have taken the customers over, or these have left", "customers", lost)
 		p.claimsLost(lost)
 	}
 	for _, r := range results {

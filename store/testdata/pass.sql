@@ -72,6 +72,7 @@ RETURNING s.lease_epoch, clock_timestamp();
 UPDATE partnersync.partner_state
 SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
 WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
+  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND enumerated_at IS NULL)
 RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL;
 
 SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
@@ -427,6 +428,12 @@ FROM partner_center.configuration_policies
 WHERE customer_id = $2::uuid AND policy_id = ANY ($3::text[]);
 
 UPDATE partner_center.configuration_policies k
+SET not_before = greatest($1::timestamptz, k.valid_from),
+    valid_from = $2::timestamptz,
+    removed_at = $2::timestamptz
+WHERE customer_id = $3::uuid AND k.policy_id = ANY ($4::text[]);
+
+UPDATE partner_center.configuration_policies k
 SET name = i.name,
     category = i.category,
     description = i.description,
@@ -451,16 +458,16 @@ FROM (
 ) i
 WHERE customer_id = $12::uuid AND k.policy_id = i.policy_id;
 
-UPDATE partner_center.configuration_policies k
-SET not_before = greatest($1::timestamptz, k.valid_from),
-    valid_from = $2::timestamptz,
-    removed_at = $2::timestamptz
-WHERE customer_id = $3::uuid AND k.policy_id = ANY ($4::text[]);
-
 INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, $1::timestamptz
 FROM partner_center.devices
 WHERE customer_id = $2::uuid AND batch_id = $3::text AND device_id = ANY ($4::text[]);
+
+UPDATE partner_center.devices k
+SET not_before = greatest($1::timestamptz, k.valid_from),
+    valid_from = $2::timestamptz,
+    removed_at = $2::timestamptz
+WHERE customer_id = $3::uuid AND batch_id = $4::text AND k.device_id = ANY ($5::text[]);
 
 UPDATE partner_center.devices k
 SET serial_number = i.serial_number,
@@ -488,12 +495,6 @@ FROM (
            unnest($12::jsonb[]) AS extra
 ) i
 WHERE customer_id = $13::uuid AND batch_id = $14::text AND k.device_id = i.device_id;
-
-UPDATE partner_center.devices k
-SET not_before = greatest($1::timestamptz, k.valid_from),
-    valid_from = $2::timestamptz,
-    removed_at = $2::timestamptz
-WHERE customer_id = $3::uuid AND batch_id = $4::text AND k.device_id = ANY ($5::text[]);
 
 INSERT INTO partnersync.partner_pauses AS p (partner, paused_until)
 VALUES (@partner, clock_timestamp() + @pause::interval)
