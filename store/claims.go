@@ -225,16 +225,30 @@ func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim Enumeratio
 		RETURNING s.lease_epoch, clock_timestamp()`
 	const done = `
 		SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = @run`
+	const release = `
+		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner`
 	claim.Run = run
 	args := pgx.NamedArgs{"worker": s.worker, "partner": run.Partner, "run": run.ID}
 	var enumerated bool
 	err = s.write(ctx, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, take, args).Scan(&claim.Epoch, &claim.clock.database)
-		claim.clock.local = time.Now()
-		if ok = err == nil; ok || !errors.Is(err, pgx.ErrNoRows) {
+		batch := &pgx.Batch{}
+		batch.Queue(take, args).QueryRow(func(row pgx.Row) error {
+			err := row.Scan(&claim.Epoch, &claim.clock.database)
+			claim.clock.local = time.Now()
+			if ok = err == nil; errors.Is(err, pgx.ErrNoRows) {
+				return nil
+			}
+			return err
+		})
+		batch.Queue(done, args).QueryRow(func(row pgx.Row) error { return row.Scan(&enumerated) })
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil || !ok || !enumerated {
 			return err
 		}
-		return tx.QueryRow(ctx, done, args).Scan(&enumerated)
+		// While the claim waited for a lock, another worker has enumerated the customers: the condition of an UPDATE sees
+		// the other tables as they were when the statement began.
+		ok = false
+		_, err := tx.Exec(ctx, release, args)
+		return err
 	})
 	if err == nil && !ok && !enumerated {
 		err = ErrClaimHeld

@@ -294,3 +294,30 @@ func TestClaimEnumeration_oneAtATimeAndOnceARun(t *testing.T) {
 		t.Errorf("claim after the run's customers were settled: %t, %v, want none needed", mine, err)
 	}
 }
+
+// While a worker waits to claim the enumeration, another one claims it and makes it: it is not made once more.
+func TestClaimEnumeration_notAgainAfterWaitingForIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.open(scheduled(1, 1)).Run
+	other := w.another()
+	var g errgroup.Group
+	mine := false
+	w.ok(w.write(t.Context(), func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "UPDATE partnersync.partner_state SET owner = $1, lease_epoch = 1", w.Worker())
+		w.ok(err)
+		e := enumerating{tx: tx, run: run, enumeration: Enumeration{ObservedAt: minute(0), Complete: true}}
+		w.ok(e.checkClaim(t.Context(), w.Worker(), 1))
+		g.Go(func() (err error) {
+			_, mine, err = other.ClaimEnumeration(t.Context(), run)
+			return err
+		})
+		w.untilLocked()
+		_, err = e.settleRun(t.Context(), Enumerated{})
+		return err
+	}))
+	if err := g.Wait(); err != nil || mine {
+		t.Errorf("claimed once more: %t, %v", mine, err)
+	}
+	w.want("f", `SELECT (owner IS NOT NULL)::text::char FROM partnersync.partner_state`)
+}

@@ -103,10 +103,7 @@ func TestPruneVersions_interruptedLeavesNoGap(t *testing.T) {
 		removed, err := w.PruneVersions(ctx, Pruning{Before: minute(10), Batch: 2})
 		done <- outcome{removed, err}
 	}()
-	for w.lines(`SELECT concat_ws('|', count(*)) FROM pg_stat_activity WHERE datname = current_database()
-		AND wait_event_type = 'Lock'`) == "0" {
-		w.ok(t.Context().Err())
-	}
+	w.untilLocked()
 	cancel()
 	got := <-done
 	w.ok(tx.Rollback(t.Context()))

@@ -210,6 +210,15 @@ func (w *world) want(want, query string, args ...any) {
 	}
 }
 
+// untilLocked waits until somebody waits for a lock.
+func (w *world) untilLocked() {
+	w.t.Helper()
+	for w.lines(`SELECT concat_ws('|', count(*)) FROM pg_stat_activity WHERE datname = current_database()
+		AND wait_event_type = 'Lock'`) == "0" {
+		w.ok(w.t.Context().Err())
+	}
+}
+
 // another returns a second worker over the same database.
 func (w *world) another() *world {
 	w.t.Helper()
