@@ -58,7 +58,9 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit
 		  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 		  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
 		  AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run)
-		  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+		  AND (s.owner IS NULL OR s.owner <> @worker::uuid
+		                          AND s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+		  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND state = 'running')
 		ORDER BY s.customer_id
 		LIMIT @limit
 		FOR UPDATE OF s SKIP LOCKED`
@@ -66,7 +68,7 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit
 		after = uuid.Nil.String()
 	}
 	args := run.args()
-	args["after"], args["limit"] = after, limit
+	args["worker"], args["after"], args["limit"] = s.worker, after, limit
 	return s.claim(ctx, run, candidates, args, func(r claimRow) bool { return r.RunID == run.ID })
 }
 
@@ -85,7 +87,9 @@ func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, 
 		  AND (r.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
 		       OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
 		       OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
-		  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+		  AND (s.owner IS NULL OR s.owner <> @worker::uuid
+		                          AND s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+		  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND state = 'running')
 		ORDER BY s.devices_due_at NULLS FIRST, s.customer_id
 		LIMIT @limit
 		FOR UPDATE OF s SKIP LOCKED`
@@ -93,7 +97,7 @@ func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, 
 		return nil, nil
 	}
 	args := run.args()
-	args["limit"] = limit
+	args["worker"], args["limit"] = s.worker, limit
 	return s.claim(ctx, run, candidates, args, func(r claimRow) bool { return r.DevicesRunID == run.ID })
 }
 

@@ -321,3 +321,18 @@ func TestClaimEnumeration_notAgainAfterWaitingForIt(t *testing.T) {
 	}
 	w.want("f", `SELECT (owner IS NOT NULL)::text::char FROM partnersync.partner_state`)
 }
+
+// A worker that has not noticed yet that its run is over claims no customer for it that has come since.
+func TestClaimCustomers_noneForARunThatIsOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Scheduled, alpha)
+	w.record(run, Result{Claim: w.claim(run)})
+	if done := w.finish(run); done.State != Complete {
+		t.Fatalf("run %+v, want complete", done)
+	}
+	w.begin(Once, alpha, beta)
+	if got := claimed(w.claims(run)); len(got) > 0 {
+		t.Errorf("claimed %v for a run that is over", got)
+	}
+}

@@ -243,6 +243,66 @@ func TestDevices_leftToTheNextRunAreNoFailure(t *testing.T) {
 	}
 }
 
+// waiting returns a run whose only customer waits for its device lists.
+func (w *world) waiting() Run {
+	w.t.Helper()
+	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha)
+	claim := w.claim(run)
+	_, err := w.MergeDeviceBatches(w.t.Context(), claim, complete("b"), []DeviceBatch{batch("b", "finished")})
+	w.ok(err)
+	w.record(run, Result{Claim: claim, AwaitsDevices: true})
+	return run
+}
+
+// A worker is frozen over device lists while another one ends the run without them: the customer is not counted twice.
+func TestDevices_leftByAFrozenWorkerAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.waiting()
+	claims, err := w.ClaimDevices(t.Context(), run, 1)
+	w.ok(err)
+	w.die()
+	if again, err := w.ClaimDevices(t.Context(), run, 1); err != nil || len(again) > 0 {
+		t.Errorf("a worker claims %v, %v, which it has claimed already", claimed(again), err)
+	}
+	done, err := w.another().FinishRun(t.Context(), run, true)
+	if err != nil || done.State != Complete || done.CustomersOK != 1 {
+		t.Errorf("late: %+v, %v; want complete with a customer", done, err)
+	}
+	lost, err := w.RecordResults(t.Context(), run, []Result{{Claim: claims[0], OfDevices: true}})
+	if err != nil || lost != 1 {
+		t.Errorf("the frozen worker has lost %d claims, %v; want 1", lost, err)
+	}
+	if done = w.finish(run); done.CustomersOK != 1 {
+		t.Errorf("at last: %+v, want one customer", done)
+	}
+}
+
+// A worker whose configuration has no device lists does not end a run while others read them, and does not wait for
+// those that nobody reads.
+func TestDevices_workersWithAndWithoutThemInOneRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.waiting()
+	claims, err := w.ClaimDevices(t.Context(), run, 1)
+	w.ok(err)
+	without := run
+	without.Devices = nil
+	other := w.another()
+	if open := other.finish(without); open.State != Running {
+		t.Errorf("while a list is being read: %+v, want running", open)
+	}
+	w.readDevices(claims[0], deviceLists{"b": {device("1")}})
+	if done := other.finish(without); done.State != Complete || done.CustomersOK != 1 {
+		t.Errorf("after it was read: %+v, want complete with a customer", done)
+	}
+	left := w.waiting()
+	left.Devices = nil
+	if done := other.finish(left); done.State != Complete || done.CustomersOK != 1 {
+		t.Errorf("with a list that nobody reads: %+v, want complete with a customer", done)
+	}
+}
+
 func TestListed_onceAllOtherListsWereTried(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -11,6 +11,9 @@ import (
 // other workers are still at it. late: device lists that nobody is reading now are left to the next run, which is no
 // failure.
 func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) {
+	// A run may have workers that read device lists, and others, whose configuration is older or newer, that do not: these
+	// leave them to the next run.
+	late = late || run.Devices == nil
 	enqueued, ended := false, false
 	now := run
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
@@ -52,9 +55,11 @@ func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (enqueued 
 		SET outcome = 'ok'
 		WHERE customer_id = ANY (@ids::uuid[]) AND kind = @kind AND run_id = @run AND outcome = 'waiting'
 		RETURNING customer_id::text`
+	// Whoever is frozen over a customer's device lists is fenced off, so that the run does not count it twice.
 	const succeed = `
 		UPDATE partnersync.customer_state
-		SET last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
+		SET owner = NULL, lease_epoch = lease_epoch + 1,
+		    last_success_at = clock_timestamp(), consecutive_failures = 0, failing_since = NULL,
 		    last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
 		WHERE customer_id = ANY (@ids::uuid[])`
 	args := run.args()
@@ -103,10 +108,12 @@ func finish(ctx context.Context, tx pgx.Tx, run Run, late bool) (ended bool, err
 		        AND ( -- its batches and policies are left to do,
 		             coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
 		             -- or its device lists,
-		             OR @devices AND c.run_id = @run AND c.devices_run_id <> @run
-		                AND (c.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
-		                     OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
-		                     OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
+		             OR c.run_id = @run AND c.devices_run_id <> @run
+		                AND (c.outcome = 'waiting'
+		                     OR @devices AND (
+		                         s.devices_refresh IS DISTINCT FROM @refresh::interval
+		                         OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
+		                         OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL))
 		                -- which it is not too late for, or which somebody reads now.
 		                AND (NOT @late OR s.owner IN (SELECT worker_id FROM partnersync.live_workers))))`
 	args := run.args()

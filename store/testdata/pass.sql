@@ -62,12 +62,14 @@ FROM partner_center.sync_runs
 WHERE run_id = @run;
 
 UPDATE partnersync.partner_state s
-SET owner = @worker::uuid, lease_epoch = s.lease_epoch + 1
+SET owner = $1::uuid, lease_epoch = s.lease_epoch + 1
 FROM partnersync.runs r
-WHERE s.partner = @partner AND r.run_id = @run AND r.enumerated_at IS NULL
-  AND (s.owner IS NULL OR s.owner = @worker::uuid
+WHERE s.partner = $2 AND r.run_id = $3 AND r.enumerated_at IS NULL
+  AND (s.owner IS NULL OR s.owner = $1::uuid
        OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
 RETURNING s.lease_epoch, clock_timestamp();
+
+SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = $1;
 
 UPDATE partnersync.partner_state
 SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
@@ -150,7 +152,9 @@ WHERE s.partner = @partner AND s.active AND s.customer_id > @after::uuid
   AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
   AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
   AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run)
-  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+  AND (s.owner IS NULL OR s.owner <> @worker::uuid
+                          AND s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND state = 'running')
 ORDER BY s.customer_id
 LIMIT @limit
 FOR UPDATE OF s SKIP LOCKED;
@@ -311,7 +315,9 @@ WHERE s.partner = @partner AND s.active AND r.run_id = @run AND r.devices_run_id
   AND (r.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
        OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
        OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
-  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+  AND (s.owner IS NULL OR s.owner <> @worker::uuid
+                          AND s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND state = 'running')
 ORDER BY s.devices_due_at NULLS FIRST, s.customer_id
 LIMIT @limit
 FOR UPDATE OF s SKIP LOCKED;
@@ -379,10 +385,12 @@ WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
         AND ( -- its batches and policies are left to do,
              coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
              -- or its device lists,
-             OR @devices AND c.run_id = @run AND c.devices_run_id <> @run
-                AND (c.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
-                     OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
-                     OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
+             OR c.run_id = @run AND c.devices_run_id <> @run
+                AND (c.outcome = 'waiting'
+                     OR @devices AND (
+                         s.devices_refresh IS DISTINCT FROM @refresh::interval
+                         OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
+                         OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL))
                 -- which it is not too late for, or which somebody reads now.
                 AND (NOT @late OR s.owner IN (SELECT worker_id FROM partnersync.live_workers))));
 
