@@ -53,8 +53,30 @@ func (c *checker) near(s listing, observed time.Time) bool {
 	return !observed.After(s.at.Add(clockSkew)) && !observed.Before(s.at.Add(-c.Slack))
 }
 
-// agrees reports whether the history as of a time is what the listing had.
-func (l listing) agrees(h history, t time.Time) bool { return l.differing(h, t) == nil }
+// agrees reports whether the history as of a time is what the listing had, but for what it may lack without a removal.
+func (l listing) agrees(h history, t time.Time) bool {
+	l.complete = l.complete && !l.mayKeep(h, t)
+	return l.differing(h, t) == nil
+}
+
+// mayKeep reports whether the rows stay that a listing lacks which was merged at a time: if they are so many that the
+// mass removal guard holds them, or if no other listing confirms one of several pages.
+func (l listing) mayKeep(h history, t time.Time) bool {
+	known, lacks := 0, 0
+	for key, versions := range h {
+		before := asOf(versions, t.Add(-time.Microsecond))
+		if before.pruned {
+			return true // how many were known is not known
+		}
+		if !before.absent {
+			known++
+			if l.state(key).absent {
+				lacks++
+			}
+		}
+	}
+	return lacks > 0 && (l.pages > 1 || lacks > 5 && 2*lacks > known || lacks == known)
+}
 
 // differing returns the items that differ between the listing and the history as of a time. An incomplete listing
 // says nothing about the items that it lacks.

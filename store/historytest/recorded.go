@@ -108,12 +108,13 @@ func recordedState(texts []*string, array []byte, dates []*time.Time) (state, er
 	return newState(texts, times...), nil
 }
 
-// asOf returns an item's state at a time: absent before its first version.
+// asOf returns an item's state at a time: absent before its first version, unless that is a later one of which the
+// earlier ones have been pruned.
 func asOf(versions []version, t time.Time) state {
 	for _, v := range slices.Backward(versions) {
 		if !v.from.After(t) {
 			return v.state
 		}
 	}
-	return state{absent: true}
+	return state{absent: true, pruned: len(versions) > 0 && versions[0].notBefore != nil}
 }

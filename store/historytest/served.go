@@ -12,6 +12,8 @@ type listing struct {
 	at            time.Time // when the first page was served
 	until         time.Time // when the last one was
 	complete      bool
+	pages         int
+	nameless      bool // it has an item without an id, and so is incomplete
 	items         map[string]state
 	correlationID string
 	wentOn        bool // the reader of the customer's batches went on to the policies
@@ -63,10 +65,15 @@ func add(ls []listing, s Serving, p page) []listing {
 		}
 	}
 	l := &ls[i]
-	l.until, l.complete = s.At, p.ContinuationToken == "" && p.Links.Next == nil
+	l.pages++
 	for _, item := range p.Items {
+		if item.ID == "" {
+			l.nameless = true
+			continue
+		}
 		l.items[item.ID] = item.state(s.Kind)
 	}
+	l.until, l.complete = s.At, p.ContinuationToken == "" && p.Links.Next == nil && !l.nameless
 	return ls
 }
 

@@ -10,12 +10,16 @@ import (
 // state is an item as far as a change of it opens a version.
 type state struct {
 	absent bool
+	pruned bool   // not known: it was before the first version that is left
 	text   string // all but the dates, as a JSON array
 	dates  [2]time.Time
 }
 
 // equal reports whether two states are one version. The API's sub-seconds wander, so dates within a second are equal.
 func equal(a, b state) bool {
+	if a.pruned || b.pruned {
+		return true
+	}
 	if a.absent || b.absent {
 		return a.absent == b.absent
 	}

@@ -5,10 +5,10 @@ import "time"
 // checkVersions checks that an item's versions join, and that the columns of each fit its place among them.
 func (c *checker) checkVersions(l List, key string, versions []version) {
 	first, last := versions[0], versions[len(versions)-1]
-	if first.absent {
+	if first.absent && !c.Pruned {
 		c.damaged(Lost, l, key, first.from, "the first version is a removal")
 	}
-	if first.notBefore != nil {
+	if first.notBefore != nil && !c.Pruned {
 		c.damaged(Bounds, l, key, first.from, "the first version has not_before %s", clock(*first.notBefore))
 	}
 	if last.to != nil {
