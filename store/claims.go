@@ -24,7 +24,8 @@ type Claim struct {
 	Epoch      int64
 	// Digests of the customer's lists, where their rows are exactly the current ones; else nil.
 	BatchesDigest, PoliciesDigest []byte
-	// DevicesDue: the run had device lists of the customer to read when it was claimed. A merge of its batches knows better.
+	// DevicesDue: the run had device lists of the customer to read when it was claimed. A merge of its batches knows
+	// better.
 	DevicesDue bool
 
 	outcome  string // how the run counts the customer so far; "" if it does not
@@ -45,11 +46,11 @@ func (c clock) at(local time.Time) time.Time {
 }
 
 // ClaimCustomers claims up to limit customers whose batches and policies the run has still to list and that no live
-// worker holds, in the order of their ids from after on ("" is the beginning). Fewer mean that there are no more, or that
-// other workers were faster.
+// worker holds, in the order of their ids from after on ("" is the beginning). Fewer mean that there are no more, or
+// that other workers were faster.
 func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit int) ([]Claim, error) {
-	// Customers that this or a later run of the kind has done are left out. A backfill that is resumed does again those that
-	// another backfill has done since.
+	// Customers that this or a later run of the kind has done are left out. A backfill that is resumed does again those
+	// that another backfill has done since.
 	const candidates = `
 		SELECT s.customer_id::text
 		FROM partnersync.customer_state s
@@ -72,8 +73,8 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit
 	return s.claim(ctx, run, candidates, args, func(r claimRow) bool { return r.RunID == run.ID })
 }
 
-// ClaimDevices claims up to limit customers that have device lists for the run to read and that no live worker holds, the
-// longest due first.
+// ClaimDevices claims up to limit customers that have device lists for the run to read and that no live worker holds,
+// the longest due first.
 func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, error) {
 	// A customer that waits is claimed even if none of its lists is due any more, since a run of another kind has read
 	// them: so it gets settled. A time further ahead than any list can be due was left by a clock that was set back.
@@ -206,7 +207,8 @@ func (r claimRow) claim(run Run, c clock) Claim {
 	return claim
 }
 
-// EnumerationClaim is the right to say who a run's customers are. What is written under it is fenced by owner and epoch.
+// EnumerationClaim is the right to say who a run's customers are. What is written under it is fenced by owner and
+// epoch.
 type EnumerationClaim struct {
 	Run   Run
 	Epoch int64
@@ -248,8 +250,8 @@ func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim Enumeratio
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil || !ok || !enumerated {
 			return err
 		}
-		// While the claim waited for a lock, another worker has enumerated the customers: the condition of an UPDATE sees
-		// the other tables as they were when the statement began.
+		// While the claim waited for a lock, another worker has enumerated the customers: the condition of an UPDATE
+		// sees the other tables as they were when the statement began.
 		ok = false
 		_, err := tx.Exec(ctx, release, args)
 		return err

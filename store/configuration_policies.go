@@ -43,7 +43,8 @@ var configurationPolicies = newResource(resource[ConfigurationPolicy]{
 	},
 })
 
-// MergeConfigurationPolicies brings a customer's policies in line with a listing, as MergeDeviceBatches does with batches.
+// MergeConfigurationPolicies brings a customer's policies in line with a listing, as MergeDeviceBatches does with
+// batches.
 func (s *Store) MergeConfigurationPolicies(ctx context.Context, c Claim, l Listing, rows []ConfigurationPolicy) (
 	Outcome, error,
 ) {

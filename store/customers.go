@@ -38,8 +38,8 @@ type customerDifference struct {
 	unlisted []string   // known, but not listed
 }
 
-// compareCustomers says how the listed customers, in the order of their ids, differ from the known ones, which come in the
-// same order. It is what an enumeration writes and what a dry run prints.
+// compareCustomers says how the listed customers, in the order of their ids, differ from the known ones, which come in
+// the same order. It is what an enumeration writes and what a dry run prints.
 func compareCustomers(e Enumeration, known iter.Seq2[*knownCustomer, error]) (d customerDifference, err error) {
 	listed, excluded := e.Customers, make(map[string]bool, len(e.Excluded))
 	for _, id := range e.Excluded {
@@ -102,8 +102,8 @@ func (d customerDifference) written() []Customer {
 
 func compareIDs(a, b Customer) int { return cmp.Compare(a.ID, b.ID) }
 
-// gone decides which of the known customers that are not listed, or excluded, are removed, which are held back, and which
-// are unconfirmed.
+// gone decides which of the known customers that are not listed, or excluded, are removed, which are held back, and
+// which are unconfirmed.
 func (d customerDifference) gone(e Enumeration, heldBefore []string) (remove, hold, unconfirmed []string) {
 	remove = d.unlisted
 	if e.Guarded {
@@ -159,8 +159,8 @@ func (s *Store) CompareCustomers(ctx context.Context, partner string, e Enumerat
 	return all, nil
 }
 
-// describeCustomer says what writing a listed customer would change; ok is false if it is another partner's. known is nil
-// for a new customer.
+// describeCustomer says what writing a listed customer would change; ok is false if it is another partner's. known is
+// nil for a new customer.
 func describeCustomer(partner string, listed Customer, known *knownCustomer) (d Difference, ok bool) {
 	d = Difference{Kind: Inserted, Resource: Customers, Key: listed.ID, Name: listed.CompanyName}
 	if known == nil {
@@ -213,7 +213,8 @@ func idsOf(customers []Customer) []string {
 	return ids
 }
 
-// PartnerOf returns the partner that the customer belongs to; "" if it is not known, or removed, or the schema is missing.
+// PartnerOf returns the partner that the customer belongs to; "" if it is not known, or removed, or the schema is
+// missing.
 func (s *Store) PartnerOf(ctx context.Context, customerID string) (partner string, err error) {
 	err = s.readOnly(ctx, func(tx pgx.Tx) error {
 		for k, err := range readCustomers(ctx, tx, []string{customerID}) {

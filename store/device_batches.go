@@ -38,10 +38,10 @@ var deviceBatches = newResource(resource[DeviceBatch]{
 	},
 })
 
-// MergeDeviceBatches brings a customer's batches in line with a listing, in one transaction that is fenced by the claim:
-// only what differs is written, and what it replaces is kept as a version (SCD type 2). The devices of removed batches
-// are removed with them. No two rows may have the same BatchID. The error wraps ErrClaimLost if the claim was lost;
-// then, as with any other error, nothing was written. An UnconfirmedError asks for another listing.
+// MergeDeviceBatches brings a customer's batches in line with a listing, in one transaction that is fenced by the
+// claim: only what differs is written, and what it replaces is kept as a version (SCD type 2). The devices of removed
+// batches are removed with them. No two rows may have the same BatchID. The error wraps ErrClaimLost if the claim was
+// lost; then, as with any other error, nothing was written. An UnconfirmedError asks for another listing.
 func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows []DeviceBatch) (Outcome, error) {
 	enqueued := false
 	at := list{customerID: c.CustomerID, resource: DeviceBatches}

@@ -46,8 +46,8 @@ func (l DeviceList) RequestID() string {
 	return l.BatchID
 }
 
-// clockTolerance is how far ahead a confirmation may lie before the list is read at once: further ahead, it has been left
-// by a clock that was set back since.
+// clockTolerance is how far ahead a confirmation may lie before the list is read at once: further ahead, it has been
+// left by a clock that was set back since.
 const clockTolerance = time.Hour
 
 // firstWeek is how long after it was first seen an unfinished batch's devices are read in each pass.
@@ -98,8 +98,8 @@ func finished(status *string) bool {
 	return false
 }
 
-// dueLists returns those of a customer's device lists that a run reads now, the longest due first: a backfill reads all,
-// but for batches created before its Since.
+// dueLists returns those of a customer's device lists that a run reads now, the longest due first: a backfill reads
+// all, but for batches created before its Since.
 func dueLists(lists []DeviceList, run Run, now time.Time) []DeviceList {
 	since, refresh := run.Devices.Since, run.Devices.Refresh
 	due := slices.DeleteFunc(slices.Clone(lists), func(l DeviceList) bool {
@@ -195,8 +195,8 @@ func (s *Store) PlanDeviceLists(
 	return dueLists(lists, run, now), nil
 }
 
-// devicesDueAfterMerge records, after a merge of batches, that the customer has no device lists, or that some may be due:
-// the exact time is set when they are read. It returns whether the run may have any to read.
+// devicesDueAfterMerge records, after a merge of batches, that the customer has no device lists, or that some may be
+// due: the exact time is set when they are read. It returns whether the run may have any to read.
 func devicesDueAfterMerge(ctx context.Context, m *merging[DeviceBatch], c Claim) (due bool, err error) {
 	const none = `
 		UPDATE partnersync.customer_state SET devices_due_at = NULL, devices_refresh = @refresh::interval

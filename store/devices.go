@@ -46,8 +46,8 @@ var devices = newResource(resource[Device]{
 	},
 })
 
-// MergeDevices brings the devices of a batch in line with a listing, as MergeDeviceBatches does with batches. The list is
-// as DueDeviceLists returned it.
+// MergeDevices brings the devices of a batch in line with a listing, as MergeDeviceBatches does with batches. The list
+// is as DueDeviceLists returned it.
 func (s *Store) MergeDevices(ctx context.Context, c Claim, of DeviceList, l Listing, rows []Device) (Outcome, error) {
 	at := list{customerID: c.CustomerID, resource: Devices, devices: of}
 	return merge(ctx, s, devices, c, at, l, rows, nil)
@@ -61,8 +61,8 @@ func (s *Store) CompareDevices(ctx context.Context, customerID, batchID string, 
 	return dryRun(ctx, s, devices, at, l, rows, nil)
 }
 
-// removeDevices removes the devices of batches that are removed at that time, and returns how many those were. The lists
-// lose their digests, so that they are read anew if the batches return.
+// removeDevices removes the devices of batches that are removed at that time, and returns how many those were. The
+// lists lose their digests, so that they are read anew if the batches return.
 func removeDevices(ctx context.Context, tx pgx.Tx, customerID string, batchIDs []string, at time.Time) (int, error) {
 	// The observed time of a list only grows: the devices go at the later of its own next one and the batch list's.
 	const clear = `

@@ -86,7 +86,8 @@ func (r *resource[R]) compareRow(listed, known *R) (differs, opensVersion bool) 
 	return differs, opensVersion
 }
 
-// describe says in words how a changed row differs: each column, from what, to what, such as "status: queued -> finished".
+// describe says in words how a changed row differs: each column, from what, to what, such as "status: queued ->
+// finished".
 func (r *resource[R]) describe(c change[R]) (changes []string) {
 	if r.removedAt(c.known) != nil {
 		changes = append(changes, "it is back")
@@ -136,8 +137,8 @@ type absence struct {
 // holds back, and which are unconfirmed, since only this listing of several pages lacks them.
 //
 // The guard does not believe a listing at once that lacks more than half, and more than 5, of the known rows (or, with
-// holdsAll, all of them): only what an earlier run's listing lacked too is removed, and the rest is held back for a later
-// one to confirm.
+// holdsAll, all of them): only what an earlier run's listing lacked too is removed, and the rest is held back for a
+// later one to confirm.
 func gone(known int, absent []string, a absence) (remove, hold, unconfirmed []string) {
 	if mustReread(a.pages, a.absentBefore, without(absent, a.heldBefore)) {
 		return nil, nil, absent
@@ -155,8 +156,8 @@ func gone(known int, absent []string, a absence) (remove, hold, unconfirmed []st
 	return absent, nil, nil
 }
 
-// mustReread reports whether a listing of so many pages that lacks rows is to be read again at once. absentBefore is what one
-// just before lacked; nil: there was none.
+// mustReread reports whether a listing of so many pages that lacks rows is to be read again at once. absentBefore is
+// what one just before lacked; nil: there was none.
 func mustReread(pages int, absentBefore, absent []string) bool {
 	return len(absent) > 0 && absentBefore == nil && pages > 1 && pages <= maxPagesToReread
 }

@@ -34,8 +34,8 @@ const (
 	Unconfirmed DifferenceKind = "unconfirmed"
 )
 
-// dryRun says what merge would do, in a read-only transaction, by the comparison that merge makes. Of the rows that would
-// be removed, also, if it is set, says what goes along with them. Where the schema is missing, nothing is known.
+// dryRun says what merge would do, in a read-only transaction, by the comparison that merge makes. Of the rows that
+// would be removed, also, if it is set, says what goes along with them. Where the schema is missing, nothing is known.
 func dryRun[R any](
 	ctx context.Context, s *Store, r *resource[R], at list, l Listing, rows []R,
 	also func(tx pgx.Tx, removed []string) ([]Difference, error),

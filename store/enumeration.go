@@ -24,7 +24,8 @@ type Enumeration struct {
 	AbsentBefore []string
 	// Excluded customers are removed, however many, if they are known.
 	Excluded []string
-	// Partners are all that the configuration has, so that a failure can tell of one that it has no more; nil: not known.
+	// Partners are all that the configuration has, so that a failure can tell of one that it has no more; nil: not
+	// known.
 	Partners []string
 	// Requests and Retries are HTTP attempts, and those after the first.
 	Requests, Retries int
@@ -101,14 +102,12 @@ type enumerating struct {
 	isHolding   bool      // there are customers that an earlier enumeration lacked
 }
 
-// checkClaim checks the claim, and releases it. Another worker may have recorded the run's customers while the claim waited
-// for it: that claim is lost, too.
+// checkClaim checks the claim, and releases it.
 func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64) error {
 	const fence = `
 		UPDATE partnersync.partner_state
 		SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
 		WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
-		  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND enumerated_at IS NULL)
 		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL`
 	args := pgx.NamedArgs{
 		"partner": t.run.Partner, "worker": worker, "epoch": epoch, "run": t.run.ID,

@@ -11,8 +11,8 @@ import (
 // other workers are still at it. late: device lists that nobody is reading now are left to the next run, which is no
 // failure.
 func (s *Store) FinishRun(ctx context.Context, run Run, late bool) (Run, error) {
-	// A run may have workers that read device lists, and others, whose configuration is older or newer, that do not: these
-	// leave them to the next run.
+	// A run may have workers that read device lists, and others, whose configuration is older or newer, that do not:
+	// these leave them to the next run.
 	late = late || run.Devices == nil
 	enqueued, ended := false, false
 	now := run

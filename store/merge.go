@@ -17,8 +17,9 @@ type Listing struct {
 	ObservedAt time.Time // by the database's clock: Claim.ObservedAt
 	// Complete: rows that are known and not listed are gone. An incomplete listing removes nothing.
 	Complete bool
-	// Pages is how many it took. Several pages are no snapshot: an item that is deleted from a page which was read already
-	// moves the others up, and one of them is missed. So rows are removed only if a second listing lacks them too.
+	// Pages is how many it took. Several pages are no snapshot: an item that is deleted from a page which was read
+	// already moves the others up, and one of them is missed. So rows are removed only if a second listing lacks them
+	// too.
 	Pages int
 	// AbsentBefore are the keys that a listing just before this one lacked, as in UnconfirmedError; nil: this is
 	// the first.
@@ -30,8 +31,8 @@ type Listing struct {
 // Outcome counts the rows of a merge.
 type Outcome struct {
 	Inserted, Changed, Removed, Unchanged int
-	// Held is how many rows the mass removal guard kept from being removed, and Unconfirmed how many are kept since only
-	// this listing of several pages lacks them.
+	// Held is how many rows the mass removal guard kept from being removed, and Unconfirmed how many are kept since
+	// only this listing of several pages lacks them.
 	Held, Unconfirmed int
 	// DevicesDue is set by the merge of a batch list if the run may have device lists of the customer to read.
 	DevicesDue bool
@@ -52,12 +53,12 @@ type merging[R any] struct {
 	unconfirmed []string // keys that this listing of several pages is the first to lack
 }
 
-// maxPagesToReread is how many pages a listing may have to be read again at once. Of a longer one, the next pass's listing
-// is the second.
+// maxPagesToReread is how many pages a listing may have to be read again at once. Of a longer one, the next pass's
+// listing is the second.
 const maxPagesToReread = 50
 
-// UnconfirmedError is returned for a listing of several pages that lacks known rows. Nothing was written: the list is to be
-// read again at once, and merged with these keys as Listing.AbsentBefore.
+// UnconfirmedError is returned for a listing of several pages that lacks known rows. Nothing was written: the list is
+// to be read again at once, and merged with these keys as Listing.AbsentBefore.
 type UnconfirmedError struct{ Absent []string }
 
 func (e *UnconfirmedError) Error() string {

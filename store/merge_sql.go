@@ -94,8 +94,8 @@ func newResource[R any](r resource[R]) *resource[R] {
 	return &r
 }
 
-// incoming is the table i of the listed rows, in SQL. Arrays that are unnested in a list of columns are read as the rows
-// are needed; in FROM, PostgreSQL would first write all of them out.
+// incoming is the table i of the listed rows, in SQL. Arrays that are unnested in a list of columns are read as the
+// rows are needed; in FROM, PostgreSQL would first write all of them out.
 func (r *resource[R]) incoming() string {
 	column := "unnest(@%[1]s::%[2]s[]) AS %[1]s"
 	if r.rowByRow {

@@ -17,8 +17,8 @@ type RunRequest struct {
 	Partner      string
 	Kind         string
 	ScheduledFor time.Time // the tick; now for runs that follow no schedule
-	// Due is the newest tick that has come, if any: an open scheduled run that no worker is left for is continued unless
-	// Due is later than its own tick.
+	// Due is the newest tick that has come, if any: an open scheduled run that no worker is left for is continued
+	// unless Due is later than its own tick.
 	Due time.Time
 	// Customers restricts the run; nil: all of the partner's.
 	Customers []string
@@ -42,7 +42,8 @@ type Opened struct {
 // ErrTickDone is returned by OpenRun for a tick whose run is over.
 var ErrTickDone = errors.New("the run of this tick is over")
 
-// ErrUnderway is returned by OpenRun while another run of the partner of the same kind, once or backfill, has live workers.
+// ErrUnderway is returned by OpenRun while another run of the partner of the same kind, once or backfill, has live
+// workers.
 var ErrUnderway = errors.New("another run of this kind is under way")
 
 // OpenRun opens a run, or joins the one that is open, by the rules of its kind:
@@ -52,8 +53,8 @@ var ErrUnderway = errors.New("another run of this kind is under way")
 //   - once: a new run.
 //   - backfill: the newest one with the same filter goes on if it is unfinished and younger than 24 h; else a new run.
 //
-// Of the latter kinds, one run of a partner is open at a time: a new one has to wait, with ErrUnderway. Those that have no
-// live worker become abandoned.
+// Of the latter kinds, one run of a partner is open at a time: a new one has to wait, with ErrUnderway. Those that have
+// no live worker become abandoned.
 func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 	var o Opened
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
@@ -115,8 +116,8 @@ func abandonDeadRuns(ctx context.Context, tx pgx.Tx, r RunRequest) error {
 	return nil
 }
 
-// findRun returns the run to join or to resume; 0 if a new one is to be inserted. The error is ErrTickDone or ErrUnderway
-// if there can be none.
+// findRun returns the run to join or to resume; 0 if a new one is to be inserted. The error is ErrTickDone or
+// ErrUnderway if there can be none.
 func findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {
 	switch {
 	case r.Kind == Scheduled:

@@ -22,7 +22,8 @@ type Result struct {
 	OfDevices bool
 	// FailedBatches are the batches whose device lists could not be read.
 	FailedBatches []string
-	// AwaitsDevices: the customer has device lists to be read, and its outcome waits for them, unless it has failed already.
+	// AwaitsDevices: the customer has device lists to be read, and its outcome waits for them, unless it has failed
+	// already.
 	AwaitsDevices bool
 	// SkipsDevices: the run does without the customer's device lists.
 	SkipsDevices bool
@@ -41,8 +42,8 @@ const (
 	outcomeWaiting = "waiting" // for its device lists to be read
 )
 
-// outcome is how the run counts the customer from now on. A customer that failed by its other lists stays failed, whatever
-// its device lists do.
+// outcome is how the run counts the customer from now on. A customer that failed by its other lists stays failed,
+// whatever its device lists do.
 func (r Result) outcome() string {
 	before := r.Claim.outcome
 	switch {
@@ -133,8 +134,8 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 	return lost, nil
 }
 
-// recordAttempts releases the claims that still hold, writes how the attempts on these customers went, and returns their
-// results.
+// recordAttempts releases the claims that still hold, writes how the attempts on these customers went, and returns
+// their results.
 func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result) (held []Result, err error) {
 	// A success is an attempt too: sync_freshness shows the later of both times.
 	const record = `

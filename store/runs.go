@@ -139,8 +139,8 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 	return nil
 }
 
-// ReleaseClaims releases this worker's claims on the partner's enumeration and customers, and returns how many those were: a
-// claim that nobody works on, since its answer was lost, would keep all others from the customer.
+// ReleaseClaims releases this worker's claims on the partner's enumeration and customers, and returns how many those
+// were: a claim that nobody works on, since its answer was lost, would keep all others from the customer.
 func (s *Store) ReleaseClaims(ctx context.Context, partner string) (released int, err error) {
 	err = s.write(ctx, func(tx pgx.Tx) error {
 		released, err = s.releaseClaims(ctx, tx, partner)

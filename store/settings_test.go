@@ -196,20 +196,3 @@ func TestTimeLimits(t *testing.T) {
 		t.Error("the pool's statements have no limits")
 	}
 }
-
-// Of two workers that claim a run's enumeration one after the other, since the first one's commit was slow, one records it.
-func TestRecordEnumeration_onceARun(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	run := w.open(scheduled(1, 1)).Run
-	claim, _, err := w.ClaimEnumeration(t.Context(), run)
-	w.ok(err)
-	_, err = w.RecordEnumeration(t.Context(), claim, listed(alpha))
-	w.ok(err)
-	// What the second claim comes to that has waited for that commit.
-	w.exec("UPDATE partnersync.partner_state SET owner = $1::uuid, lease_epoch = lease_epoch + 1", w.Worker())
-	claim.Epoch++
-	if _, err := w.RecordEnumeration(t.Context(), claim, listed(alpha)); !errors.Is(err, ErrClaimLost) {
-		t.Errorf("got %v, want ErrClaimLost", err)
-	}
-}

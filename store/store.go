@@ -1,10 +1,10 @@
 // Package store keeps partnersync's data in PostgreSQL: the tables that analysts read, with every earlier version, and
 // the machinery that lets several processes share the work. All SQL of the program is here and in the packages below.
 //
-// A Store stands for one worker, that is one process. A pass opens a run, records who the partner's customers are, claims
-// customers, merges each of their lists in one fenced transaction, records the results of many customers at once, and
-// finishes the run. The example shows it. Histories are kept as slowly changing dimensions of type 2: a table of current
-// rows, and one of superseded versions with the time that each was valid.
+// A Store stands for one worker, that is one process. A pass opens a run, records who the partner's customers are,
+// claims customers, merges each of their lists in one fenced transaction, records the results of many customers at
+// once, and finishes the run. The example shows it. Histories are kept as slowly changing dimensions of type 2: a table
+// of current rows, and one of superseded versions with the time that each was valid.
 //
 // Times are the database's: a claim brings its clock along. No method holds a transaction open while its caller does
 // something else, and nothing depends on a session, so that any pooler will do.
@@ -75,21 +75,21 @@ func (s *Store) Lease() time.Duration { return s.lease }
 func (s *Store) Outbox() *outbox.Outbox { return s.outbox }
 
 // maxConnections is how many connections a process makes at most, unless its URL has pool_max_conns, apart from the
-// heartbeat's. Nobody holds one while the API is asked, so that a few do for any number of customers at a time; pgx's own
-// default grows with the cores of the machine, which replicas times cores would soon make more than a server takes.
+// heartbeat's. Nobody holds one while the API is asked, so that a few do for any number of customers at a time; pgx's
+// own default grows with the cores of the machine, which replicas times cores would soon make more than a server takes.
 const maxConnections = 4
 
-// connectTimeout is how long one of the servers that a URL names may take to answer, unless the URL or PGCONNECT_TIMEOUT
-// says otherwise; pgx's own is two minutes, which the others would wait for.
+// connectTimeout is how long one of the servers that a URL names may take to answer, unless the URL or
+// PGCONNECT_TIMEOUT says otherwise; pgx's own is two minutes, which the others would wait for.
 const connectTimeout = 5 * time.Second
 
-// ErrEncoding is returned by OpenPool for a database whose encoding is not UTF8: names would be stored garbled there, or not
-// at all.
+// ErrEncoding is returned by OpenPool for a database whose encoding is not UTF8: names would be stored garbled there,
+// or not at all.
 var ErrEncoding = errors.New("the database's encoding is not UTF8")
 
 // OpenPool connects to the database that url names, with at most four connections unless it says otherwise
-// (pool_max_conns). The connection is tried, so that a wrong address, password or database name shows here. Errors never
-// hold the password.
+// (pool_max_conns). The connection is tried, so that a wrong address, password or database name shows here. Errors
+// never hold the password.
 func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return OpenPoolFrom(ctx, func() (string, error) { return url, nil })
 }
@@ -120,7 +120,8 @@ func OpenPoolFrom(ctx context.Context, read func() (url string, err error)) (*pg
 		c.Password = fresh.Password
 		return nil
 	}
-	// These are all that PgBouncer takes at the start of a connection. The other settings are stated in each transaction.
+	// These are all that PgBouncer takes at the start of a connection. The other settings are stated in each
+	// transaction.
 	params := config.ConnConfig.RuntimeParams
 	params["client_encoding"], params["DateStyle"], params["TimeZone"] = "UTF8", "ISO, MDY", "UTC"
 	params["standard_conforming_strings"] = "on"
@@ -163,8 +164,8 @@ func execAll(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs, statements ...s
 // errStandby is why a server refuses to begin a transaction that writes.
 var errStandby = errors.New("the server is a standby")
 
-// beginSQL begins a transaction in the same way whatever defaults the role or the database has. It takes the access mode,
-// and two limits in milliseconds.
+// beginSQL begins a transaction in the same way whatever defaults the role or the database has. It takes the access
+// mode, and two limits in milliseconds.
 const beginSQL = `
 	BEGIN ISOLATION LEVEL READ COMMITTED %s NOT DEFERRABLE;
 	SELECT set_config(name, value, true)
@@ -179,8 +180,9 @@ const beginSQL = `
 // statementTimeout is how long the largest statement may take.
 const statementTimeout = 5 * time.Minute
 
-// write runs a transaction that a frozen process lets go of: PostgreSQL ends it when it has been idle for a third of the
-// lease, before anybody else may take over its claims. It is run again if the server ends it for a deadlock or the like.
+// write runs a transaction that a frozen process lets go of: PostgreSQL ends it when it has been idle for a third of
+// the lease, before anybody else may take over its claims. It is run again if the server ends it for a deadlock or the
+// like.
 func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
 	return s.writeOver(ctx, s.pool, do)
 }
@@ -235,8 +237,8 @@ func collect[T any](
 // conflictTries is how often a transaction is run that the server ends for a conflict with others.
 const conflictTries = 3
 
-// retryConflicts runs a transaction again that the server has rolled back for a conflict with others: SQLSTATE class 40,
-// but for 40003, with which nobody knows whether it was committed.
+// retryConflicts runs a transaction again that the server has rolled back for a conflict with others: SQLSTATE class
+// 40, but for 40003, with which nobody knows whether it was committed.
 func retryConflicts(do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
@@ -247,8 +249,8 @@ func retryConflicts(do func() error) error {
 	}
 }
 
-// leaveReadOnly gives the pool's connections up if the error of a write is that the server is read-only. One that has become
-// a standby need not close them: with new ones, target_session_attrs may find the one that is writable now.
+// leaveReadOnly gives the pool's connections up if the error of a write is that the server is read-only. One that has
+// become a standby need not close them: with new ones, target_session_attrs may find the one that is writable now.
 func leaveReadOnly(pool *pgxpool.Pool, err error) {
 	if sqlState(err) == "25006" || errors.Is(err, errStandby) { // read_only_sql_transaction
 		pool.Reset()

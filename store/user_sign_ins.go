@@ -17,8 +17,8 @@ type UserSignIn struct {
 	Now        time.Time // the database's
 }
 
-// TokenLease is the right to exchange a partner's refresh token, until it ends or somebody takes it over: what is stored
-// under it is fenced by owner and epoch.
+// TokenLease is the right to exchange a partner's refresh token, until it ends or somebody takes it over: what is
+// stored under it is fenced by owner and epoch.
 type TokenLease struct {
 	Partner  string
 	Epoch    int64
@@ -34,8 +34,8 @@ var (
 )
 
 // LeaseToken leases the refresh token of the partner's user for so long: one worker at a time may exchange it. A lease
-// rather than a row lock, since the exchange is an HTTP request, over which nobody holds a transaction open. It writes, so
-// that a database that cannot be written to shows before the token is used. The error wraps ErrTokenLeased or
+// rather than a row lock, since the exchange is an HTTP request, over which nobody holds a transaction open. It writes,
+// so that a database that cannot be written to shows before the token is used. The error wraps ErrTokenLeased or
 // ErrNobodySigned where that applies.
 func (s *Store) LeaseToken(ctx context.Context, partner string, d time.Duration) (TokenLease, error) {
 	const lease = `
@@ -76,9 +76,9 @@ func (s *Store) LeaseToken(ctx context.Context, partner string, d time.Duration)
 	return l, nil
 }
 
-// StoreToken stores the token that was received for the one at that index of the lease's, keeps that one as the previous,
-// and ends the lease. The error wraps ErrClaimLost if the lease was taken over, or somebody has signed in or out meanwhile:
-// then nothing is stored.
+// StoreToken stores the token that was received for the one at that index of the lease's, keeps that one as the
+// previous, and ends the lease. The error wraps ErrClaimLost if the lease was taken over, or somebody has signed in or
+// out meanwhile: then nothing is stored.
 func (s *Store) StoreToken(ctx context.Context, l TokenLease, used int, sealed []byte) error {
 	const store = `
 		UPDATE partnersync.user_sign_ins
@@ -109,8 +109,8 @@ func (s *Store) endLease(ctx context.Context, l TokenLease, sql string, args pgx
 	return nil
 }
 
-// SignIn keeps the refresh token of a user who has just signed in for the partner, in place of any other. An exchange of
-// an older token that is under way is not stored.
+// SignIn keeps the refresh token of a user who has just signed in for the partner, in place of any other. An exchange
+// of an older token that is under way is not stored.
 func (s *Store) SignIn(ctx context.Context, partner, userName string, sealed []byte) error {
 	const signIn = `
 		INSERT INTO partnersync.user_sign_ins AS u (partner, user_name, signed_in_at, sealed_token, rotated_at)

@@ -18,8 +18,8 @@ type heartbeatPool struct {
 	pool    *pgxpool.Pool // of one connection, since a pool reconnects where it is lost; nil: there is none
 }
 
-// open returns the connection, which is made as those of the pool are. The first heartbeat goes over the pool itself, which
-// nobody needs before it: a short pass has none after it.
+// open returns the connection, which is made as those of the pool are. The first heartbeat goes over the pool itself,
+// which nobody needs before it: a short pass has none after it.
 func (h *heartbeatPool) open(ctx context.Context, like *pgxpool.Pool) (*pgxpool.Pool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -48,8 +48,8 @@ func (h *heartbeatPool) close() {
 	}
 }
 
-// Heartbeat keeps this worker's claims. Call it before the first claim and then several times in a lease, and Leave after
-// the last: it keeps a connection from the second on.
+// Heartbeat keeps this worker's claims. Call it before the first claim and then several times in a lease, and Leave
+// after the last: it keeps a connection from the second on.
 func (s *Store) Heartbeat(ctx context.Context) error {
 	const beat = `
 		INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease)
@@ -76,8 +76,8 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 	return nil
 }
 
-// Now returns the time by the database's clock, as it was learned with the last heartbeat, and this process's own before the
-// first.
+// Now returns the time by the database's clock, as it was learned with the last heartbeat, and this process's own
+// before the first.
 func (s *Store) Now() time.Time {
 	if c := s.clock.Load(); c != nil {
 		return c.at(time.Now())
@@ -85,8 +85,8 @@ func (s *Store) Now() time.Time {
 	return time.Now()
 }
 
-// Leave takes this worker off the list, which releases all its claims. Workers whose last heartbeat is ten leases old are
-// removed too.
+// Leave takes this worker off the list, which releases all its claims. Workers whose last heartbeat is ten leases old
+// are removed too.
 func (s *Store) Leave(ctx context.Context) error {
 	const leave = `
 		DELETE FROM partnersync.workers

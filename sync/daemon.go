@@ -88,8 +88,8 @@ func (r *Runner) nextTick(p Partner, last time.Time, cutShort bool) time.Time {
 	return next
 }
 
-// now returns the time by the clock that the schedules go by, which is the database's: one of this process that is ahead
-// would make ticks that all the others then take for done.
+// now returns the time by the clock that the schedules go by, which is the database's: one of this process that is
+// ahead would make ticks that all the others then take for done.
 func (r *Runner) now() time.Time {
 	if r.clock != nil {
 		return r.clock()
@@ -97,8 +97,8 @@ func (r *Runner) now() time.Time {
 	return r.Store.Now()
 }
 
-// lookAtClockEvery is how long a timer goes unchecked: a machine that is suspended, or a clock that is set, would carry a
-// longer one along.
+// lookAtClockEvery is how long a timer goes unchecked: a machine that is suspended, or a clock that is set, would carry
+// a longer one along.
 const lookAtClockEvery = time.Minute
 
 // waitUntil waits until a time has come by the clock of the schedules.

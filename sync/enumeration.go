@@ -41,8 +41,8 @@ func (p *pass) enumerate(ctx context.Context) error {
 	}
 }
 
-// recordCustomers lists the run's customers and records them. A list of several pages that lacks known customers is read
-// once more.
+// recordCustomers lists the run's customers and records them. A list of several pages that lacks known customers is
+// read once more.
 func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim) error {
 	done, e, err := p.listAndRecord(ctx, claim, store.Enumeration{})
 	if first, ok := errors.AsType[*store.UnconfirmedError](err); ok {

@@ -90,9 +90,9 @@ type listOutcome struct {
 	failure       *store.Failure      // what the customer fails with; nil: nothing went wrong
 }
 
-// syncList reads a list of a claimed customer, and merges it unless its digest is the known one. A list of several pages
-// that lacks known rows is read once more. The error is what stops the pass: a database that cannot be used, a lost
-// claim, or the end of ctx.
+// syncList reads a list of a claimed customer, and merges it unless its digest is the known one. A list of several
+// pages that lacks known rows is read once more. The error is what stops the pass: a database that cannot be used, a
+// lost claim, or the end of ctx.
 func syncList[I, R any](
 	ctx context.Context, p *pass, c store.Claim, l list[I, R], merge func(store.Listing, []R) (store.Outcome, error),
 ) (o listOutcome, err error) {
@@ -125,8 +125,8 @@ func syncList[I, R any](
 	return o, nil
 }
 
-// syncListing reads the list and merges what came. absentBefore are the keys that a listing just before lacked; nil: there
-// was none. The error is that of the merge.
+// syncListing reads the list and merges what came. absentBefore are the keys that a listing just before lacked; nil:
+// there was none. The error is that of the merge.
 func syncListing[I, R any](
 	ctx context.Context, p *pass, c store.Claim, l list[I, R], absentBefore []string, o *listOutcome,
 	merge func(store.Listing, []R) (store.Outcome, error),
@@ -196,8 +196,8 @@ func (o *listOutcome) addTo(r *store.Result) {
 // endsCustomer reports whether the customer is not asked for more in the same pass.
 func (o *listOutcome) endsCustomer() bool { return o.timedOut() || o.otherCustomer() }
 
-// timedOut reports whether no answer came within the time of all attempts: several such lists in a row would take longer
-// than there is until the next tick.
+// timedOut reports whether no answer came within the time of all attempts: several such lists in a row would take
+// longer than there is until the next tick.
 func (o *listOutcome) timedOut() bool {
 	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
 	return ok && e.ErrorCode() == "timeout"

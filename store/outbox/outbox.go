@@ -1,5 +1,5 @@
-// Package outbox is the transactional outbox: events for webhooks are stored in the transaction in which they happen, so
-// that none is lost and none is sent of what was rolled back.
+// Package outbox is the transactional outbox: events for webhooks are stored in the transaction in which they happen,
+// so that none is lost and none is sent of what was rolled back.
 //
 // Package store enqueues what its transactions change. Package notify claims what is due, sends it, and removes it.
 package outbox
@@ -158,8 +158,8 @@ func enqueue(ctx context.Context, tx pgx.Tx, events []event) error {
 	return nil
 }
 
-// wireForm returns the data with times in UTC and long texts shortened, since receivers refuse large bodies. Batches' ids
-// are short enough.
+// wireForm returns the data with times in UTC and long texts shortened, since receivers refuse large bodies. Batches'
+// ids are short enough.
 func (d EventData) wireForm() EventData {
 	const maxName, maxMessage = 300, 1500 // bytes
 	for _, text := range []**string{&d.CompanyName, &d.Status, &d.FromStatus, &d.CreatedBy} {

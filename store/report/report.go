@@ -83,8 +83,8 @@ func readOnly(
 ) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	// What matters does not depend on the defaults of the role or the database. Compiling one of these queries would take
-	// longer than running it, hence no jit.
+	// What matters does not depend on the defaults of the role or the database. Compiling one of these queries would
+	// take longer than running it, hence no jit.
 	begin := fmt.Sprintf(`
 		BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 		SET LOCAL statement_timeout = '%dms';

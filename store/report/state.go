@@ -13,14 +13,15 @@ import (
 // State is how the sync goes, at one moment, as far as the database tells.
 type State struct {
 	Now time.Time // the database's
-	// Settings are what the daemon that started last has in its configuration, by partner. Empty: no daemon has run yet,
-	// or the role may not read them.
+	// Settings are what the daemon that started last has in its configuration, by partner. Empty: no daemon has run
+	// yet, or the role may not read them.
 	Settings  []Settings
 	Freshness []PartnerFreshness // of each partner that has customers, by name
 	Passes    []LastPass         // of each partner that ever had a pass, by name
 	Stale     []StaleCustomers
 	Backlogs  []Backlog
-	// OnlyAnalyst means that the role may read the schema partner_center alone: Settings, Passes and Backlogs are missing.
+	// OnlyAnalyst means that the role may read the schema partner_center alone: Settings, Passes and Backlogs are
+	// missing.
 	OnlyAnalyst bool
 }
 

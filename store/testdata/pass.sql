@@ -74,7 +74,6 @@ SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = $1;
 UPDATE partnersync.partner_state
 SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
 WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
-  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND enumerated_at IS NULL)
 RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL;
 
 SELECT customer_id::text, company_name, domain, relationship, partner, removed_at

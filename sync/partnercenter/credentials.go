@@ -24,8 +24,8 @@ type Credentials struct {
 	CertificateFile    string // PEM, for [ReadCertificate]; read for each token
 	FederatedTokenFile string // a token of another authority, such as Kubernetes; read for each token
 
-	// Rotate uses the refresh token of a user who has signed in. An application that is registered as a confidential one
-	// needs a client secret as well.
+	// Rotate uses the refresh token of a user who has signed in. An application that is registered as a confidential
+	// one needs a client secret as well.
 	Rotate Rotate
 }
 

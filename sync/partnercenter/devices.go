@@ -24,8 +24,8 @@ type Device struct {
 	UploadedBy          *string    // uploadedBy
 	UploadedDate        *time.Time // UTC; nil for the service's stand-in 0001-01-01
 
-	// Policies are ordered by key, then by value. They are empty where one of them does not fit. Members of a policy that
-	// this version does not know are left out. In both cases the whole value is in Extra.
+	// Policies are ordered by key, then by value. They are empty where one of them does not fit. Members of a policy
+	// that this version does not know are left out. In both cases the whole value is in Extra.
 	Policies []PolicyAssignment
 
 	Extra []byte // as in DeviceBatch

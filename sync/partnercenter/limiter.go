@@ -102,8 +102,8 @@ func (l *Limiter) lengthenPause(d time.Duration) bool {
 // wait returns when no pause holds and the rate allows another request. Its error is ctx's.
 func (l *Limiter) wait(ctx context.Context) error {
 	for {
-		// The pause comes first. What waited for the rate when a pause began takes another token after it: otherwise all
-		// those requests would be sent at the end of the pause at once.
+		// The pause comes first. What waited for the rate when a pause began takes another token after it: otherwise
+		// all those requests would be sent at the end of the pause at once.
 		if err := l.waitForPause(ctx); err != nil || l == nil {
 			return err
 		}

@@ -95,8 +95,8 @@ func (s *TokenSource) fileInfos() []os.FileInfo {
 	return infos
 }
 
-// replaced reports whether one of the files that are there now is not the one before. The time of its change may well be
-// older: a file keeps it when it is moved into place.
+// replaced reports whether one of the files that are there now is not the one before. The time of its change may well
+// be older: a file keeps it when it is moved into place.
 func replaced(before, now []os.FileInfo) bool {
 	for i, info := range now {
 		if info == nil || i >= len(before) {

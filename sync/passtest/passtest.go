@@ -26,8 +26,8 @@ func New(t testing.TB, o partnercentertest.Options) World {
 	return World{API: api, URL: server.URL, DB: storetest.New(t)}
 }
 
-// Client returns a client of an emulated API, whose authority has the same URL, and its tokens. They share what the options
-// say, and the emulator's default secret.
+// Client returns a client of an emulated API, whose authority has the same URL, and its tokens. They share what the
+// options say, and the emulator's default secret.
 func Client(t testing.TB, o partnercenter.Options) (*partnercenter.Client, *partnercenter.TokenSource) {
 	t.Helper()
 	var err error

@@ -9,8 +9,8 @@ import (
 const (
 	// minAge is for how long a value is served without reading it again.
 	minAge = 5 * time.Second
-	// agePerCost is how many times the time that reading a value took it is served for, so that reading takes no more than
-	// a twentieth of one connection's time.
+	// agePerCost is how many times the time that reading a value took it is served for, so that reading takes no more
+	// than a twentieth of one connection's time.
 	agePerCost = 20
 	// maxWait is how long to wait for a new value while there is an old one.
 	maxWait = 100 * time.Millisecond

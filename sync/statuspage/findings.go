@@ -48,8 +48,8 @@ func stopped(findings []report.Finding) bool {
 	return slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Severity == report.Stopped })
 }
 
-// findings returns how the sync goes, as read reads it, and all that is wrong with it. The error is why the state is not
-// known; that is among the findings too.
+// findings returns how the sync goes, as read reads it, and all that is wrong with it. The error is why the state is
+// not known; that is among the findings too.
 func (s *Site) findings(
 	ctx context.Context, read func(context.Context) (report.State, error),
 ) (state report.State, all []report.Finding, err error) {

@@ -30,7 +30,8 @@ type Options struct {
 	Version string // of the program
 	// Password lets people see the page from other machines, under any user name; "": nobody does.
 	Password partnercenter.Secret
-	// Schema returns an error if the database does not have the schema that this release needs; nil: that is not checked.
+	// Schema returns an error if the database does not have the schema that this release needs; nil: that is not
+	// checked.
 	Schema func(context.Context, *pgxpool.Pool) error
 	// Metrics are shown at /metrics; nil: there is no such page.
 	Metrics prometheus.Gatherer

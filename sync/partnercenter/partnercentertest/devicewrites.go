@@ -102,8 +102,8 @@ type sentDevice struct {
 	Policies            []PolicyAssignment
 }
 
-// readBody reads the body of a request, which may begin with a byte order mark, as answers do. What cannot be read to its
-// end is not valid JSON.
+// readBody reads the body of a request, which may begin with a byte order mark, as answers do. What cannot be read to
+// its end is not valid JSON.
 func readBody(r *http.Request) []byte {
 	body, _ := io.ReadAll(r.Body)
 	return bytes.TrimPrefix(body, []byte(bom))
