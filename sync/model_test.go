@@ -219,6 +219,7 @@ func (m *model) live() {
 	rounds := 2 + m.n(3)
 	for round := range rounds {
 		m.note("round %d", round)
+		m.clearFaults() // some are for impatient workers only
 		for range m.n(6) {
 			m.change()
 		}
