@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,9 +27,10 @@ func TestNow_isTheDatabases(t *testing.T) {
 func TestWaitUntil_looksAtTheClockEachMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		began, ahead := time.Now(), time.Duration(0)
-		r := &Runner{clock: func() time.Time { return time.Now().Add(ahead) }}
-		time.AfterFunc(time.Hour, func() { ahead = 23 * time.Hour })
+		began := time.Now()
+		var ahead atomic.Int64 // nanoseconds
+		r := &Runner{clock: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }}
+		time.AfterFunc(time.Hour, func() { ahead.Store(int64(23 * time.Hour)) })
 		if err := r.waitUntil(t.Context(), began.Add(24*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
