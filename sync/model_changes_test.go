@@ -22,7 +22,7 @@ func (m *model) changeOf(id string) {
 	defer m.changing.Unlock()
 	batch := modelBatchID(m.n(modelBatches))
 	device := fmt.Sprint("device ", m.n(modelDevices))
-	switch m.n(16) {
+	switch m.n(20) {
 	case 0, 1, 2, 3, 4:
 		m.put(id, m.n(modelBatches))
 	case 5:
@@ -45,6 +45,8 @@ func (m *model) changeOf(id string) {
 		m.data.RemoveBatch(id, nameless)
 	case 15:
 		m.moveCustomer(id)
+	default:
+		m.toggle(id)
 	}
 }
 
@@ -61,6 +63,20 @@ func (m *model) put(id string, i int) {
 			m.putDevice(id, batch, fmt.Sprint("device ", i))
 		}
 	}
+}
+
+// toggle removes a batch, or lets it return as it was, with the same devices: its device list has the digest that it had.
+func (m *model) toggle(id string) {
+	const batch = "comes and goes"
+	if m.there[id+batch] {
+		m.removeBatch(id, batch)
+		return
+	}
+	m.there[id+batch] = true
+	m.data.PutBatch(id, partnercentertest.Batch{ID: batch, Status: "finished"})
+	uploaded := time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
+	m.data.PutDevices(id, batch, partnercentertest.Device{ID: "one", Uploaded: uploaded},
+		partnercentertest.Device{ID: "two", Uploaded: uploaded})
 }
 
 func (m *model) putDevice(id, batch, device string) {

@@ -121,6 +121,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		m.customers = append(m.customers, id)
 		m.data.AddCustomer(partnercentertest.Customer{ID: id})
 		m.partners[m.n(len(m.partners))].add(id)
+		m.toggle(id)
 		for range 4 {
 			m.put(id, m.n(modelBatches))
 		}
