@@ -63,15 +63,16 @@ func (s *Store) leaveDevices(ctx context.Context, tx pgx.Tx, run Run) (enqueued 
 		    last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
 		WHERE customer_id = ANY (@ids::uuid[])`
 	args := run.args()
+	var ids []string
 	for _, sql := range []string{lock, settle} {
 		rows, _ := tx.Query(ctx, sql, args) // CollectRows returns its error
-		if args["ids"], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		if ids, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 			return false, fmt.Errorf("leaving device lists to the next run: %w", err)
 		}
-	}
-	ids := args["ids"].([]string)
-	if len(ids) == 0 {
-		return false, nil
+		if len(ids) == 0 {
+			return false, nil
+		}
+		args["ids"] = ids
 	}
 	if _, err := tx.Exec(ctx, succeed, args); err != nil {
 		return false, fmt.Errorf("leaving device lists to the next run: %w", err)

@@ -357,11 +357,6 @@ WHERE s.partner = @partner AND r.run_id = @run AND r.outcome = 'waiting'
 ORDER BY s.customer_id
 FOR UPDATE OF s;
 
-UPDATE partnersync.customer_runs
-SET outcome = 'ok'
-WHERE customer_id = ANY (@ids::uuid[]) AND kind = @kind AND run_id = @run AND outcome = 'waiting'
-RETURNING customer_id::text;
-
 UPDATE partnersync.runs r
 SET finished_at = clock_timestamp(),
     customers_total = n.ok + n.failed,

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type Client struct {
 
 	maxBody, maxListing int // bytes of one body, and of a listing's bodies together
 	maxPages            int
+	spareBodies         sync.Pool // of *[]byte, of bodies that nobody needs any more
 }
 
 // Options are what a Client is made of. BaseURL and Tokens are required.

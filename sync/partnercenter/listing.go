@@ -178,6 +178,7 @@ func (p *pager) read(ctx context.Context, t *target) (page page, next *target, e
 		return page, nil, failed
 	}
 	if p.add(a); p.listing.Unchanged {
+		p.client.keepSpareBody(a.body)
 		return page, nil, nil
 	}
 	if page, err = readPage(a.body); err != nil {

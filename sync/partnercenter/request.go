@@ -143,7 +143,7 @@ func (p *pageRequest) fail(resp *http.Response) *Error {
 
 // accept reads the body of a 200.
 func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
-	body, err := readBody(resp, p.client.maxBody+1)
+	body, err := readBody(resp, p.client.maxBody+1, p.client.spareBody())
 	if err != nil {
 		return p.op.transportError(fmt.Errorf("reading the answer: %w", err))
 	}
@@ -160,17 +160,36 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 	return nil
 }
 
-// readBody reads the body, or its first bytes up to most. Where its length is stated, room for it is made at once, so
-// that no copies are made as it grows. But a length that is only claimed takes no more than a mebibyte until so much
-// has come.
-func readBody(resp *http.Response, most int) ([]byte, error) {
+// maxSpareBody is the size up to which the memory of a body is used again.
+const maxSpareBody = 1 << 20
+
+// spareBody returns memory that nobody needs any more, or nil. Of nearly all lists nothing is needed but the digest, and
+// in a pass over unchanged ones, new memory for each body would take as long as reading them.
+func (c *Client) spareBody() []byte {
+	if spare, ok := c.spareBodies.Get().(*[]byte); ok {
+		return *spare
+	}
+	return nil
+}
+
+// keepSpareBody keeps the memory of a body to which nothing refers any more.
+func (c *Client) keepSpareBody(body []byte) {
+	if cap(body) <= maxSpareBody {
+		c.spareBodies.Put(&body)
+	}
+}
+
+// readBody reads the body, or its first bytes up to most, into spare memory if that is large enough. Where its length is
+// stated, room for it is made at once, so that no copies are made as it grows. But a length that is only claimed takes
+// no more than a mebibyte until so much has come.
+func readBody(resp *http.Response, most int, spare []byte) ([]byte, error) {
 	const trusted = 1 << 20
 	r := io.LimitReader(resp.Body, int64(most))
 	length := resp.ContentLength
 	if length < 0 || length > int64(most) {
 		return io.ReadAll(r)
 	}
-	var body bytes.Buffer
+	body := bytes.NewBuffer(spare[:0])
 	body.Grow(int(min(length, trusted)) + bytes.MinRead)
 	if _, err := body.ReadFrom(io.LimitReader(r, trusted)); err != nil {
 		return nil, err

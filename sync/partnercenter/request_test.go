@@ -30,7 +30,7 @@ func TestReadBody_everyLengthComesWhole(t *testing.T) {
 			if (resp.ContentLength >= 0) != known {
 				t.Fatalf("the length is given as %d, want it known: %t", resp.ContentLength, known)
 			}
-			got, err := readBody(resp, most)
+			got, err := readBody(resp, most, nil)
 			resp.Body.Close()
 			server.Close()
 			if err != nil || !bytes.Equal(got, sent[:min(size, most)]) {
@@ -55,7 +55,7 @@ func TestReadBody_claimedLengthCostsLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if got, err := readBody(resp, 64<<20); err == nil || cap(got) > 2<<20 {
+	if got, err := readBody(resp, 64<<20, nil); err == nil || cap(got) > 2<<20 {
 		t.Errorf("%d bytes with room for %d, and error %v; want an error and no room for what was claimed", len(got),
 			cap(got), err)
 	}

@@ -46,7 +46,7 @@ func TestSecret_tokenSourceAndClientPrintNone(t *testing.T) {
 	if _, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, nil)); err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{c, *c, c.tokens, a.credentials()} {
+	for _, v := range []any{c, c.tokens, a.credentials()} {
 		for _, verb := range []string{"%v", "%+v", "%#v"} {
 			if s := fmt.Sprintf(verb, v); strings.Contains(s, testSecret) || strings.Contains(s, "token-1") {
 				t.Errorf("%T printed with %s: %s", v, verb, s)
