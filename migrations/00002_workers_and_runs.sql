@@ -5,7 +5,7 @@ CREATE TABLE partnersync.workers (
     version      text        NOT NULL,
     started_at   timestamptz NOT NULL,
     heartbeat_at timestamptz NOT NULL,
-    lease        interval    NOT NULL
+    lease        interval    NOT NULL DEFAULT '1 minute'
 );
 COMMENT ON TABLE partnersync.workers IS 'Running processes. One whose heartbeat is older than the lease has lost its claims.';
 COMMENT ON COLUMN partnersync.workers.worker_id IS 'Chosen anew by each process.';

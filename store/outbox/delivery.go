@@ -21,6 +21,10 @@ type Notification struct {
 	eventID int64
 }
 
+// furthestAttempt is more than any notification is put off. One whose next attempt is further ahead is due: its time was
+// left by a clock that was set back since.
+const furthestAttempt = 2 * time.Hour
+
 // Claim claims up to limit of the endpoint's notifications that are due, the longest due first, and of
 // each subject only the earliest. No other process gets them until the lease ends; then they are due again.
 func (o *Outbox) Claim(
@@ -30,7 +34,8 @@ func (o *Outbox) Claim(
 		WITH due AS (
 		    SELECT o.event_id
 		    FROM partnersync.outbox o
-		    WHERE o.endpoint = @endpoint AND o.next_at <= clock_timestamp()
+		    WHERE o.endpoint = @endpoint
+		      AND o.next_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + @furthest::interval
 		      AND NOT EXISTS (
 		          SELECT 1 FROM partnersync.outbox e
 		          WHERE e.endpoint = o.endpoint AND e.subject = o.subject AND e.event_id < o.event_id)
@@ -43,7 +48,7 @@ func (o *Outbox) Claim(
 		FROM due
 		WHERE o.event_id = due.event_id
 		RETURNING o.event_id, o.message_id::text, o.endpoint, o.type, o.created_at, o.attempts, o.data`
-	args := pgx.NamedArgs{"endpoint": endpoint, "limit": limit, "lease": lease}
+	args := pgx.NamedArgs{"endpoint": endpoint, "limit": limit, "lease": lease, "furthest": furthestAttempt}
 	var due []Notification
 	err := o.write(ctx, func(tx pgx.Tx) (err error) {
 		rows, _ := tx.Query(ctx, claim, args) // CollectRows returns its error
@@ -91,14 +96,16 @@ func (o *Outbox) Retry(ctx context.Context, n Notification, after time.Duration)
 // there are none, pending is false.
 func (o *Outbox) Next(ctx context.Context, endpoint string) (wait time.Duration, pending bool, err error) {
 	const next = `
-		SELECT min(greatest(o.next_at - clock_timestamp(), '0'))
+		SELECT min(CASE WHEN o.next_at BETWEEN clock_timestamp() AND clock_timestamp() + @furthest::interval
+		                THEN o.next_at - clock_timestamp() ELSE '0' END)
 		FROM partnersync.outbox o
 		WHERE o.endpoint = @endpoint AND NOT EXISTS (
 		    SELECT 1 FROM partnersync.outbox e
 		    WHERE e.endpoint = o.endpoint AND e.subject = o.subject AND e.event_id < o.event_id)`
 	var left *time.Duration
 	err = o.readOnly(ctx, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, next, pgx.NamedArgs{"endpoint": endpoint}).Scan(&left)
+		args := pgx.NamedArgs{"endpoint": endpoint, "furthest": furthestAttempt}
+		return tx.QueryRow(ctx, next, args).Scan(&left)
 	})
 	if err != nil {
 		return 0, false, fmt.Errorf("looking for the next notification for %s: %w", endpoint, err)

@@ -163,6 +163,21 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// An attempt that a clock which was set back has left a day ahead is made at once.
+func TestClaim_attemptAheadOfTheClock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("a", "x")
+	w.due(time.Hour)
+	w.exec("UPDATE partnersync.outbox SET next_at = next_at + interval '1 day'")
+	if wait, pending, err := w.Next(t.Context(), "a"); err != nil || !pending || wait != 0 {
+		t.Errorf("wait %v, pending %v, error %v", wait, pending, err)
+	}
+	if _, names := w.due(time.Hour); names != "x.0" {
+		t.Errorf("claimed %q, want what is a day ahead", names)
+	}
+}
+
 func TestGiveUp_afterADay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hook)
