@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -12,8 +13,8 @@ type mergeSQL struct {
 	known, supersede, insert, change, refresh, remove string
 }
 
-// The statements of a merge, for a resource's {table} and {versions}: i is the listed row, k the known one. {testdata}
-// has them as they run.
+// The statements of a merge, for a resource's {table} and {versions}: i is the listed row, k the known one.
+// testdata/pass.sql has them as they run.
 const (
 	knownSQL = `
 SELECT {names}, removed_at
@@ -131,8 +132,6 @@ func (r *resource[R]) queueRows(batch *pgx.Batch, sql string, common pgx.NamedAr
 
 // with returns args with the common ones added.
 func with(args, common pgx.NamedArgs) pgx.NamedArgs {
-	for name, value := range common {
-		args[name] = value
-	}
+	maps.Copy(args, common)
 	return args
 }
