@@ -33,6 +33,7 @@ type Config struct {
 	Listen          string        // host:port, or "": do not listen
 	// StatusPagePassword lets other machines see the status page; "": they may not.
 	StatusPagePassword partnercenter.Secret
+	PageURL            string // where people see the status page, such as behind a proxy; "": not known
 	CustomerMetrics    bool   // a metric for each customer
 	TokenKeyFile       string // age identity that seals the refresh tokens of users
 	Partners           []Partner
@@ -162,6 +163,7 @@ func (s *section) settings() *Config {
 		TokenKeyFile:   s.text("token_key_file", "partnersync.key"),
 
 		StatusPagePassword: s.passwordFile("status_page_password_file"),
+		PageURL:            s.pageURL("page_url"),
 		CustomerMetrics:    s.boolean("customer_metrics", false),
 	}
 	everyQuarter, _ := cron.Parse("*/15 * * * *", c.Timezone) // a constant, which is valid

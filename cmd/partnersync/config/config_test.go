@@ -148,6 +148,7 @@ migrate_on_start: False
 lease: 2s
 keep_runs: 0
 listen: ""
+page_url: https://sync.example.com/partnersync/
 token_key_file: sealing.key
 partners:
   - name: a.b-c_1
@@ -178,6 +179,7 @@ partners:
 	want := &Config{
 		DatabaseURL: "local",
 		StateDir:    "/var/lib/$x/private", TokenKeyFile: "sealing.key",
+		PageURL:  "https://sync.example.com/partnersync/",
 		Timezone: berlin,
 		Lease:    2 * time.Second,
 		Partners: []Partner{{

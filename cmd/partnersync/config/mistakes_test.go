@@ -28,8 +28,8 @@ const (
 	syntaxFix   = "; indent with spaces, and quote values that begin with a sign or hold a colon or #"
 	databaseFix = "; write postgres://user:password@host:5432/database (the password percent-encoded), or local"
 	variableFix = "; write ${NAME}, or $${ for a plain ${"
-	topKeys     = "customer_metrics, database_url, database_url_file, keep_runs, lease, listen, migrate_on_start, notify, partners, " +
-		"run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file"
+	topKeys     = "customer_metrics, database_url, database_url_file, keep_runs, lease, listen, migrate_on_start, notify, page_url, " +
+		"partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file"
 	partnerKeys = "api_url, app_user, app_user_secret_file, authority_url, client_certificate_file, client_id, " +
 		"client_secret, client_secret_expires, client_secret_file, " +
 		"cloud, concurrency, customers, devices, devices_refresh, exclude_customers, federated_token_file, name, " +

@@ -92,7 +92,7 @@ func (s *section) partner(c *Config, earlier earlierPartners) Partner {
 	p.RequestsPerMinute = s.number("requests_per_minute", 500, 0, 1_000_000)
 	p.Concurrency = s.number("concurrency", 8, 1, 64)
 	p.Schedule = s.schedule("schedule", c.Schedule, c.Timezone)
-	p.APIURL = s.baseURL("api_url")
+	p.APIURL = s.apiURL("api_url")
 	p.Cloud, p.AuthorityURL = s.authority(federated)
 	p.Customers = s.customers("customers", p, earlier)
 	s.finish()

@@ -23,6 +23,7 @@ timezone: CET/Berlin
 run_on_start: 1
 lease: 1s
 listen: "9470"
+page_url: sync.example.com
 metrics: true
 partners:
   - name: contoso
@@ -56,25 +57,26 @@ c.yaml:5:11: timezone: "CET/Berlin" is not a time zone; write an IANA name such 
 c.yaml:6:15: run_on_start: "1" is neither true nor false; write one of them
 c.yaml:7:8: lease: "1s" is too short; write at least 2s
 c.yaml:8:9: listen: "9470" is not host:port; write one such as 127.0.0.1:9470, or "" to listen nowhere
-c.yaml:9:1: metrics: is not a known key; known are customer_metrics, database_url, database_url_file, keep_runs, lease, listen, migrate_on_start, notify, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file
-c.yaml:11:5: client_id: is missing; write the id that Entra shows for the application
-c.yaml:12:12: cloud: "azure" is not a known cloud; write global, usgov, china or germany
-c.yaml:13:16: tenant_id: "contoso/" is not a tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com
-c.yaml:14:20: client_secret: the environment does not set ${NOPE}; set it there, or write $${ for a plain ${
-c.yaml:15:5: client_secret_file: is set along with client_secret; keep one of the two
-c.yaml:15:25: client_secret_file: "/nonexistent" cannot be read: no such file or directory; put the application's client secret there
-c.yaml:18:9: customers: "contoso" is not a customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
-c.yaml:19:5: conccurency: is not a known key; write concurrency
-c.yaml:20:5: tenant_id: is missing; write the partner's tenant as a GUID or a domain such as contoso.onmicrosoft.com
-c.yaml:20:11: name: "contoso" is the partner's on line 11 already; give each its own name
-c.yaml:21:5: client_id: is a list or a mapping; write a single value
-c.yaml:22:5: client_id: repeats line 21; keep one of the two
-c.yaml:24:17: customers: "47021739" is not a customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
-c.yaml:25:14: devices: "maybe" is neither true nor false; write one of them
-c.yaml:26:26: requests_per_minute: "1e3" is not a number from 0 to 1000000; write one such as 500
-c.yaml:27:15: schedule: reading schedule "0 0 31 2 *": it has no next time; no month it names has such a day
-c.yaml:28:14: api_url: is more than a base URL; leave out user, password, ?query and #fragment
-c.yaml:29:1: lease: repeats line 7; keep one of the two`
+c.yaml:9:11: page_url: is not an absolute http or https URL; write one such as https://partnersync.example.com
+c.yaml:10:1: metrics: is not a known key; known are customer_metrics, database_url, database_url_file, keep_runs, lease, listen, migrate_on_start, notify, page_url, partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file
+c.yaml:12:5: client_id: is missing; write the id that Entra shows for the application
+c.yaml:13:12: cloud: "azure" is not a known cloud; write global, usgov, china or germany
+c.yaml:14:16: tenant_id: "contoso/" is not a tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com
+c.yaml:15:20: client_secret: the environment does not set ${NOPE}; set it there, or write $${ for a plain ${
+c.yaml:16:5: client_secret_file: is set along with client_secret; keep one of the two
+c.yaml:16:25: client_secret_file: "/nonexistent" cannot be read: no such file or directory; put the application's client secret there
+c.yaml:19:9: customers: "contoso" is not a customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
+c.yaml:20:5: conccurency: is not a known key; write concurrency
+c.yaml:21:5: tenant_id: is missing; write the partner's tenant as a GUID or a domain such as contoso.onmicrosoft.com
+c.yaml:21:11: name: "contoso" is the partner's on line 12 already; give each its own name
+c.yaml:22:5: client_id: is a list or a mapping; write a single value
+c.yaml:23:5: client_id: repeats line 22; keep one of the two
+c.yaml:25:17: customers: "47021739" is not a customer id; write its tenant id, such as 47021739-3426-40bf-9601-61b4b6d7c793
+c.yaml:26:14: devices: "maybe" is neither true nor false; write one of them
+c.yaml:27:26: requests_per_minute: "1e3" is not a number from 0 to 1000000; write one such as 500
+c.yaml:28:15: schedule: reading schedule "0 0 31 2 *": it has no next time; no month it names has such a day
+c.yaml:29:14: api_url: is more than a base URL; leave out user, password, ?query and #fragment
+c.yaml:30:1: lease: repeats line 7; keep one of the two`
 	if err == nil {
 		t.Fatal("got no error")
 	}
@@ -103,6 +105,10 @@ func TestLoad_warnsOfWhatIsHardlyMeant(t *testing.T) {
 				"c.yaml:7:20: authority_url: http:// off this machine sends secrets and tokens in the clear; use " +
 					"https://",
 			}},
+		{"the page in the clear", minimal + "page_url: http://sync.example.com\n", []string{
+			"c.yaml:6:11: page_url: http:// off this machine sends the page and its password in the clear; " +
+				"put a proxy with TLS before it",
+		}},
 		{"a customer of two partners", listed + fabrikam + "    customers: [" + other + "]\n", []string{
 			`c.yaml:11:17: customers: "` + other +
 				`" is a customer of "contoso" and of "Fabrikam Inc", and will fail under one of them; ` +

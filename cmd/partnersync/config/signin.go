@@ -134,7 +134,7 @@ func (s *section) clientID(key string, federated bool) string {
 func (s *section) authority(federated bool) (cloud, authorityURL string) {
 	host := s.environment(azureAuthority)
 	if s.has("authority_url") || s.has("cloud") || !federated || host == "" {
-		return s.cloud("cloud"), s.baseURL("authority_url")
+		return s.cloud("cloud"), s.apiURL("authority_url")
 	}
 	cloud = "global"
 	from := position{key: azureAuthority + " in the environment"}

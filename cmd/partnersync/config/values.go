@@ -143,8 +143,9 @@ func (s *section) listenAddress(key, fallback string) string {
 	return v.text
 }
 
-// baseURL reads the URL of a server; "" if there is none. Messages do not show it: it may hold credentials.
-func (s *section) baseURL(key string) string {
+// baseURL reads the URL below which a server answers; "" if there is none. inClear is the warning for one that others
+// can overhear. Messages do not show the URL: it may hold credentials.
+func (s *section) baseURL(key, example, inClear string) string {
 	v, ok := s.scalar(key)
 	if !ok {
 		return ""
@@ -152,16 +153,27 @@ func (s *section) baseURL(key string) string {
 	u, err := url.Parse(v.text)
 	switch {
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		v.wrong("is not an absolute http or https URL; write one such as https://proxy.example.com/partnercenter")
+		v.wrong("is not an absolute http or https URL; write one such as %s", example)
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
 		v.wrong("is more than a base URL; leave out user, password, ?query and #fragment")
 	case inTheClear(u):
-		v.warn("%s", clearWarning)
+		v.warn("%s", inClear)
 	}
 	return v.text
 }
 
+// apiURL reads the URL of Partner Center or its authority, or of what stands in for them.
+func (s *section) apiURL(key string) string {
+	return s.baseURL(key, "https://proxy.example.com/partnercenter", clearWarning)
+}
+
 const clearWarning = "http:// off this machine sends secrets and tokens in the clear; use https://"
+
+// pageURL reads the URL under which people see the status page.
+func (s *section) pageURL(key string) string {
+	return s.baseURL(key, "https://partnersync.example.com",
+		"http:// off this machine sends the page and its password in the clear; put a proxy with TLS before it")
+}
 
 // inTheClear reports whether others can read what is sent to the URL.
 func inTheClear(u *url.URL) bool { return u.Scheme == "http" && !isLoopback(u.Hostname()) }
