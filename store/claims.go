@@ -13,8 +13,9 @@ import (
 // ErrClaimHeld is returned for a claim that another live worker holds.
 var ErrClaimHeld = errors.New("another worker holds the claim")
 
-// ErrClaimLost is returned by a write whose claim another worker has taken over since. Nothing was written.
-var ErrClaimLost = errors.New("the claim was lost to another worker")
+// ErrClaimLost is returned by a write whose claim another worker has taken over since, or whose customer has left.
+// Nothing was written.
+var ErrClaimLost = errors.New("the claim was lost: another worker has taken the customer over, or it has left")
 
 // Claim is the right to write one customer, as long as nobody else has claimed it since: its writes are fenced by owner
 // and epoch.

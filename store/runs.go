@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Kinds of runs.
@@ -158,13 +159,15 @@ func (s *Store) releaseClaims(ctx context.Context, tx pgx.Tx, partner string) (r
 		UPDATE partnersync.customer_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	const enumeration = `
 		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
-	args := pgx.NamedArgs{"partner": partner, "worker": s.worker}
+	batch := &pgx.Batch{}
 	for _, sql := range []string{enumeration, customers} {
-		tag, err := tx.Exec(ctx, sql, args)
-		if err != nil {
-			return 0, fmt.Errorf("releasing this worker's claims: %w", err)
-		}
-		released += int(tag.RowsAffected())
+		batch.Queue(sql, pgx.NamedArgs{"partner": partner, "worker": s.worker}).Exec(func(tag pgconn.CommandTag) error {
+			released += int(tag.RowsAffected())
+			return nil
+		})
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return 0, fmt.Errorf("releasing this worker's claims: %w", err)
 	}
 	return released, nil
 }

@@ -229,7 +229,7 @@ func (p *pass) worker(
 	for c := range claims {
 		result, err := work(ctx, c)
 		if errors.Is(err, store.ErrClaimLost) {
-			p.log.Warn("claim lost: another worker has taken the customer over, or it has left", "customer_id", c.CustomerID)
+			p.log.Warn("claim lost", "customer_id", c.CustomerID, "err", err)
 			p.claimsLost(1)
 			continue
 		}

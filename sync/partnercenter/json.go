@@ -282,13 +282,13 @@ func storableNumber(number []byte) bool {
 // result is in UTC.
 func parseTime(text string) (t time.Time, ok bool) {
 	text = strings.Replace(strings.ToUpper(text), " ", "T", 1)
-	layout, sign := "2006-01-02T15:04:05", len(text)-len("-07:00")
+	sign := len(text) - len("-07:00")
 	switch {
 	case len(text) == len(time.DateOnly):
-		layout = time.DateOnly
-	case strings.HasSuffix(text, "Z"), sign >= 0 && (text[sign] == '+' || text[sign] == '-'):
-		layout = time.RFC3339
+		text += "T00:00:00Z"
+	case !strings.HasSuffix(text, "Z") && (sign < 0 || text[sign] != '+' && text[sign] != '-'):
+		text += "Z"
 	}
-	t, err := time.Parse(layout, text)
+	t, err := time.Parse(time.RFC3339, text)
 	return t.UTC(), err == nil
 }
