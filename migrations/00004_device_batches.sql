@@ -66,7 +66,8 @@ CREATE TABLE partnersync.list_state (
     confirmed_at timestamptz,
     counted_run  bigint,
     rows         integer NOT NULL DEFAULT 0,
-    held         text[],
+    confirmed_pages     integer NOT NULL DEFAULT 0,
+    held                text[],
     held_run     bigint,
     batch_status        text,
     batch_devices_count integer,
@@ -81,6 +82,7 @@ COMMENT ON COLUMN partnersync.list_state.batch_id IS 'The batch whose devices ar
 COMMENT ON COLUMN partnersync.list_state.digest IS 'Digest of the last complete listing, as long as its rows are exactly the current ones; else null.';
 COMMENT ON COLUMN partnersync.list_state.observed_at IS 'When the last listing that was merged or found unchanged was observed. Only grows.';
 COMMENT ON COLUMN partnersync.list_state.confirmed_at IS 'When the last complete listing that was not held was observed.';
+COMMENT ON COLUMN partnersync.list_state.confirmed_pages IS 'How many pages that listing had: one of several may have missed an item that moved between them.';
 COMMENT ON COLUMN partnersync.list_state.rows IS 'Number of rows of the listing that the digest stands for.';
 COMMENT ON COLUMN partnersync.list_state.held IS 'Keys that the last complete listing lacked, held back by the mass removal guard.';
 COMMENT ON COLUMN partnersync.list_state.held_run IS 'The run of that listing; a later one may confirm it.';

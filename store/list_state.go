@@ -32,19 +32,21 @@ func (l list) args() pgx.NamedArgs {
 type listState struct {
 	ObservedAt  *time.Time // nil: never listed
 	ConfirmedAt *time.Time
-	HeldBefore  []string // keys that the guard held back in an earlier run
-	Counted     bool     // the run has counted the list's rows already
+	// ConfirmedPages is how many pages the listing of ConfirmedAt had.
+	ConfirmedPages int
+	HeldBefore     []string // keys that the guard held back in an earlier run
+	Counted        bool     // the run has counted the list's rows already
 }
 
 const readListStateSQL = `
-	SELECT observed_at, confirmed_at, CASE WHEN held_run < @run THEN held END,
+	SELECT observed_at, confirmed_at, confirmed_pages, CASE WHEN held_run < @run THEN held END,
 	       counted_run IS NOT DISTINCT FROM @run
 	FROM partnersync.list_state
 	WHERE customer_id = @customer_id::uuid AND resource = @resource AND batch_id = @list_batch_id`
 
 // scan reads the row of readListStateSQL; without a row the state stays empty.
 func (s *listState) scan(row pgx.Row) error {
-	err := row.Scan(&s.ObservedAt, &s.ConfirmedAt, &s.HeldBefore, &s.Counted)
+	err := row.Scan(&s.ObservedAt, &s.ConfirmedAt, &s.ConfirmedPages, &s.HeldBefore, &s.Counted)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -68,15 +70,16 @@ func (s *listState) later(observed time.Time) time.Time {
 // leaves the keys that are held as they were.
 const writeListStateSQL = `
 	INSERT INTO partnersync.list_state AS l (
-	    customer_id, resource, batch_id, observed_at, confirmed_at, digest, rows, held, held_run,
+	    customer_id, resource, batch_id, observed_at, confirmed_at, confirmed_pages, digest, rows, held, held_run,
 	    batch_status, batch_devices_count, stale_at, counted_run)
 	VALUES (
-	    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @digest, @rows, @held,
+	    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @pages, @digest, @rows, @held,
 	    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count,
 	    CASE WHEN @stale THEN @observed_at::timestamptz END, @run::bigint)
 	ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
 	    observed_at         = excluded.observed_at,
 	    confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
+	    confirmed_pages     = CASE WHEN excluded.confirmed_at IS NULL THEN l.confirmed_pages ELSE excluded.confirmed_pages END,
 	    digest              = excluded.digest,
 	    rows                = excluded.rows,
 	    held                = CASE WHEN @complete THEN excluded.held ELSE l.held END,
@@ -95,7 +98,7 @@ func (l list) writeListStateArgs(run int64, listing Listing, observedAt time.Tim
 	if len(held) > 0 {
 		args["held"] = held
 	}
-	args["complete"], args["stale"] = listing.Complete, !confirmed && l.resource == Devices
+	args["pages"], args["complete"], args["stale"] = listing.Pages, listing.Complete, !confirmed && l.resource == Devices
 	args["batch_status"], args["batch_devices_count"] = l.devices.Status, l.devices.DevicesCount
 	args["confirmed_at"], args["digest"] = nil, nil
 	if confirmed {

@@ -149,6 +149,8 @@ func (m *merging[R]) write(ctx context.Context, run int64) error {
 	r, batch := m.resource, &pgx.Batch{}
 	common := m.list.args()
 	common["observed_at"], common["confirmed_at"] = m.observedAt, m.state.ConfirmedAt
+	// A listing of several pages may have missed what was back already: only that of one page shows that a row was absent.
+	common["absence_certain"] = m.state.ConfirmedPages <= 1
 	if keys := m.superseded(); len(keys) > 0 {
 		batch.Queue(r.sql.supersede, with(pgx.NamedArgs{"keys": keys}, common))
 	}

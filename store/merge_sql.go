@@ -38,7 +38,7 @@ FROM {incoming}`
 	changeSQL = `
 UPDATE partner_center.{table} k
 SET {assignments},
-    not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
+    not_before = greatest(CASE WHEN k.removed_at IS NULL OR @absence_certain THEN @confirmed_at::timestamptz END, k.valid_from),
     valid_from = @observed_at::timestamptz,
     removed_at = NULL
 FROM {incoming}

@@ -58,6 +58,20 @@ func TestMerge_absentTwiceIsOneRemoval(t *testing.T) {
 	w.want("b|finished|00:01|00:02|-|-\nb|finished|00:02|-|00:01|00:02", history, alpha, "b")
 }
 
+// A listing of several pages may have missed a batch that was back already, so that it bounds nothing.
+func TestMerge_returnIsNotBoundedByAListingOfSeveralPages(t *testing.T) {
+	t.Parallel()
+	for pages, notBefore := range map[int]string{1: "00:03", 2: "00:02"} {
+		w := newWorld(t)
+		w.pass(minute(1), complete("1"), batch("a", "finished"), batch("b", "finished"))
+		w.pass(minute(2), complete("2"), batch("a", "finished"))
+		w.pass(minute(3), Listing{Complete: true, Digest: []byte("3"), Pages: pages}, batch("a", "queued"))
+		w.pass(minute(4), complete("4"), batch("a", "finished"), batch("b", "finished"))
+		w.want("b|finished|00:01|00:02|-|-\nb|finished|00:02|00:04|00:01|00:02\nb|finished|00:04|-|"+notBefore+"|-", history, alpha, "b")
+		w.want("a|finished|00:04|-|00:03|-", history+" DESC LIMIT 1", alpha, "a")
+	}
+}
+
 func TestMerge_whatOpensAVersion(t *testing.T) {
 	t.Parallel()
 	day := time.Date(2017, 7, 25, 1, 51, 0, 0, time.UTC)

@@ -51,9 +51,9 @@ RETURNING run_id;
 INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
 ON CONFLICT DO NOTHING;
 
-UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid;
+UPDATE partnersync.partner_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
 
-UPDATE partnersync.customer_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid;
+UPDATE partnersync.customer_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
 
 SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
        customers_total, customers_ok, customers_failed,
@@ -188,7 +188,7 @@ FROM (VALUES
 -- PostgreSQL 17 and newer have it.
 SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
 
-SELECT observed_at, confirmed_at, CASE WHEN held_run < $1 THEN held END,
+SELECT observed_at, confirmed_at, confirmed_pages, CASE WHEN held_run < $1 THEN held END,
        counted_run IS NOT DISTINCT FROM $1
 FROM partnersync.list_state
 WHERE customer_id = $2::uuid AND resource = $3 AND batch_id = $4;
@@ -221,21 +221,22 @@ FROM (
 ) i;
 
 INSERT INTO partnersync.list_state AS l (
-    customer_id, resource, batch_id, observed_at, confirmed_at, digest, rows, held, held_run,
+    customer_id, resource, batch_id, observed_at, confirmed_at, confirmed_pages, digest, rows, held, held_run,
     batch_status, batch_devices_count, stale_at, counted_run)
 VALUES (
-    $1::uuid, $2, $3, $4, $5, $6, $7, $8,
-    CASE WHEN $8::text[] IS NOT NULL THEN $9::bigint END, $10, $11,
-    CASE WHEN $12 THEN $4::timestamptz END, $9::bigint)
+    $1::uuid, $2, $3, $4, $5, $6, $7, $8, $9,
+    CASE WHEN $9::text[] IS NOT NULL THEN $10::bigint END, $11, $12,
+    CASE WHEN $13 THEN $4::timestamptz END, $10::bigint)
 ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
     observed_at         = excluded.observed_at,
     confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
+    confirmed_pages     = CASE WHEN excluded.confirmed_at IS NULL THEN l.confirmed_pages ELSE excluded.confirmed_pages END,
     digest              = excluded.digest,
     rows                = excluded.rows,
-    held                = CASE WHEN $13 THEN excluded.held ELSE l.held END,
-    held_run            = CASE WHEN $13 THEN excluded.held_run ELSE l.held_run END,
-    batch_status        = CASE WHEN $12 THEN l.batch_status ELSE excluded.batch_status END,
-    batch_devices_count = CASE WHEN $12 THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
+    held                = CASE WHEN $14 THEN excluded.held ELSE l.held END,
+    held_run            = CASE WHEN $14 THEN excluded.held_run ELSE l.held_run END,
+    batch_status        = CASE WHEN $13 THEN l.batch_status ELSE excluded.batch_status END,
+    batch_devices_count = CASE WHEN $13 THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
     stale_at            = excluded.stale_at,
     counted_run         = excluded.counted_run;
 
@@ -399,18 +400,18 @@ SET status = i.status,
     creation_date = i.creation_date,
     devices_count = i.devices_count,
     extra = i.extra,
-    not_before = greatest($1::timestamptz, k.valid_from),
-    valid_from = $2::timestamptz,
+    not_before = greatest(CASE WHEN k.removed_at IS NULL OR $1 THEN $2::timestamptz END, k.valid_from),
+    valid_from = $3::timestamptz,
     removed_at = NULL
 FROM (
-    SELECT unnest($3::text[]) AS batch_id,
-           unnest($4::text[]) AS status,
-           unnest($5::text[]) AS created_by,
-           unnest($6::timestamptz[]) AS creation_date,
-           unnest($7::integer[]) AS devices_count,
-           unnest($8::jsonb[]) AS extra
+    SELECT unnest($4::text[]) AS batch_id,
+           unnest($5::text[]) AS status,
+           unnest($6::text[]) AS created_by,
+           unnest($7::timestamptz[]) AS creation_date,
+           unnest($8::integer[]) AS devices_count,
+           unnest($9::jsonb[]) AS extra
 ) i
-WHERE customer_id = $9::uuid AND k.batch_id = i.batch_id;
+WHERE customer_id = $10::uuid AND k.batch_id = i.batch_id;
 
 UPDATE partner_center.device_batches k
 SET extra = i.extra
@@ -444,21 +445,21 @@ SET name = i.name,
     created_date = i.created_date,
     last_modified_date = i.last_modified_date,
     extra = i.extra,
-    not_before = greatest($1::timestamptz, k.valid_from),
-    valid_from = $2::timestamptz,
+    not_before = greatest(CASE WHEN k.removed_at IS NULL OR $1 THEN $2::timestamptz END, k.valid_from),
+    valid_from = $3::timestamptz,
     removed_at = NULL
 FROM (
-    SELECT $3::text AS policy_id,
-           $4::text AS name,
-           $5::text AS category,
-           $6::text AS description,
-           $7::integer AS devices_assigned_count,
-           $8::text[] AS policy_settings,
-           $9::timestamptz AS created_date,
-           $10::timestamptz AS last_modified_date,
-           $11::jsonb AS extra
+    SELECT $4::text AS policy_id,
+           $5::text AS name,
+           $6::text AS category,
+           $7::text AS description,
+           $8::integer AS devices_assigned_count,
+           $9::text[] AS policy_settings,
+           $10::timestamptz AS created_date,
+           $11::timestamptz AS last_modified_date,
+           $12::jsonb AS extra
 ) i
-WHERE customer_id = $12::uuid AND k.policy_id = i.policy_id;
+WHERE customer_id = $13::uuid AND k.policy_id = i.policy_id;
 
 INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, $1::timestamptz
@@ -481,22 +482,22 @@ SET serial_number = i.serial_number,
     uploaded_date = i.uploaded_date,
     policies = i.policies,
     extra = i.extra,
-    not_before = greatest($1::timestamptz, k.valid_from),
-    valid_from = $2::timestamptz,
+    not_before = greatest(CASE WHEN k.removed_at IS NULL OR $1 THEN $2::timestamptz END, k.valid_from),
+    valid_from = $3::timestamptz,
     removed_at = NULL
 FROM (
-    SELECT unnest($3::text[]) AS device_id,
-           unnest($4::text[]) AS serial_number,
-           unnest($5::text[]) AS product_key,
-           unnest($6::text[]) AS hardware_hash,
-           unnest($7::text[]) AS model_name,
-           unnest($8::text[]) AS oem_manufacturer_name,
-           unnest($9::text[]) AS uploaded_by,
-           unnest($10::timestamptz[]) AS uploaded_date,
-           unnest($11::jsonb[]) AS policies,
-           unnest($12::jsonb[]) AS extra
+    SELECT unnest($4::text[]) AS device_id,
+           unnest($5::text[]) AS serial_number,
+           unnest($6::text[]) AS product_key,
+           unnest($7::text[]) AS hardware_hash,
+           unnest($8::text[]) AS model_name,
+           unnest($9::text[]) AS oem_manufacturer_name,
+           unnest($10::text[]) AS uploaded_by,
+           unnest($11::timestamptz[]) AS uploaded_date,
+           unnest($12::jsonb[]) AS policies,
+           unnest($13::jsonb[]) AS extra
 ) i
-WHERE customer_id = $13::uuid AND batch_id = $14::text AND k.device_id = i.device_id;
+WHERE customer_id = $14::uuid AND batch_id = $15::text AND k.device_id = i.device_id;
 
 INSERT INTO partnersync.partner_pauses AS p (partner, paused_until)
 VALUES (@partner, clock_timestamp() + @pause::interval)
