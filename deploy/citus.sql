@@ -18,6 +18,7 @@
 -- devices or policies is about one customer.
 
 BEGIN;
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 SELECT create_distributed_table('partner_center.customers', 'customer_id');
 SELECT create_distributed_table('partner_center.device_batches', 'customer_id', colocate_with => 'partner_center.customers');

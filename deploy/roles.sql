@@ -15,6 +15,13 @@
 --   CREATE ROLE partnersync_daemon LOGIN PASSWORD '…' IN ROLE partnersync_writer;
 --   CREATE ROLE partnersync_migrator LOGIN PASSWORD '…' IN ROLE partnersync_owner;
 --
+-- All that partnersync does itself, this file included, finds functions in pg_catalog alone. Where everyone may create in
+-- the schema public, as before PostgreSQL 15 and in databases upgraded from there, a stranger's public.format(text, text)
+-- would otherwise run in place of PostgreSQL's, with the caller's rights. So it would in what people with more rights than
+-- they need type there themselves; `partnersync check` warns of such a schema, and this ends it:
+--
+--   REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+--
 -- It may be run before the migrations or after them, and any number of times; run it again after an upgrade, in case the
 -- release brings a newer one. It leaves no more and no less than the rights below: what was granted to the three roles
 -- by hand in these two schemas is taken back.
@@ -25,10 +32,10 @@
 -- read at once, by default privileges. Those alone would not do: they do not tell the tables of versions from those of
 -- current rows, are one maker's, and go with the schema.
 --
--- The database's own defaults stay as they are. Before PostgreSQL 15 everyone may create tables in the schema public; if
--- that is not wanted: REVOKE CREATE ON SCHEMA public FROM PUBLIC.
+-- The database's other defaults stay as they are.
 
 BEGIN;
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Roles are the whole server's: another database, or another session at this moment, may have made them.
 DO $$
@@ -41,6 +48,8 @@ BEGIN
         EXCEPTION WHEN duplicate_object OR unique_violation THEN
             NULL;
         END;
+        -- For one who makes it a login.
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = pg_catalog, pg_temp', name, current_database());
     END LOOP;
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO partnersync_owner, partnersync_writer, partnersync_analyst', current_database());
     EXECUTE format('GRANT CREATE ON DATABASE %I TO partnersync_owner', current_database()); -- for the schema partner_center

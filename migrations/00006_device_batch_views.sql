@@ -86,12 +86,12 @@ RETURNS TABLE (
     extra jsonb, valid_from timestamptz, not_before timestamptz, removed_at timestamptz, valid_to timestamptz
 )
 LANGUAGE sql STABLE PARALLEL SAFE
-AS $$
+BEGIN ATOMIC
     SELECT h.customer_id, h.batch_id, h.status, h.created_by, h.creation_date, h.devices_count,
            h.extra, h.valid_from, h.not_before, h.removed_at, h.valid_to
     FROM partner_center.device_batch_history h
-    WHERE h.valid_from <= at AND h.valid_to > at AND h.removed_at IS NULL
-$$;
+    WHERE h.valid_from <= at AND h.valid_to > at AND h.removed_at IS NULL;
+END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.device_batches_as_of(timestamptz) IS
     'The batches as they were known at that time, removed ones left out: select * from partner_center.device_batches_as_of(''2026-01-31 18:00Z'').';

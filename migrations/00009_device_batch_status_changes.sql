@@ -10,7 +10,7 @@ CREATE INDEX device_batch_versions_by_valid_from ON partner_center.device_batch_
 CREATE FUNCTION partner_center.device_batch_status_since(customer_id uuid, batch_id text, status text, at timestamptz)
 RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE
-AS $$
+BEGIN ATOMIC
     -- Since the last version that had another status ended, or since the first version of all.
     SELECT coalesce(
         (SELECT v.valid_to
@@ -22,8 +22,8 @@ AS $$
          FROM partner_center.device_batch_versions v
          WHERE v.customer_id = $1 AND v.batch_id = $2 AND v.valid_to <= $4
          ORDER BY v.valid_to
-         LIMIT 1))
-$$;
+         LIMIT 1));
+END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.device_batch_status_since(uuid, text, text, timestamptz) IS
     'Since when a batch had had the status when a version of it ended at that time; null if no version had ended by then.';

@@ -10,6 +10,7 @@ CREATE INDEX device_batch_versions_by_valid_to ON partner_center.device_batch_ve
 CREATE FUNCTION partner_center.known_days(first date, last date)
 RETURNS SETOF date
 LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 ROWS 10 -- not the truth: with thousands the planner would have the query compiled, which takes seconds
 AS $$
 DECLARE
@@ -27,7 +28,7 @@ COMMENT ON FUNCTION partner_center.known_days(date, date) IS
 CREATE FUNCTION partner_center.daily_device_batch_statuses_between(first date, last date)
 RETURNS TABLE (day date, customer_id uuid, status text, batches bigint)
 LANGUAGE sql STABLE PARALLEL SAFE
-AS $$
+BEGIN ATOMIC
     SELECT n.day, n.customer_id, n.status, n.batches
     FROM (
         SELECT d.day, s.customer_id, s.status, (width_bucket(d.day, s.begins) - width_bucket(d.day, s.ends))::bigint AS batches
@@ -55,8 +56,8 @@ AS $$
         -- True of every pair. But a hash join looks at the days first, and if none of these is asked for reads nothing else.
         JOIN partner_center.known_days(first, last) AS d (day) ON isfinite(d.day) = (s.versions > 0)
     ) n
-    WHERE n.batches > 0
-$$;
+    WHERE n.batches > 0;
+END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.daily_device_batch_statuses_between(date, date) IS
     'What daily_device_batch_statuses shows of the days from first to last, both included, and quickly, however long ago those are: select * from partner_center.daily_device_batch_statuses_between(''2026-01-01'', ''2026-01-31'').';

@@ -7,13 +7,13 @@ RETURNS TABLE (
     valid_from timestamptz, not_before timestamptz, removed_at timestamptz, valid_to timestamptz
 )
 LANGUAGE sql STABLE PARALLEL SAFE
-AS $$
+BEGIN ATOMIC
     SELECT h.customer_id, h.batch_id, h.device_id, h.serial_number, h.product_key, h.hardware_hash, h.model_name,
            h.oem_manufacturer_name, h.uploaded_by, h.uploaded_date, h.policies, h.extra,
            h.valid_from, h.not_before, h.removed_at, h.valid_to
     FROM partner_center.device_history h
-    WHERE h.valid_from <= at AND h.valid_to > at AND h.removed_at IS NULL
-$$;
+    WHERE h.valid_from <= at AND h.valid_to > at AND h.removed_at IS NULL;
+END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.devices_as_of(timestamptz) IS
     'The devices as they were known at that time, removed ones left out: select * from partner_center.devices_as_of(''2026-01-31 18:00Z'').';

@@ -3,6 +3,8 @@ package migrations
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -12,7 +14,7 @@ import (
 )
 
 // settings are those that migrations need, whatever the role or the database has as defaults. Goose begins its
-// transactions itself, so that they cannot be stated there.
+// transactions itself, so that they cannot all be stated there.
 var settings = map[string]string{
 	"default_transaction_read_only": "off", "default_transaction_isolation": "read committed",
 	"statement_timeout": "0", "lock_timeout": "0", "search_path": "pg_catalog, pg_temp",
@@ -34,7 +36,42 @@ func withDatabase(ctx context.Context, pool *pgxpool.Pool, do func(*sql.DB) erro
 	if err := conn.Close(ctx); err != nil {
 		return fmt.Errorf("closing a connection to the database: %w", err)
 	}
-	db := stdlib.OpenDB(*config)
+	db := sql.OpenDB(connector{stdlib.GetConnector(*config)})
 	defer db.Close()
 	return do(db)
+}
+
+// searchPath begins each transaction: a function of somebody else's in another schema never stands for one of
+// PostgreSQL's own.
+const searchPath = "SET LOCAL search_path = pg_catalog, pg_temp"
+
+// connector makes connections whose transactions begin with searchPath, behind PgBouncer too.
+type connector struct{ driver.Connector }
+
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return connection{conn.(*stdlib.Conn)}, nil
+}
+
+type connection struct{ *stdlib.Conn }
+
+// BeginTx is what goose and database/sql begin each transaction with.
+func (c connection) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.Conn.BeginTx(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Conn.ExecContext(ctx, searchPath, nil); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return tx, nil
+}
+
+// read reads the one row of a query into the variables, in a transaction of its own.
+func read(ctx context.Context, pool *pgxpool.Pool, query string, into ...any) error {
+	begin := pgx.TxOptions{BeginQuery: "BEGIN READ ONLY; " + searchPath}
+	return pgx.BeginTxFunc(ctx, pool, begin, func(tx pgx.Tx) error { return tx.QueryRow(ctx, query).Scan(into...) })
 }

@@ -80,7 +80,7 @@ func Read(ctx context.Context, pool *pgxpool.Pool) (State, error) {
 	// Goose is not asked: its provider creates the version table, and considers a database ahead of it up to date.
 	const query = `
 		SELECT coalesce(max(version_id), 0) FROM partnersync.goose_db_version WHERE is_applied`
-	err := pool.QueryRow(ctx, query).Scan(&state.Version)
+	err := read(ctx, pool, query, &state.Version)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && (pgErr.Code == "42P01" || pgErr.Code == "3F000") {
 		return state, nil // undefined_table, invalid_schema_name
 	}
@@ -134,7 +134,14 @@ func grantRights(ctx context.Context, db *sql.DB) error {
 		        CALL partnersync.grant_rights();
 		    END IF;
 		END $$`
-	if _, err := db.ExecContext(ctx, grant); err != nil {
+	tx, err := db.BeginTx(ctx, nil)
+	if err == nil {
+		defer tx.Rollback()
+		if _, err = tx.ExecContext(ctx, grant); err == nil {
+			err = tx.Commit()
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("granting rights to the roles of deploy/roles.sql, which is to be run again: %w", err)
 	}
 	return nil
@@ -169,7 +176,7 @@ func Allowed(ctx context.Context, pool *pgxpool.Pool) (allowed bool, err error) 
 		            THEN has_database_privilege(current_database(), 'CREATE')
 		            ELSE has_schema_privilege(to_regnamespace('partnersync')::oid, 'CREATE')
 		             AND coalesce(has_schema_privilege(to_regnamespace('partner_center')::oid, 'CREATE'), true) END`
-	if err := pool.QueryRow(ctx, query).Scan(&allowed); err != nil {
+	if err := read(ctx, pool, query, &allowed); err != nil {
 		return false, fmt.Errorf("asking for the right to migrate: %w", err)
 	}
 	return allowed, nil
@@ -212,7 +219,7 @@ func TablesLost(ctx context.Context, pool *pgxpool.Pool, from, to int64) ([]stri
 		for _, match := range dropTable.FindAllStringSubmatch(down, -1) {
 			var hasRows bool
 			table := pgx.Identifier(strings.Split(match[1], ".")).Sanitize()
-			if err := pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+table+")").Scan(&hasRows); err != nil {
+			if err := read(ctx, pool, "SELECT EXISTS (SELECT 1 FROM "+table+")", &hasRows); err != nil {
 				return nil, fmt.Errorf("looking for rows in %s: %w", match[1], err)
 			}
 			if hasRows {

@@ -109,6 +109,11 @@ var rules = []struct{ rule, broken, crime string }{
 		WHERE p.pronamespace IN ('partner_center'::regnamespace, 'partnersync'::regnamespace)
 		  AND coalesce(trim(obj_description(p.oid, 'pg_proc')), '') = ''`,
 		`CREATE FUNCTION partner_center.one() RETURNS integer LANGUAGE sql AS 'SELECT 1'`},
+	{"every function is bound when it is made, or states its search path", `
+		SELECT p.oid::regprocedure::text FROM pg_proc p
+		WHERE p.pronamespace IN ('partner_center'::regnamespace, 'partnersync'::regnamespace) AND p.prosqlbody IS NULL
+		  AND coalesce(p.proconfig, '{}') <> '{"search_path=pg_catalog, pg_temp"}'`,
+		`CREATE FUNCTION partner_center.one() RETURNS integer LANGUAGE sql AS 'SELECT 1'`},
 	{"every time is a timestamptz", `
 		SELECT c.oid::regclass || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 		WHERE ` + ours + ` AND a.attnum > 0 AND NOT a.attisdropped

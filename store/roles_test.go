@@ -118,7 +118,8 @@ func adminOfRoles(r *rolesTest, login string) string {
 	r.ok(err)
 	sql := fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", strings.TrimPrefix(u.Path, "/"), u.User.Username())
 	if r.lines("SELECT concat_ws('|', current_setting('server_version_num')::int >= 160000)") == "t" {
-		sql += fmt.Sprintf("; GRANT %s TO %s WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", owner, u.User.Username())
+		sql += fmt.Sprintf("; GRANT %s, %s, %s TO %s WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", owner, writer, analyst,
+			u.User.Username())
 	}
 	return sql
 }

@@ -168,11 +168,11 @@ var errStandby = errors.New("the server is a standby")
 // mode, and two limits in milliseconds.
 const beginSQL = `
 	BEGIN ISOLATION LEVEL READ COMMITTED %s NOT DEFERRABLE;
+	SET LOCAL search_path = pg_catalog, pg_temp;
 	SELECT set_config(name, value, true)
 	FROM (VALUES
 	    ('idle_in_transaction_session_timeout', '%d'), ('statement_timeout', '%d'), ('lock_timeout', '0'),
-	    ('search_path', 'pg_catalog, pg_temp'), ('plan_cache_mode', 'auto'),
-	    ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')
+	    ('plan_cache_mode', 'auto'), ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')
 	) AS setting (name, value);
 	-- PostgreSQL 17 and newer have it.
 	SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL`

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"partnersync/cmd/partnersync/config"
@@ -131,12 +132,18 @@ func (k *checkup) finish(code int) error {
 
 // database checks the server and the schema. It returns the store, nil if the schema cannot be used.
 func (k *checkup) database(ctx context.Context, db *database) *store.Store {
-	server, err := report.ServerVersion(ctx, db.Pool)
+	server, err := report.ReadServer(ctx, db.Pool)
 	if err != nil {
 		k.add(step{Name: "database", Detail: err.Error()})
 		return nil
 	}
-	k.add(step{Name: "database", OK: true, Detail: "PostgreSQL " + sanitize.Line(server)})
+	found := step{Name: "database", OK: true, Detail: "PostgreSQL " + sanitize.Line(server.Version)}
+	for _, schema := range server.OpenSchemas {
+		found.Warnings = append(found.Warnings, fmt.Sprintf("everyone may create functions in schema %s, "+
+			"which others may then call without knowing: REVOKE CREATE ON SCHEMA %s FROM PUBLIC", schema,
+			pgx.Identifier{schema}.Sanitize()))
+	}
+	k.add(found)
 	err = migrations.Require(ctx, db.Pool)
 	switch {
 	case err == nil:

@@ -60,13 +60,25 @@ func (r *Reader) Ping(ctx context.Context) error {
 // Pool returns the reader's own connections.
 func (r *Reader) Pool() *pgxpool.Pool { return r.pool }
 
-// ServerVersion returns the version of the PostgreSQL server that the pool is connected to.
-func ServerVersion(ctx context.Context, pool *pgxpool.Pool) (version string, err error) {
-	const show = `SHOW server_version`
-	if err := pool.QueryRow(ctx, show).Scan(&version); err != nil {
-		return "", fmt.Errorf("asking for its version: %w", err)
+// Server is what the operator should know of the database's server.
+type Server struct {
+	Version string
+	// OpenSchemas are those in which everyone may create functions.
+	OpenSchemas []string
+}
+
+// ReadServer reads what there is to know of the server that the pool is connected to.
+func ReadServer(ctx context.Context, pool *pgxpool.Pool) (s Server, err error) {
+	const query = `
+		SELECT current_setting('server_version'), ARRAY(
+		    SELECT nspname::text FROM pg_namespace WHERE has_schema_privilege('public'::name, oid, 'CREATE') ORDER BY nspname)`
+	err = readOnly(ctx, pool, timeout, func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, query).Scan(&s.Version, &s.OpenSchemas)
+	})
+	if err != nil {
+		return s, fmt.Errorf("asking for its version: %w", err)
 	}
-	return version, nil
+	return s, nil
 }
 
 // read runs do in a transaction of readOnly, which Close cancels.
@@ -87,9 +99,9 @@ func readOnly(
 	// take longer than running it, hence no jit.
 	begin := fmt.Sprintf(`
 		BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+		SET LOCAL search_path = pg_catalog, pg_temp;
 		SET LOCAL statement_timeout = '%dms';
 		SET LOCAL jit = off;
-		SET LOCAL search_path = pg_catalog, pg_temp;
 		SET LOCAL IntervalStyle = postgres`, timeout.Milliseconds())
 	return pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return do(ctx, tx) })
 }

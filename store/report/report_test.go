@@ -233,10 +233,19 @@ func TestReader_doesNotWaitForTheSyncsConnections(t *testing.T) {
 	w.ok(w.Ping(t.Context()))
 }
 
-func TestServerVersion(t *testing.T) {
+func TestReadServer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if version, err := ServerVersion(t.Context(), w.pool); err != nil || version < "14" {
-		t.Errorf("%q, %v", version, err)
+	for _, open := range []bool{true, false} {
+		sql := "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+		if open {
+			sql = "GRANT CREATE ON SCHEMA public TO PUBLIC"
+		}
+		_, err := w.pool.Exec(t.Context(), sql)
+		w.ok(err)
+		server, err := ReadServer(t.Context(), w.pool)
+		if err != nil || server.Version < "14" || slices.Equal(server.OpenSchemas, []string{"public"}) != open {
+			t.Errorf("%+v, %v after %s", server, err, sql)
+		}
 	}
 }

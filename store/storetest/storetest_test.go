@@ -33,6 +33,24 @@ func TestEmpty_hasNoSchema(t *testing.T) {
 	}
 }
 
+func TestShadow_catchesCarelessStatements(t *testing.T) {
+	t.Parallel()
+	pool := New(t).Pool
+	Shadow(t, pool)
+	for _, careless := range []string{
+		"SELECT count(*) FROM unnest(ARRAY['a'])", "SELECT format('%s', 'a'::text)", "SELECT ARRAY[1] @> ARRAY[1]",
+		"SELECT has_database_privilege(current_database(), 'CREATE')", "SELECT to_jsonb(1)",
+	} {
+		if _, err := pool.Exec(t.Context(), careless); err == nil {
+			t.Errorf("%s: works, want the shadow called", careless)
+		}
+		careful := "SET LOCAL search_path = pg_catalog, pg_temp; " + careless
+		if _, err := pool.Exec(t.Context(), careful); err != nil {
+			t.Errorf("%s: %v", careful, err)
+		}
+	}
+}
+
 func TestNew_parallelTestsHaveADatabaseEach(t *testing.T) {
 	t.Parallel()
 	for i := range 12 {
