@@ -30,7 +30,7 @@ func newListening(c *config.Config, log *slog.Logger) *listening {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	l := &listening{metrics: statuspage.NewMetrics(registry, version())}
 	l.site = statuspage.New(statuspage.Options{
-		Version: version(), Password: c.StatusPagePassword, Metrics: registry, Logger: log,
+		Version: version(), Password: c.StatusPagePassword, PageURL: c.PageURL, Metrics: registry, Logger: log,
 		Schema: migrations.Require,
 	})
 	registry.MustRegister(l.site.Collector(c.CustomerMetrics))

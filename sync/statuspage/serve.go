@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -112,38 +113,68 @@ func onlyLoopbackHosts(next http.Handler) http.Handler {
 	})
 }
 
-// isLoopbackHost reads a Host header, with or without port.
-func isLoopbackHost(hostport string) bool {
+// hostname returns the name in a Host header, with or without port, in lower case.
+func hostname(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
 		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
 	}
-	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// isLoopbackHost reads a Host header.
+func isLoopbackHost(hostport string) bool {
+	name := hostname(hostport)
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
 		return true // browsers resolve these to loopback addresses only
 	}
-	ip, err := netip.ParseAddr(host)
+	ip, err := netip.ParseAddr(name)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// proxied returns the header by which a request says that a proxy has passed it on; "": there is none.
+func proxied(r *http.Request) string {
+	for name := range r.Header {
+		if name == "Via" || name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-") {
+			return name
+		}
+	}
+	return ""
 }
 
 // admit shows the page to those who may see it.
 func (s *Site) admit(loopback bool, page http.Handler) http.Handler {
+	pageHost := ""
+	if u, err := url.Parse(s.options.PageURL); err == nil {
+		pageHost = hostname(u.Host)
+	}
 	want := sha256.Sum256([]byte(s.options.Password.Reveal()))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case s.options.Password != "":
-			_, password, _ := r.BasicAuth()
-			// Hashes are of equal length, so that the time of the comparison tells nothing.
-			got := sha256.Sum256([]byte(password))
-			if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-				w.Header().Set("WWW-Authenticate", `Basic realm="partnersync", charset="UTF-8"`)
-				http.Error(w, "the status page needs the password of status_page_password_file, under any user name",
-					http.StatusUnauthorized)
-				return
-			}
-		case !loopback:
+		switch via := proxied(r); {
+		case s.options.Password == "" && !loopback:
 			http.Error(w, "the status page is not shown to other machines: "+
 				"listen on a loopback address, or set status_page_password_file", http.StatusForbidden)
+			return
+		case s.options.Password == "" && via != "":
+			// The proxy is on this machine, but who asks it need not be.
+			http.Error(w, "the status page is not shown through a proxy, of which the header "+via+" tells: "+
+				"set status_page_password_file", http.StatusForbidden)
+			return
+		case s.options.Password == "":
+			page.ServeHTTP(w, r)
+			return
+		case loopback && !isLoopbackHost(r.Host) && (pageHost == "" || hostname(r.Host) != pageHost):
+			http.Error(w, "the status page is only for hosts such as localhost and 127.0.0.1, and that of page_url: "+
+				"ask for it by one of them, or set page_url", http.StatusMisdirectedRequest)
+			return
+		}
+		_, password, _ := r.BasicAuth()
+		// Hashes are of equal length, so that the time of the comparison tells nothing.
+		got := sha256.Sum256([]byte(password))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Basic realm="partnersync", charset="UTF-8"`)
+			http.Error(w, "the status page needs the password of status_page_password_file, under any user name",
+				http.StatusUnauthorized)
 			return
 		}
 		page.ServeHTTP(w, r)

@@ -30,7 +30,8 @@ func TestHandler_whoMaySeeWhat(t *testing.T) {
 		{"loopback", true, "", local, "", 503, 200},
 		{"loopback by a host name of elsewhere", true, "", far, "", 421, 421},
 		{"loopback, with a password", true, password, local, "", 401, 200},
-		{"loopback behind a proxy, with a password", true, password, far, password, 503, 200},
+		{"loopback by the host of page_url, with a password", true, password, "page.example.com:80", password, 503, 200},
+		{"loopback by a host name of elsewhere, with a password", true, password, far, password, 421, 200},
 		{"other address", false, "", far, "", 403, 200},
 		{"other address asked for as localhost", false, "", "localhost", "", 403, 200},
 		{"other address, without a password asked for", false, "", far, password, 403, 200},
@@ -40,7 +41,10 @@ func TestHandler_whoMaySeeWhat(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := New(Options{Password: partnercenter.Secret(c.password), Metrics: prometheus.NewRegistry()}).Handler(c.loopback)
+			h := New(Options{
+				Password: partnercenter.Secret(c.password), PageURL: "https://Page.example.com/partnersync/",
+				Metrics: prometheus.NewRegistry(),
+			}).Handler(c.loopback)
 			for path, want := range map[string]int{
 				"/": c.page, "/customers": c.page, "/customers/" + alpha: c.page, "/metrics": c.metrics, "/healthz": c.metrics,
 			} {
@@ -58,6 +62,31 @@ func TestHandler_whoMaySeeWhat(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A proxy on this machine asks by a loopback host, for whoever asks it.
+func TestHandler_behindAProxyOnTheSameMachine(t *testing.T) {
+	t.Parallel()
+	for _, header := range []string{"Forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Anything", "Via"} {
+		for secret, want := range map[string]int{"": 403, password: 503} {
+			h := New(Options{Password: partnercenter.Secret(secret), Metrics: prometheus.NewRegistry()}).Handler(true)
+			for path, want := range map[string]int{
+				"/": want, "/customers": want, "/nothing": min(want, 404), "/metrics": 200, "/healthz": 200,
+			} {
+				req := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:9470"+path, nil)
+				req.Header.Set(header, "for=192.0.2.1")
+				req.SetBasicAuth("anyone", password)
+				got := httptest.NewRecorder()
+				h.ServeHTTP(got, req)
+				if got.Code != want {
+					t.Errorf("GET %s with %s and the password %q: %d, want %d", path, header, secret, got.Code, want)
+				}
+				if why := got.Body.String(); want == 403 && !strings.Contains(why, "set status_page_password_file") {
+					t.Errorf("refused without the way out: %s", why)
+				}
+			}
+		}
 	}
 }
 

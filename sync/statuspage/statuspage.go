@@ -30,6 +30,7 @@ type Options struct {
 	Version string // of the program
 	// Password lets people see the page from other machines, under any user name; "": nobody does.
 	Password partnercenter.Secret
+	PageURL  string // where people see the page, such as behind a proxy; "": by a loopback host
 	// Schema returns an error if the database does not have the schema that this release needs; nil: that is not
 	// checked.
 	Schema func(context.Context, *pgxpool.Pool) error
@@ -102,8 +103,8 @@ func (s *Site) database() (*report.Reader, error) {
 }
 
 // Handler returns the handler of an address. /healthz, /readyz and /metrics are for everybody who can reach it. The
-// page is for those who know the password; if there is none, it is shown on loopback only, to requests for a loopback
-// host.
+// page is for those who know the password, on loopback by a host of this machine or of Options.PageURL; if there is
+// none, it is shown on loopback only, to requests for a loopback host that no proxy has passed on.
 func (s *Site) Handler(loopback bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
