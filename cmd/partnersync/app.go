@@ -24,9 +24,10 @@ type app struct {
 	stdout, stderr io.Writer
 	transport      http.RoundTripper // of the partners' requests, for tests; nil: the network
 
-	configPath string
-	logLevel   string
-	flags      syncFlags
+	configPath  string
+	databaseURL *string // nil: not given
+	logLevel    string
+	flags       syncFlags
 }
 
 // logger returns a logger that writes text to a terminal and JSON elsewhere. Neither passes on what a terminal would
@@ -60,22 +61,24 @@ func onTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// configuration loads the configuration by load, which is config.Load or config.LoadDatabase, and logs its warnings to
-// the logger that it returns.
-func (a *app) configuration(load configLoader) (*config.Config, *slog.Logger, error) {
+// options say where the configuration is; needs are the keys that the command needs, nil for all.
+func (a *app) options(needs []string) config.Options {
+	return config.Options{Path: a.configPath, DatabaseURL: a.databaseURL, LookupEnv: a.lookupEnv, Needs: needs}
+}
+
+// configuration loads as much of the configuration as is needed, and logs its warnings to the logger that it returns.
+func (a *app) configuration(needs []string) (*config.Config, *slog.Logger, error) {
 	log, err := a.logger(a.stderr)
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := a.loadConfig(log, load)
+	c, err := a.loadConfig(log, needs)
 	return c, log, err
 }
 
-type configLoader func(flag string, lookupEnv func(string) (string, bool)) (*config.Config, error)
-
 // loadConfig is configuration with a logger of the caller's.
-func (a *app) loadConfig(log *slog.Logger, load configLoader) (*config.Config, error) {
-	c, err := load(a.configPath, a.lookupEnv)
+func (a *app) loadConfig(log *slog.Logger, needs []string) (*config.Config, error) {
+	c, err := config.Load(a.options(needs))
 	if err != nil {
 		return nil, fails(exitUsage, fmt.Errorf("the configuration cannot be used:\n%w", err))
 	}

@@ -66,12 +66,12 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	k := &checkup{app: a, log: log, asJSON: asJSON, OK: true, Steps: []step{}}
-	c, err := config.Load(a.configPath, a.lookupEnv)
+	c, err := config.Load(a.options(nil))
 	if err != nil {
 		k.add(step{Name: "configuration", Detail: err.Error()})
 		return k.finish(exitUsage)
 	}
-	found := fmt.Sprintf("%s, %d partners", c.Path, len(c.Partners))
+	found := fmt.Sprintf("%s, %d partners; %s", c.Path, len(c.Partners), c.Database)
 	k.add(step{Name: "configuration", OK: true, Detail: found, Warnings: c.Warnings})
 	var s *store.Store
 	if db, err := openDatabase(ctx, c, log); err != nil {

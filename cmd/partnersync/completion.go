@@ -49,7 +49,7 @@ func (a *app) complete(root *cobra.Command) {
 
 // completePartners suggests the partners of the configuration, or none if it has mistakes.
 func (a *app) completePartners(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	c, err := config.Load(a.configPath, a.lookupEnv)
+	c, err := config.Load(a.options(config.NeedsPartners))
 	if err != nil {
 		cobra.CompDebugln("no partners to suggest: the configuration cannot be used", true)
 		return nil, cobra.ShellCompDirectiveNoFileComp

@@ -25,14 +25,33 @@ type database struct {
 	server *localpg.Server // nil unless it is a private one
 }
 
-// withDatabase loads the configuration and runs do with its database. The configuration is optional: DATABASE_URL is
-// enough.
+// withDatabase runs do with the database. No secret is needed for that but the database's own, and no configuration if
+// --database-url or DATABASE_URL names the database.
 func (a *app) withDatabase(ctx context.Context, do func(context.Context, *database) error) error {
-	c, log, err := a.configuration(config.LoadDatabase)
+	c, log, err := a.configuration(config.NeedsDatabase)
 	if err != nil {
 		return err
 	}
 	return useDatabase(ctx, c, log, do)
+}
+
+// changeDatabase is withDatabase for commands that a person has change the database: it prints which one that is.
+// Where that is in doubt, --yes does not stand for a person who has read it.
+func (a *app) changeDatabase(ctx context.Context, yes bool, do func(context.Context, *database) error) error {
+	c, log, err := a.configuration(config.NeedsDatabase)
+	switch {
+	case err != nil:
+		return err
+	case yes && c.Database.Doubt != "":
+		return fails(exitUsage, fmt.Errorf("--yes is refused: %s", c.Database.Doubt))
+	}
+	fmt.Fprintln(a.stdout, c.Database)
+	return useDatabase(ctx, c, log, do)
+}
+
+// logDatabase says which database is used, and what names it.
+func logDatabase(d config.Database, log *slog.Logger) {
+	log.Info("database", "host", d.Host, "database", d.Name, "named_by", d.From)
 }
 
 // useDatabase runs do with the database, which it opens and closes.
@@ -50,8 +69,8 @@ func useDatabase(
 // openDatabase connects to the database. If the configuration asks for a private server, it starts that first.
 func openDatabase(ctx context.Context, c *config.Config, log *slog.Logger) (*database, error) {
 	db := &database{config: c, log: log}
-	url := c.ReadDatabaseURL
-	if c.DatabaseURL.Reveal() == config.LocalDatabase {
+	url := c.Database.ReadURL
+	if c.Database.Local() {
 		dir, err := filepath.Abs(c.StateDir)
 		if err != nil {
 			return nil, fmt.Errorf("finding state_dir %s: %w", c.StateDir, err)

@@ -53,7 +53,7 @@ func (a *app) listenAddress(args []string) (string, error) {
 		}
 		return reachable(args[0]), nil
 	}
-	c, err := a.loadConfig(slog.New(slog.DiscardHandler), config.Load) // its warnings are in the daemon's log
+	c, err := a.loadConfig(slog.New(slog.DiscardHandler), config.NeedsListen) // its warnings are in the daemon's log
 	if err != nil {
 		return "", err
 	}

@@ -65,7 +65,7 @@ an hour: restart it to end that at once.`,
 
 // login makes a key, or signs a user in, or both.
 func (a *app) login(ctx context.Context, f loginFlags) error {
-	c, log, err := a.configuration(config.Load)
+	c, log, err := a.configuration(nil)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (a *app) login(ctx context.Context, f loginFlags) error {
 }
 
 func (a *app) logout(ctx context.Context, f loginFlags) error {
-	c, log, err := a.configuration(config.Load)
+	c, log, err := a.configuration(nil)
 	if err != nil {
 		return err
 	}
@@ -127,6 +127,7 @@ func withUserPartner(
 	if err != nil {
 		return fails(exitUsage, err)
 	}
+	logDatabase(c.Database, log)
 	return useDatabase(ctx, c, log, func(ctx context.Context, db *database) error {
 		if err := db.prepare(ctx); err != nil {
 			return err

@@ -113,8 +113,9 @@ Exit codes:
 
 Environment:
 
-    DATABASE_URL        the database, if the configuration has no database_url
-    PARTNERSYNC_CONFIG  the configuration file, if there is no --config; the default is partnersync.yaml
+    DATABASE_URL        the database, if there is no --database-url; it goes before the configuration's
+    PARTNERSYNC_CONFIG  the configuration file, if there is no --config; else it is partnersync.yaml in the
+                        working directory, or /etc/partnersync/partnersync.yaml
     NO_COLOR            if set to anything, no colours on a terminal either`,
 		Example: `  partnersync --config partnersync.yaml
   partnersync --once --partner contoso
@@ -128,7 +129,13 @@ Environment:
 		RunE:          func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context()) },
 	}
 	p := root.PersistentFlags()
-	p.StringVar(&a.configPath, "config", "", "configuration file (else PARTNERSYNC_CONFIG, else partnersync.yaml)")
+	p.StringVar(&a.configPath, "config", "",
+		"configuration file (else PARTNERSYNC_CONFIG, ./partnersync.yaml, /etc/partnersync/partnersync.yaml)")
+	p.Func("database-url", "`URL` of the database (else DATABASE_URL, database_url in the configuration); "+
+		"others on this machine can see a password in it", func(url string) error {
+		a.databaseURL = &url
+		return nil
+	})
 	p.StringVar(&a.logLevel, "log-level", "info", "lowest level that is logged: debug, info, warn or error")
 	a.flags.define(root.Flags())
 	root.AddCommand(

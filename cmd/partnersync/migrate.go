@@ -17,7 +17,7 @@ func newMigrateCommand(a *app) *cobra.Command {
 		Short: "Migrate the database's schema",
 		Long: `Migrate brings the database to the schema that this release needs, takes it back, or says where it
 stands. The daemon and the passes migrate by themselves at their start, unless migrate_on_start is
-false. DATABASE_URL is enough, without a configuration file.`,
+false. --database-url or DATABASE_URL is enough, without a configuration file.`,
 		Example: "  partnersync migrate status\n  partnersync migrate up",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -38,7 +38,7 @@ false. DATABASE_URL is enough, without a configuration file.`,
 			case !given:
 				to = oneStep
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database) error {
+			return a.changeDatabase(cmd.Context(), yes, func(ctx context.Context, db *database) error {
 				return a.migrateDown(ctx, db, to, yes)
 			})
 		},
@@ -50,9 +50,11 @@ false. DATABASE_URL is enough, without a configuration file.`,
 			Use:   "up",
 			Short: "Apply the migrations that the database lacks",
 			Example: "  partnersync migrate up\n" +
-				"  DATABASE_URL=postgres://owner@host/partnersync partnersync migrate up",
+				"  partnersync migrate up --database-url postgres://owner@host/partnersync",
 			Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return a.withDatabase(cmd.Context(), a.migrateUp) },
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return a.changeDatabase(cmd.Context(), false, a.migrateUp)
+			},
 		},
 		down,
 		&cobra.Command{
@@ -61,7 +63,7 @@ false. DATABASE_URL is enough, without a configuration file.`,
 			Example: "  partnersync migrate status",
 			Args:    cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return a.withDatabase(cmd.Context(), a.migrateStatus)
+				return a.changeDatabase(cmd.Context(), false, a.migrateStatus)
 			},
 		},
 	)
@@ -106,7 +108,8 @@ func (a *app) migrateDown(ctx context.Context, db *database, to int64, yes bool)
 	if err != nil {
 		return err
 	}
-	if len(lost) > 0 && !yes && !a.confirmed(ctx, "This drops tables with rows: "+strings.Join(lost, ", ")) {
+	question := fmt.Sprintf("This drops tables with rows in %s: %s", db.config.Database, strings.Join(lost, ", "))
+	if len(lost) > 0 && !yes && !a.confirmed(ctx, question) {
 		return errors.New("not migrated: answer yes, or give --yes")
 	}
 	if err := migrations.Down(ctx, db.Pool, to); err != nil {

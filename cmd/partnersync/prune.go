@@ -45,7 +45,7 @@ version is left; a batch that was reopened counts from the oldest version kept.`
 			if err != nil {
 				return fails(exitUsage, err)
 			}
-			return a.withDatabase(cmd.Context(), func(ctx context.Context, db *database) error {
+			return a.changeDatabase(cmd.Context(), f.yes && !f.dryRun, func(ctx context.Context, db *database) error {
 				return a.prune(ctx, db, p, f)
 			})
 		},
@@ -93,14 +93,14 @@ func (a *app) prune(ctx context.Context, db *database, p store.Pruning, f pruneF
 		return nil
 	}
 	if err := s.CheckMayPrune(ctx); err != nil {
-		return fmt.Errorf("%w: connect as one, by database_url or DATABASE_URL", err)
+		return fmt.Errorf("%w: connect as one, by --database-url or DATABASE_URL", err)
 	}
 	if total(found) == 0 {
 		fmt.Fprintf(a.stdout, "nothing to do: no superseded version ended before %s\n", p.Before.Format(time.RFC3339))
 		return nil
 	}
 	if !f.yes {
-		if err := a.askToPrune(ctx, p, found); err != nil {
+		if err := a.askToPrune(ctx, db, p, found); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func (a *app) prune(ctx context.Context, db *database, p store.Pruning, f pruneF
 }
 
 // askToPrune returns an error unless the answer is yes.
-func (a *app) askToPrune(ctx context.Context, p store.Pruning, found []store.Pruned) error {
+func (a *app) askToPrune(ctx context.Context, db *database, p store.Pruning, found []store.Pruned) error {
 	if !onTerminal(a.stdin) {
 		return errors.New("not pruned: there is no terminal to ask on; give --yes, or look first with --dry-run")
 	}
@@ -125,8 +125,8 @@ func (a *app) askToPrune(ctx context.Context, p store.Pruning, found []store.Pru
 	for _, t := range found {
 		tables = append(tables, fmt.Sprintf("%d rows of %s", t.Rows, t.Table))
 	}
-	question := fmt.Sprintf("This removes for good what was superseded before %s: %s",
-		p.Before.Format(time.RFC3339), strings.Join(tables, ", "))
+	question := fmt.Sprintf("This removes for good what was superseded before %s in %s: %s",
+		p.Before.Format(time.RFC3339), db.config.Database, strings.Join(tables, ", "))
 	if !a.confirmed(ctx, question) {
 		return errors.New("not pruned: answer yes, or give --yes")
 	}

@@ -106,10 +106,11 @@ func (a *app) sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := a.loadConfig(log, config.Load)
+	c, err := a.loadConfig(log, nil)
 	if err != nil {
 		return err
 	}
+	logDatabase(c.Database, log)
 	if q.Kind == "" {
 		return a.daemon(ctx, c, log)
 	}

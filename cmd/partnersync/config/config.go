@@ -1,7 +1,7 @@
 // Package config reads and checks the configuration of partnersync: a YAML file, the secret files that it names, and
 // the environment. Load reports every mistake at once, each with its line and a way to fix it:
 //
-//	c, err := config.Load(flag, os.LookupEnv)
+//	c, err := config.Load(config.Options{Path: flag, LookupEnv: os.LookupEnv})
 //
 // No error or warning ever shows a secret. deploy/partnersync.yaml describes every key and its default.
 package config
@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,18 +21,16 @@ import (
 
 // Config is what the configuration file and the environment say.
 type Config struct {
-	Path        string               // of the file
-	DatabaseURL partnercenter.Secret // of PostgreSQL, or LocalDatabase
-	// DatabaseURLFile holds the URL, and is read again for each connection; "": the URL stays as it is.
-	DatabaseURLFile string
-	StateDir        string        // where a private server keeps its data
-	Schedule        cron.Schedule // of partners without their own; in Timezone
-	Timezone        *time.Location
-	RunOnStart      bool
-	MigrateOnStart  bool
-	Lease           time.Duration // at least 2s
-	KeepRuns        time.Duration // at least a day; 0: forever
-	Listen          string        // host:port, or "": do not listen
+	Path           string // of the file
+	Database       Database
+	StateDir       string        // where a private server keeps its data
+	Schedule       cron.Schedule // of partners without their own; in Timezone
+	Timezone       *time.Location
+	RunOnStart     bool
+	MigrateOnStart bool
+	Lease          time.Duration // at least 2s
+	KeepRuns       time.Duration // at least a day; 0: forever
+	Listen         string        // host:port, or "": do not listen
 	// StatusPagePassword lets other machines see the status page; "": they may not.
 	StatusPagePassword partnercenter.Secret
 	PageURL            string // where people see the status page, such as behind a proxy; "": not known
@@ -42,53 +42,55 @@ type Config struct {
 	Warnings []string // for the log: what is allowed, but unlikely to be intended
 }
 
-// ReadDatabaseURL returns the database URL as it is now: that of the file, if the configuration names one. Its errors show
-// nothing of what is in the file.
-func (c *Config) ReadDatabaseURL() (string, error) {
-	if c.DatabaseURLFile == "" {
-		return c.DatabaseURL.Reveal(), nil
-	}
-	data, err := ReadSecretFile(c.DatabaseURLFile)
-	if err != nil {
-		return "", fmt.Errorf("reading database_url_file: %w", err)
-	}
-	url := strings.TrimSpace(string(data))
-	if wrong := wrongDatabaseURL(url); wrong != "" {
-		return "", fmt.Errorf("reading database_url_file: it %s", wrong)
-	}
-	return url, nil
+// Options say what to load, and what goes before it.
+type Options struct {
+	Path        string  // of the file, as --config names it; "": it is looked for
+	DatabaseURL *string // of --database-url; nil: not given
+	LookupEnv   func(string) (string, bool)
+	// Needs are the keys whose values are needed; nil: all. Of the others a variable may be unset and a file missing,
+	// and no secret is read.
+	Needs []string
 }
 
-// LocalDatabase is the database URL that asks for a private server.
-const LocalDatabase = "local"
+// What commands need that make no pass.
+var (
+	NeedsDatabase = []string{databaseKey, databaseFileKey, "state_dir"}
+	NeedsListen   = []string{"listen"}
+	NeedsPartners = []string{"name"}
+)
 
 // pathVariable is the environment variable that names the configuration file.
 const pathVariable = "PARTNERSYNC_CONFIG"
 
+// places are where the configuration file is looked for if nothing names it.
+var places = []string{"partnersync.yaml", "/etc/partnersync/partnersync.yaml"}
+
 // Error holds every mistake of a configuration, in the order of the file, and never a secret.
 type Error struct {
 	Mistakes []string // each "file:line:column: key: what is wrong; the fix"
-	cause    error    // why the file could not be read, if that is the mistake
 }
 
 // Error returns the mistakes, one per line.
 func (e *Error) Error() string { return strings.Join(e.Mistakes, "\n") }
 
-// Unwrap returns why the file could not be read, or nil.
-func (e *Error) Unwrap() error { return e.cause }
-
-// Load reads the configuration file that the --config flag names, else PARTNERSYNC_CONFIG, else partnersync.yaml. Its
+// Load reads the configuration file that the --config flag names, else PARTNERSYNC_CONFIG, else the first of
+// partnersync.yaml and /etc/partnersync/partnersync.yaml that is there. If there is none, the flag does not name one and
+// a database is needed, the one that the options or the environment name is enough, and the result has no partners. Its
 // error is an *Error.
-func Load(flag string, lookupEnv func(string) (string, bool)) (*Config, error) {
-	path, chosenBy := find(flag, lookupEnv)
+func Load(o Options) (*Config, error) {
+	path, chosenBy := find(o, places)
+	doc := &document{Options: o, path: path}
 	data, err := readAtMost(path, 1<<20)
-	if err != nil {
-		return nil, unreadable(path, chosenBy, err)
-	}
-	doc := &document{path: path, lookupEnv: lookupEnv}
 	var c *Config
-	if top, ok := doc.parse(data); ok {
-		c = top.config()
+	switch {
+	case err == nil:
+		if top, ok := doc.parse(data); ok {
+			c = top.config()
+		}
+	case errors.Is(err, fs.ErrNotExist) && o.enough():
+		c = doc.section(nil, position{}).settings()
+	default:
+		return nil, unreadable(path, chosenBy, err)
 	}
 	if err := doc.err(); err != nil {
 		return nil, err
@@ -97,33 +99,26 @@ func Load(flag string, lookupEnv func(string) (string, bool)) (*Config, error) {
 	return c, nil
 }
 
-// LoadDatabase is Load for commands that need only a database: if there is no file, and the flag does not name one,
-// DATABASE_URL in the environment is enough. The result then has no partners.
-func LoadDatabase(flag string, lookupEnv func(string) (string, bool)) (*Config, error) {
-	c, err := Load(flag, lookupEnv)
-	if flag != "" || !errors.Is(err, fs.ErrNotExist) {
-		return c, err
-	}
-	if databaseURL, _ := lookupEnv("DATABASE_URL"); databaseURL == "" {
-		return nil, err
-	}
-	doc := &document{lookupEnv: lookupEnv}
-	c = doc.section(nil, position{}).settings()
-	if err := doc.err(); err != nil {
-		return nil, err
-	}
-	return c, nil
+// enough reports whether no file is needed.
+func (o Options) enough() bool {
+	fromEnv, _ := o.LookupEnv(databaseVariable)
+	return o.Path == "" && slices.Contains(o.Needs, databaseKey) && (o.DatabaseURL != nil || fromEnv != "")
 }
 
-// find returns the path of the configuration file and what named it.
-func find(flag string, lookupEnv func(string) (string, bool)) (path, chosenBy string) {
-	if flag != "" {
-		return flag, "--config"
+// find returns the path of the configuration file and what chose it.
+func find(o Options, places []string) (path, chosenBy string) {
+	if o.Path != "" {
+		return o.Path, "--config"
 	}
-	if path, _ := lookupEnv(pathVariable); path != "" {
+	if path, _ := o.LookupEnv(pathVariable); path != "" {
 		return path, pathVariable
 	}
-	return "partnersync.yaml", "default"
+	for _, path := range places {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, "default"
+		}
+	}
+	return strings.Join(places, " or "), "default"
 }
 
 func unreadable(path, chosenBy string, err error) error {
@@ -134,7 +129,6 @@ func unreadable(path, chosenBy string, err error) error {
 	}
 	return &Error{
 		Mistakes: []string{fmt.Sprintf("reading the configuration %s (chosen by %s): %s", path, chosenBy, reason)},
-		cause:    err,
 	}
 }
 
@@ -150,9 +144,7 @@ func (s *section) config() *Config {
 
 // settings reads everything but partners and webhooks.
 func (s *section) settings() *Config {
-	url, urlFile := s.databaseURL("database_url", "database_url_file")
 	c := &Config{
-		DatabaseURL: url, DatabaseURLFile: urlFile,
 		StateDir:       s.text("state_dir", ".partnersync"),
 		Timezone:       s.timezone("timezone"),
 		RunOnStart:     s.boolean("run_on_start", true),
@@ -166,6 +158,7 @@ func (s *section) settings() *Config {
 		PageURL:            s.pageURL("page_url"),
 		CustomerMetrics:    s.boolean("customer_metrics", false),
 	}
+	c.Database = s.database(c.StateDir)
 	everyQuarter, _ := cron.Parse("*/15 * * * *", c.Timezone) // a constant, which is valid
 	c.Schedule = s.schedule("schedule", everyQuarter, c.Timezone)
 	return c

@@ -2,9 +2,9 @@ package config
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,12 +41,18 @@ const minimal = `partners:
 // load loads a configuration file of the given content, named c.yaml in messages.
 func load(t *testing.T, content string, env environment) (*Config, error) {
 	t.Helper()
+	return loadWith(t, content, Options{LookupEnv: env.lookup})
+}
+
+// loadWith is load with options, but for the path.
+func loadWith(t *testing.T, content string, o Options) (*Config, error) {
+	t.Helper()
 	dir := t.TempDir()
-	path := filepath.Join(dir, "c.yaml")
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	o.Path = filepath.Join(dir, "c.yaml")
+	if err := os.WriteFile(o.Path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load(path, env.lookup)
+	c, err := Load(o)
 	var mistakes *Error
 	switch {
 	case errors.As(err, &mistakes):
@@ -57,6 +63,8 @@ func load(t *testing.T, content string, env environment) (*Config, error) {
 		t.Errorf("got an error of type %T", err)
 	default:
 		c.Path = ""
+		c.Database.From = strings.ReplaceAll(c.Database.From, dir+string(filepath.Separator), "")
+		c.Database.Doubt = strings.ReplaceAll(c.Database.Doubt, dir+string(filepath.Separator), "")
 		for i, w := range c.Warnings {
 			c.Warnings[i] = strings.ReplaceAll(w, dir+string(filepath.Separator), "")
 		}
@@ -90,7 +98,9 @@ func TestLoad_defaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		DatabaseURL:    databaseURL,
+		Database: Database{
+			URL: databaseURL, Host: "db.example:5432", Name: "partnersync", From: "DATABASE_URL in the environment",
+		},
 		StateDir:       ".partnersync",
 		Schedule:       everyQuarter,
 		Timezone:       time.UTC,
@@ -122,7 +132,7 @@ func TestLoad_defaults(t *testing.T) {
 func TestLoad_exampleHoldsTheDefaults(t *testing.T) {
 	t.Parallel()
 	const path = "../../../deploy/partnersync.yaml"
-	got, err := Load(path, env.lookup)
+	got, err := Load(Options{Path: path, LookupEnv: env.lookup})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,8 +187,10 @@ partners:
 		t.Fatal(err)
 	}
 	want := &Config{
-		DatabaseURL: "local",
-		StateDir:    "/var/lib/$x/private", TokenKeyFile: "sealing.key",
+		Database: Database{
+			URL: "local", Host: "a private server in /var/lib/$x/private", Name: "postgres", From: "database_url in c.yaml",
+		},
+		StateDir: "/var/lib/$x/private", TokenKeyFile: "sealing.key",
 		PageURL:  "https://sync.example.com/partnersync/",
 		Timezone: berlin,
 		Lease:    2 * time.Second,
@@ -278,20 +290,34 @@ func TestLoad_listWithoutCustomersIsNotAll(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
+	if want := []string{"partnersync.yaml", "/etc/partnersync/partnersync.yaml"}; !slices.Equal(places, want) {
+		t.Errorf("it is looked for in %q, want %q", places, want)
+	}
+	dir := t.TempDir()
+	there, alsoThere, none := filepath.Join(dir, "there"), filepath.Join(dir, "also there"), filepath.Join(dir, "none")
+	for _, path := range []string{there, alsoThere} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tests := []struct {
 		name, flag     string
 		env            environment
+		places         []string
 		path, chosenBy string
 	}{
-		{"the flag first", "a.yaml", environment{"PARTNERSYNC_CONFIG": "b.yaml"}, "a.yaml", "--config"},
-		{"then the environment", "", environment{"PARTNERSYNC_CONFIG": "b.yaml"}, "b.yaml", "PARTNERSYNC_CONFIG"},
-		{"an empty variable is none", "", environment{"PARTNERSYNC_CONFIG": ""}, "partnersync.yaml", "default"},
-		{"then the default", "", nil, "partnersync.yaml", "default"},
+		{"the flag first", "a.yaml", environment{"PARTNERSYNC_CONFIG": "b.yaml"}, []string{there}, "a.yaml", "--config"},
+		{"then the environment", "", environment{"PARTNERSYNC_CONFIG": "b.yaml"}, []string{there}, "b.yaml",
+			"PARTNERSYNC_CONFIG"},
+		{"an empty variable is none", "", environment{"PARTNERSYNC_CONFIG": ""}, []string{there}, there, "default"},
+		{"then the first place", "", nil, []string{there, alsoThere}, there, "default"},
+		{"then the second", "", nil, []string{none, alsoThere}, alsoThere, "default"},
+		{"and no other", "", nil, []string{none, none}, none + " or " + none, "default"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if path, by := find(tt.flag, tt.env.lookup); path != tt.path || by != tt.chosenBy {
+			if path, by := find(Options{Path: tt.flag, LookupEnv: tt.env.lookup}, tt.places); path != tt.path || by != tt.chosenBy {
 				t.Errorf("got %s by %s, want %s by %s", path, by, tt.path, tt.chosenBy)
 			}
 		})
@@ -316,18 +342,15 @@ func TestLoad_unreadableFile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Load(tt.path, env.lookup)
+			_, err := Load(Options{Path: tt.path, LookupEnv: env.lookup})
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
-			}
-			if got, want := errors.Is(err, fs.ErrNotExist), tt.name == "missing"; got != want {
-				t.Errorf("is fs.ErrNotExist: %v, want %v", got, want)
 			}
 		})
 	}
 }
 
-func TestLoadDatabase_needsNoFileWithDatabaseURL(t *testing.T) {
+func TestLoad_needsNoFileWithDatabaseURL(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, flag string
@@ -345,10 +368,10 @@ func TestLoadDatabase_needsNoFileWithDatabaseURL(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := LoadDatabase(tt.flag, tt.env.lookup)
+			c, err := Load(Options{Path: tt.flag, LookupEnv: tt.env.lookup, Needs: NeedsDatabase})
 			switch {
-			case err == nil && (c.DatabaseURL.Reveal() != tt.want || c.StateDir != ".partnersync"):
-				t.Errorf("got %q and %q", c.DatabaseURL.Reveal(), c.StateDir)
+			case err == nil && (c.Database.URL.Reveal() != tt.want || c.StateDir != ".partnersync"):
+				t.Errorf("got %q and %q", c.Database.URL.Reveal(), c.StateDir)
 			case err != nil && !strings.Contains(err.Error(), tt.want):
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
@@ -356,13 +379,13 @@ func TestLoadDatabase_needsNoFileWithDatabaseURL(t *testing.T) {
 	}
 }
 
-func TestLoadDatabase_readsTheFileThereIs(t *testing.T) {
+func TestLoad_readsTheFileThereIs(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(path, []byte("database_url: local\n"+minimal+"leese: 5s\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := LoadDatabase("", environment{pathVariable: path}.lookup)
+	_, err := Load(Options{LookupEnv: environment{pathVariable: path}.lookup, Needs: NeedsDatabase})
 	if want := path + ":7:1: leese: is not a known key; write lease"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -41,7 +41,7 @@ func TestDeployed_onKubernetes(t *testing.T) {
 			if got := c.Partners[0].ClientSecret.Reveal(); got != contosoSecret {
 				t.Error("the secret is not the one of the volume")
 			}
-			if c.DatabaseURL.Reveal() != databaseURL || len(c.Warnings) > 0 {
+			if c.Database.URL.Reveal() != databaseURL || len(c.Warnings) > 0 {
 				t.Errorf("the database is not the environment's, or there are warnings: %q", c.Warnings)
 			}
 		})

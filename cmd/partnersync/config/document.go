@@ -15,10 +15,20 @@ import (
 
 // document is a configuration file that is being read. It collects all mistakes, so that they can be reported at once.
 type document struct {
-	path      string
-	lookupEnv func(string) (string, bool)
-	mistakes  []diagnostic
-	warnings  []diagnostic
+	Options
+	path     string
+	mistakes []diagnostic
+	warnings []diagnostic
+	// databaseChosen is whether the database is chosen already, so that the file's is not needed.
+	databaseChosen bool
+}
+
+// needed reports whether the value of a key is needed. Of one that is not, the form is checked all the same.
+func (d *document) needed(key string) bool {
+	if d.databaseChosen && (key == databaseKey || key == databaseFileKey) {
+		return false
+	}
+	return d.Needs == nil || slices.Contains(d.Needs, key)
 }
 
 // position is a place in the file. Lines and columns count from 1; what is not from the file has line 0.

@@ -180,42 +180,6 @@ func TestLoad_secretFromFile(t *testing.T) {
 	}
 }
 
-func TestLoad_databaseURLIsAsked(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name, content string
-		env           environment
-		want, wantErr string
-	}{
-		{"of the file first", "database_url: local\n" + minimal, env, "local", ""},
-		{"of the file, by another variable", "database_url: ${DB}\n" + minimal, environment{"DB": databaseURL},
-			databaseURL, ""},
-		{"of the file, in parts", "database_url: postgres://u:${PW}@h/db\n" + minimal, environment{"PW": "x"},
-			"postgres://u:x@h/db", ""},
-		{"of the file, as keywords", "database_url: host=h password=a://b\n" + minimal, env, "host=h password=a://b",
-			""},
-		{"of the environment", minimal, env, databaseURL, ""},
-		{"of neither", minimal, environment{}, "",
-			"c.yaml:1:1: database_url: is missing; write it, or set DATABASE_URL in the environment"},
-		{"of an empty variable", minimal, environment{"DATABASE_URL": ""}, "",
-			"c.yaml:1:1: database_url: is missing; write it, or set DATABASE_URL in the environment"},
-		{"of a wrong variable", minimal, environment{"DATABASE_URL": "postgres://u:pa55word!@h:x/"}, "",
-			"DATABASE_URL in the environment: does not read as a PostgreSQL URL" + databaseFix},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			c, err := load(t, tt.content, tt.env)
-			switch {
-			case err != nil && err.Error() != tt.wantErr, err == nil && tt.wantErr != "":
-				t.Errorf("got  %v\nwant %s", err, tt.wantErr)
-			case err == nil && c.DatabaseURL.Reveal() != tt.want:
-				t.Errorf("got %q, want %q", c.DatabaseURL.Reveal(), tt.want)
-			}
-		})
-	}
-}
-
 // checkShowsNoSecret looks for the tests' secrets in text.
 func checkShowsNoSecret(t *testing.T, where, text string) {
 	t.Helper()
@@ -241,7 +205,7 @@ func TestConfig_printsNoSecret(t *testing.T) {
 	}
 	checkShowsNoSecret(t, "json", string(encoded))
 	var log bytes.Buffer
-	slog.New(slog.NewTextHandler(&log, nil)).Info("configuration", "config", c, "database_url", c.DatabaseURL)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("configuration", "config", c, "database_url", c.Database.URL)
 	checkShowsNoSecret(t, "slog", log.String())
 }
 
@@ -306,7 +270,7 @@ func FuzzLoad(f *testing.F) {
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			c, err := Load(path, env.lookup)
+			c, err := Load(Options{Path: path, LookupEnv: env.lookup})
 			var mistakes *Error
 			switch {
 			case err == nil && len(c.Partners) == 0:

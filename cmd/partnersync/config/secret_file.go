@@ -42,8 +42,11 @@ func withoutPath(err error) error {
 }
 
 // secretFile reads the file that the value names, and warns if others can read it too. It reports a file that cannot be
-// read, with the fix.
+// read, with the fix. What is not needed is not read.
 func (v scalar) secretFile(fix string) (text string, ok bool) {
+	if !v.doc.needed(v.key) {
+		return "", false
+	}
 	data, err := ReadSecretFile(v.text)
 	if err != nil {
 		v.wrong("%s cannot be read: %v; %s", v, err, fix)

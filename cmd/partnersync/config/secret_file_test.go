@@ -90,7 +90,7 @@ func TestLoad_statusPagePassword(t *testing.T) {
 	} {
 		path := write("partnersync.yaml",
 			minimal+"database_url: local\nstatus_page_password_file: "+c.file+"\ncustomer_metrics: true\n", 0o600)
-		got, err := Load(path, environment{}.lookup)
+		got, err := Load(Options{Path: path, LookupEnv: environment{}.lookup})
 		if c.mistake != "" {
 			if err == nil || !strings.Contains(err.Error(), c.mistake) || strings.Contains(err.Error(), "hush") {
 				t.Errorf("%s: error %v, want %s", c.name, err, c.mistake)
@@ -129,12 +129,12 @@ func TestLoad_databaseURLFile(t *testing.T) {
 	}
 	for _, url := range []string{"postgres://u:first@db/x", "postgres://u:second@db/x"} {
 		write(url + "\r\n")
-		if got, err := c.ReadDatabaseURL(); err != nil || got != url {
+		if got, err := c.Database.ReadURL(); err != nil || got != url {
 			t.Errorf("read %q, %v, want %q", got, err, url)
 		}
 	}
 	write("mysql://u:hush@db/x")
-	if _, err := c.ReadDatabaseURL(); err == nil || strings.Contains(err.Error(), "hush") {
+	if _, err := c.Database.ReadURL(); err == nil || strings.Contains(err.Error(), "hush") {
 		t.Errorf("got %v, want an error that shows nothing of the URL", err)
 	}
 	if _, err := load(t, file, nil); err == nil || strings.Contains(err.Error(), "hush") {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -138,7 +139,8 @@ func (v scalar) wrong(format string, args ...any) { v.doc.mistake(v.position, fo
 
 func (v scalar) warn(format string, args ...any) { v.doc.warn(v.position, format, args...) }
 
-// scalar returns a key's value. It is not ok if the key is absent or its value is a mistake, which it reports.
+// scalar returns a key's value. It is not ok if the key is absent or its value is a mistake, which it reports; that a
+// variable in it is not set is none where the value is not needed.
 func (s *section) scalar(key string) (v scalar, ok bool) {
 	if !s.has(key) {
 		return scalar{}, false
@@ -166,7 +168,8 @@ func (d *document) scalar(e entry) (v scalar, ok bool) {
 		return v, false
 	}
 	var err error
-	if v.text, err = expand(v.raw, d.lookupEnv); err != nil {
+	v.text, err = expand(v.raw, d.LookupEnv)
+	if _, unset := errors.AsType[unsetError](err); err != nil && (!unset || d.needed(e.key)) {
 		v.wrong("%v", err)
 	}
 	return v, err == nil

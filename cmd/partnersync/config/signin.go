@@ -30,7 +30,7 @@ func (s *section) signIn() (p Partner) {
 	switch {
 	case given == "" && token != "":
 		p.FederatedTokenFile = token
-		if _, err := ReadSecretFile(token); err != nil {
+		if _, err := ReadSecretFile(token); err != nil && s.doc.needed(azureToken) {
 			s.doc.mistake(position{key: azureToken + " in the environment"},
 				"%q cannot be read: %v; let workload identity project the token there", token, err)
 		}
@@ -48,7 +48,7 @@ func (s *section) signIn() (p Partner) {
 	p.CertificateFile = s.certificateFile("client_certificate_file")
 	if v, ok := s.scalar("federated_token_file"); ok {
 		p.FederatedTokenFile = v.text
-		if _, err := ReadSecretFile(v.text); err != nil {
+		if _, err := ReadSecretFile(v.text); err != nil && s.doc.needed(v.key) {
 			v.wrong("%s cannot be read: %v; put the token of the other authority there", v, err)
 		}
 	}
@@ -60,7 +60,7 @@ func (s *section) signIn() (p Partner) {
 		p.ClientSecret, p.ClientSecretFile = v.clientSecretFile(), v.text
 	}
 	p.SecretExpires = s.date("client_secret_expires")
-	if !p.SecretExpires.IsZero() && p.ClientSecret == "" {
+	if !p.SecretExpires.IsZero() && p.ClientSecret == "" && s.doc.needed("client_secret") {
 		s.doc.warn(s.entries["client_secret_expires"].position,
 			"there is no client secret that could expire; remove the line")
 	}
@@ -87,8 +87,8 @@ func (s *section) signInKey(appUser bool) (given string) {
 // certificateFile reads the name of a file with a certificate and its key, and checks the file.
 func (s *section) certificateFile(key string) string {
 	v, ok := s.scalar(key)
-	if !ok {
-		return ""
+	if !ok || !s.doc.needed(key) {
+		return v.text
 	}
 	data, err := readAtMost(v.text, 256<<10)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *section) certificateFile(key string) string {
 
 // environment returns an environment variable, "" if it is not set.
 func (s *section) environment(name string) string {
-	value, _ := s.doc.lookupEnv(name)
+	value, _ := s.doc.LookupEnv(name)
 	return strings.TrimSpace(value)
 }
 

@@ -15,48 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"partnersync/store/cron"
-	"partnersync/sync/partnercenter"
 )
-
-// databaseURL reads the database URL: the key's, that of the file which the other key names, or else the environment's
-// DATABASE_URL. It returns the file's path, too.
-func (s *section) databaseURL(key, fileKey string) (url partnercenter.Secret, file string) {
-	switch {
-	case s.has(fileKey):
-		v, ok := s.scalar(fileKey)
-		if s.has(key) {
-			v.wrong("is there beside %s; remove one of them", key)
-		}
-		if !ok {
-			return "", ""
-		}
-		text, ok := v.secretFile("put the database's URL there")
-		if !ok {
-			return "", ""
-		}
-		text = strings.TrimSpace(text)
-		if wrong := wrongDatabaseURL(text); wrong != "" {
-			v.wrong("%s", wrong)
-		}
-		return partnercenter.Secret(text), v.text
-	case s.has(key):
-		v, ok := s.scalar(key)
-		if !ok {
-			return "", ""
-		}
-		if wrong := wrongDatabaseURL(v.text); wrong != "" {
-			v.wrong("%s", wrong)
-		}
-		return partnercenter.Secret(v.text), ""
-	}
-	fromEnv, _ := s.doc.lookupEnv("DATABASE_URL")
-	if fromEnv == "" {
-		s.missing(key, "write it, or set DATABASE_URL in the environment")
-	} else if wrong := wrongDatabaseURL(fromEnv); wrong != "" {
-		s.doc.mistake(position{key: "DATABASE_URL in the environment"}, "%s", wrong)
-	}
-	return partnercenter.Secret(fromEnv), ""
-}
 
 // wrongDatabaseURL says what is wrong with a database URL without showing any of it: it may hold a password, and so may
 // the parser's errors.
@@ -186,17 +145,24 @@ func isLoopback(host string) bool {
 // environmentName is what ${NAME} may name.
 var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
+// unsetError is the error of a value that names variables which the environment does not set.
+type unsetError []string
+
+func (e unsetError) Error() string {
+	return fmt.Sprintf("the environment does not set %s; set it there, or write $${ for a plain ${",
+		strings.Join(e, ", "))
+}
+
 // expand replaces ${NAME} from the environment and $$ by $. Its error shows nothing of s but the names of variables.
 func expand(s string, lookupEnv func(string) (string, bool)) (string, error) {
 	var expanded strings.Builder
-	var unset []string
+	var unset unsetError
 	for {
 		before, after, found := strings.Cut(s, "$")
 		expanded.WriteString(before)
 		switch {
 		case !found && len(unset) > 0:
-			return "", fmt.Errorf("the environment does not set %s; set it there, or write $${ for a plain ${",
-				strings.Join(unset, ", "))
+			return "", unset
 		case !found:
 			return expanded.String(), nil
 		case strings.HasPrefix(after, "$"):
