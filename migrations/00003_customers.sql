@@ -6,7 +6,8 @@ CREATE TABLE partner_center.customers (
     domain        text,
     relationship  text,
     first_seen_at timestamptz NOT NULL,
-    removed_at    timestamptz
+    removed_at    timestamptz,
+    pruned_before timestamptz
 );
 COMMENT ON TABLE partner_center.customers IS
     'The partners'' customers: those the API lists, but for relationships other than reseller, or those named in the configuration. One row each; names are as last seen.';
@@ -18,6 +19,8 @@ COMMENT ON COLUMN partner_center.customers.relationship IS 'relationshipToPartne
 COMMENT ON COLUMN partner_center.customers.first_seen_at IS 'When the customer was first enumerated.';
 COMMENT ON COLUMN partner_center.customers.removed_at IS
     'When the customer left the enumeration or the configuration; null while it is there. Its batches stay as they were.';
+COMMENT ON COLUMN partner_center.customers.pruned_before IS
+    'The versions of the customer''s batches, devices and policies that were superseded before this time were removed (partnersync prune), so that its history is complete from then on; null: from the beginning.';
 
 CREATE TABLE partnersync.partner_state (
     partner        text   COLLATE "C" PRIMARY KEY,

@@ -47,7 +47,7 @@ COMMENT ON COLUMN partner_center.device_batch_status_changes.to_status IS 'The s
 COMMENT ON COLUMN partner_center.device_batch_status_changes.changed_after IS 'The change happened after this time; null when the batch was first seen.';
 COMMENT ON COLUMN partner_center.device_batch_status_changes.changed_by IS 'The change had happened by this time.';
 COMMENT ON COLUMN partner_center.device_batch_status_changes.time_in_from_status IS
-    'How long the batch was seen in the status before (interval), from its first version with it, or the oldest one kept; null when the batch was first seen.';
+    'How long the batch was seen in the status before (interval), from its first version with it; null when the batch was first seen, and where that version was pruned.';
 
 CREATE VIEW partner_center.unfinished_device_batches AS
 SELECT u.*, now() - u.status_since AS in_status_for, now() - u.creation_date AS age
@@ -55,7 +55,11 @@ FROM (
     SELECT b.customer_id, b.batch_id, b.status, b.created_by, b.creation_date, b.devices_count, b.extra,
            b.valid_from, b.not_before, b.removed_at,
            (
-               SELECT coalesce(max(v.valid_to) FILTER (WHERE v.status IS DISTINCT FROM b.status), min(v.valid_from), b.valid_from)
+               -- Null if neither a version in another status nor the first version of all is kept.
+               SELECT coalesce(
+                   max(v.valid_to) FILTER (WHERE v.status IS DISTINCT FROM b.status),
+                   CASE WHEN b.not_before IS NULL THEN b.valid_from
+                        ELSE min(v.valid_from) FILTER (WHERE v.not_before IS NULL) END)
                FROM partner_center.device_batch_versions v
                WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id
            ) AS status_since
@@ -75,8 +79,9 @@ COMMENT ON COLUMN partner_center.unfinished_device_batches.extra IS 'As in devic
 COMMENT ON COLUMN partner_center.unfinished_device_batches.valid_from IS 'As in device_batches.';
 COMMENT ON COLUMN partner_center.unfinished_device_batches.not_before IS 'As in device_batches.';
 COMMENT ON COLUMN partner_center.unfinished_device_batches.removed_at IS 'Always null here.';
-COMMENT ON COLUMN partner_center.unfinished_device_batches.status_since IS 'When the batch was first seen in its present status.';
-COMMENT ON COLUMN partner_center.unfinished_device_batches.in_status_for IS 'Time since status_since (interval).';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.status_since IS
+    'When the batch was first seen in its present status; null if that version was pruned: then it has been in this status since before customers.pruned_before.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.in_status_for IS 'Time since status_since (interval); null where that is.';
 COMMENT ON COLUMN partner_center.unfinished_device_batches.age IS 'Time since creation_date (interval); null where that is unknown.';
 
 -- +goose StatementBegin
@@ -90,11 +95,15 @@ BEGIN ATOMIC
     SELECT h.customer_id, h.batch_id, h.status, h.created_by, h.creation_date, h.devices_count,
            h.extra, h.valid_from, h.not_before, h.removed_at, h.valid_to
     FROM partner_center.device_batch_history h
-    WHERE h.valid_from <= at AND h.valid_to > at AND h.removed_at IS NULL;
+    WHERE h.valid_from <= at AND h.valid_to > at AND h.removed_at IS NULL
+      AND NOT EXISTS (
+          SELECT
+          FROM partner_center.customers c
+          WHERE c.customer_id = h.customer_id AND c.pruned_before > at);
 END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.device_batches_as_of(timestamptz) IS
-    'The batches as they were known at that time, removed ones left out: select * from partner_center.device_batches_as_of(''2026-01-31 18:00Z'').';
+    'The batches as they were known at that time, removed ones left out: select * from partner_center.device_batches_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
 
 -- +goose Down
 DROP FUNCTION partner_center.device_batches_as_of(timestamptz);

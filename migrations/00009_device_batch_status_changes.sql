@@ -11,14 +11,14 @@ CREATE FUNCTION partner_center.device_batch_status_since(customer_id uuid, batch
 RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    -- Since the last version that had another status ended, or since the first version of all.
+    -- Since the last version that had another status ended, or since the first version of all, if that was not pruned.
     SELECT coalesce(
         (SELECT v.valid_to
          FROM partner_center.device_batch_versions v
          WHERE v.customer_id = $1 AND v.batch_id = $2 AND v.valid_to <= $4 AND v.status IS DISTINCT FROM $3
          ORDER BY v.valid_to DESC
          LIMIT 1),
-        (SELECT v.valid_from
+        (SELECT CASE WHEN v.not_before IS NULL THEN v.valid_from END
          FROM partner_center.device_batch_versions v
          WHERE v.customer_id = $1 AND v.batch_id = $2 AND v.valid_to <= $4
          ORDER BY v.valid_to
@@ -26,19 +26,23 @@ BEGIN ATOMIC
 END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.device_batch_status_since(uuid, text, text, timestamptz) IS
-    'Since when a batch had had the status when a version of it ended at that time; null if no version had ended by then.';
+    'Since when a batch had had the status when a version of it ended at that time; null if no version had ended by then, or the one that it began with was pruned.';
 
 -- A version's predecessor p ends where it begins. A version without one is the first only if it has no not_before: else those
--- before it were pruned, and what it changed is not known. Most often the status before began with p or with one of the two
--- versions before it, q and r, that have the same status; the function is for the rest.
+-- before it were pruned, and what it changed is not known. Most often the status before began with p or with the version
+-- before it, q, as q or the one before that, r, shows; the function is for the rest.
 CREATE OR REPLACE VIEW partner_center.device_batch_status_changes AS
 SELECT h.customer_id, h.batch_id,
        p.status     AS from_status,
        h.status     AS to_status,
        h.not_before AS changed_after,
        h.valid_from AS changed_by,
-       h.valid_from - CASE WHEN q.customer_id IS NULL THEN p.valid_from
-                           WHEN r.customer_id IS NULL THEN q.valid_from
+       h.valid_from - CASE WHEN p.not_before IS NULL THEN p.valid_from
+                           WHEN q.customer_id IS NULL THEN NULL -- pruned
+                           WHEN q.status IS DISTINCT FROM p.status THEN p.valid_from
+                           WHEN q.not_before IS NULL THEN q.valid_from
+                           WHEN r.customer_id IS NULL THEN NULL
+                           WHEN r.status IS DISTINCT FROM q.status THEN q.valid_from
                            ELSE partner_center.device_batch_status_since(r.customer_id, r.batch_id, r.status, r.valid_to)
                       END AS time_in_from_status
 FROM partner_center.device_batch_history h
@@ -46,10 +50,9 @@ LEFT JOIN partner_center.device_batch_versions p
        ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
 LEFT JOIN partner_center.device_batch_versions q
        ON q.customer_id = p.customer_id AND q.batch_id = p.batch_id AND q.valid_to = p.valid_from
-      AND q.status IS NOT DISTINCT FROM p.status
 LEFT JOIN partner_center.device_batch_versions r
        ON r.customer_id = q.customer_id AND r.batch_id = q.batch_id AND r.valid_to = q.valid_from
-      AND r.status IS NOT DISTINCT FROM q.status
+      AND q.status IS NOT DISTINCT FROM p.status
 WHERE CASE WHEN p.customer_id IS NULL THEN h.not_before IS NULL ELSE p.status IS DISTINCT FROM h.status END;
 
 -- +goose Down

@@ -56,7 +56,11 @@ BEGIN ATOMIC
         -- True of every pair. But a hash join looks at the days first, and if none of these is asked for reads nothing else.
         JOIN partner_center.known_days(first, last) AS d (day) ON isfinite(d.day) = (s.versions > 0)
     ) n
-    WHERE n.batches > 0;
+    WHERE n.batches > 0
+      AND NOT EXISTS (
+          SELECT
+          FROM partner_center.customers c
+          WHERE c.customer_id = n.customer_id AND (c.pruned_before AT TIME ZONE 'UTC')::date > n.day);
 END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.daily_device_batch_statuses_between(date, date) IS
@@ -80,7 +84,7 @@ UNION ALL
 SELECT day, customer_id, status, batches
 FROM partner_center.daily_device_batch_statuses_between('1970-01-01', (now() AT TIME ZONE 'UTC')::date - 425);
 COMMENT ON VIEW partner_center.daily_device_batch_statuses IS
-    'How many batches each customer had in each status at the end of each day (UTC), removed ones left out; today as it is now. A status that no batch was in has no row.';
+    'How many batches each customer had in each status at the end of each day (UTC), removed ones left out; today as it is now. A status that no batch was in has no row. For a customer whose history was pruned there are no rows of days before customers.pruned_before (UTC).';
 COMMENT ON COLUMN partner_center.daily_device_batch_statuses.day IS 'The day (UTC); from the first on that any batch was known, to today.';
 COMMENT ON COLUMN partner_center.daily_device_batch_statuses.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.daily_device_batch_statuses.status IS 'As in device_batches; null for batches without one.';

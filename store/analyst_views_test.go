@@ -17,6 +17,13 @@ func (w *world) version(batchID, status, from, to string, removed bool) {
 		table, columns, values, from), w.customer, batchID, status, removed)
 }
 
+// known makes the customer one that is known since a day.
+func (w *world) known(since string) {
+	w.t.Helper()
+	w.exec("INSERT INTO partner_center.customers (customer_id, partner, first_seen_at) VALUES ($1, 'contoso', $2::date)",
+		w.customer, since)
+}
+
 func TestTurnaround_countsFromTheCreationToTheFirstFinishedVersionAfterAnUnfinishedOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -81,6 +88,7 @@ func TestTurnaround_ofANameThatIsUsedAgainIsThatOfTheBatchThatFinished(t *testin
 func TestDailyStatuses_areThoseOfTheEndOfEachDay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.known("2026-01-01")
 	w.version("a", "queued", "02", "04", false)
 	w.version("a", "finished", "04", "06", false)
 	w.version("a", "finished", "06", "08", true) // absent

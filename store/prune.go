@@ -68,7 +68,8 @@ func (s *Store) CheckMayPrune(ctx context.Context) error {
 	const query = `
 		SELECT has_table_privilege('partner_center.device_batch_versions', 'DELETE')
 		   AND has_table_privilege('partner_center.device_versions', 'DELETE')
-		   AND has_table_privilege('partner_center.configuration_policy_versions', 'DELETE')`
+		   AND has_table_privilege('partner_center.configuration_policy_versions', 'DELETE')
+		   AND has_table_privilege('partner_center.customers', 'UPDATE')`
 	may, err := collect(ctx, s.readOnly, query, nil, pgx.RowTo[bool])
 	if err != nil {
 		return fmt.Errorf("looking for the right to prune: %w", err)
@@ -126,6 +127,9 @@ func (s *Store) PruneVersions(ctx context.Context, p Pruning) ([]Pruned, error) 
 		return removed, fmt.Errorf("looking for customers with versions to prune: %w", err)
 	}
 	for _, customer := range customers {
+		if err := s.notePruning(ctx, p, customer); err != nil {
+			return removed, fmt.Errorf("noting that customer %s is pruned: %w", customer, err)
+		}
 		for i, table := range versionTables {
 			if err := s.pruneCustomer(ctx, table.prune, p, customer, &removed[i].Rows); err != nil {
 				return removed, fmt.Errorf("pruning %s of customer %s: %w", table.name, customer, err)
@@ -133,6 +137,18 @@ func (s *Store) PruneVersions(ctx context.Context, p Pruning) ([]Pruned, error) 
 		}
 	}
 	return removed, nil
+}
+
+// notePruning notes, before any version goes, from when on the customer's history is complete.
+func (s *Store) notePruning(ctx context.Context, p Pruning, customer string) error {
+	const note = `
+		UPDATE partner_center.customers
+		SET pruned_before = @before
+		WHERE customer_id = @customer_id::uuid AND (pruned_before IS NULL OR pruned_before < @before)`
+	return s.write(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, note, pgx.NamedArgs{"customer_id": customer, "before": p.Before})
+		return err
+	})
 }
 
 // pruneCustomer removes a customer's versions from a table, some in each transaction, and adds their number to

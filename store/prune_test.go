@@ -133,10 +133,10 @@ func TestPruneVersions_viewsDoNotTakeTheOldestVersionForTheFirst(t *testing.T) {
 	w := newWorld(t)
 	w.fiveVersions()
 	w.wantPruned(Pruning{Before: minute(3)}, pruned(1, 0, 0))
-	w.want("b|processing|finished|00:02:00\nstays|-|finished|-\nstays too|-|finished|-", `SELECT concat_ws('|', batch_id, coalesce(from_status, '-'), to_status,
+	w.want("b|processing|finished|-\nstays|-|finished|-\nstays too|-|finished|-", `SELECT concat_ws('|', batch_id, coalesce(from_status, '-'), to_status,
 		coalesce(time_in_from_status::text, '-')) FROM partner_center.device_batch_status_changes
 		ORDER BY batch_id, changed_by`)
-	w.want("b|-|00:04\nstays|00:01|-\nstays too|00:01|-", `SELECT concat_ws('|', batch_id, coalesce(to_char(first_seen_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
+	w.want("b|-|-\nstays|00:01|-\nstays too|00:01|-", `SELECT concat_ws('|', batch_id, coalesce(to_char(first_seen_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
 		coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'HH24:MI'), '-')) FROM partner_center.device_batch_turnaround
 		ORDER BY batch_id`)
 	w.wantPruned(Pruning{Before: minute(60)}, pruned(3, 0, 0))
@@ -144,6 +144,73 @@ func TestPruneVersions_viewsDoNotTakeTheOldestVersionForTheFirst(t *testing.T) {
 		`SELECT concat_ws('|', batch_id) FROM partner_center.device_batch_status_changes ORDER BY batch_id`)
 	w.want("b|t|t", `SELECT concat_ws('|', batch_id, first_seen_at IS NULL, finished_at IS NULL)
 		FROM partner_center.device_batch_turnaround WHERE batch_id = 'b'`)
+}
+
+// since are the times since when batches have had their status, and how long they had the one before.
+const since = `SELECT concat_ws('|', u.batch_id, coalesce(to_char(u.status_since AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
+		coalesce(s.changes, '-'))
+	FROM partner_center.unfinished_device_batches u
+	LEFT JOIN (
+	    SELECT batch_id, string_agg(coalesce(time_in_from_status::text, '-'), ' ' ORDER BY changed_by) AS changes
+	    FROM partner_center.device_batch_status_changes
+	    GROUP BY batch_id
+	) s USING (batch_id)
+	WHERE u.batch_id NOT LIKE 'b0%' ORDER BY u.batch_id`
+
+func TestPruneVersions_aStatusThatBeganWithAPrunedVersionIsOfUnknownAge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stories(map[string][]string{
+		"never changed": {"queued"},
+		"long ago":      {"queued", "processing", absent, "processing", absent, "processing", absent, "processing"},
+		"of late":       {"queued", absent, "queued", absent, "queued", absent, "queued", absent, "processing"},
+		"twice":         {"queued", "processing", absent, "processing", absent, "processing", "queued", "processing"},
+	})
+	w.want(`
+		long ago|00:02|- 00:01:00
+		never changed|00:01|-
+		of late|00:09|- 00:08:00
+		twice|00:08|- 00:01:00 00:05:00 00:01:00`, since)
+	for m := 3; m <= 8; m++ {
+		_, err := w.PruneVersions(t.Context(), Pruning{Before: minute(m)})
+		w.ok(err)
+		twice := "- 00:01:00"
+		if m == 8 { // nor is it known how long it was queued
+			twice = "-"
+		}
+		w.want(`
+			long ago|-|-
+			never changed|00:01|-
+			of late|00:09|-
+			twice|00:08|`+twice, since)
+	}
+}
+
+func TestPruneVersions_nothingIsSaidOfTimesBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.known("2026-01-01")
+	w.version("a", "queued", "02", "04", false)
+	w.version("a", "finished", "04", "", false)
+	w.version("old", "finished", "01", "", false)
+	w.exec(`INSERT INTO partner_center.devices (customer_id, batch_id, device_id, valid_from)
+		VALUES ($1, 'old', 'd', '2026-01-01T12:00Z')`, w.customer)
+	const daily = `SELECT concat_ws('|', to_char(day, 'DD'), status, batches)
+		FROM partner_center.daily_device_batch_statuses_between('2026-01-02', '2026-01-04') ORDER BY day, status`
+	const asOf = `SELECT concat_ws('|', (SELECT count(*) FROM partner_center.device_batches_as_of($1)),
+		(SELECT count(*) FROM partner_center.devices_as_of($1)))`
+	w.want("02|finished|1\n02|queued|1\n03|finished|1\n03|queued|1\n04|finished|2", daily)
+	pruned := time.Date(2026, 1, 4, 13, 0, 0, 0, time.UTC)
+	w.want("2|1", asOf, pruned.Add(-time.Second))
+	_, err := w.PruneVersions(t.Context(), Pruning{Before: pruned})
+	w.ok(err)
+	w.want("04|finished|2", daily)
+	w.want("0|0", asOf, pruned.Add(-time.Second))
+	w.want("2|1", asOf, pruned)
+	w.wantPruned(Pruning{Before: pruned.AddDate(0, 0, -2)}, []Pruned{
+		{"partner_center.device_batch_versions", 0}, {"partner_center.device_versions", 0},
+		{"partner_center.configuration_policy_versions", 0}})
+	w.want("2|1", asOf, pruned)
 }
 
 func TestPruneVersions_policyChangesOfDevicesBeginWithThoseThatAreKnown(t *testing.T) {

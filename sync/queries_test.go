@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"partnersync/store"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -182,6 +183,31 @@ func TestQueries(t *testing.T) {
 	}
 	for name := range queries {
 		t.Errorf("nobody knows what %s answers", name)
+	}
+	w.wantOncePruned(cookbook(t))
+}
+
+// wantOncePruned prunes all there is to: no batch is lost, but what is not known any more is null.
+func (w *world) wantOncePruned(queries map[string]string) {
+	w.t.Helper()
+	_, err := w.store.PruneVersions(w.t.Context(), store.Pruning{Before: time.Now()})
+	w.ok(err)
+	for name, answer := range map[string]struct{ columns, want string }{
+		"stuck_batches": {"company_name, batch_id, status, in_status_for IS NULL", `
+			Contoso Bakery|Desktops|processing|t
+			Contoso Bakery|Stuck|queued|t`},
+		"batches_with_errors": {"company_name, batch_id, finished_by IS NULL", `
+			Fabrikam Logistics|Office|t`},
+		"changes_of_the_last_week": {"company_name, batch_id, what", `
+			Contoso Bakery|Desktops|processing
+			Contoso Bakery|Stuck|queued
+			Contoso Bakery|Tablets|new, queued
+			Fabrikam Logistics|Office|finished-with-errors
+			Fabrikam Logistics|Old|gone, finished`},
+		"turnaround":        {"batches", ""},
+		"batches_at_a_time": {"batch_id", ""},
+	} {
+		w.want(answer.want, "SELECT "+answer.columns+" FROM ("+queries[name]+") a ORDER BY a")
 	}
 }
 

@@ -32,11 +32,12 @@ were superseded before DATE. Current rows stay, whatever their age, and so do ve
 still valid at DATE. Nothing else ever removes history. It needs the rights of partnersync_owner
 (deploy/roles.sql); the daemon may go on meanwhile.
 
-Ask afterwards about times from DATE on only: device_batches_as_of, devices_as_of and
-daily_device_batch_statuses are incomplete before. device_batch_status_changes and
-device_policy_changes lose the changes whose version before was removed. In device_batch_turnaround
-first_seen_at is null where the first version was, and finished_at and duration where no unfinished
-version is left; a batch that was reopened counts from the oldest version kept.`,
+What is not known afterwards is left out or null. device_batches_as_of, devices_as_of and
+daily_device_batch_statuses have no rows of times before DATE for customers whose versions were
+removed (customers.pruned_before). device_batch_status_changes and device_policy_changes lose the
+changes whose version before was removed. The time since when a batch has had its status, or had
+the one before, is null where that began with a version removed, and so are first_seen_at,
+finished_at and duration in device_batch_turnaround where the batch's first version was.`,
 		Example: "  partnersync prune --before 2024-01-01 --dry-run\n" +
 			"  partnersync prune --before 2024-01-01 --partner contoso --yes",
 		Args: cobra.NoArgs,

@@ -2,10 +2,10 @@
 -- A change happened after changed_after and not later than changed_by.
 SELECT c.company_name, h.batch_id,
        concat_ws(', ',
-           CASE WHEN p.customer_id IS NULL THEN 'new'
+           CASE WHEN h.not_before IS NULL THEN 'new'
                 WHEN h.removed_at IS NOT NULL THEN 'gone'
                 WHEN p.removed_at IS NOT NULL THEN 'back' END,
-           CASE WHEN p.customer_id IS NULL THEN h.status
+           CASE WHEN p.customer_id IS NULL THEN h.status -- or the version before was pruned
                 WHEN p.status IS DISTINCT FROM h.status
                 THEN concat(coalesce(p.status, 'no status'), ' -> ', coalesce(h.status, 'no status')) END,
            CASE WHEN p.customer_id IS NOT NULL AND p.devices_count IS DISTINCT FROM h.devices_count

@@ -1,6 +1,6 @@
 -- How long do batches take until they are finished: median and 95th percentile, by customer and month (UTC)?
 -- Counted from the creation of a batch to when it was first seen finished; those that were finished when they were first
--- seen at all are left out.
+-- seen at all are left out, and so are those whose first version was pruned.
 SELECT c.company_name,
        to_char(t.finished_at AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
        count(*) AS batches,

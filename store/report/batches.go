@@ -31,7 +31,7 @@ type UnfinishedBatch struct {
 	CompanyName  *string    `db:"company_name"`
 	BatchID      string     `db:"batch_id"`
 	Status       *string    `db:"status"`
-	StatusSince  time.Time  `db:"status_since"`
+	StatusSince  *time.Time `db:"status_since"` // nil: pruned
 	CreationDate *time.Time `db:"creation_date"`
 	DevicesCount *int       `db:"devices_count"`
 }
@@ -43,8 +43,9 @@ type StatusChange struct {
 	BatchID          string         `db:"batch_id"`
 	FromStatus       *string        `db:"from_status"`
 	ToStatus         *string        `db:"to_status"`
+	ChangedAfter     *time.Time     `db:"changed_after"` // nil: the batch was first seen
 	ChangedBy        time.Time      `db:"changed_by"`
-	TimeInFromStatus *time.Duration `db:"time_in_from_status"` // nil: the batch was first seen
+	TimeInFromStatus *time.Duration `db:"time_in_from_status"` // nil: it was first seen, or that version was pruned
 }
 
 // Batches is how the batches of all customers stand.
@@ -55,6 +56,7 @@ type Batches struct {
 	Changes  []StatusChange    // the latest, newest first
 	AsOf     time.Time
 	FirstDay time.Time // of Days
+	KnownDay time.Time // the first of them whose history no customer lacks, since it was pruned
 }
 
 // Batches reads how the batches stand, and how they stood on each of the days up to today (UTC); limit is that of the
@@ -62,8 +64,9 @@ type Batches struct {
 func (r *Reader) Batches(ctx context.Context, days, limit int) (b Batches, err error) {
 	err = r.read(ctx, surveyTimeout, func(ctx context.Context, tx pgx.Tx) (err error) {
 		const now = `
-			SELECT now(), (now() AT TIME ZONE 'UTC')::date - @days::integer + 1`
-		if err := tx.QueryRow(ctx, now, pgx.NamedArgs{"days": days}).Scan(&b.AsOf, &b.FirstDay); err != nil {
+			SELECT now(), f.day, greatest(f.day, (SELECT (max(pruned_before) AT TIME ZONE 'UTC')::date FROM partner_center.customers))
+			FROM (SELECT (now() AT TIME ZONE 'UTC')::date - @days::integer + 1) f (day)`
+		if err := tx.QueryRow(ctx, now, pgx.NamedArgs{"days": days}).Scan(&b.AsOf, &b.FirstDay, &b.KnownDay); err != nil {
 			return err
 		}
 		if b.Days, err = statusDays(ctx, tx, b.FirstDay); err != nil {
@@ -155,8 +158,8 @@ func latestChanges(ctx context.Context, tx pgx.Tx, limit int) ([]StatusChange, e
 		    (SELECT min(valid_from)
 		     FROM (SELECT valid_from FROM partner_center.device_batches ORDER BY valid_from DESC LIMIT @limit) b))`
 	const sql = `
-		SELECT s.customer_id::text, c.company_name, s.batch_id, s.from_status, s.to_status, s.changed_by,
-		       s.time_in_from_status
+		SELECT s.customer_id::text, c.company_name, s.batch_id, s.from_status, s.to_status,
+		       s.changed_after, s.changed_by, s.time_in_from_status
 		FROM partner_center.device_batch_status_changes s
 		LEFT JOIN partner_center.customers c ON c.customer_id = s.customer_id
 		WHERE s.changed_by >= @since

@@ -21,6 +21,9 @@ const wanderingBatches = `
 	               now() - interval '60 days' + interval '1 second' * (abs(hashint4(b * 10 + n)) % 5184000) AS valid_from
 	        FROM generate_series(1, 300) b, generate_series(1, 6) n
 	    ) t
+	), customers AS (
+	    INSERT INTO partner_center.customers (customer_id, partner, first_seen_at)
+	    SELECT customer_id, 'contoso', min(valid_from) FROM v GROUP BY customer_id
 	), old AS (
 	    INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, status, valid_from, removed_at, valid_to)
 	    SELECT customer_id, batch_id, status, valid_from, removed_at, valid_to FROM v WHERE valid_to IS NOT NULL
@@ -103,6 +106,21 @@ func TestBatches_unfinishedAndChangesAreThoseOfTheViews(t *testing.T) {
 	want = w.column(`SELECT batch_id FROM partner_center.device_batch_status_changes ORDER BY changed_by DESC LIMIT 7`)
 	if diff := cmp.Diff(want, changes); diff != "" {
 		t.Errorf("the latest changes: (-want +got)\n%s", diff)
+	}
+}
+
+func TestBatches_daysBeforeAPruneAreNotKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(wanderingBatches)
+	for prune, want := range map[string]int{"40 days": 0, "10 days": 19, "0": 29} {
+		w.exec(`UPDATE partner_center.customers SET pruned_before = now() - $1::interval
+			WHERE customer_id = md5('customer 1')::uuid`, prune)
+		b, err := w.Batches(t.Context(), 30, 1)
+		w.ok(err)
+		if got := int(b.KnownDay.Sub(b.FirstDay).Hours() / 24); got != want {
+			t.Errorf("pruned %s ago: known from day %d on, want %d", prune, got, want)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ type BatchHistory struct {
 	Found        int        `db:"found"` // batches that the search found, on all pages
 
 	Versions []BatchVersion `db:"-"` // the oldest first
-	Cut      bool           `db:"-"` // there are older versions, which were not asked for
+	Cut      bool           `db:"-"` // there are older versions, which were not asked for, or were pruned
 }
 
 // BatchVersion is what a batch was from one time to another.
@@ -93,8 +93,9 @@ func addVersions(all []BatchHistory, versions []BatchVersion, limit int) {
 	for i := range all {
 		h := &all[i]
 		h.Versions = of[h.BatchID]
-		if h.Cut = len(h.Versions) > limit; h.Cut {
+		if len(h.Versions) > limit {
 			h.Versions = h.Versions[1:]
 		}
+		h.Cut = len(h.Versions) > 0 && h.Versions[0].NotBefore != nil // only the first version of all has none
 	}
 }

@@ -16,15 +16,16 @@ const threeHistories = `
 	    ('100%', 'finished', 1, NULL, NULL)
 	), at AS (
 	    SELECT batch_id, status, '2026-01-01Z'::timestamptz + valid_from * interval '1 minute' AS valid_from,
+	           CASE WHEN valid_from > 1 THEN '2026-01-01Z'::timestamptz END AS not_before,
 	           '2026-01-01Z'::timestamptz + valid_to * interval '1 minute' AS valid_to,
 	           '2026-01-01Z'::timestamptz + removed_at * interval '1 minute' AS removed_at
 	    FROM versions
 	), old AS (
-	    INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, status, valid_from, valid_to, removed_at)
-	    SELECT $1::uuid, batch_id, status, valid_from, valid_to, removed_at FROM at WHERE valid_to IS NOT NULL
+	    INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, status, valid_from, not_before, valid_to, removed_at)
+	    SELECT $1::uuid, batch_id, status, valid_from, not_before, valid_to, removed_at FROM at WHERE valid_to IS NOT NULL
 	)
-	INSERT INTO partner_center.device_batches (customer_id, batch_id, status, valid_from, removed_at)
-	SELECT $1::uuid, batch_id, status, valid_from, removed_at FROM at WHERE valid_to IS NULL`
+	INSERT INTO partner_center.device_batches (customer_id, batch_id, status, valid_from, not_before, removed_at)
+	SELECT $1::uuid, batch_id, status, valid_from, not_before, removed_at FROM at WHERE valid_to IS NULL`
 
 func TestBatchHistories(t *testing.T) {
 	t.Parallel()
@@ -50,6 +51,12 @@ func TestBatchHistories(t *testing.T) {
 	w.ok(err)
 	if len(one) != 1 || one[0].BatchID != "simple" || one[0].Found != 1 {
 		t.Errorf("the batch alone: %+v", one)
+	}
+	w.exec("DELETE FROM partner_center.device_batch_versions WHERE batch_id = 'simple' AND status = 'queued'")
+	one, err = w.BatchHistories(t.Context(), BatchSearch{CustomerID: alpha, BatchID: "simple", Limit: 5, Versions: 5})
+	w.ok(err)
+	if len(one) != 1 || !one[0].Cut || len(one[0].Versions) != 2 {
+		t.Errorf("the batch whose first version was pruned: %+v", one)
 	}
 	found, err := w.BatchHistories(t.Context(), BatchSearch{CustomerID: alpha, Text: "0%", Limit: 5, Versions: 5})
 	w.ok(err)

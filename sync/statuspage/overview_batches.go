@@ -3,6 +3,7 @@ package statuspage
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func newBatchesView(b report.Batches) *batchesView {
 	return v
 }
 
-// columns adds up the changes of each day to the numbers at the end of each day.
+// columns adds up the changes of each day to the numbers at the end of each day, but for days that were pruned.
 func columns(b report.Batches) []column {
 	byDay := make([]map[string]int64, shownDays)
 	for _, d := range b.Days {
@@ -96,8 +97,11 @@ func columns(b report.Batches) []column {
 		c.Title = c.describe()
 		days[n] = c
 	}
-	return days
+	return slices.DeleteFunc(days, func(c column) bool { return c.Day.Before(b.KnownDay) })
 }
+
+// MiddleDay is the day in the middle of the chart.
+func (v *batchesView) MiddleDay() time.Time { return v.FirstDay.AddDate(0, 0, shownDays/2-1) }
 
 // stackOrder is the order of a column's parts from the bottom up, final statuses below those that still change.
 var stackOrder = []string{"finished", "finished_with_errors", "processing", "queued", "other"}

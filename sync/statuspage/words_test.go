@@ -65,6 +65,17 @@ func TestBatchesView_partsOfADayFillItsColumn(t *testing.T) {
 	}
 }
 
+func TestBatchesView_leavesOutDaysThatWerePruned(t *testing.T) {
+	t.Parallel()
+	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	v := newBatchesView(report.Batches{FirstDay: first, KnownDay: first.AddDate(0, 0, 28), Days: []report.StatusDay{
+		{Status: "finished", Day: first, More: 30}, {Status: "finished", Day: first.AddDate(0, 0, 20), More: 10},
+	}})
+	if len(v.Columns) != 2 || v.Columns[0].X != 28 || v.Columns[0].Title != "29 January: 40 finished" || v.Total != 40 {
+		t.Errorf("%d batches, columns %+v", v.Total, v.Columns)
+	}
+}
+
 func TestHistoryView_joinsVersionsOfOneStatus(t *testing.T) {
 	t.Parallel()
 	at := func(n int) *time.Time { m := time.Date(2026, 1, 1, 0, n, 0, 0, time.UTC); return &m }
