@@ -9,20 +9,24 @@ CREATE INDEX device_batch_versions_by_valid_to ON partner_center.device_batch_ve
 -- +goose StatementBegin
 CREATE FUNCTION partner_center.known_days(first date, last date)
 RETURNS SETOF date
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 ROWS 10 -- not the truth: with thousands the planner would have the query compiled, which takes seconds
 AS $$
 DECLARE
     began constant timestamptz := (SELECT min(first_seen_at) FROM partner_center.customers); -- no batch before its customer
+    today constant date := (now() AT TIME ZONE 'UTC')::date;
 BEGIN
     RETURN QUERY
-    SELECT d::date FROM generate_series(greatest(first, (began AT TIME ZONE 'UTC')::date)::timestamp, last::timestamp, interval '1 day') d;
+    SELECT d::date
+    FROM generate_series(
+        greatest(first, coalesce((began AT TIME ZONE 'UTC')::date, 'infinity'))::timestamp, least(last, today)::timestamp,
+        interval '1 day') d;
 END
 $$;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.known_days(date, date) IS
-    'The days (UTC) from first to last, both included, without those before any customer was known.';
+    'The days (UTC) from first to last, both included, without those before any customer was known and those to come.';
 
 -- +goose StatementBegin
 CREATE FUNCTION partner_center.daily_device_batch_statuses_between(first date, last date)
@@ -64,7 +68,7 @@ BEGIN ATOMIC
 END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.daily_device_batch_statuses_between(date, date) IS
-    'What daily_device_batch_statuses shows of the days from first to last, both included, and quickly, however long ago those are: select * from partner_center.daily_device_batch_statuses_between(''2026-01-01'', ''2026-01-31'').';
+    'What daily_device_batch_statuses shows of the days from first to last, both included, today being the last, and quickly, however long ago those are: select * from partner_center.daily_device_batch_statuses_between(''2026-01-01'', ''2026-01-31'').';
 
 -- In parts, so that a question about some days reads no more than what was there in the parts that those are in: the longer
 -- ago, the fewer ask. Each part counts again what was there when it began.

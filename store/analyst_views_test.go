@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"testing"
+	"time"
 )
 
 // version writes one version of a batch; to "" makes it the current one. Times are days of January 2026, noon UTC, as numbers.
@@ -107,6 +108,29 @@ func TestDailyStatuses_areThoseOfTheEndOfEachDay(t *testing.T) {
 		08|queued|1`,
 		`SELECT concat_ws('|', to_char(day, 'DD'), status, batches) FROM partner_center.daily_device_batch_statuses WHERE day < '2026-01-09' ORDER BY day, status`)
 	w.want("t|2", `SELECT concat_ws('|', bool_and(batches = 1), count(*)) FROM partner_center.daily_device_batch_statuses WHERE day = (now() AT TIME ZONE 'UTC')::date`)
+}
+
+func TestDailyStatusesBetween_daysThatAreKnownOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.want("0", "SELECT concat_ws('|', count(*)) FROM partner_center.daily_device_batch_statuses_between('-infinity', 'infinity')")
+	const days = `SELECT concat_ws('|', count(DISTINCT day), max(day) - min(day) + 1, max(day) <= (now() AT TIME ZONE 'UTC')::date)
+		FROM partner_center.daily_device_batch_statuses_between(%s, %s)`
+	w.exec(`INSERT INTO partner_center.device_batches (customer_id, batch_id, status, valid_from)
+		SELECT $1, 'b', 'queued', now() - interval '72 hours'`, w.customer)
+	w.known(time.Now().AddDate(0, 0, -5).Format(time.DateOnly))
+	for between, want := range map[[2]string]string{
+		{"'-infinity'", "'infinity'"}:                        "4|4|t",
+		{"'2000-01-01'", "'infinity'"}:                       "4|4|t",
+		{"'infinity'", "'infinity'"}:                         "0",
+		{"'-infinity'", "'-infinity'"}:                       "0",
+		{"'2999-01-01'", "'2999-01-31'"}:                     "0",
+		{"NULL", "'infinity'"}:                               "0",
+		{"'2000-01-01'", "NULL"}:                             "0",
+		{"(now() AT TIME ZONE 'UTC')::date", "'2999-01-01'"}: "1|1|t",
+	} {
+		w.want(want, fmt.Sprintf(days, between[0], between[1]))
+	}
 }
 
 func TestDevicePolicyChanges(t *testing.T) {
