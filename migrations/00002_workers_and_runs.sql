@@ -59,13 +59,15 @@ COMMENT ON COLUMN partnersync.runs.customers_total IS 'Customers of the run, tho
 COMMENT ON COLUMN partnersync.runs.error IS 'What went wrong with the run as a whole, such as the enumeration of customers.';
 
 CREATE TABLE partnersync.run_workers (
-    run_id    bigint NOT NULL REFERENCES partnersync.runs ON DELETE CASCADE,
-    worker_id uuid   NOT NULL,
+    run_id        bigint NOT NULL REFERENCES partnersync.runs ON DELETE CASCADE,
+    worker_id     uuid   NOT NULL,
+    progressed_at timestamptz,
     PRIMARY KEY (run_id, worker_id)
 );
 COMMENT ON TABLE partnersync.run_workers IS 'Which processes take part in a run.';
 COMMENT ON COLUMN partnersync.run_workers.run_id IS 'The run.';
 COMMENT ON COLUMN partnersync.run_workers.worker_id IS 'The process; it may be gone.';
+COMMENT ON COLUMN partnersync.run_workers.progressed_at IS 'When the process last said, with a heartbeat, that it had received a page of the API for the run or recorded a result; null: not yet.';
 
 CREATE TABLE partnersync.run_counts (
     run_id           bigint   NOT NULL REFERENCES partnersync.runs ON DELETE CASCADE,

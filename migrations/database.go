@@ -23,6 +23,7 @@ var settings = map[string]string{
 // withDatabase runs do with connections of its own: goose uses several at a time, and the pool may have a single one.
 func withDatabase(ctx context.Context, pool *pgxpool.Pool, do func(*sql.DB) error) error {
 	config := pool.Config().ConnConfig
+	config.Tracer = nil // which limits the time of statements: a migration may take longer
 	plain := maps.Clone(config.RuntimeParams)
 	maps.Copy(config.RuntimeParams, settings)
 	conn, err := pgx.ConnectConfig(ctx, config)

@@ -131,6 +131,9 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 	if enqueued {
 		s.outbox.Wake()
 	}
+	if lost < len(results) {
+		s.NoteProgress(run)
+	}
 	return lost, nil
 }
 

@@ -88,8 +88,11 @@ func TestOpenPool_waitsShortlyForEachHost(t *testing.T) {
 		if got := pool.Config().ConnConfig.ConnectTimeout; got != want {
 			t.Errorf("%s is waited for, want %s", got, want)
 		}
-		if got := pool.Config().PingTimeout; got <= 0 {
-			t.Errorf("a ping may take %s, want a limit", got)
+		if got := pool.Config().PingTimeout; got != want {
+			t.Errorf("a ping may take %s, want %s", got, want)
+		}
+		if got := pool.Config().ConnConfig.Tracer; got != TimeLimit(statementTimeout+connectTimeout) {
+			t.Errorf("the limit of a statement is %v", got)
 		}
 		pool.Close()
 	}
@@ -168,31 +171,5 @@ func TestOpenPoolFrom_readsThePasswordForEachConnection(t *testing.T) {
 	defer conn.Release()
 	if got := conn.Conn().Config().Password; got != "fourth" || reads < 4 {
 		t.Errorf("the connection has the password %q after %d reads, want the source's", got, reads)
-	}
-}
-
-// Each statement and each batch has a limit, which ends with it.
-func TestTimeLimits(t *testing.T) {
-	t.Parallel()
-	var limits timeLimits
-	query := limits.TraceQueryStart(t.Context(), nil, pgx.TraceQueryStartData{})
-	batch := limits.TraceBatchStart(t.Context(), nil, pgx.TraceBatchStartData{})
-	for _, ctx := range []context.Context{query, batch} {
-		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > statementTimeout+connectTimeout {
-			t.Errorf("a statement may take until %s, %t, want a limit", deadline, ok)
-		}
-	}
-	limits.TraceQueryEnd(query, nil, pgx.TraceQueryEndData{})
-	limits.TraceBatchEnd(batch, nil, pgx.TraceBatchEndData{})
-	if query.Err() == nil || batch.Err() == nil {
-		t.Error("the limits go on after the statements")
-	}
-	pool, err := OpenPool(t.Context(), storetest.New(t).URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if pool.Config().ConnConfig.Tracer == nil {
-		t.Error("the pool's statements have no limits")
 	}
 }

@@ -47,6 +47,7 @@ type Store struct {
 	lease   time.Duration
 
 	heartbeats heartbeatPool
+	progress   progress
 	clock      atomic.Pointer[clock] // as of the last heartbeat; nil: there was none
 	outbox     *outbox.Outbox
 }
@@ -73,84 +74,6 @@ func (s *Store) Lease() time.Duration { return s.lease }
 
 // Outbox returns the outbox into which this Store puts events for the endpoints of its options.
 func (s *Store) Outbox() *outbox.Outbox { return s.outbox }
-
-// maxConnections is how many connections a process makes at most, unless its URL has pool_max_conns, apart from the
-// heartbeat's. Nobody holds one while the API is asked, so that a few do for any number of customers at a time; pgx's
-// own default grows with the cores of the machine, which replicas times cores would soon make more than a server takes.
-const maxConnections = 4
-
-// connectTimeout is how long one of the servers that a URL names may take to answer, unless the URL or
-// PGCONNECT_TIMEOUT says otherwise; pgx's own is two minutes, which the others would wait for.
-const connectTimeout = 5 * time.Second
-
-// ErrEncoding is returned by OpenPool for a database whose encoding is not UTF8: names would be stored garbled there,
-// or not at all.
-var ErrEncoding = errors.New("the database's encoding is not UTF8")
-
-// OpenPool connects to the database that url names, with at most four connections unless it says otherwise
-// (pool_max_conns). The connection is tried, so that a wrong address, password or database name shows here. Errors
-// never hold the password.
-func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
-	return OpenPoolFrom(ctx, func() (string, error) { return url, nil })
-}
-
-// errURL is not the parser's message: that shows the URL, and hides a password only where one usually is.
-var errURL = errors.New("reading database_url: it does not read as a PostgreSQL URL, or names a file that cannot be read")
-
-// OpenPoolFrom is OpenPool with a URL that is read anew for each connection, as is the file that its passfile names: a
-// password that was replaced is taken up. Its other parts stay as they are at first.
-func OpenPoolFrom(ctx context.Context, read func() (url string, err error)) (*pgxpool.Pool, error) {
-	url, err := read()
-	if err != nil {
-		return nil, err
-	}
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, errURL
-	}
-	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-		url, err := read()
-		if err != nil {
-			return err
-		}
-		fresh, err := pgx.ParseConfig(url)
-		if err != nil {
-			return errURL
-		}
-		c.Password = fresh.Password
-		return nil
-	}
-	// These are all that PgBouncer takes at the start of a connection. The other settings are stated in each
-	// transaction.
-	params := config.ConnConfig.RuntimeParams
-	params["client_encoding"], params["DateStyle"], params["TimeZone"] = "UTF8", "ISO, MDY", "UTC"
-	params["standard_conforming_strings"] = "on"
-	if params["application_name"] == "" {
-		params["application_name"] = "partnersync"
-	}
-	if !strings.Contains(url, "pool_max_conns") {
-		config.MaxConns = maxConnections
-	}
-	if !strings.Contains(url, "connect_timeout") && os.Getenv("PGCONNECT_TIMEOUT") == "" {
-		config.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	config.PingTimeout, config.ConnConfig.Tracer = connectTimeout, timeLimits{}
-	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
-		if encoding := conn.PgConn().ParameterStatus("server_encoding"); encoding != "" && encoding != "UTF8" {
-			return fmt.Errorf("%w but %s", ErrEncoding, encoding)
-		}
-		return nil
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to the database: %w", err)
-	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("connecting to the database: %w", err)
-	}
-	return pool, nil
-}
 
 // execAll runs statements with the same arguments in one round trip.
 func execAll(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs, statements ...string) error {

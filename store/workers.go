@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,10 +50,45 @@ func (h *heartbeatPool) close() {
 	}
 }
 
-// Heartbeat keeps this worker's claims. Call it before the first claim and then several times in a lease, and Leave
-// after the last: it keeps a connection from the second on.
+// progress is the runs on which this worker has made progress since its last heartbeat. The zero value is ready.
+type progress struct {
+	mu   sync.Mutex
+	runs map[int64]bool
+}
+
+func (p *progress) note(runs ...int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, run := range runs {
+		if p.runs == nil {
+			p.runs = map[int64]bool{}
+		}
+		p.runs[run] = true
+	}
+}
+
+// take returns the runs and forgets them.
+func (p *progress) take() []int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	runs := slices.AppendSeq([]int64{}, maps.Keys(p.runs))
+	clear(p.runs)
+	return runs
+}
+
+// NoteProgress notes that the run goes on: a page of the API was received, or a result recorded. The next heartbeat
+// lets everybody know.
+func (s *Store) NoteProgress(run Run) { s.progress.note(run.ID) }
+
+// Heartbeat keeps this worker's claims, and says on which runs there was progress. Call it before the first claim and
+// then several times in a lease, and Leave after the last: it keeps a connection from the second on.
 func (s *Store) Heartbeat(ctx context.Context) error {
 	const beat = `
+		WITH progress AS (
+		    UPDATE partnersync.run_workers
+		    SET progressed_at = clock_timestamp()
+		    WHERE worker_id = @worker::uuid AND run_id = ANY (@runs::bigint[])
+		)
 		INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease)
 		VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp(), @lease)
 		ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at, lease = excluded.lease
@@ -60,9 +97,12 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connecting for the heartbeat: %w", err)
 	}
+	runs := s.progress.take()
 	err = s.writeOver(ctx, pool, func(tx pgx.Tx) error {
 		var now clock
-		args := pgx.NamedArgs{"worker": s.worker, "host": s.host, "version": s.version, "lease": s.lease}
+		args := pgx.NamedArgs{
+			"worker": s.worker, "host": s.host, "version": s.version, "lease": s.lease, "runs": runs,
+		}
 		if err := tx.QueryRow(ctx, beat, args).Scan(&now.database); err != nil {
 			return err
 		}
@@ -71,6 +111,7 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
+		s.progress.note(runs...)
 		return fmt.Errorf("writing the heartbeat: %w", err)
 	}
 	return nil

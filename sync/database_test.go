@@ -7,6 +7,7 @@ import (
 
 	"partnersync/store"
 	"partnersync/store/cron"
+	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -38,11 +39,11 @@ const (
 // Each commit of a pass, in turn, happens and is not answered.
 func TestRun_commitsWithoutAnAnswerAreNeitherLostNorRepeated(t *testing.T) {
 	t.Parallel()
-	begin := func(cut int64) (*world, *proxy) {
+	begin := func(cut int64) (*world, *storetest.Proxy) {
 		w := twoCustomers(t)
-		p := newProxy(t, w.pool.Config().ConnString())
-		p.cut.Store(cut)
-		through := w.through(p, store.Options{})
+		p := storetest.NewProxy(t, w.pool.Config().ConnString())
+		p.Cut.Store(cut)
+		through := w.through(p, store.Options{}, 0)
 		through.partner.Concurrency = 1
 		r := through.runner()
 		r.RunOnStart = true
@@ -52,11 +53,11 @@ func TestRun_commitsWithoutAnAnswerAreNeitherLostNorRepeated(t *testing.T) {
 	unharmed, counting := begin(0)
 	unharmed.until(allCounted, runCounts)
 	unharmed.want(allRows, rowCounts)
-	commits := counting.commits.Load()
+	commits := counting.Commits.Load()
 	if commits < 8 {
 		t.Fatalf("only %d commits in a pass of eight transactions at least", commits)
 	}
-	worlds, proxies := make([]*world, commits), make([]*proxy, commits)
+	worlds, proxies := make([]*world, commits), make([]*storetest.Proxy, commits)
 	for i := range commits {
 		worlds[i], proxies[i] = begin(i + 1) // they all wait out their back-off at the same time
 	}
@@ -64,7 +65,7 @@ func TestRun_commitsWithoutAnAnswerAreNeitherLostNorRepeated(t *testing.T) {
 		w.until(allCounted, runCounts)
 		w.want(allRows, rowCounts)
 		w.want("0", "SELECT count(*) FROM partner_center.device_batch_history WHERE valid_to <> 'infinity'")
-		if seen := proxies[i].commits.Load(); seen < int64(i)+1 {
+		if seen := proxies[i].Commits.Load(); seen < int64(i)+1 {
 			t.Errorf("commit %d of %d was never reached", i+1, seen)
 		}
 	}
@@ -133,8 +134,8 @@ func TestOnce_statementTimeOutFailsItsCustomerAlone(t *testing.T) {
 func TestRun_workerThatCannotRenewItsHeartbeatStopsAndBeginsAnew(t *testing.T) {
 	t.Parallel()
 	w := twoCustomers(t)
-	p := newProxy(t, w.pool.Config().ConnString())
-	through := w.through(p, store.Options{Lease: 2 * time.Second})
+	p := storetest.NewProxy(t, w.pool.Config().ConnString())
+	through := w.through(p, store.Options{Lease: 2 * time.Second}, 0)
 	hit := make(chan struct{}, 10)
 	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Hang: true,
 		Before: func() { hit <- struct{}{} }})
@@ -142,14 +143,14 @@ func TestRun_workerThatCannotRenewItsHeartbeatStopsAndBeginsAnew(t *testing.T) {
 	r.RunOnStart = true
 	runs, _ := w.start(r)
 	<-hit
-	p.silent.Store(true)
+	p.Silent.Store(true)
 	w.untilWaiting(r, "heartbeat")
 	w.eventually(func() (string, bool) { // the pass has let go of the API
 		_, waits := r.outages.since("contoso")
 		return "the pass goes on", waits
 	})
 	remove()
-	p.silent.Store(false)
+	p.Silent.Store(false)
 	if run := <-runs; run.State != store.Complete {
 		t.Errorf("run: %+v", run)
 	}
@@ -161,13 +162,56 @@ func TestRun_workerThatCannotRenewItsHeartbeatStopsAndBeginsAnew(t *testing.T) {
 func TestOnce_databaseThatGoesAwayEndsThePass(t *testing.T) {
 	t.Parallel()
 	w := twoCustomers(t)
-	p := newProxy(t, w.pool.Config().ConnString())
-	through := w.through(p, store.Options{Lease: 2 * time.Second})
-	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Hang: true, Before: func() { p.silent.Store(true) }})
+	p := storetest.NewProxy(t, w.pool.Config().ConnString())
+	through := w.through(p, store.Options{Lease: 2 * time.Second}, 0)
+	w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Hang: true, Before: func() { p.Silent.Store(true) }})
 	_, err := through.runner().Once(t.Context(), Request{Kind: store.Once})
 	if err == nil || !strings.Contains(err.Error(), errLeaseLapsed.Error()) {
 		t.Errorf("got %v, want %v", err, errLeaseLapsed)
 	}
+}
+
+// Between any two requests, the network forgets the connections of now, without a word to either side.
+func TestRun_connectionsThatDieSilentlyHoldNoPassUp(t *testing.T) {
+	t.Parallel()
+	const requests = 9 // of a pass, the token's among them
+	worlds, runs := make([]*world, requests), make([]<-chan store.Run, requests)
+	for i := range requests {
+		w := twoCustomers(t)
+		p := storetest.NewProxy(t, w.pool.Config().ConnString())
+		w.api.Fail(partnercentertest.Fault{Skip: i, Times: 1, Before: p.DropConnections})
+		through := w.through(p, store.Options{}, 2*time.Second)
+		through.partner.Concurrency = 1
+		r := through.runner()
+		r.RunOnStart = true
+		worlds[i] = w
+		runs[i], _ = w.start(r)
+	}
+	for i, w := range worlds {
+		if run := <-runs[i]; run.State != store.Complete {
+			t.Errorf("request %d: %+v", i+1, run)
+		}
+		w.want(allCounted, runCounts)
+		w.want(allRows, rowCounts)
+	}
+}
+
+// A page is progress, also of a pass that has recorded nothing yet.
+func TestRun_pagesAreProgress(t *testing.T) {
+	t.Parallel()
+	w := twoCustomers(t)
+	w.store = store.New(w.pool, store.Options{Lease: 2 * time.Second})
+	remove := w.api.Fail(partnercentertest.Fault{Path: "deviceBatches$", Hang: true})
+	const progressed = `SELECT progressed_at FROM partnersync.run_workers WHERE progressed_at IS NOT NULL`
+	r := w.runner()
+	r.RunOnStart = true
+	w.start(r)
+	w.until("1", "SELECT count(*) FROM ("+progressed+") p") // the customers came
+	first := w.value(progressed)
+	w.api.Fail(partnercentertest.Fault{Path: "policies$", Hang: true})
+	remove()
+	w.eventually(func() (string, bool) { return "no progress by the batches", w.value(progressed).After(first) })
+	w.want("0", "SELECT count(*) FROM partnersync.customer_runs")
 }
 
 func TestRun_ticksOfAnOutageAreSkippedWithoutALineEach(t *testing.T) {

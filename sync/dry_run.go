@@ -83,7 +83,7 @@ func (r *Runner) planEnumeration(
 	var plan Plan
 	for absentBefore := []string(nil); ; {
 		var found *foundCustomers
-		e, found = p.enumeration(ctx, selection{customers: named, partial: q.restricted()})
+		e, found = p.enumeration(ctx, selection{customers: named, partial: q.restricted()}, nil)
 		plan, e.AbsentBefore = Plan{Partner: p.Name, Err: found.err}, absentBefore
 		if ctx.Err() != nil {
 			return nil, plan, ctx.Err()

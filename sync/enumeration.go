@@ -66,7 +66,7 @@ func (p *pass) listAndRecord(
 	ctx context.Context, claim store.EnumerationClaim, before store.Enumeration,
 ) (done store.Enumerated, e store.Enumeration, err error) {
 	now := time.Now()
-	e, found := p.partner.enumeration(ctx, p.selection)
+	e, found := p.partner.enumeration(ctx, p.selection, p.noteProgress)
 	if ctx.Err() != nil {
 		return done, e, ctx.Err()
 	}
@@ -84,12 +84,14 @@ func (p *pass) listAndRecord(
 }
 
 // enumeration returns what there is to record about the partner's customers: those that the run is about, or else those
-// of the configuration or the API.
-func (p Partner) enumeration(ctx context.Context, selected selection) (store.Enumeration, *foundCustomers) {
+// of the configuration or the API. onPage, if set, is called when a page was received.
+func (p Partner) enumeration(
+	ctx context.Context, selected selection, onPage func(),
+) (store.Enumeration, *foundCustomers) {
 	if selected.customers != nil {
 		return store.Enumeration{Customers: selected.customers}, &foundCustomers{}
 	}
-	found := p.listCustomers(ctx)
+	found := p.listCustomers(ctx, onPage)
 	e := store.Enumeration{
 		Customers: found.customers, Complete: found.err == nil && !selected.partial, Guarded: p.Customers == nil,
 		Pages:    found.listing.Pages,
@@ -115,8 +117,8 @@ type foundCustomers struct {
 
 // listCustomers returns the customers of the configuration or, where it says all, those that the API lists, except for
 // excluded ones and those that are stated to have another relationship than that with a reseller.
-func (p Partner) listCustomers(ctx context.Context) *foundCustomers {
-	found, at := &foundCustomers{}, map[string]int{}
+func (p Partner) listCustomers(ctx context.Context, onPage func()) *foundCustomers {
+	found, at := &foundCustomers{listing: partnercenter.Listing{OnPage: onPage}}, map[string]int{}
 	add := func(c store.Customer) {
 		if slices.Contains(p.Exclude, c.ID) {
 			return

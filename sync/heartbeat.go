@@ -21,11 +21,14 @@ func (r *Runner) asWorker(ctx context.Context, do func(context.Context) error) e
 	return err
 }
 
-// renewHeartbeat writes a heartbeat four times in each lease until ctx is done.
+// slowestHeartbeat is the most time between two heartbeats, however long the lease: they tell of progress too.
+const slowestHeartbeat = 15 * time.Second
+
+// renewHeartbeat writes a heartbeat four times in each lease, or more often, until ctx is done.
 func (r *Runner) renewHeartbeat(ctx context.Context) {
 	const waiter = "heartbeat"
 	defer r.outages.end(waiter)
-	for wait(ctx, r.Store.Lease()/4) == nil {
+	for wait(ctx, min(r.Store.Lease()/4, slowestHeartbeat)) == nil {
 		switch err := r.heartbeat(ctx); {
 		case err == nil:
 			r.databaseWorks(waiter)

@@ -131,7 +131,9 @@ func syncListing[I, R any](
 	ctx context.Context, p *pass, c store.Claim, l list[I, R], absentBefore []string, o *listOutcome,
 	merge func(store.Listing, []R) (store.Outcome, error),
 ) (err error) {
-	listing := partnercenter.Listing{FirstBy: l.firstPageBy, CorrelationID: p.correlationID(c.CustomerID)}
+	listing := partnercenter.Listing{
+		FirstBy: l.firstPageBy, CorrelationID: p.correlationID(c.CustomerID), OnPage: p.noteProgress,
+	}
 	if p.run.Kind != store.Backfill { // which compares all lists
 		listing.Known = l.digest
 	}

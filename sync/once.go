@@ -91,7 +91,7 @@ func (p Partner) runRequest(ctx context.Context, q Request, named []store.Custom
 	if selected.partial {
 		request.Skip = p.Exclude
 		if named == nil && p.Customers != nil {
-			selected.customers = append([]store.Customer{}, p.listCustomers(ctx).customers...) // none is not all
+			selected.customers = append([]store.Customer{}, p.listCustomers(ctx, nil).customers...) // none is not all
 		}
 	}
 	if selected.customers != nil {
@@ -154,7 +154,7 @@ func (r *Runner) find(ctx context.Context, partners []Partner, id string) (strin
 	for _, p := range candidates {
 		var found *foundCustomers
 		err := r.atPace(ctx, p, func(ctx context.Context) error {
-			found = p.listCustomers(ctx)
+			found = p.listCustomers(ctx, nil)
 			return found.err
 		})
 		if i := slices.IndexFunc(found.customers, func(c store.Customer) bool { return c.ID == id }); i >= 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	stdsync "sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,12 +38,15 @@ func newListening(c *config.Config, log *slog.Logger) *listening {
 	return l
 }
 
-// start listens at the address, until stop; an empty one is none.
+// start listens at the address, and logs when passes stand still, until stop; an empty address is none.
 func (l *listening) start(ctx context.Context, address string) {
 	l.serve(ctx, func(ctx context.Context) {
+		var g stdsync.WaitGroup
+		g.Go(func() { l.site.LogOverdue(ctx) })
 		if address != "" {
 			l.site.ListenAndServe(ctx, address)
 		}
+		g.Wait()
 	})
 }
 

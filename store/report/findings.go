@@ -21,6 +21,7 @@ const (
 	DatabaseUnusable   = "database_unusable"
 	SchemaMismatch     = "schema_mismatch"
 	PassOverdue        = "pass_overdue"
+	PartnerPaused      = "partner_paused"
 	PassFailed         = "pass_failed"
 	PassIncomplete     = "pass_incomplete"
 	CustomersFailing   = "customers_failing"
@@ -34,7 +35,8 @@ const (
 var (
 	ofProgram = []string{DatabaseUnusable, SchemaMismatch}
 	ofPartner = []string{
-		PassOverdue, PassFailed, PassIncomplete, CustomersFailing, CustomersStale, SignInRefused, CredentialExpiring,
+		PassOverdue, PartnerPaused, PassFailed, PassIncomplete, CustomersFailing, CustomersStale, SignInRefused,
+		CredentialExpiring,
 	}
 	ofEndpoint = []string{WebhookDown}
 )
@@ -91,7 +93,7 @@ type Credential struct {
 func Findings(s State, p Process) []Finding {
 	all := p.findings(s.Now)
 	for _, settings := range s.Settings {
-		all = append(all, s.overdue(settings)...)
+		all = append(all, s.overdue(settings, p)...)
 	}
 	for _, pass := range s.Passes {
 		all = append(all, s.wentWrong(pass)...)
@@ -221,50 +223,6 @@ func (s State) wentWrong(pass LastPass) []Finding {
 		return nil
 	}
 	return []Finding{f}
-}
-
-// mostMissed is how many ticks may have come since a partner's last pass ended.
-const mostMissed = 3
-
-// overdue says whether neither has a pass of the partner ended nor one been worked on lately.
-func (s State) overdue(p Settings) []Finding {
-	if p.Schedule.String() == "" {
-		return nil // it cannot be read
-	}
-	last := LastPass{}
-	if i := slices.IndexFunc(s.Passes, func(l LastPass) bool { return l.Partner == p.Partner }); i >= 0 {
-		last = s.Passes[i]
-	}
-	since, sign := last.sign(p.ConfiguredAt)
-	missed := p.Schedule.Count(since, s.Now)
-	if missed <= mostMissed {
-		return nil
-	}
-	return []Finding{{
-		Name: PassOverdue, Partner: p.Partner, Since: &since,
-		Text: fmt.Sprintf("The pass of partner %s is overdue: %s %s, %d ticks of the schedule ago.",
-			p.Partner, sign, stamp(since), missed),
-		Action: "See in the log whether a daemon runs, and what it waits for.",
-	}}
-}
-
-// sign returns when there was last a sign that the partner's passes go on, and what it was. When the partner was
-// configured counts only before the first pass ever: a daemon that starts again and again must not be taken for one
-// that works. For the same reason, work on a pass does not count once more passes in a row than may be missed were left
-// by their workers.
-func (l LastPass) sign(configuredAt time.Time) (at time.Time, what string) {
-	switch {
-	case l.EndedAt != nil:
-		at, what = *l.EndedAt, "the last pass ended at"
-	case l.BeganAt != nil:
-		at, what = *l.BeganAt, "no pass has ended since the first began at"
-	default:
-		at, what = configuredAt, "no pass has ended since the partner was configured at"
-	}
-	if l.WorkedAt != nil && l.WorkedAt.After(at) && l.Abandoned <= mostMissed {
-		at, what = *l.WorkedAt, "a pass was last worked on at"
-	}
-	return at, what
 }
 
 // choose returns the word that goes with the number.

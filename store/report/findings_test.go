@@ -14,14 +14,19 @@ import (
 // hourly is a configuration of two partners with a pass every hour, configured two hours before minute(0).
 func hourly(t *testing.T) State {
 	t.Helper()
-	schedule, err := cron.Parse("@hourly", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := State{Now: minute(1)}
 	for _, partner := range []string{"contoso", "fabrikam"} {
 		s.Settings = append(s.Settings,
-			Settings{Partner: partner, Schedule: schedule, Endpoints: []string{"chat"}, ConfiguredAt: minute(-120)})
+			Settings{Partner: partner, Schedule: schedule(t, "@hourly"), Endpoints: []string{"chat"}, ConfiguredAt: minute(-120)})
+	}
+	return s
+}
+
+func schedule(t *testing.T, spec string) cron.Schedule {
+	t.Helper()
+	s, err := cron.Parse(spec, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return s
 }
@@ -53,19 +58,43 @@ func TestFindings(t *testing.T) {
 			[]string{"stopped database_unusable The database cannot be used."}},
 		{"the schema is another release's", process(Process{Schema: "version 99"}),
 			[]string{"stopped schema_mismatch The database's schema is not this release's."}},
-		{"no pass ended for three ticks", passes(LastPass{EndedAt: at(-180)}), nil},
-		{"no pass ended for longer", passes(LastPass{EndedAt: at(-240)}),
-			[]string{overdue + "the last pass ended at 2025-12-31T20:00:00Z, 4 ticks of the schedule ago."}},
+		{"no progress for three intervals", passes(LastPass{ScheduledEndedAt: at(-179)}), nil},
+		{"no progress for longer", passes(LastPass{ScheduledEndedAt: at(-180)}),
+			[]string{overdue + "the last scheduled pass ended at 2025-12-31T21:00:00Z, 3 ticks of the schedule ago."}},
+		{"nor did the pass that goes on make any", passes(LastPass{ScheduledEndedAt: at(-300), BeganAt: at(-240),
+			ProgressedAt: at(-190)}),
+			[]string{overdue + "a pass last made progress at 2025-12-31T20:50:00Z, 4 ticks of the schedule ago."}},
+		{"passes of another kind end", passes(LastPass{EndedAt: at(0), State: store.Complete, BeganAt: at(-240)}),
+			[]string{overdue +
+				"no scheduled pass has ended since the first began at 2025-12-31T20:00:00Z, 4 ticks of the schedule ago."}},
+		{"of ticks that lie apart, the last two count", func(s *State, _ *Process) {
+			s.Settings[0].Schedule = schedule(t, "0,20 0 * * *") // 20 minutes, and the rest of a day
+			s.Passes = []LastPass{{Partner: "contoso", ScheduledEndedAt: at(-1400)}}
+		}, nil},
+		{"of ticks that come fast, a minute is waited for", func(s *State, _ *Process) {
+			s.Settings[0].Schedule = schedule(t, "@every 2s")
+			s.Passes = []LastPass{{Partner: "contoso", ScheduledEndedAt: at(0)}}
+		}, nil},
+		{"the API makes the partner wait", passes(LastPass{ScheduledEndedAt: at(-200), PausedUntil: at(3)}),
+			[]string{"degraded partner_paused The API makes partner contoso wait until 2026-01-01T00:03:00Z: " +
+				"the last scheduled pass ended at 2025-12-31T20:40:00Z."}},
+		{"it makes the partner wait, but there was progress",
+			passes(LastPass{ScheduledEndedAt: at(-100), PausedUntil: at(3)}), nil},
+		{"no progress since the sign-in is refused", func(s *State, p *Process) {
+			s.Passes = []LastPass{{Partner: "contoso", ScheduledEndedAt: at(-400)}}
+			p.Refused = []RefusedSignIn{{"contoso", reason}}
+		}, []string{"degraded sign_in_refused The sign-in of partner contoso is refused."}},
 		{"nothing since it was configured", func(s *State, _ *Process) { s.Settings[1].ConfiguredAt = minute(-300) },
 			[]string{"stopped pass_overdue The pass of partner fabrikam is overdue: " +
-				"no pass has ended since the partner was configured at 2025-12-31T19:00:00Z, 5 ticks of the schedule ago."}},
-		{"a long pass goes on", passes(LastPass{EndedAt: at(-300), BeganAt: at(-240), WorkedAt: at(0)}), nil},
+				"no scheduled pass has ended since the partner was configured at 2025-12-31T19:00:00Z, " +
+				"5 ticks of the schedule ago."}},
+		{"a long pass goes on", passes(LastPass{ScheduledEndedAt: at(-300), BeganAt: at(-240), ProgressedAt: at(0)}), nil},
 		{"passes are begun again and again",
-			passes(LastPass{EndedAt: at(-300), BeganAt: at(-240), WorkedAt: at(0), Abandoned: 4}),
-			[]string{overdue + "the last pass ended at 2025-12-31T19:00:00Z, 5 ticks of the schedule ago."}},
-		{"they never have ended", passes(LastPass{BeganAt: at(-300), WorkedAt: at(0), Abandoned: 5}),
+			passes(LastPass{ScheduledEndedAt: at(-300), BeganAt: at(-240), ProgressedAt: at(0), Abandoned: 4}),
+			[]string{overdue + "the last scheduled pass ended at 2025-12-31T19:00:00Z, 5 ticks of the schedule ago."}},
+		{"they never have ended", passes(LastPass{BeganAt: at(-300), ProgressedAt: at(0), Abandoned: 5}),
 			[]string{overdue +
-				"no pass has ended since the first began at 2025-12-31T19:00:00Z, 5 ticks of the schedule ago."}},
+				"no scheduled pass has ended since the first began at 2025-12-31T19:00:00Z, 5 ticks of the schedule ago."}},
 		{"the pass failed", passes(LastPass{EndedAt: at(0), State: store.Failed, Error: &reason}),
 			[]string{"degraded pass_failed The last pass of partner contoso failed."}},
 		{"the pass found nobody", passes(LastPass{EndedAt: at(0), State: store.Failed}),
@@ -100,11 +129,13 @@ func TestFindings(t *testing.T) {
 		},
 			[]string{"degraded webhook_down Webhook chat cannot be notified: 1 event waits."}},
 		{"what has stopped it comes first", func(s *State, p *Process) {
-			s.Passes = []LastPass{{Partner: "contoso", EndedAt: at(-240), State: store.Failed, Customers: 1}}
-			p.Refused = []RefusedSignIn{{"contoso", reason}}
+			s.Passes = []LastPass{{
+				Partner: "contoso", EndedAt: at(-240), ScheduledEndedAt: at(-240), State: store.Failed, Customers: 1,
+			}}
+			p.Refused = []RefusedSignIn{{"fabrikam", reason}}
 		}, []string{
-			overdue + "the last pass ended at 2025-12-31T20:00:00Z, 4 ticks of the schedule ago.",
-			"degraded sign_in_refused The sign-in of partner contoso is refused.",
+			overdue + "the last scheduled pass ended at 2025-12-31T20:00:00Z, 4 ticks of the schedule ago.",
+			"degraded sign_in_refused The sign-in of partner fabrikam is refused.",
 			"degraded pass_failed In the last pass of partner contoso every customer failed.",
 		}},
 	} {
@@ -150,19 +181,22 @@ func TestFindings_textsHoldNoReason(t *testing.T) {
 func TestPossible_hasEachFinding(t *testing.T) {
 	t.Parallel()
 	s := hourly(t)
+	s.Settings = append(s.Settings, Settings{Partner: "refused", Schedule: schedule(t, "@hourly"), ConfiguredAt: minute(0)})
 	possible := map[Finding]bool{}
 	for _, f := range Possible(s) {
 		possible[f] = true
 	}
-	if want := 2 + 2*7 + 1; len(possible) != want {
+	if want := 2 + 3*8 + 1; len(possible) != want {
 		t.Errorf("%d findings are possible, want %d", len(possible), want)
 	}
-	s.Passes = []LastPass{{Partner: "contoso", EndedAt: new(minute(-900)), State: store.Partial, Error: new("x")},
-		{Partner: "fabrikam", State: store.Failed}}
+	s.Passes = []LastPass{
+		{Partner: "contoso", ScheduledEndedAt: new(minute(-900)), State: store.Partial, Error: new("x")},
+		{Partner: "fabrikam", State: store.Failed, ScheduledEndedAt: new(minute(-900)), PausedUntil: new(minute(2))},
+	}
 	s.Freshness = []PartnerFreshness{{Partner: "contoso", Customers: 1, Failing: 1}}
 	s.Stale = []StaleCustomers{{"contoso", 1, minute(0)}}
 	s.Backlogs = []Backlog{{"chat", 1, minute(0)}}
-	p := Process{Database: &Outage{}, Schema: "x", Refused: []RefusedSignIn{{"contoso", "x"}},
+	p := Process{Database: &Outage{}, Schema: "x", Refused: []RefusedSignIn{{"refused", "x"}},
 		Expiring: []Credential{{"contoso", "secret", minute(0), "x"}}}
 	names := map[string]bool{}
 	for _, f := range Findings(s, p) {
@@ -171,7 +205,7 @@ func TestPossible_hasEachFinding(t *testing.T) {
 			t.Errorf("%+v is not among the possible ones", f)
 		}
 	}
-	if len(names) != 10 {
-		t.Errorf("%d names were found, want all 10: %v", len(names), names)
+	if len(names) != 11 {
+		t.Errorf("%d names were found, want all 11: %v", len(names), names)
 	}
 }

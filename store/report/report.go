@@ -51,6 +51,8 @@ func (r *Reader) Close() {
 
 // Ping reports whether the database answers.
 func (r *Reader) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	if err := r.pool.Ping(ctx); err != nil {
 		return fmt.Errorf("asking the database: %w", err)
 	}

@@ -69,10 +69,12 @@ type LastPass struct {
 	State     string     `db:"state"`     // as in store.Run; "": none has ever ended
 	Customers int        `db:"customers"` // of the run
 	Error     *string    `db:"error"`
-	// Of the scheduled passes since then:
-	BeganAt   *time.Time `db:"began_at"`  // when the first of them began
-	WorkedAt  *time.Time `db:"worked_at"` // the newest heartbeat of a worker of a running pass of any kind
-	Abandoned int        `db:"abandoned"` // passes whose workers all went away
+	// Of the scheduled passes, of which the daemon's going on is told:
+	ScheduledEndedAt *time.Time `db:"scheduled_ended_at"` // when the newest ended; nil: none has ever ended
+	BeganAt          *time.Time `db:"began_at"`           // when the first since then began
+	Abandoned        int        `db:"abandoned"`          // those since then whose workers all went away
+	ProgressedAt     *time.Time `db:"progressed_at"`      // when a worker of the running one last told of progress
+	PausedUntil      *time.Time `db:"paused_until"`       // until when the API makes the partner wait; nil: it does not
 }
 
 // StaleCustomers are customers of a partner that do not fail, and yet have not been synced for long.
@@ -144,7 +146,8 @@ func (s *State) readMachinery(ctx context.Context, tx pgx.Tx) (err error) {
 const lastPasses = `
 	SELECT p.partner, ended.finished_at AS ended_at, coalesce(ended.state, '') AS state,
 	       coalesce(ended.customers_total, 0) AS customers, ended.error,
-	       since.began_at, going_on.at AS worked_at, since.abandoned
+	       scheduled.finished_at AS scheduled_ended_at, since.began_at, since.abandoned, going_on.progressed_at,
+	       pause.paused_until
 	FROM partnersync.partner_state p
 	LEFT JOIN LATERAL (
 	    SELECT r.*
@@ -159,19 +162,26 @@ const lastPasses = `
 	    ORDER BY r.finished_at DESC
 	    LIMIT 1
 	) ended ON true
+	LEFT JOIN LATERAL (
+	    SELECT r.run_id, r.finished_at
+	    FROM partnersync.runs r
+	    WHERE r.partner = p.partner AND r.kind = 'scheduled' AND r.state IN ('complete', 'partial', 'failed')
+	    ORDER BY r.run_id DESC
+	    LIMIT 1
+	) scheduled ON true
 	CROSS JOIN LATERAL (
 	    SELECT min(r.started_at) AS began_at, count(*) FILTER (WHERE r.state = 'abandoned')::integer AS abandoned
 	    FROM partnersync.runs r
-	    WHERE r.partner = p.partner AND r.kind = 'scheduled' AND r.run_id > coalesce(ended.run_id, 0)
+	    WHERE r.partner = p.partner AND r.kind = 'scheduled' AND r.run_id > coalesce(scheduled.run_id, 0)
 	) since
 	LEFT JOIN LATERAL (
-	    SELECT max(w.heartbeat_at) AS at
+	    SELECT max(m.progressed_at) AS progressed_at
 	    FROM partnersync.runs r
 	    JOIN partnersync.run_workers m ON m.run_id = r.run_id
-	    JOIN partnersync.workers w ON w.worker_id = m.worker_id
-	    WHERE r.partner = p.partner AND r.state = 'running'
+	    WHERE r.partner = p.partner AND r.kind = 'scheduled' AND r.state = 'running'
 	) going_on ON true
-	WHERE coalesce(ended.finished_at, since.began_at, going_on.at) IS NOT NULL
+	LEFT JOIN partnersync.partner_pauses pause ON pause.partner = p.partner AND pause.paused_until > now()
+	WHERE coalesce(ended.finished_at, since.began_at) IS NOT NULL
 	ORDER BY p.partner`
 
 func (s *State) readFreshness(ctx context.Context, tx pgx.Tx) (err error) {

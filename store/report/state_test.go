@@ -52,7 +52,7 @@ func TestState_countsEachCustomerByHowItIs(t *testing.T) {
 	}
 }
 
-func TestState_workCountsWhileItGoesOn(t *testing.T) {
+func TestState_progressCountsWhileAPassGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(`INSERT INTO partnersync.partner_state (partner) VALUES ('contoso')`)
@@ -70,14 +70,21 @@ func TestState_workCountsWhileItGoesOn(t *testing.T) {
 		}
 		return s.Passes[0]
 	}
-	if going := last(); !going.WorkedAt.Equal(minute(2)) || going.EndedAt != nil || !going.BeganAt.Equal(minute(1)) {
+	if going := last(); going.ProgressedAt != nil || going.EndedAt != nil || !going.BeganAt.Equal(minute(1)) {
+		t.Errorf("of a first pass that has begun: %+v", going)
+	}
+	w.exec(`UPDATE partnersync.run_workers SET progressed_at = $1`, minute(3))
+	w.exec(`INSERT INTO partnersync.partner_pauses (partner, paused_until) VALUES ('contoso', now() + interval '1 minute')`)
+	if going := last(); !going.ProgressedAt.Equal(minute(3)) || going.PausedUntil == nil {
 		t.Errorf("of a first pass that goes on: %+v", going)
 	}
+	w.exec(`UPDATE partnersync.partner_pauses SET paused_until = now() - interval '1 second'`)
 	w.exec(`UPDATE partnersync.runs SET state = 'partial', finished_at = $1, error = 'no token'`, minute(5))
 	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, finished_at, state)
 		VALUES ('contoso', 'once', $1, $1, $1, 'complete')`, minute(4))
 	ended := last()
-	if !ended.EndedAt.Equal(minute(5)) || ended.WorkedAt != nil || ended.State != store.Partial ||
+	if !ended.EndedAt.Equal(minute(5)) || !ended.ScheduledEndedAt.Equal(minute(5)) || ended.ProgressedAt != nil ||
+		ended.PausedUntil != nil || ended.State != store.Partial ||
 		ended.Customers != 3 || *ended.Error != "no token" {
 		t.Errorf("of an ended run: %+v", ended)
 	}

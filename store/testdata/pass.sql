@@ -8,6 +8,11 @@ FROM (VALUES
 -- PostgreSQL 17 and newer have it.
 SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
 
+WITH progress AS (
+    UPDATE partnersync.run_workers
+    SET progressed_at = clock_timestamp()
+    WHERE worker_id = @worker::uuid AND run_id = ANY (@runs::bigint[])
+)
 INSERT INTO partnersync.workers (worker_id, host, version, started_at, heartbeat_at, lease)
 VALUES (@worker::uuid, @host, @version, clock_timestamp(), clock_timestamp(), @lease)
 ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at, lease = excluded.lease

@@ -29,6 +29,8 @@ type Listing struct {
 	FirstBy time.Time
 	// CorrelationID is the MS-CorrelationId of the requests. Where it is "", a new one is made and filled in.
 	CorrelationID string
+	// OnPage, if set, is called when a page was received.
+	OnPage func()
 
 	// Digest is XXH3-128, in 16 bytes, over a format number of ours and the pages' bodies; nil unless the listing is
 	// complete.
@@ -49,7 +51,7 @@ type Listing struct {
 
 // begin clears the results of an earlier use.
 func (l *Listing) begin() {
-	*l = Listing{Known: l.Known, FirstBy: l.FirstBy, CorrelationID: l.CorrelationID}
+	*l = Listing{Known: l.Known, FirstBy: l.FirstBy, CorrelationID: l.CorrelationID, OnPage: l.OnPage}
 	if l.CorrelationID == "" {
 		l.CorrelationID = uuid.NewString()
 	}
@@ -218,6 +220,9 @@ func (p *pager) add(a *answer) {
 		l.SentAt = a.sent
 	}
 	l.Pages++
+	if l.OnPage != nil {
+		l.OnPage()
+	}
 	p.size += len(a.body)
 	body := xxh3.Hash128(a.body).Bytes()
 	p.digest = xxh3.Hash128(slices.Concat(p.digest[:], body[:])).Bytes()

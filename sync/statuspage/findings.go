@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -40,6 +41,30 @@ func (s *Site) readyz(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ready")
 	for _, f := range findings {
 		fmt.Fprintf(w, "%s: %s: %s\n", f.Severity, f.Name, f.Text)
+	}
+}
+
+// lookEvery is how often the daemon looks by itself whether its passes stand still.
+const lookEvery = time.Minute
+
+// LogOverdue logs, when that begins, that a partner's passes stand still, until ctx is done.
+func (s *Site) LogOverdue(ctx context.Context) {
+	for ticker := time.NewTicker(lookEvery); ; {
+		select {
+		case <-ticker.C:
+			s.logOverdue(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Site) logOverdue(ctx context.Context) {
+	_, findings, _ := s.findings(ctx, s.state.get) // what keeps it from looking is logged by the sync, which waits too
+	for _, f := range findings {
+		if f.Name == report.PassOverdue {
+			s.logBeginning(slog.LevelError, "passes stand still", errors.New(f.Text), "partner", f.Partner)
+		}
 	}
 }
 

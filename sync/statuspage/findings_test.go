@@ -3,6 +3,7 @@ package statuspage
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"strings"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"partnersync/store"
+	"partnersync/store/report"
+	"partnersync/store/storetest"
 	"partnersync/sync"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
@@ -30,31 +34,44 @@ func TestReadyz(t *testing.T) {
 				"5 ticks of the schedule ago"}},
 		{"a pass just ended", func(w *world) {
 			w.configured(-5 * time.Hour)
+			w.ended(0)
+		}, 200, []string{"ready\n"}},
+		{"only a pass of another kind did", func(w *world) {
+			w.configured(-5 * time.Hour)
 			w.api.AddCustomer(partnercentertest.Customer{ID: alpha})
 			w.pass()
-		}, 200, []string{"ready\n"}},
+		}, 503, []string{"stopped: pass_overdue: "}},
 		{"started again long after the last pass ended", func(w *world) { w.ended(-5 * time.Hour) }, 503,
-			[]string{"stopped: pass_overdue: The pass of partner contoso is overdue: the last pass ended at ",
+			[]string{"stopped: pass_overdue: The pass of partner contoso is overdue: the last scheduled pass ended at ",
 				"5 ticks of the schedule ago"}},
 		{"a long pass goes on since then", func(w *world) {
 			w.ended(-5 * time.Hour)
 			w.began("running", -4*time.Hour)
 		}, 200, []string{"ready\n"}},
+		{"it stands still, though its worker lives", func(w *world) {
+			w.ended(-5 * time.Hour)
+			w.began("running", -4*time.Hour)
+			w.exec(`UPDATE partnersync.run_workers SET progressed_at = now() - interval '190 minutes'`)
+		}, 503, []string{"stopped: pass_overdue: The pass of partner contoso is overdue: a pass last made progress at "}},
+		{"it stands still, since the API makes it wait", func(w *world) {
+			w.ended(-5 * time.Hour)
+			w.ok(w.runner.Store.Pause(w.t.Context(), "contoso", time.Minute))
+		}, 200, []string{"ready\n", "degraded: partner_paused: The API makes partner contoso wait until "}},
 		{"passes are begun again and again, and never end", func(w *world) {
 			w.ended(-5 * time.Hour)
 			for hours := range 4 {
 				w.began("abandoned", -time.Duration(hours+1)*time.Hour)
 			}
 			w.began("running", -time.Minute)
-		}, 503, []string{"The pass of partner contoso is overdue: the last pass ended at "}},
+		}, 503, []string{"The pass of partner contoso is overdue: the last scheduled pass ended at "}},
 		{"they never have ended", func(w *world) {
 			for hours := range 5 {
 				w.began("abandoned", -time.Duration(hours+1)*time.Hour)
 			}
 			w.began("running", -time.Minute)
-		}, 503, []string{"The pass of partner contoso is overdue: no pass has ended since the first began at "}},
+		}, 503, []string{"The pass of partner contoso is overdue: no scheduled pass has ended since the first began at "}},
 		{"a pass that failed is one", func(w *world) {
-			w.configured(-5 * time.Hour)
+			w.ended(0)
 			w.api.Fail(partnercentertest.Fault{Path: "token", Status: 401, Description: "secret"})
 			w.pass()
 		}, 200, []string{"ready\n", "degraded: pass_failed: The last pass of partner contoso failed."}},
@@ -95,7 +112,7 @@ func (w *world) ended(ago time.Duration) {
 		SELECT 'contoso', 'scheduled', t, t, t, t, 'complete', 1 FROM (SELECT now() + $1::interval AS t) at`, ago)
 }
 
-// began notes a pass that began so long ago; one that is running has a worker of which something was heard just now.
+// began notes a pass that began so long ago; one that is running has a worker that just made progress.
 func (w *world) began(state string, ago time.Duration) {
 	w.t.Helper()
 	w.exec(`INSERT INTO partnersync.partner_state (partner) VALUES ('contoso') ON CONFLICT DO NOTHING`)
@@ -104,8 +121,8 @@ func (w *world) began(state string, ago time.Duration) {
 	w.exec(`WITH run AS (
 			INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state)
 			SELECT 'contoso', 'scheduled', t, t, $2 FROM (SELECT now() + $1::interval AS t) at RETURNING run_id
-		) INSERT INTO partnersync.run_workers (run_id, worker_id) SELECT run_id, '00000000-0000-4000-8000-0000000000ff'
-		FROM run`, ago, state)
+		) INSERT INTO partnersync.run_workers (run_id, worker_id, progressed_at)
+		SELECT run_id, '00000000-0000-4000-8000-0000000000ff', now() FROM run`, ago, state)
 }
 
 func TestOverview_staleCustomersAreNotWell(t *testing.T) {
@@ -154,7 +171,7 @@ func TestOverview_overduePass(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.configured(-5 * time.Hour)
 	w.shows("/", "The sync does not go on.",
-		"The pass of partner contoso is overdue: no pass has ended since the partner was configured at ")
+		"The pass of partner contoso is overdue: no scheduled pass has ended since the partner was configured at ")
 }
 
 func TestOverview_whatIsWrongWithItsReasonAndWhatToDo(t *testing.T) {
@@ -169,7 +186,58 @@ func TestOverview_whatIsWrongWithItsReasonAndWhatToDo(t *testing.T) {
 	}
 	w.ended(-5 * time.Hour)
 	w.exec(`UPDATE partnersync.runs SET finished_at = now() - interval '5 hours'`)
-	w.shows("/", "The sync does not go on.", "The pass of partner contoso is overdue: the last pass ended at ")
+	w.shows("/", "The sync does not go on.", "The pass of partner contoso is overdue: the last scheduled pass ended at ")
+}
+
+// The daemon's log says it too, once.
+func TestLogOverdue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	var log strings.Builder
+	w.site.log = slog.New(slog.NewTextHandler(&log, nil))
+	w.ended(0)
+	w.site.logOverdue(t.Context())
+	if log.Len() > 0 {
+		t.Errorf("where all is well: %s", &log)
+	}
+	w.exec(`UPDATE partnersync.runs SET finished_at = now() - interval '5 hours'`)
+	w.site.state = newCached(w.site.readState) // the other one's answer is good for some seconds
+	for range 2 {
+		w.site.logOverdue(t.Context())
+	}
+	text := log.String()
+	if strings.Count(text, "passes stand still") != 1 || !strings.Contains(text, "level=ERROR") ||
+		!strings.Contains(text, "partner=contoso") || !strings.Contains(text, "the last scheduled pass ended at") {
+		t.Errorf("it logs %s", text)
+	}
+}
+
+// While nothing gets through to the database, on old connections or new ones, the sync has stopped.
+func TestReadyz_databaseThatIsSilent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	w.ended(0)
+	p := storetest.NewProxy(t, w.db.URL)
+	pool, err := store.OpenPool(t.Context(), p.URL)
+	w.ok(err)
+	t.Cleanup(pool.Close)
+	reader, err := report.NewReader(t.Context(), pool)
+	w.ok(err)
+	t.Cleanup(reader.Close)
+	w.site.Connect(t.Context(), reader, pool)
+	if status, body := w.get("/readyz"); status != http.StatusOK {
+		t.Fatalf("%d: %s", status, body)
+	}
+	p.Silent.Store(true)
+	if status, body := w.get("/readyz"); status != http.StatusServiceUnavailable ||
+		body != "not ready\nstopped: database_unusable: The database cannot be used.\n" {
+		t.Errorf("%d: %s", status, body)
+	}
+	p.Silent.Store(false)
+	storetest.Eventually(t, func() (string, bool) {
+		status, body := w.get("/readyz")
+		return body, status == http.StatusOK
+	})
 }
 
 func TestFindings_ofTheProcess(t *testing.T) {
@@ -227,7 +295,7 @@ func TestMetrics_oneGaugeAFinding(t *testing.T) {
 		`partnersync_finding{endpoint="",finding="database_unusable",partner="",severity="stopped"} 0`,
 		`partnersync_finding{endpoint="chat",finding="webhook_down",partner="",severity="degraded"} 0`,
 	)
-	if n := strings.Count(metrics, "\npartnersync_finding{"); n != 10 {
-		t.Errorf("%d gauges of findings, want 10", n)
+	if n := strings.Count(metrics, "\npartnersync_finding{"); n != 11 {
+		t.Errorf("%d gauges of findings, want 11", n)
 	}
 }

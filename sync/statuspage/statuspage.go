@@ -135,12 +135,16 @@ const settledAfter = 5 * time.Minute
 // warn logs what goes wrong whenever somebody asks, but only when that begins: pages that are watched ask every few
 // seconds, and so does Prometheus. attrs tell warnings apart, and have few values.
 func (s *Site) warn(msg string, err error, attrs ...any) {
+	s.logBeginning(slog.LevelWarn, msg, err, attrs...)
+}
+
+func (s *Site) logBeginning(level slog.Level, msg string, err error, attrs ...any) {
 	s.mu.Lock()
 	now, key := time.Now(), fmt.Sprint(msg, attrs)
 	last := s.warned[key] // zero: never
 	s.warned[key] = now
 	s.mu.Unlock()
 	if now.Sub(last) > settledAfter {
-		s.log.Warn(msg, append(attrs, "err", err)...)
+		s.log.Log(context.Background(), level, msg, append(attrs, "err", err)...)
 	}
 }
