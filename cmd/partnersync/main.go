@@ -31,9 +31,18 @@ const (
 )
 
 func main() {
+	crashBySignal()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// crashBySignal has a crash (a panic, a fatal error of Go's, SIGABRT, SIGQUIT) end the program by a signal. Go would have
+// it exit with 2, which is the code of a wrong configuration: whoever supervises would not start it again. A core dump
+// would hold secrets, so there is none.
+func crashBySignal() {
+	debug.SetTraceback("crash")
+	withoutCoreDump()
 }
 
 // run is the program: it does what args say, until ctx is done at the latest, and returns the exit code.
@@ -110,6 +119,8 @@ Exit codes:
     1  every run failed, the database could not be used, or a command other than a pass failed
     2  the command line or the configuration is wrong
     3  anything between success and failure, and an interrupted pass
+
+A crash ends it by a signal, and leaves no core dump.
 
 Environment:
 

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(withDatabases{m}, map[string]func(){"partnersync": main, "peak": peak,
+	testscript.Main(withDatabases{m}, map[string]func(){"partnersync": main, "peak": peak, "panics": panics,
 		"bench-emulator": benchEmulator})
 }
 

@@ -36,9 +36,9 @@ func newStatusCommand(a *app) *cobra.Command {
 		Short: "Show what is wrong, which customers fail and why, how fresh the others are, and the last runs",
 		Long: `Status reads the database, and nothing else: what is wrong with the sync, as the status page shows it; the
 customers that fail, those that fail longest first, with the reason and the ids to quote to Microsoft's support; the
-others, the least fresh first; and the newest runs. --database-url or DATABASE_URL is enough, without a configuration file. With the
-rights of partnersync_analyst it does not see whether passes are overdue. The exit code is 0 whatever is wrong, and 1
-if that cannot be read. Times without a zone are local ones.`,
+others, the least fresh first; and the newest runs. --database-url or DATABASE_URL is enough, without a
+configuration file. With the rights of partnersync_analyst it does not see whether passes are overdue. The exit code
+is 0 whatever is wrong, and 1 if that cannot be read. Times without a zone are local ones.`,
 		Example: "  partnersync status\n  partnersync status --watch\n  partnersync status --json --limit 0",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

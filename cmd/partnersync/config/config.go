@@ -73,10 +73,10 @@ type Error struct {
 // Error returns the mistakes, one per line.
 func (e *Error) Error() string { return strings.Join(e.Mistakes, "\n") }
 
-// Load reads the configuration file that the --config flag names, else PARTNERSYNC_CONFIG, else the first of
-// partnersync.yaml and /etc/partnersync/partnersync.yaml that is there. If there is none, the flag does not name one and
-// a database is needed, the one that the options or the environment name is enough, and the result has no partners. Its
-// error is an *Error.
+// Load reads the configuration file that the --config flag names, else PARTNERSYNC_CONFIG, else the first that is there
+// of partnersync.yaml and /etc/partnersync/partnersync.yaml. Where a database is needed and no file is there, nor named
+// by the flag, the database that the options or the environment name is enough, and the result has no partners. Its error
+// is an *Error.
 func Load(o Options) (*Config, error) {
 	path, chosenBy := find(o, places)
 	doc := &document{Options: o, path: path}

@@ -317,7 +317,8 @@ func TestFind(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if path, by := find(Options{Path: tt.flag, LookupEnv: tt.env.lookup}, tt.places); path != tt.path || by != tt.chosenBy {
+			o := Options{Path: tt.flag, LookupEnv: tt.env.lookup}
+			if path, by := find(o, tt.places); path != tt.path || by != tt.chosenBy {
 				t.Errorf("got %s by %s, want %s by %s", path, by, tt.path, tt.chosenBy)
 			}
 		})

@@ -136,7 +136,8 @@ notify:
   - {url: "${SLACK_WEBHOOK_URL}", secret_file: none}
   - {url: https://example.com, secret: "${WEBHOOK_SECRET}"}
 partners:
-  - {name: a, tenant_id: a.example, client_id: a, client_secret_file: "` + credentials + `a", client_secret_expires: 2027-01-31}
+  - {name: a, tenant_id: a.example, client_id: a, client_secret_expires: 2027-01-31,
+     client_secret_file: "` + credentials + `a"}
   - {name: b, tenant_id: b.example, client_id: b, client_certificate_file: none}
   - {name: c, tenant_id: "${TENANT}", client_id: "${CLIENT}", client_secret: "${SECRET}"}
   - {name: d, tenant_id: d.example, client_id: d, federated_token_file: none}
