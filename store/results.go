@@ -30,10 +30,7 @@ type Result struct {
 }
 
 // Failure is why a customer failed, as sync_freshness shows it.
-type Failure struct {
-	Code, Message            string
-	RequestID, CorrelationID string
-}
+type Failure = outbox.Failure
 
 // How a run counts a customer, as in partnersync.customer_runs.
 const (
@@ -230,7 +227,7 @@ func (s *Store) enqueueEvents(ctx context.Context, tx pgx.Tx, run Run, results [
 		case !r.settled():
 		case r.Failure != nil:
 			failed = append(failed, outbox.FailedCustomer{
-				CustomerID: r.Claim.CustomerID, Failure: outbox.Failure(*r.Failure),
+				CustomerID: r.Claim.CustomerID, Failure: *r.Failure,
 				Failures: r.Claim.failures + 1, Synced: r.Claim.synced,
 			})
 		case r.Claim.failures > 0:

@@ -64,7 +64,7 @@ func (s *signIn) passEnded(ctx context.Context, began time.Time) {
 	switch {
 	case refusal != nil:
 		s.works = false
-		err = s.outbox.EnqueueSignInFailed(ctx, s.partner.Name, outbox.Failure(*asFailure(refusal, &partnercenter.Listing{})))
+		err = s.outbox.EnqueueSignInFailed(ctx, s.partner.Name, *asFailure(refusal, &partnercenter.Listing{}))
 	case !s.works && s.partner.Tokens.Expires().After(time.Now()):
 		err = s.outbox.ClearSignInFailed(ctx, s.partner.Name)
 		s.works = err == nil
