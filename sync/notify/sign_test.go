@@ -2,7 +2,11 @@ package notify
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -78,4 +82,65 @@ func FuzzParseKey(f *testing.F) {
 			t.Errorf("%q reads as %x", secret, key)
 		}
 	})
+}
+
+// The sample in deploy/webhooks.md takes what is signed, and refuses the rest without failing.
+func TestSign_documentedReceiver(t *testing.T) {
+	t.Parallel()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("allowed: python3 is not installed")
+	}
+	document, err := os.ReadFile("../../deploy/webhooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sample, _ := strings.Cut(string(document), "```python\n")
+	sample, _, found := strings.Cut(sample, "```")
+	if !found {
+		t.Fatal("there is no sample")
+	}
+	tests := []struct {
+		name string
+		age  time.Duration // of the attempt
+		edit func(h http.Header)
+		want string
+	}{
+		{"as it is sent", 0, func(http.Header) {}, "True"},
+		{"with an old key's signature first", 0, func(h http.Header) {
+			h.Set("webhook-signature", "v1,bm9uZQ== "+h.Get("webhook-signature"))
+		}, "True"},
+		{"late", time.Hour, func(http.Header) {}, "False"},
+		{"another id", 0, func(h http.Header) { h.Set("webhook-id", "other") }, "False"},
+		{"no id", 0, func(h http.Header) { h.Del("webhook-id") }, "False"},
+		{"no time", 0, func(h http.Header) { h.Del("webhook-timestamp") }, "False"},
+		{"a time that is none", 0, func(h http.Header) { h.Set("webhook-timestamp", "now") }, "False"},
+		{"no signature", 0, func(h http.Header) { h.Del("webhook-signature") }, "False"},
+		{"an empty signature", 0, func(h http.Header) { h.Set("webhook-signature", "") }, "False"},
+		{"a signature of other characters", 0, func(h http.Header) { h.Set("webhook-signature", "v1,ü") }, "False"},
+		{"nothing", 0, func(h http.Header) { clear(h) }, "False"},
+	}
+	script, want := sample, ""
+	for _, tt := range tests {
+		h := http.Header{}
+		at := time.Now().Add(-tt.age)
+		if err := sign(h, []partnercenter.Secret{exampleKey}, exampleID, at, []byte(exampleBody)); err != nil {
+			t.Fatal(err)
+		}
+		tt.edit(h)
+		names := map[string]string{}
+		for name := range h {
+			names[strings.ToLower(name)] = h.Get(name)
+		}
+		headers, err := json.Marshal(names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		script += fmt.Sprintf("print(%q, verify(%q, %s, b'%s'))\n", tt.name, exampleKey, headers, exampleBody)
+		want += tt.name + " " + tt.want + "\n"
+	}
+	got, err := exec.CommandContext(t.Context(), python, "-c", script).CombinedOutput()
+	if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {
+		t.Errorf("error %v, (-want +got)\n%s", err, diff)
+	}
 }
