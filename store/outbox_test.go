@@ -108,7 +108,7 @@ func TestEnqueueBatchChanges_content(t *testing.T) {
 	w.exec("UPDATE partner_center.customers SET company_name = '<Contoso>'")
 	b.Status = ptr("finished")
 	w.pass(minute(2), complete("2"), b)
-	claimed, err := w.Outbox().Claim(t.Context(), "a", 10, time.Minute)
+	claimed, err := w.Outbox().Claim(t.Context(), "a", 10, time.Minute, outbox.Gathering{})
 	w.ok(err)
 	want := outbox.EventData{
 		Partner: "contoso", CustomerID: alpha, CompanyName: ptr("<Contoso>"), BatchID: "a/b \"c\"", Status: ptr("finished"),
@@ -119,7 +119,7 @@ func TestEnqueueBatchChanges_content(t *testing.T) {
 	if len(claimed) != 1 {
 		t.Fatalf("claimed %d notifications, want 1", len(claimed))
 	}
-	if diff := cmp.Diff(want, claimed[0].Data); diff != "" {
+	if diff := cmp.Diff(want, claimed[0].Notifications[0].Data); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
@@ -150,7 +150,7 @@ func TestStore_writesAndReadsNoOutboxWithoutSubscribers(t *testing.T) {
 		w.attempt(broken)
 	}
 	w.attempt(nil)
-	w.ok(w.Outbox().EnqueueSignInFailed(t.Context(), "contoso", outbox.Failure(*broken)))
+	w.ok(w.Outbox().EnqueueSignInFailed(t.Context(), "contoso", *broken))
 	w.ok(w.Outbox().ClearSignInFailed(t.Context(), "contoso"))
 	w.ok(w.Outbox().EnqueueStuckBatches(t.Context()))
 }

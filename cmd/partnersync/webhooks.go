@@ -29,7 +29,8 @@ func endpoints(c *config.Config) (all []outbox.Endpoint) {
 // newSender returns what sends to the webhooks. Attempts are counted in m, which may be nil.
 func newSender(c *config.Config, s *store.Store, m *statuspage.Metrics, log *slog.Logger) *notify.Sender {
 	sender := &notify.Sender{
-		Outbox: s.Outbox(), Version: version(), Logger: log, SweepEvery: 10 * time.Minute, OnResult: m.Notified,
+		Outbox: s.Outbox(), Version: version(), PageURL: c.PageURL, Logger: log,
+		SweepEvery: 10 * time.Minute, OnResult: m.Notified,
 	}
 	for _, n := range c.Webhooks {
 		m.WatchEndpoint(n.Name)

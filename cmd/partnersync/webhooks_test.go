@@ -53,12 +53,17 @@ func (h *hook) setDown(down bool) {
 	h.down = down
 }
 
-// received returns the types of the events of each customer's batch, each once: an event may come twice.
-func (h *hook) received(customer int) []string {
+// all returns what was received.
+func (h *hook) all() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return slices.Clone(h.got)
+}
+
+// received returns the types of the events of each customer's batch, each once: an event may come twice.
+func (h *hook) received(customer int) []string {
 	var types []string
-	for _, each := range h.got {
+	for _, each := range h.all() {
 		if kind, ok := strings.CutPrefix(each, "/customers/"+customerID(customer)+"/deviceBatches/b "); ok {
 			types = append(types, kind)
 		}
@@ -118,8 +123,8 @@ func TestWebhooks_killedDaemonLosesNoEvent(t *testing.T) {
 
 func TestWebhooks_onceSendsBeforeItEnds(t *testing.T) {
 	t.Parallel()
-	p, h := newProgram(t, storetest.Empty(t).URL), newHook(t)
-	p.addConfig("notify:\n  - url: " + h.url + "\n    name: chat\n")
+	p, h, teams := newProgram(t, storetest.Empty(t).URL), newHook(t), newHook(t)
+	p.addConfig("notify:\n  - url: " + h.url + "\n    name: chat\n  - url: " + teams.url + "\n    format: teams\n")
 	p.customers(3, "queued")
 	p.exits(exitOK, "--once")
 	p.status(3, "finished")
@@ -128,6 +133,9 @@ func TestWebhooks_onceSendsBeforeItEnds(t *testing.T) {
 		if got := h.received(n + 1); !slices.Equal(got, []string{"batch.finished"}) {
 			t.Errorf("customer %d: received %q", n+1, got)
 		}
+	}
+	if got := teams.all(); !slices.Equal(got, []string{" message"}) { // a card has neither subject nor an event's type
+		t.Errorf("Teams received %q, want one message", got)
 	}
 	p.want("0", "SELECT count(*) FROM partnersync.outbox")
 }

@@ -1,58 +1,60 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
-// Notification is an event to be sent to an endpoint now.
+// Delivery is what an endpoint is sent at once, and receives as a whole or not at all: a notification, or several that
+// were gathered.
+type Delivery struct {
+	ID            string // uuid: the same at each attempt; that of the notification, if it is not gathered
+	Attempts      int    // including this one
+	Notifications []Notification
+}
+
+// Notification is an event for an endpoint.
 type Notification struct {
-	Endpoint  string    // its name
-	MessageID string    // uuid: the same at each attempt
+	MessageID string    // uuid: the same at each endpoint
 	Type      string    // such as BatchFinished
 	CreatedAt time.Time // when it was put into the outbox
-	Attempts  int       // including this one
 	Data      EventData
 
 	eventID int64
 }
 
-// furthestAttempt is more than any notification is put off. One whose next attempt is further ahead is due: its time was
-// left by a clock that was set back since.
+// Gathering is how an endpoint's notifications become deliveries of several. No two in a delivery have one subject: the
+// later one has to wait for the earlier.
+type Gathering struct {
+	Most int           // notifications in a delivery; 0: none are gathered, each is a delivery
+	Wait time.Duration // for further ones, from the first on
+}
+
+// furthestAttempt is more than any notification is put off. One whose next attempt is further ahead is due: its time
+// was left by a clock that was set back since.
 const furthestAttempt = 2 * time.Hour
 
-// Claim claims up to limit of the endpoint's notifications that are due, the longest due first, and of
-// each subject only the earliest. No other process gets them until the lease ends; then they are due again.
+// Claim claims up to limit of the endpoint's deliveries that are due, the longest due first, and of each subject only
+// the earliest notification. No other process gets them until the lease ends; then they are due again.
 func (o *Outbox) Claim(
-	ctx context.Context, endpoint string, limit int, lease time.Duration,
-) ([]Notification, error) {
-	const claim = `
-		WITH due AS (
-		    SELECT o.event_id
-		    FROM partnersync.outbox o
-		    WHERE o.endpoint = @endpoint
-		      AND o.next_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + @furthest::interval
-		      AND NOT EXISTS (
-		          SELECT 1 FROM partnersync.outbox e
-		          WHERE e.endpoint = o.endpoint AND e.subject = o.subject AND e.event_id < o.event_id)
-		    ORDER BY o.next_at, o.event_id
-		    LIMIT @limit
-		    FOR UPDATE OF o SKIP LOCKED
-		)
-		UPDATE partnersync.outbox o
-		SET next_at = clock_timestamp() + @lease::interval, attempts = o.attempts + 1
-		FROM due
-		WHERE o.event_id = due.event_id
-		RETURNING o.event_id, o.message_id::text, o.endpoint, o.type, o.created_at, o.attempts, o.data`
-	args := pgx.NamedArgs{"endpoint": endpoint, "limit": limit, "lease": lease, "furthest": furthestAttempt}
-	var due []Notification
-	err := o.write(ctx, func(tx pgx.Tx) (err error) {
-		rows, _ := tx.Query(ctx, claim, args) // CollectRows returns its error
-		due, err = pgx.CollectRows(rows, scanNotification)
+	ctx context.Context, endpoint string, limit int, lease time.Duration, g Gathering,
+) (due []Delivery, err error) {
+	err = o.write(ctx, func(tx pgx.Tx) error {
+		if g.Most > 0 {
+			if err := gather(ctx, tx, endpoint, g); err != nil {
+				return err
+			}
+		}
+		due, err = claim(ctx, tx, pgx.NamedArgs{
+			"endpoint": endpoint, "limit": limit, "lease": lease, "furthest": furthestAttempt, "gathered": g.Most > 0,
+		})
 		return err
 	})
 	if err != nil {
@@ -61,33 +63,115 @@ func (o *Outbox) Claim(
 	return due, nil
 }
 
-func scanNotification(row pgx.CollectableRow) (n Notification, err error) {
-	var data []byte
-	if err := row.Scan(&n.eventID, &n.MessageID, &n.Endpoint, &n.Type, &n.CreatedAt, &n.Attempts, &data); err != nil {
-		return n, err
-	}
-	return n, json.Unmarshal(data, &n.Data)
+// gather makes one delivery of those of the endpoint's notifications that belong to none, once the first of them has
+// waited long enough. What a clock that was set back has dated ahead has waited, too.
+func gather(ctx context.Context, tx pgx.Tx, endpoint string, g Gathering) error {
+	const assign = `
+		WITH fresh AS (
+		    SELECT o.event_id, o.created_at
+		    FROM partnersync.outbox o
+		    WHERE o.endpoint = @endpoint AND o.delivery_id IS NULL
+		      AND NOT EXISTS (
+		          SELECT 1 FROM partnersync.outbox e
+		          WHERE e.endpoint = o.endpoint AND e.subject = o.subject AND e.event_id < o.event_id)
+		    ORDER BY o.event_id
+		    LIMIT @most
+		    FOR UPDATE OF o SKIP LOCKED
+		)
+		UPDATE partnersync.outbox
+		SET delivery_id = @delivery_id, attempts = 0
+		WHERE event_id IN (SELECT event_id FROM fresh)
+		  AND (SELECT min(created_at) FROM fresh)
+		      NOT BETWEEN clock_timestamp() - @wait::interval AND clock_timestamp()`
+	args := pgx.NamedArgs{"endpoint": endpoint, "most": g.Most, "wait": g.Wait, "delivery_id": uuid.New()}
+	_, err := tx.Exec(ctx, assign, args)
+	return err
 }
 
-// Remove removes a notification, which has been received or never will be, from the outbox.
-func (o *Outbox) Remove(ctx context.Context, n Notification) error {
+// claim claims the deliveries that are due: single notifications, or those that were gathered, which are due when
+// their first one is.
+func claim(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs) ([]Delivery, error) {
+	const claim = `
+		WITH due AS (
+		    SELECT o.event_id, o.delivery_id
+		    FROM partnersync.outbox o
+		    WHERE o.endpoint = @endpoint
+		      AND o.next_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + @furthest::interval
+		      AND NOT EXISTS (
+		          SELECT 1 FROM partnersync.outbox e
+		          WHERE e.endpoint = o.endpoint AND e.subject = o.subject AND e.event_id < o.event_id)
+		      AND (NOT @gathered OR o.delivery_id IS NOT NULL AND NOT EXISTS (
+		          SELECT 1 FROM partnersync.outbox e
+		          WHERE e.delivery_id = o.delivery_id AND e.event_id < o.event_id))
+		    ORDER BY o.next_at, o.event_id
+		    LIMIT @limit
+		    FOR UPDATE OF o SKIP LOCKED
+		)
+		UPDATE partnersync.outbox o
+		SET next_at = clock_timestamp() + @lease::interval, attempts = o.attempts + 1
+		FROM due
+		WHERE o.event_id = due.event_id OR @gathered AND o.delivery_id = due.delivery_id
+		RETURNING CASE WHEN @gathered THEN o.delivery_id ELSE o.message_id END::text, o.attempts,
+		          o.event_id, o.message_id::text, o.type, o.created_at, o.data`
+	rows, _ := tx.Query(ctx, claim, args) // CollectRows returns its error
+	single, err := pgx.CollectRows(rows, scanDelivery)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(single, func(a, b Delivery) int {
+		return cmp.Compare(a.Notifications[0].eventID, b.Notifications[0].eventID)
+	})
+	var due []Delivery
+	for _, d := range single {
+		i := slices.IndexFunc(due, func(other Delivery) bool { return other.ID == d.ID })
+		if i < 0 {
+			due = append(due, d)
+		} else {
+			due[i].Notifications = append(due[i].Notifications, d.Notifications...)
+		}
+	}
+	return due, nil
+}
+
+// scanDelivery reads a delivery with the one of its notifications that is in the row.
+func scanDelivery(row pgx.CollectableRow) (d Delivery, err error) {
+	var n Notification
+	var data []byte
+	if err := row.Scan(&d.ID, &d.Attempts, &n.eventID, &n.MessageID, &n.Type, &n.CreatedAt, &data); err != nil {
+		return d, err
+	}
+	err = json.Unmarshal(data, &n.Data)
+	d.Notifications = []Notification{n}
+	return d, err
+}
+
+// eventIDs returns the keys of the delivery's rows.
+func (d Delivery) eventIDs() (ids []int64) {
+	for _, n := range d.Notifications {
+		ids = append(ids, n.eventID)
+	}
+	return ids
+}
+
+// Remove removes a delivery, which has been received or never will be, from the outbox.
+func (o *Outbox) Remove(ctx context.Context, d Delivery) error {
 	const remove = `
-		DELETE FROM partnersync.outbox WHERE event_id = @event_id`
-	if err := o.exec(ctx, remove, pgx.NamedArgs{"event_id": n.eventID}); err != nil {
-		return fmt.Errorf("removing a notification from the outbox: %w", err)
+		DELETE FROM partnersync.outbox WHERE event_id = ANY (@event_ids)`
+	if err := o.exec(ctx, remove, pgx.NamedArgs{"event_ids": d.eventIDs()}); err != nil {
+		return fmt.Errorf("removing a delivery from the outbox: %w", err)
 	}
 	return nil
 }
 
-// Retry ends the claim of a notification and lets it be due after a time. If another process has
+// Retry ends the claim of a delivery and lets it be due after a time. If another process has
 // claimed it since, it stays as it is.
-func (o *Outbox) Retry(ctx context.Context, n Notification, after time.Duration) error {
+func (o *Outbox) Retry(ctx context.Context, d Delivery, after time.Duration) error {
 	const retry = `
 		UPDATE partnersync.outbox SET next_at = clock_timestamp() + @after::interval
-		WHERE event_id = @event_id AND attempts = @attempts`
-	args := pgx.NamedArgs{"event_id": n.eventID, "attempts": n.Attempts, "after": after}
+		WHERE event_id = ANY (@event_ids) AND attempts = @attempts`
+	args := pgx.NamedArgs{"event_ids": d.eventIDs(), "attempts": d.Attempts, "after": after}
 	if err := o.exec(ctx, retry, args); err != nil {
-		return fmt.Errorf("postponing a notification: %w", err)
+		return fmt.Errorf("postponing a delivery: %w", err)
 	}
 	return nil
 }

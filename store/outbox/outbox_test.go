@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -101,22 +102,32 @@ func (w *world) put(endpoint string, batches ...string) {
 	w.t.Helper()
 	events := make([]event, len(batches))
 	for i, id := range batches {
-		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i),
+		events[i] = event{endpoint: endpoint, kind: fmt.Sprint("event.", i), id: uuid.New(),
 			data: EventData{Partner: "contoso", CustomerID: alpha, BatchID: id}}
 	}
 	w.ok(w.write(w.t.Context(), func(tx pgx.Tx) error { return enqueue(w.t.Context(), tx, events) }))
 }
 
 // due claims what is due, and also returns it as batches and numbers.
-func (w *world) due(lease time.Duration) (all []Notification, names string) {
+func (w *world) due(lease time.Duration) (all []Delivery, names string) {
 	w.t.Helper()
-	all, err := w.Claim(w.t.Context(), "a", 100, lease)
+	return w.gathered(lease, Gathering{})
+}
+
+// gathered is due for an endpoint whose notifications are gathered: those of a delivery are joined by +.
+func (w *world) gathered(lease time.Duration, g Gathering) (all []Delivery, names string) {
+	w.t.Helper()
+	all, err := w.Claim(w.t.Context(), "a", 100, lease, g)
 	w.ok(err)
-	var each []string
-	for _, n := range all {
-		each = append(each, n.Data.BatchID+strings.TrimPrefix(n.Type, "event"))
+	var deliveries []string
+	for _, d := range all {
+		var each []string
+		for _, n := range d.Notifications {
+			each = append(each, n.Data.BatchID+strings.TrimPrefix(n.Type, "event"))
+		}
+		deliveries = append(deliveries, strings.Join(each, "+"))
 	}
-	return all, strings.Join(each, " ")
+	return all, strings.Join(deliveries, " ")
 }
 
 func TestClaim_inTheOrderOfEachSubject(t *testing.T) {
@@ -144,6 +155,72 @@ func TestClaim_inTheOrderOfEachSubject(t *testing.T) {
 	}
 	if _, names := w.due(time.Hour); names != "" || len(third) != 2 || third[0].Attempts < 2 {
 		t.Errorf("%d claimed again, and then %q, given back by one who had lost them", len(third), names)
+	}
+}
+
+func TestClaim_gathersWhatCameWithinTheWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	minute := Gathering{Most: 3, Wait: time.Minute}
+	w.put("a", "x", "y", "x")
+	w.put("b", "x")
+	if _, names := w.gathered(time.Hour, minute); names != "" {
+		t.Fatalf("claimed %s at once", names)
+	}
+	w.exec("UPDATE partnersync.outbox SET created_at = created_at - interval '1 minute' WHERE event_id = 1")
+	first, names := w.gathered(time.Hour, minute)
+	if names != "x.0+y.1" || first[0].ID == first[0].Notifications[0].MessageID || first[0].Attempts != 1 {
+		t.Fatalf("claimed %s as %+v", names, first)
+	}
+	if _, names := w.gathered(time.Hour, Gathering{Most: 3}); names != "" {
+		t.Errorf("claimed %s, which others have, or before them", names)
+	}
+	w.put("a", "z", "u", "v", "w")
+	if _, names := w.gathered(time.Hour, Gathering{Most: 3}); names != "z.0+u.1+v.2" {
+		t.Errorf("claimed %s, want as many as a delivery may have", names)
+	}
+	w.ok(w.Remove(t.Context(), first[0]))
+	if _, names := w.gathered(time.Hour, Gathering{Most: 3}); names != "x.2+w.3" {
+		t.Errorf("claimed %s, want what had to wait for an earlier one, too", names)
+	}
+}
+
+// What is gathered succeeds or fails as one: nothing joins it at a further attempt, and its id stays.
+func TestClaim_gatheredStaysTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	g := Gathering{Most: 10}
+	w.put("a", "x", "y")
+	first, _ := w.gathered(time.Hour, g)
+	w.ok(w.Retry(t.Context(), first[0], 0))
+	w.put("a", "x", "z")
+	second, names := w.gathered(0, g)
+	if names != "x.0+y.1 z.1" || second[0].ID != first[0].ID || second[1].ID == first[0].ID ||
+		second[0].Attempts != 2 {
+		t.Fatalf("claimed %s as %+v, and before as %+v", names, second, first)
+	}
+	// The lease of 0 has ended, and another process has claimed it.
+	if _, names = w.gathered(time.Hour, g); names != "x.0+y.1 z.1" {
+		t.Fatalf("claimed %s", names)
+	}
+	w.ok(w.Retry(t.Context(), second[0], 0))
+	if _, names := w.gathered(time.Hour, g); names != "" {
+		t.Errorf("claimed %s, given back by one who had lost it", names)
+	}
+	// Another format does not gather.
+	w.exec("UPDATE partnersync.outbox SET next_at = now()")
+	if all, names := w.due(time.Hour); names != "x.0 y.1 z.1" || all[0].ID != all[0].Notifications[0].MessageID {
+		t.Errorf("claimed %s as %+v", names, all)
+	}
+}
+
+func TestClaim_gathersWhatAClockHasDatedAhead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("a", "x")
+	w.exec("UPDATE partnersync.outbox SET created_at = created_at + interval '1 day'")
+	if _, names := w.gathered(time.Hour, Gathering{Most: 10, Wait: time.Minute}); names != "x.0" {
+		t.Errorf("claimed %q, want what is dated a day ahead", names)
 	}
 }
 

@@ -2,14 +2,23 @@ package notify
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/url"
-	"strings"
 	"time"
 
 	"partnersync/store/outbox"
 	"partnersync/store/sanitize"
 )
+
+// Formats of what is sent.
+const (
+	CloudEvents = "cloudevents" // CloudEvents 1.0, JSON, structured mode
+	Teams       = "teams"       // an Adaptive Card of several events, as the workflows of Teams take it
+	Slack       = "slack"       // blocks, as the incoming webhooks of Slack take them
+	Text        = "text"        // {"text": "…"}
+)
+
+// Formats returns all formats, in the order of the documentation.
+func Formats() []string { return []string{CloudEvents, Teams, Slack, Text} }
 
 // cloudEvent is an event in the JSON format of CloudEvents 1.0, structured mode
 // (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md).
@@ -24,18 +33,31 @@ type cloudEvent struct {
 	Data            outbox.EventData `json:"data"`
 }
 
-// message returns the body to send and its type. Control characters are escaped, in case the receiver logs it.
-func message(format string, n outbox.Notification) (body []byte, contentType string, err error) {
-	var document any = cloudEvent{
-		SpecVersion: "1.0", ID: n.MessageID, Source: "/partners/" + url.PathEscape(n.Data.Partner), Type: n.Type,
-		Subject: subject(n.Data), Time: n.CreatedAt.UTC(), DataContentType: "application/json", Data: n.Data,
+// message returns the body to send and its type. Only that of Teams may have several notifications. pageURL is where
+// people see the status page, "" if that is not known.
+func message(format, pageURL string, all []outbox.Notification) (body []byte, contentType string, err error) {
+	n, contentType := all[0], "application/json; charset=utf-8"
+	switch format {
+	case Teams:
+		body, err = teamsMessage(all, pageURL)
+	case Slack:
+		body, err = marshal(slackMessage(n, pageURL))
+	case Text:
+		body, err = marshal(map[string]string{"text": text(n)})
+	default:
+		contentType = "application/cloudevents+json; charset=utf-8"
+		body, err = marshal(cloudEvent{
+			SpecVersion: "1.0", ID: n.MessageID, Source: "/partners/" + url.PathEscape(n.Data.Partner), Type: n.Type,
+			Subject: subject(n.Data), Time: n.CreatedAt.UTC(), DataContentType: "application/json", Data: n.Data,
+		})
 	}
-	contentType = "application/cloudevents+json; charset=utf-8"
-	if format == Text {
-		document, contentType = map[string]string{"text": text(n)}, "application/json; charset=utf-8"
-	}
-	body, err = json.Marshal(document)
-	return sanitize.JSON(body), contentType, err
+	return body, contentType, err
+}
+
+// marshal returns the document with control characters escaped, in case the receiver logs it.
+func marshal(document any) ([]byte, error) {
+	body, err := json.Marshal(document)
+	return sanitize.JSON(body), err
 }
 
 // subject returns the path of the event's subject in the API; "" for a partner.
@@ -47,73 +69,4 @@ func subject(d outbox.EventData) string {
 		return "/customers/" + d.CustomerID
 	}
 	return ""
-}
-
-// text returns the event as one line for people in a chat. Slack and Teams have different dialects of Markdown, so
-// names are written as code, which both take literally.
-func text(n outbox.Notification) string {
-	d := n.Data
-	batch := fmt.Sprintf("Batch %s of customer %s", code(d.BatchID), customer(d))
-	switch n.Type {
-	case outbox.BatchFinished:
-		return batch + " is finished" + devices(d) + "."
-	case outbox.BatchFinishedWithErrors:
-		return batch + " is finished with errors" + devices(d) + "."
-	case outbox.BatchStuck:
-		return fmt.Sprintf("%s is in status %s since %s.", batch, optional(d.Status), utc(d.StatusSince))
-	case outbox.BatchRemoved:
-		return fmt.Sprintf("%s was removed; its last status was %s.", batch, optional(d.Status))
-	case outbox.CustomerFailing:
-		return fmt.Sprintf("Customer %s has failed in %d passes in a row, since %s: %s",
-			customer(d), d.ConsecutiveFailures, utc(d.FailingSince), failure(d))
-	case outbox.CustomerRecovered:
-		return fmt.Sprintf("Customer %s is read again, after failing since %s.", customer(d), utc(d.FailingSince))
-	case outbox.SignInFailed:
-		return fmt.Sprintf("Partner %s cannot sign in: %s", code(d.Partner), failure(d))
-	}
-	return fmt.Sprintf("%s: customer %s", n.Type, customer(d)) // of a newer release
-}
-
-// customer returns the name of the customer, if there is one, and the id.
-func customer(d outbox.EventData) string {
-	if d.CompanyName == nil || strings.TrimSpace(*d.CompanyName) == "" {
-		return code(d.CustomerID)
-	}
-	return fmt.Sprintf("%s (%s)", code(*d.CompanyName), d.CustomerID)
-}
-
-func devices(d outbox.EventData) string {
-	if d.DevicesCount == nil {
-		return ""
-	}
-	return fmt.Sprintf(", with %d devices", *d.DevicesCount)
-}
-
-func failure(d outbox.EventData) string {
-	if d.RequestID == "" {
-		return code(d.Error)
-	}
-	return code(d.Error) + " (request " + code(d.RequestID) + ")"
-}
-
-func optional(s *string) string {
-	if s == nil {
-		return "none"
-	}
-	return code(*s)
-}
-
-func utc(t *time.Time) string {
-	if t == nil {
-		return "an unknown time"
-	}
-	return t.UTC().Format("2006-01-02 15:04 MST")
-}
-
-// code returns s as code in Markdown, without line ends and control characters. It escapes the characters that
-// would end the code, and the three that Slack interprets even there
-// (https://api.slack.com/reference/surfaces/formatting#escaping).
-func code(s string) string {
-	escape := strings.NewReplacer("`", "'", "&", "&amp;", "<", "&lt;", ">", "&gt;")
-	return "`" + escape.Replace(sanitize.Line(s)) + "`"
 }

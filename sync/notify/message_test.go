@@ -58,7 +58,7 @@ func TestMessage_textIsOneReadableLine(t *testing.T) {
 	for _, tt := range examples {
 		t.Run(tt.notification.Type, func(t *testing.T) {
 			t.Parallel()
-			body, contentType, err := message(Text, tt.notification)
+			body, contentType, err := message(Text, "", []outbox.Notification{tt.notification})
 			if err != nil || contentType != "application/json; charset=utf-8" {
 				t.Fatalf("type %s, error %v", contentType, err)
 			}
@@ -77,7 +77,7 @@ func TestMessage_cloudEvent(t *testing.T) {
 	t.Parallel()
 	n := of(outbox.BatchFinished, outbox.EventData{BatchID: "a/b <ü> \"c\"", Status: ptr("finished"), ChangedBy: &noon})
 	n.Data.Partner = "Müller & Söhne"
-	body, contentType, err := message(CloudEvents, n)
+	body, contentType, err := message(CloudEvents, "", []outbox.Notification{n})
 	if err != nil || contentType != "application/cloudevents+json; charset=utf-8" {
 		t.Fatalf("type %s, error %v", contentType, err)
 	}
@@ -108,8 +108,8 @@ func TestMessage_hasNothingUnprintable(t *testing.T) {
 		n.Data.CompanyName, n.Data.Error, n.Data.Status, n.Data.CreatedBy, n.Data.RequestID = ptr(name), name, ptr(name),
 			ptr(name), name
 		n.Type, n.Data.BatchID = n.Type+name, n.Data.BatchID+name
-		for _, format := range []string{CloudEvents, Text} {
-			body, _, err := message(format, n)
+		for _, format := range Formats() {
+			body, _, err := message(format, "https://sync.example.com", []outbox.Notification{n})
 			if err != nil {
 				t.Fatal(err)
 			}

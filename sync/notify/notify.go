@@ -1,5 +1,5 @@
-// Package notify sends the events in the store's outbox to webhooks: as signed CloudEvents, or as a line of text
-// for a chat.
+// Package notify sends the events in the store's outbox to webhooks: as signed CloudEvents, or as messages that Teams,
+// Slack or another chat takes.
 //
 // The daemon sends with [Sender.Run] for as long as it runs, a single pass with [Sender.Drain] at its end. Each
 // event is sent at least once: again and again, for a day at most, until the receiver answers with a 2xx status.
@@ -21,12 +21,6 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-// Formats of events.
-const (
-	CloudEvents = "cloudevents" // CloudEvents 1.0, JSON, structured mode
-	Text        = "text"        // {"text": "…"}, as Slack and Teams take it
-)
-
 // Results for [Sender.OnResult].
 const (
 	Sent    = "sent"
@@ -43,7 +37,7 @@ type Endpoint struct {
 	// Keys sign the events, in the form that [ParseKey] reads; several while one is being replaced. None: no
 	// signature.
 	Keys   []partnercenter.Secret
-	Format string // CloudEvents or Text
+	Format string // such as CloudEvents
 }
 
 // Sender sends to its endpoints.
@@ -51,6 +45,7 @@ type Sender struct {
 	Outbox    *outbox.Outbox
 	Endpoints []Endpoint
 	Version   string       // of the program, for the User-Agent
+	PageURL   string       // where people see the status page; "": not known
 	Logger    *slog.Logger // nil: discard
 	// SweepEvery is how often Run calls Sweep; 0: never.
 	SweepEvery time.Duration
@@ -62,8 +57,9 @@ type Sender struct {
 const (
 	pollEvery     = 5 * time.Second
 	timeout       = 10 * time.Second // of an attempt
-	lease         = 3 * timeout      // of a claimed event, which no other process sends meanwhile
+	lease         = 3 * timeout      // of a claimed delivery, which no other process sends meanwhile
 	concurrency   = 8                // attempts at one endpoint
+	gatherFor     = 5 * time.Second  // how long an event waits for others that are sent with it
 	minBackOff    = 5 * time.Second
 	maxBackOff    = 5 * time.Minute
 	maxRetryAfter = time.Hour
@@ -117,7 +113,7 @@ func (s *Sender) sendTo(ctx context.Context, e Endpoint, wake <-chan struct{}) {
 	defer client.CloseIdleConnections()
 	failing := false
 	for ctx.Err() == nil {
-		n, err := s.sendDue(ctx, client, e)
+		n, err := s.sendDue(ctx, client, e, gatherFor)
 		if err != nil && ctx.Err() == nil && !failing { // later failures are in the log of the passes
 			s.logger().Warn("notifications wait for the database", "endpoint", e.Name, "err", err)
 		}
@@ -128,46 +124,54 @@ func (s *Sender) sendTo(ctx context.Context, e Endpoint, wake <-chan struct{}) {
 	}
 }
 
-// sendDue makes one attempt for each notification that is due, up to a limit, and returns how many there were.
-func (s *Sender) sendDue(ctx context.Context, client *http.Client, e Endpoint) (n int, err error) {
-	due, err := s.Outbox.Claim(ctx, e.Name, concurrency, lease)
+// sendDue makes one attempt for each delivery that is due, up to a limit, and returns how many there were. What the
+// endpoint's format gathers waits for further events for a time.
+func (s *Sender) sendDue(
+	ctx context.Context, client *http.Client, e Endpoint, gather time.Duration,
+) (n int, err error) {
+	var gathering outbox.Gathering
+	if e.Format == Teams {
+		gathering = outbox.Gathering{Most: maxGathered, Wait: gather}
+	}
+	due, err := s.Outbox.Claim(ctx, e.Name, concurrency, lease, gathering)
 	if err != nil {
 		return 0, err
 	}
 	var g errgroup.Group
-	for _, n := range due {
-		g.Go(func() error { return s.attempt(ctx, client, e, n) })
+	for _, d := range due {
+		g.Go(func() error { return s.attempt(ctx, client, e, d) })
 	}
 	return len(due), g.Wait()
 }
 
-// attempt sends one notification and records the result. The error is the database's.
-func (s *Sender) attempt(ctx context.Context, client *http.Client, e Endpoint, n outbox.Notification) error {
-	err := send(ctx, client, e, n, s.Version)
-	log := s.logger().With("endpoint", e.Name, "event", n.Type, "message_id", n.MessageID)
+// attempt sends one delivery and records the result. The error is the database's.
+func (s *Sender) attempt(ctx context.Context, client *http.Client, e Endpoint, d outbox.Delivery) error {
+	err := s.send(ctx, client, e, d)
+	log := s.logger().With("endpoint", e.Name, "event", d.Notifications[0].Type, "events", len(d.Notifications),
+		"message_id", d.ID)
 	// The result is recorded even if ctx is done: otherwise what was received would be sent again.
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	refusal, _ := errors.AsType[*refusedError](err)
 	switch {
 	case err == nil:
-		log.Debug("notification sent", "attempts", n.Attempts)
+		log.Debug("notification sent", "attempts", d.Attempts)
 		s.result(e, Sent)
-		return s.Outbox.Remove(recording, n)
+		return s.Outbox.Remove(recording, d)
 	case ctx.Err() != nil:
-		return s.Outbox.Retry(recording, n, 0)
+		return s.Outbox.Retry(recording, d, 0)
 	case refusal != nil && refusal.status == http.StatusGone:
 		log.Warn("the receiver is gone for good; remove it from the configuration", "err", err)
 		s.result(e, Refused)
-		return s.Outbox.Remove(recording, n)
+		return s.Outbox.Remove(recording, d)
 	}
-	after := backOff(n.Attempts)
+	after := backOff(d.Attempts)
 	if refusal != nil {
 		after = max(after, refusal.retryAfter)
 	}
-	log.Warn("notification could not be sent", "attempts", n.Attempts, "next_in", after.Round(time.Second), "err", err)
+	log.Warn("notification could not be sent", "attempts", d.Attempts, "next_in", after.Round(time.Second), "err", err)
 	s.result(e, Failed)
-	return s.Outbox.Retry(recording, n, after)
+	return s.Outbox.Retry(recording, d, after)
 }
 
 // backOff returns how long to wait after a number of attempts: twice as long each time, with jitter.
@@ -227,7 +231,7 @@ func (s *Sender) drain(ctx context.Context, e Endpoint) error {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	for {
-		n, err := s.sendDue(ctx, client, e)
+		n, err := s.sendDue(ctx, client, e, 0)
 		if err != nil {
 			return err
 		}
@@ -238,7 +242,8 @@ func (s *Sender) drain(ctx context.Context, e Endpoint) error {
 		if err != nil || !pending {
 			return err
 		}
-		if err := wait(ctx, max(due, 100*time.Millisecond), nil); err != nil {
+		// What another process has claimed is due later, but may be gone sooner.
+		if err := wait(ctx, min(max(due, 100*time.Millisecond), pollEvery), nil); err != nil {
 			return err
 		}
 	}

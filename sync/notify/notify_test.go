@@ -107,7 +107,7 @@ func (w *world) rounds(n int) {
 	defer client.CloseIdleConnections()
 	for range n {
 		for _, e := range w.sender.Endpoints {
-			_, err := w.sender.sendDue(w.t.Context(), client, e)
+			_, err := w.sender.sendDue(w.t.Context(), client, e, 0)
 			w.ok(err)
 		}
 		_, err := w.pool.Exec(w.t.Context(), "UPDATE partnersync.outbox SET next_at = now()")
@@ -297,7 +297,7 @@ func TestSender_answers(t *testing.T) {
 			w.pass("finished", "a")
 			_, err := w.pool.Exec(t.Context(), "DELETE FROM partnersync.outbox WHERE type <> 'batch.finished'")
 			w.ok(err)
-			_, err = w.sender.sendDue(t.Context(), newClient(), w.sender.Endpoints[0])
+			_, err = w.sender.sendDue(t.Context(), newClient(), w.sender.Endpoints[0], 0)
 			w.ok(err)
 			if diff := cmp.Diff([]string{"r " + tt.result + " 1"}, w.results); diff != "" {
 				t.Errorf("results: (-want +got)\n%s", diff)
@@ -329,8 +329,8 @@ func TestSend_errorsShowNothingOfTheURL(t *testing.T) {
 		"https://" + strings.TrimPrefix(newReceiver(t).URL, "http://") + "/hunter4",
 		"http://a\x7f/hunter4",
 	} {
-		err := send(t.Context(), newClient(), Endpoint{URL: partnercenter.Secret(url)},
-			of(outbox.BatchFinished, outbox.EventData{}), "test")
+		err := new(Sender).send(t.Context(), newClient(), Endpoint{URL: partnercenter.Secret(url)},
+			outbox.Delivery{Notifications: []outbox.Notification{of(outbox.BatchFinished, outbox.EventData{})}})
 		if err == nil || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("%q: %v", url, err)
 		}

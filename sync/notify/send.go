@@ -41,8 +41,8 @@ func (e *refusedError) Error() string {
 }
 
 // send makes one attempt. Its error shows only the host of the endpoint's URL.
-func send(ctx context.Context, client *http.Client, e Endpoint, n outbox.Notification, version string) error {
-	body, contentType, err := message(e.Format, n)
+func (s *Sender) send(ctx context.Context, client *http.Client, e Endpoint, d outbox.Delivery) error {
+	body, contentType, err := message(e.Format, s.PageURL, d.Notifications)
 	if err != nil {
 		return fmt.Errorf("writing the message: %w", err)
 	}
@@ -51,8 +51,8 @@ func send(ctx context.Context, client *http.Client, e Endpoint, n outbox.Notific
 		return errors.New("making the request: the URL cannot be used")
 	}
 	request.Header.Set("Content-Type", contentType)
-	request.Header.Set("User-Agent", "partnersync/"+version)
-	if err := sign(request.Header, e.Keys, n.MessageID, time.Now(), body); err != nil {
+	request.Header.Set("User-Agent", "partnersync/"+s.Version)
+	if err := sign(request.Header, e.Keys, d.ID, time.Now(), body); err != nil {
 		return err
 	}
 	response, err := client.Do(request)

@@ -16,7 +16,7 @@ type Webhook struct {
 	Name         string                 // unique; the URL's host if the file gives none
 	URL          partnercenter.Secret   // http or https
 	Keys         []partnercenter.Secret // that sign what is sent
-	Format       string                 // notify.CloudEvents or notify.Text
+	Format       string                 // one of notify.Formats
 	Events       []string               // nil: all
 	Partners     []string               // nil: all
 	StuckAfter   time.Duration
@@ -46,8 +46,8 @@ func (s *section) webhook(partners []Partner, lines map[string]int) Webhook {
 		FailingAfter: s.number("failing_after", 3, 1, 1000),
 	}
 	if v, ok := s.scalar("format"); ok {
-		if v.text != notify.CloudEvents && v.text != notify.Text {
-			v.wrong("%s is not a format; write cloudevents, or text for Slack and Teams", v)
+		if !slices.Contains(notify.Formats(), v.text) {
+			v.wrong("%s is not a format; write one of %s", v, strings.Join(notify.Formats(), ", "))
 		}
 		hook.Format = v.text
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"partnersync/store/outbox"
+	"partnersync/sync/notify"
 	"partnersync/sync/partnercenter"
 )
 
@@ -43,6 +45,8 @@ func TestLoad_webhooks(t *testing.T) {
 			Webhook{Name: "chat", URL: "https://u:p@hooks/x", Format: "text",
 				Events: []string{"batch.stuck", "customer.failing"}, Partners: []string{"contoso"},
 				Keys: []partnercenter.Secret{webhookKey}, StuckAfter: 2 * day, FailingAfter: 1}},
+		{"for a chat", notified("url: https://a.example", "format: teams"),
+			Webhook{Name: "a.example", URL: "https://a.example", Format: "teams", StuckAfter: day, FailingAfter: 3}},
 		{"two keys in a file", notified("url: http://localhost:8080/", "secret_file: "+file),
 			Webhook{Name: "localhost:8080", URL: "http://localhost:8080/", Format: "cloudevents",
 				Keys:       []partnercenter.Secret{webhookKey, otherWebhookKey},
@@ -86,7 +90,7 @@ func TestLoad_wrongWebhooks(t *testing.T) {
 		{"another scheme", notified("url: ftp://hunter2"), "7:10: url: " + urlFix},
 		{"unknown key", notified(https, "colour: red"), "8:5: colour: is not a known key; known are " + hookKeys},
 		{"unknown format", notified(https, "format: xml"),
-			`8:13: format: "xml" is not a format; write cloudevents, or text for Slack and Teams`},
+			`8:13: format: "xml" is not a format; write one of cloudevents, teams, slack, text`},
 		{"unknown event", notified(https, "events: [batch.done]"),
 			`8:14: events: "batch.done" is not a known event; known are ` + events},
 		{"no event", notified(https, "events: []"),
@@ -127,7 +131,7 @@ func TestLoad_warnsOfNamesOfCustomersInTheClear(t *testing.T) {
 	}
 }
 
-// What deploy/partnersync.yaml has in comments works without them, and webhooks.md tells of each event.
+// What deploy/partnersync.yaml has in comments works without them, and webhooks.md tells of each event and format.
 func TestDeployed_webhooks(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../../deploy/partnersync.yaml")
@@ -145,7 +149,7 @@ func TestDeployed_webhooks(t *testing.T) {
 	example = strings.ReplaceAll(strings.ReplaceAll(example, "#   ", "  "), "/run/secrets/webhook", secret)
 	c, err := load(t, before+"notify:\n"+example, environment{
 		"DATABASE_URL": databaseURL, "CONTOSO_CLIENT_SECRET": contosoSecret,
-		"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/a",
+		"TEAMS_WEBHOOK_URL": "https://default0123.environment.api.powerplatform.com/a",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -157,9 +161,9 @@ func TestDeployed_webhooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, event := range outbox.EventTypes() {
-		if !strings.Contains(string(documentation), "`"+event+"`") {
-			t.Errorf("webhooks.md does not tell of %s", event)
+	for _, word := range slices.Concat(outbox.EventTypes(), notify.Formats()) {
+		if !strings.Contains(string(documentation), "`"+word+"`") {
+			t.Errorf("webhooks.md does not tell of %s", word)
 		}
 	}
 }
