@@ -51,14 +51,14 @@ need_pgbouncer() {
 install_missing() {
 	[ -n "$apt_packages" ] || return 0
 	if command -v apt-get >/dev/null; then
-		say "installing with apt-get:$apt_packages"
+		say "installing with apt-get, to stay:$apt_packages"
 		case $apt_packages in *postgresql*) keep_main_cluster_away ;; esac
 		as_root apt-get update
 		# shellcheck disable=SC2086 # a list of names
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $apt_packages
 		case $apt_packages in *pgbouncer*) stop_pgbouncer ;; esac
 	elif command -v brew >/dev/null; then
-		say "installing with brew:$brew_packages"
+		say "installing with brew, to stay:$brew_packages"
 		# shellcheck disable=SC2086 # a list of names
 		brew install $brew_packages
 	else

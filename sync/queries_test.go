@@ -152,7 +152,7 @@ var answers = map[string]struct {
 	"reopened_batches": {columns: "company_name, batch_id, from_status, to_status, date_trunc('day', was_finished_for)",
 		want: `
 		Contoso Bakery|Desktops|Finished|processing|4 days`},
-	"life_of_a_device": {literal: "2R9-ZNP67", instead: "S4",
+	"life_of_a_device": {literal: "CR3-OWG684", instead: "S4",
 		columns: "company_name, batch_id, device_id, state, date_trunc('day', now() - valid_from), valid_to = 'infinity'", want: `
 		Fabrikam Logistics|Office|d4|listed|13 days|f
 		Fabrikam Logistics|Office|d4|gone|5 days|t`},

@@ -25,8 +25,8 @@ func TestReadme_queries(t *testing.T) {
 	w.put(alpha, "Desktops", "finished")
 	w.put(alpha, "Office", "finished")
 	for _, status := range []string{"queued", "processing", "", "processing"} {
-		if w.put(alpha, "Sales laptops", status); status == "" {
-			w.api.RemoveBatch(alpha, "Sales laptops")
+		if w.put(alpha, "Sales tablets 2026", status); status == "" {
+			w.api.RemoveBatch(alpha, "Sales tablets 2026")
 		}
 		w.once()
 	}
@@ -36,9 +36,9 @@ func TestReadme_queries(t *testing.T) {
 			not_before = not_before - interval '45 days',
 			removed_at = removed_at - interval '45 days', valid_to = valid_to - interval '45 days'`,
 		`UPDATE partner_center.device_batches b SET valid_from = valid_from - interval '45 days'
-			WHERE batch_id <> 'Sales laptops'`,
+			WHERE batch_id <> 'Sales tablets 2026'`,
 		`UPDATE partner_center.device_batches b SET valid_from = (SELECT max(valid_to)
-			FROM partner_center.device_batch_versions) WHERE batch_id = 'Sales laptops'`,
+			FROM partner_center.device_batch_versions) WHERE batch_id = 'Sales tablets 2026'`,
 	} {
 		_, err := w.pool.Exec(t.Context(), sql)
 		w.ok(err)
@@ -48,11 +48,11 @@ func TestReadme_queries(t *testing.T) {
 	w.once()
 	want := map[string][]string{
 		"Where do the batches of a customer stand?": {"Desktops finished",
-			"New tablets queued", "Office finished", "Sales laptops processing"},
+			"New tablets queued", "Office finished", "Sales tablets 2026 processing"},
 		"What happened in the last seven days?": {"Contoso Bakery New tablets <nil> queued"},
 		"What is the life of one batch?": {"queued <nil>", "processing 2",
 			"processing 2", "processing 2"},
-		"Which batches have not moved for a day?":                                 {"Contoso Bakery Sales laptops processing"},
+		"Which batches have not moved for a day?":                                 {"Contoso Bakery Sales tablets 2026 processing"},
 		"How many batches were in which status at the end of last month?":         {"finished 3 15", "processing 1 5"},
 		"Which customers fail, since when, why, and which request id do I quote?": {"contoso Contoso 1 2"},
 	}

@@ -4,8 +4,8 @@
 //
 //	partnercenter-emulator --listen 127.0.0.1:8470 --customers 3 --batches 4 --devices 20
 //
-// Its clock is faster than real time (--speed), so that batches progress while one watches. Everything is in
-// memory, and the same --seed invents the same data.
+// Batches progress while one watches, something each --pace. Everything is in memory, and the same --seed invents the
+// same data. A clock faster than real time (--speed) gives dates that have not come yet.
 //
 // Exit codes: 0 after SIGINT or SIGTERM, 1 if it cannot serve, 2 for wrong usage.
 package main
@@ -90,7 +90,9 @@ func newEmulator(o options) *partnercentertest.Emulator {
 		ClientSecret:  o.clientSecret,
 		TokenLifetime: o.tokenLifetime,
 	})
-	e.Seed(partnercentertest.SeedOptions{Customers: o.customers, Batches: o.batches, Devices: o.devices, Seed: o.seed})
+	e.Seed(partnercentertest.SeedOptions{
+		Customers: o.customers, Batches: o.batches, Devices: o.devices, Seed: o.seed, Pace: o.pace,
+	})
 	if o.faultRate > 0 {
 		// The second fault sees what the first one let through, and hits as many requests.
 		half := o.faultRate / 2

@@ -17,6 +17,7 @@ type options struct {
 	batches       int
 	devices       int
 	seed          uint64
+	pace          time.Duration
 	speed         float64
 	tenant        string
 	clientID      string
@@ -36,7 +37,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.batches, "batches", 4, "how many device batches to invent for each customer")
 	flags.IntVar(&o.devices, "devices", 20, "how many devices to invent for each batch at most")
 	flags.Uint64Var(&o.seed, "seed", 0, "the same seed invents the same data")
-	flags.Float64Var(&o.speed, "speed", 60, "emulated seconds per second")
+	flags.DurationVar(&o.pace, "pace", 10*time.Second, "emulated time within which something should happen")
+	flags.Float64Var(&o.speed, "speed", 1, "emulated seconds per second")
 	flags.StringVar(&o.tenant, "tenant", partnercentertest.DefaultTenantID, "the partner's tenant `id`")
 	flags.StringVar(&o.clientID, "client-id", partnercentertest.DefaultClientID, "the application's `id`")
 	flags.StringVar(&o.clientSecret, "client-secret", partnercentertest.DefaultClientSecret, "the application's `secret`")
@@ -64,6 +66,7 @@ func (o options) check(rest []string) error {
 	require(o.customers >= 0, "--customers %d: give 0 or more", o.customers)
 	require(o.batches >= 0, "--batches %d: give 0 or more", o.batches)
 	require(o.devices >= 0, "--devices %d: give 0 or more", o.devices)
+	require(o.pace >= time.Second, "--pace %v: give 1s or more", o.pace)
 	require(o.speed >= 0 && o.speed <= 3600, "--speed %g: give 0 to 3600", o.speed)
 	require(o.tokenLifetime >= time.Second, "--token-lifetime %v: give 1s or more", o.tokenLifetime)
 	require(o.faultRate >= 0 && o.faultRate <= 1, "--fault-rate %g: give a share from 0 to 1", o.faultRate)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
@@ -24,13 +25,11 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-// What the demo invents, and how fast its time passes: two of the emulator's minutes between two passes, as its seeding
-// expects.
+// What the demo invents.
 const (
 	demoCustomers = 3
 	demoBatches   = 4 // of each customer
 	demoDevices   = 6 // of each batch, at most
-	demoPace      = 2 * time.Minute
 )
 
 func newDemoCommand(a *app) *cobra.Command {
@@ -115,11 +114,12 @@ A pass every %s; ^C ends it. While it runs, look around with:
 	return d.conclude(context.WithoutCancel(ctx))
 }
 
-// emulate serves the emulator on a free port of the loopback interface.
+// emulate serves the emulator on a free port of the loopback interface. Its clock moves by an interval after each pass,
+// from an interval ago on: so it is never ahead of time, and no batch is finished before it was created.
 func (d *demo) emulate() (url string, stop func(), err error) {
-	d.api = partnercentertest.New(partnercentertest.Options{Start: time.Now().UTC().Truncate(time.Second)})
+	d.api = partnercentertest.New(partnercentertest.Options{Start: time.Now().UTC().Add(-d.interval)})
 	d.api.Seed(partnercentertest.SeedOptions{
-		Customers: demoCustomers, Batches: demoBatches, Devices: demoDevices, Seed: 1,
+		Customers: demoCustomers, Batches: demoBatches, Devices: demoDevices, Seed: 1, Pace: d.interval,
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -175,7 +175,7 @@ func (d *demo) makePasses(ctx context.Context, pc config.Partner, log *slog.Logg
 			d.shown++
 			failure = errors.Join(d.showPass(ctx, run), d.addBatch(ctx), d.failCustomer(ctx))
 			// Not during a pass, where a batch could vanish after it was listed and before its devices are.
-			d.api.Advance(demoPace)
+			d.api.Advance(d.interval)
 			if failure != nil || d.shown == d.passes {
 				enough()
 			}
@@ -184,30 +184,43 @@ func (d *demo) makePasses(ctx context.Context, pc config.Partner, log *slog.Logg
 	return errors.Join(r.Run(ctx), failure)
 }
 
-// addBatch adds a batch now and then, once the batches of the beginning do not change any more.
+// addBatch adds a batch now and then, once the batches of the beginning do not change any more. Its devices are given a
+// policy, by name, while it is processed.
 func (d *demo) addBatch(ctx context.Context) error {
-	const after, every = 8, 3 // passes
-	if d.shown <= after || d.shown%every != 0 {
+	const after, every = 6, 3 // passes
+	n := (d.shown - after) / every
+	if n < 1 || d.shown%every != 0 {
 		return nil
 	}
-	n := d.shown / every
 	id, err := d.customer(ctx, n)
 	if err != nil || id == "" {
 		return err
 	}
-	d.api.PutBatch(id, partnercentertest.Batch{
-		ID: fmt.Sprintf("Loan laptops %d", n), DevicesCount: 5 + n%20,
-		Script: partnercentertest.Lifecycle(2*demoPace, 4*demoPace, n%4 == 0),
-	})
+	batch := partnercentertest.Batch{
+		ID:     fmt.Sprintf("Loan laptops %d", n),
+		Script: partnercentertest.Lifecycle(2*d.interval, 4*d.interval, n%4 == 0),
+	}
+	devices := make([]partnercentertest.Device, 5+n%20)
+	for i := range devices {
+		devices[i] = partnercentertest.Device{
+			ID: uuid.NewString(), SerialNumber: fmt.Sprintf("LOAN-%d-%d", n, i+1),
+			ModelName: "Surface Go 4", OEMManufacturerName: "Microsoft Corporation",
+			Script: []partnercentertest.DeviceStep{{}, {
+				After:    3 * d.interval,
+				Policies: []partnercentertest.PolicyAssignment{{Key: "o_o_b_e", Value: "Standard users"}},
+			}},
+		}
+	}
+	d.api.PutBatch(id, batch)
+	d.api.PutDevices(id, batch.ID, devices...)
 	return nil
 }
 
-// failCustomer lets a customer fail now and then, for a few passes.
+// failCustomer lets a customer fail for a few passes.
 func (d *demo) failCustomer(ctx context.Context) error {
-	const after, passes, every = 4, 3, 15
-	switch d.shown % every {
-	case after:
-		id, err := d.customer(ctx, d.shown/every)
+	switch d.shown {
+	case 4:
+		id, err := d.customer(ctx, 0)
 		if err != nil || id == "" {
 			return err
 		}
@@ -215,7 +228,7 @@ func (d *demo) failCustomer(ctx context.Context) error {
 			Path: "/customers/" + id + "/", Status: http.StatusForbidden, Code: "20002",
 			Description: "The partner has no commerce relationship with the customer",
 		})
-	case after + passes:
+	case 7:
 		d.api.ClearFaults()
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -58,14 +59,13 @@ func (d *demo) conclude(ctx context.Context) error {
 			return err
 		}
 	}
-	fmt.Fprint(d.stdout, `
-What to try next:
-  partnersync demo --interval 5s     and, in another terminal, the psql command it prints
-  deploy/partnersync.yaml            a configuration to copy for the real API
-  deploy/queries                     more questions, each with its query
-  README.md                          the tables, and how to run it for real
-`)
-	return nil
+	fmt.Fprint(d.stdout, "\nWhat to try next:\n")
+	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "  %s demo --interval 5s\tand, in another terminal, the psql command it prints\n", os.Args[0])
+	fmt.Fprint(table, "  deploy/partnersync.yaml\ta configuration to copy for the real API\n",
+		"  deploy/queries\tmore questions, each with its query\n",
+		"  README.md\tthe tables, and how to run it for real\n")
+	return table.Flush()
 }
 
 // showHistory prints the history of the batch that has had the most statuses.

@@ -24,15 +24,20 @@ func pageCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if at == nil {
 		ts.Fatalf("%s does not say where the daemon listens", args[0])
 	}
-	want := regexp.MustCompile(args[3])
-	storetest.Eventually(ts, func() (got string, ok bool) {
-		resp, err := http.Get("http://" + string(at[1]) + args[1])
+	eventuallyServes(ts, "http://"+string(at[1])+args[1], args[2], args[3])
+}
+
+// eventuallyServes waits until the address answers with a status code and what a pattern matches.
+func eventuallyServes(t interface{ Fatalf(string, ...any) }, url, code, pattern string) {
+	want := regexp.MustCompile(pattern)
+	storetest.Eventually(t, func() (got string, ok bool) {
+		resp, err := http.Get(url)
 		if err != nil {
 			return err.Error(), false
 		}
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)
 		got = resp.Status + " " + string(body)
-		return got, err == nil && strconv.Itoa(resp.StatusCode) == args[2] && want.MatchString(got)
+		return got, err == nil && strconv.Itoa(resp.StatusCode) == code && want.MatchString(got)
 	})
 }

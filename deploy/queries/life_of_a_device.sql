@@ -5,5 +5,5 @@ SELECT c.company_name, h.batch_id, h.device_id,
        h.policies, h.uploaded_date, h.not_before AS changed_after, h.valid_from, h.valid_to
 FROM partner_center.device_history h
 JOIN partner_center.customers c USING (customer_id)
-WHERE h.serial_number = '2R9-ZNP67'
+WHERE h.serial_number = 'CR3-OWG684'
 ORDER BY h.valid_from, c.company_name, h.batch_id, h.device_id;

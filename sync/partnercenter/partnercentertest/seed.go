@@ -1,6 +1,7 @@
 package partnercentertest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -16,22 +17,23 @@ type SeedOptions struct {
 	Batches   int    // of each customer
 	Devices   int    // of each batch at most, which has 1 to 60; 0: none, though the batches claim to have some
 	Seed      uint64 // the same seed gives the same data, except for the times, which are around the emulator's now
-}
 
-// pace is the time within which something should happen: as much as passes between two passes of the demo.
-const pace = 2 * time.Minute
+	// Pace is the time within which something should happen, such as that between two passes. 0: two minutes
+	Pace time.Duration
+}
 
 // Seed adds invented customers with two configuration policies each, and with batches. Some of these finished long
 // ago, some are in progress, some are yet to come, and one in five disappears and returns. Devices are assigned
 // policies while their batch is being processed, and some batches lose a device. With a dozen batches, something
-// changes in nearly every two of the first twenty minutes of the emulator's clock.
+// changes within nearly each of the first ten paces of the emulator's clock.
 func (e *Emulator) Seed(o SeedOptions) {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], o.Seed)
-	s := seeder{start: e.Now(), source: rand.NewChaCha8(key)}
+	pace := cmp.Or(o.Pace, 2*time.Minute)
+	s := seeder{start: e.Now(), pace: pace, source: rand.NewChaCha8(key)}
 	s.rand = rand.New(s.source)
 	key[len(key)-1]++
-	v := inventory{start: s.start, source: rand.NewChaCha8(key), most: o.Devices}
+	v := inventory{start: s.start, pace: pace, source: rand.NewChaCha8(key), most: o.Devices}
 	v.rand = rand.New(v.source)
 	for i := range o.Customers {
 		c := s.customer(i)
@@ -57,6 +59,7 @@ func (e *Emulator) Seed(o SeedOptions) {
 // seeder invents customers and batches.
 type seeder struct {
 	start  time.Time
+	pace   time.Duration
 	source *rand.ChaCha8
 	rand   *rand.Rand // draws from source
 }
@@ -82,15 +85,15 @@ func (s *seeder) batch(k int, name string) Batch {
 	switch k % 5 {
 	case 0: // queued, soon to be processed
 		b.Created = s.start.Add(-s.minutes(5, 60))
-		b.Script = Lifecycle(change.Sub(b.Created), 5*pace, withErrors)
+		b.Script = Lifecycle(change.Sub(b.Created), 5*s.pace, withErrors)
 	case 1: // yet to come
 		b.Created = change
-		b.Script = Lifecycle(2*pace, 4*pace, withErrors)
+		b.Script = Lifecycle(2*s.pace, 4*s.pace, withErrors)
 	case 2: // disappears and returns
 		b.Created = s.start.Add(-s.days(30, 300))
 		b.Script = Lifecycle(10*time.Minute, time.Hour, withErrors)
 		back := b.Script[2]
-		back.After = change.Add(3 * pace).Sub(b.Created)
+		back.After = change.Add(3 * s.pace).Sub(b.Created)
 		b.Script = append(b.Script, Step{After: change.Sub(b.Created), Gone: true}, back)
 	case 3: // being processed, with errors in the end
 		worked := s.minutes(20, 90)
@@ -105,7 +108,7 @@ func (s *seeder) batch(k int, name string) Batch {
 
 // during returns a time within the n-th pace from now, away from its ends.
 func (s *seeder) during(n int) time.Time {
-	return s.start.Add(time.Duration(n)*pace - pace/4 - time.Duration(s.rand.Int64N(int64(pace/2))))
+	return s.start.Add(time.Duration(n)*s.pace - s.pace/4 - time.Duration(s.rand.Int64N(int64(s.pace/2))))
 }
 
 func (s *seeder) minutes(least, most int) time.Duration {
@@ -147,6 +150,7 @@ var redmond = time.FixedZone("", -7*60*60)
 // batches.
 type inventory struct {
 	start  time.Time
+	pace   time.Duration
 	source *rand.ChaCha8
 	rand   *rand.Rand // draws from source
 	most   int        // devices of a batch
@@ -182,7 +186,7 @@ func (v *inventory) devices(b Batch, k int, policies []Policy) []Device {
 	for i := range devices {
 		d := v.device(b.Created)
 		first, second := assignment(policies[0]), assignment(policies[1])
-		assigned := DeviceStep{After: end.Add(-time.Duration(1+i%3) * pace).Sub(d.Uploaded), Policies: second}
+		assigned := DeviceStep{After: end.Add(-time.Duration(1+i%3) * v.pace).Sub(d.Uploaded), Policies: second}
 		switch i % 4 {
 		case 0:
 			d.Script = []DeviceStep{{Policies: first}, assigned}
@@ -194,7 +198,7 @@ func (v *inventory) devices(b Batch, k int, policies []Policy) []Device {
 	}
 	if last := len(devices) - 1; k%5 == 4 && last >= 0 {
 		d := &devices[last]
-		gone := v.start.Add(time.Duration(4+k%3)*pace - pace/2)
+		gone := v.start.Add(time.Duration(4+k%3)*v.pace - v.pace/2)
 		d.Script = []DeviceStep{{Policies: assignment(policies[0])}, {After: gone.Sub(d.Uploaded), Gone: true}}
 	}
 	return devices
@@ -211,7 +215,7 @@ func (v *inventory) device(created time.Time) Device {
 		ProductKey:          fmt.Sprintf("00329-%05d-%05d-AA%03d", n(100_000), n(100_000), n(1000)),
 		ModelName:           maker.models[n(len(maker.models))],
 		OEMManufacturerName: maker.name,
-		Uploaded:            created.Add(time.Duration(n(int(time.Second)))).In(redmond),
+		Uploaded:            created.Add(time.Duration(n(int(min(time.Second, v.pace/4))))).In(redmond),
 	}
 }
 
