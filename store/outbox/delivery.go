@@ -52,7 +52,7 @@ func (o *Outbox) Claim(
 				return err
 			}
 		}
-		due, err = claim(ctx, tx, pgx.NamedArgs{
+		due, err = claimDue(ctx, tx, pgx.NamedArgs{
 			"endpoint": endpoint, "limit": limit, "lease": lease, "furthest": furthestAttempt, "gathered": g.Most > 0,
 		})
 		return err
@@ -88,9 +88,9 @@ func gather(ctx context.Context, tx pgx.Tx, endpoint string, g Gathering) error 
 	return err
 }
 
-// claim claims the deliveries that are due: single notifications, or those that were gathered, which are due when
+// claimDue claims the deliveries that are due: single notifications, or those that were gathered, which are due when
 // their first one is.
-func claim(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs) ([]Delivery, error) {
+func claimDue(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs) ([]Delivery, error) {
 	const claim = `
 		WITH due AS (
 		    SELECT o.event_id, o.delivery_id

@@ -111,6 +111,9 @@ func (s *Sender) wake(ctx context.Context, wakes []chan struct{}) {
 func (s *Sender) sendTo(ctx context.Context, e Endpoint, wake <-chan struct{}) {
 	client := newClient()
 	defer client.CloseIdleConnections()
+	if e.Format == Teams {
+		wake = nil // what is new is to wait for further events
+	}
 	failing := false
 	for ctx.Err() == nil {
 		n, err := s.sendDue(ctx, client, e, gatherFor)
