@@ -40,8 +40,9 @@ var advice = map[string]string{
 }
 
 const (
-	poolerAdvice  = "this is a pooler without prepared statements: add default_query_exec_mode=exec to database_url"
-	signInAdvice  = "check the user and the password in database_url, and the server's pg_hba.conf"
+	poolerAdvice = "this is a pooler without prepared statements: add default_query_exec_mode=exec to database_url"
+	signInAdvice = "check the user and the password in database_url (in a URL, % is written as %25 and @ as %40), " +
+		"and the server's pg_hba.conf"
 	schemaAdvice  = "the schema is not the one that this release needs: run partnersync migrate up"
 	restartAdvice = "the server stops or starts: if it does not come back, look into its log"
 )

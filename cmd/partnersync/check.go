@@ -138,6 +138,9 @@ func (k *checkup) database(ctx context.Context, db *database) *store.Store {
 		return nil
 	}
 	found := step{Name: "database", OK: true, Detail: "PostgreSQL " + sanitize.Line(server.Version)}
+	if db.config.Database.Warning != "" {
+		found.Warnings = append(found.Warnings, db.config.Database.Warning)
+	}
 	for _, schema := range server.OpenSchemas {
 		found.Warnings = append(found.Warnings, fmt.Sprintf("everyone may create functions in schema %s, "+
 			"which others may then call without knowing: REVOKE CREATE ON SCHEMA %s FROM PUBLIC", schema,

@@ -50,7 +50,7 @@ false. --database-url or DATABASE_URL is enough, without a configuration file.`,
 			Use:   "up",
 			Short: "Apply the migrations that the database lacks",
 			Example: "  partnersync migrate up\n" +
-				"  partnersync migrate up --database-url postgres://owner@host/partnersync",
+				"  partnersync migrate up --database-url postgres://owner@host/partnersync?sslmode=verify-full",
 			Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return a.changeDatabase(cmd.Context(), false, a.migrateUp)

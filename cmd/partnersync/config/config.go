@@ -159,6 +159,7 @@ func (s *section) settings() *Config {
 		CustomerMetrics:    s.boolean("customer_metrics", false),
 	}
 	c.Database = s.database(c.StateDir)
+	c.Database.Warning = s.warnOfClearDatabase(c.Database)
 	everyQuarter, _ := cron.Parse("*/15 * * * *", c.Timezone) // a constant, which is valid
 	c.Schedule = s.schedule("schedule", everyQuarter, c.Timezone)
 	return c

@@ -16,7 +16,7 @@ import (
 
 const (
 	contosoSecret = "hunter2~XYZ!"
-	databaseURL   = "postgres://sync:pa55word!@db.example/partnersync"
+	databaseURL   = "postgres://sync:pa55word!@db.example/partnersync?sslmode=verify-full"
 )
 
 // environment is what the tests' configurations see of one.

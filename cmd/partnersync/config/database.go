@@ -37,6 +37,9 @@ type Database struct {
 	// Doubt says why a command that cannot ask must not destroy anything there: the environment goes before the file,
 	// which names another database. "": there is no doubt.
 	Doubt string
+	// Warning is of a connection that others could read, where the URL itself allows it; "": there is none. It is for
+	// those who ask, not for the log.
+	Warning string
 }
 
 // String says which database it is, and what names it.
@@ -142,8 +145,8 @@ func (s *section) databaseInFile() (d Database) {
 	return d
 }
 
-// describe returns where the database of a URL is and what it is called. Nothing is shown of a URL whose host could be
-// part of a password with signs that are not escaped.
+// describe returns where the database of a URL is and what it is called. Nothing is shown of a wrong one, whose host
+// could be part of a password.
 func describe(url, stateDir string) (host, name string) {
 	const hidden = "(not shown)"
 	if url == LocalDatabase {
@@ -152,12 +155,8 @@ func describe(url, stateDir string) (host, name string) {
 		}
 		return "a private server in " + stateDir, "postgres"
 	}
-	_, rest, _ := strings.Cut(url, "://")
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 && strings.Contains(rest[end:], "@") {
-		return hidden, hidden
-	}
 	c, err := pgconn.ParseConfig(url)
-	if err != nil {
+	if err != nil || wrongDatabaseURL(url) != "" {
 		return hidden, hidden
 	}
 	hosts := []string{net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))}

@@ -26,7 +26,7 @@ func ofTenant(id string) string { return strings.Replace(minimal, "contoso.onmic
 
 const (
 	syntaxFix   = "; indent with spaces, and quote values that begin with a sign or hold a colon or #"
-	databaseFix = "; write postgres://user:password@host:5432/database (the password percent-encoded), or local"
+	databaseFix = databaseURLFix
 	variableFix = "; write ${NAME}, or $${ for a plain ${"
 	topKeys     = "customer_metrics, database_url, database_url_file, keep_runs, lease, listen, migrate_on_start, notify, page_url, " +
 		"partners, run_on_start, schedule, state_dir, status_page_password_file, timezone, token_key_file"

@@ -50,7 +50,7 @@ lease: 5s
 func TestLoad_reportsAllMistakesInOrder(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, manyMistakes, env)
-	want := `c.yaml:2:15: database_url: does not read as a PostgreSQL URL; write postgres://user:password@host:5432/database (the password percent-encoded), or local
+	want := `c.yaml:2:15: database_url: does not read as a PostgreSQL URL; write postgres://user:password@host:5432/database?sslmode=verify-full (of the password, @ / : ? # % as %40 %2F %3A %3F %23 %25), or local
 c.yaml:3:12: state_dir: the environment does not set ${NOWHERE}; set it there, or write $${ for a plain ${
 c.yaml:4:11: schedule: reading schedule "@every 100ms": @every 100ms: it is too short; write at least 1s
 c.yaml:5:11: timezone: "CET/Berlin" is not a time zone; write an IANA name such as UTC or Europe/Berlin

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/url"
 	"regexp"
@@ -12,34 +11,8 @@ import (
 	"time"
 	_ "time/tzdata" // a container may lack the time zone database
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"partnersync/store/cron"
 )
-
-// wrongDatabaseURL says what is wrong with a database URL without showing any of it: it may hold a password, and so may
-// the parser's errors.
-func wrongDatabaseURL(s string) string {
-	const fix = "; write postgres://user:password@host:5432/database (the password percent-encoded), or local"
-	scheme, _, isURL := strings.Cut(s, "://")
-	isURL = isURL && !strings.Contains(scheme, "=") // else it may be "host=… password=…://…"
-	switch {
-	case s == LocalDatabase:
-		return ""
-	case strings.TrimSpace(s) == "":
-		return "is empty" + fix
-	case isURL && scheme != "postgres" && scheme != "postgresql":
-		return "is not a PostgreSQL URL" + fix
-	}
-	_, err := pgxpool.ParseConfig(s)
-	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Sprintf("names a file that cannot be read: %v; check sslrootcert, sslcert and sslkey", pathError.Err)
-	}
-	if err != nil {
-		return "does not read as a PostgreSQL URL" + fix
-	}
-	return ""
-}
 
 // timezone reads the IANA name of a time zone; UTC if there is none.
 func (s *section) timezone(key string) *time.Location {
