@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"filippo.io/age"
 
@@ -37,12 +38,11 @@ func NewTokenKey(path string) error {
 
 // ReadTokenKey reads a file written by NewTokenKey or age-keygen. Its errors show nothing of what is in the file.
 func ReadTokenKey(path string) (*TokenKey, error) {
-	file, err := os.Open(path)
+	text, err := partnercenter.ReadSecretFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the token key: %w; partnersync login --new-key makes one", err)
+		return nil, fmt.Errorf("reading the token key: %s: %w; partnersync login --new-key makes one", path, err)
 	}
-	defer file.Close()
-	identities, err := age.ParseIdentities(io.LimitReader(file, 64<<10))
+	identities, err := age.ParseIdentities(strings.NewReader(text))
 	if err != nil || len(identities) != 1 {
 		return nil, fmt.Errorf("reading the token key %s: it does not hold one age identity; "+
 			"partnersync login --new-key makes such a file", path)

@@ -181,11 +181,11 @@ func (a *app) signIn(
 
 // readRefreshToken reads a file that holds a refresh token and nothing else.
 func readRefreshToken(path string) (partnercenter.Secret, error) {
-	data, err := config.ReadSecretFile(path)
+	text, err := partnercenter.ReadSecretFile(path)
 	if err != nil {
 		return "", fmt.Errorf("--refresh-token-file %s: %w", path, err)
 	}
-	words := strings.Fields(string(data))
+	words := strings.Fields(text)
 	if len(words) != 1 {
 		return "", fmt.Errorf("--refresh-token-file %s: it does not hold one refresh token and nothing else", path)
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -50,8 +51,16 @@ func run(
 	ctx context.Context, args []string, lookupEnv func(string) (string, bool),
 	stdin io.Reader, stdout, stderr io.Writer,
 ) int {
-	a := &app{lookupEnv: lookupEnv, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{lookupEnv: withoutLineBreaks(lookupEnv), stdin: stdin, stdout: stdout, stderr: stderr}
 	return a.run(ctx, args)
+}
+
+// withoutLineBreaks leaves out those at the end of the environment's values: what comes from a file often has one.
+func withoutLineBreaks(lookupEnv func(string) (string, bool)) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, set := lookupEnv(name)
+		return strings.TrimRight(value, "\r\n"), set
+	}
 }
 
 // run does what args say, and returns the exit code.

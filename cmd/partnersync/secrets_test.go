@@ -478,6 +478,7 @@ partners:
 		change(&u)
 		return u.String()
 	}
+	const howToEscape = "of the password, @ / : ? # % as %40"
 	tests := []struct {
 		name, url, config, want string
 	}{
@@ -491,9 +492,12 @@ partners:
 		{"no rights", with(func(u *url.URL) { u.User = url.UserPassword("nobody", password) }), good,
 			"permission denied"},
 		{"no such parameter", with(func(u *url.URL) { u.RawQuery = "no_such_parameter=1" }), good, "no_such_parameter"},
-		{"unreadable", "postgres://postgres:" + password + "@host:port/x", good, "does not read as a PostgreSQL URL"},
+		{"unreadable", "postgres://postgres:" + password + "@host:port/x", good, howToEscape},
+		{"cut short by a slash", "postgres://postgres:12/" + password + "@127.0.0.1:1/x", good, howToEscape},
+		{"cut short by a question mark", "postgres://postgres:12?" + password + "@127.0.0.1:1/x", good, howToEscape},
+		{"of ADO.NET", "Host=127.0.0.1;Username=postgres;Password=" + password, good, howToEscape},
 		{"unreadable keywords", "host=h port=p password='" + password + "'", good, "does not read as a PostgreSQL URL"},
-		{"every mistake", database.String(), bad, "does not read as a PostgreSQL URL"},
+		{"every mistake", database.String(), bad, howToEscape},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func TestCompose_readsAsDockerDoes(t *testing.T) {
 	if command := project.Services["emulator"].Command; !slices.Contains(command, "0.0.0.0:8470") { // where trial.yaml looks for it
 		t.Errorf("the emulator is run with %v", command)
 	}
-	if got := *project.Services["partnersync"].Environment["DATABASE_URL"]; got != "postgres://partnersync:trial@db/partnersync" {
+	if got := *project.Services["partnersync"].Environment["DATABASE_URL"]; got != "postgres://partnersync:trial@db/partnersync?sslmode=disable" {
 		t.Errorf("the database is %s", got)
 	}
 	for name, c := range project.Configs {

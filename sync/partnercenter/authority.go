@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -106,11 +105,11 @@ func (a *authority) assertion() (url.Values, error) {
 			return nil, err
 		}
 	case a.cred.FederatedTokenFile != "":
-		token, err := os.ReadFile(a.cred.FederatedTokenFile)
+		token, err := ReadSecretFile(a.cred.FederatedTokenFile)
 		if err != nil {
-			return nil, fmt.Errorf("reading the federated token: %w", err)
+			return nil, fmt.Errorf("reading the federated token: %s: %w", a.cred.FederatedTokenFile, err)
 		}
-		if assertion = strings.TrimSpace(string(token)); assertion == "" {
+		if assertion = strings.TrimSpace(token); assertion == "" {
 			return nil, fmt.Errorf("reading the federated token: %s is empty", a.cred.FederatedTokenFile)
 		}
 	default:

@@ -9,8 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -26,26 +24,17 @@ type Certificate struct {
 }
 
 const (
-	maxCertificateFile = 256 << 10
-	assertionLife      = 5 * time.Minute
-	clockSkew          = time.Minute // by which our clock may be ahead of the authority's
+	assertionLife = 5 * time.Minute
+	clockSkew     = time.Minute // by which our clock may be ahead of the authority's
 )
 
 // ReadCertificate reads a PEM file with a certificate and its RSA key, in any order. Certificates of other keys, which
 // may be its issuers, are ignored. Errors show nothing of the file's content.
 func ReadCertificate(path string) (*Certificate, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificate: %w", err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxCertificateFile+1))
-	if err == nil && len(data) > maxCertificateFile {
-		err = fmt.Errorf("it is larger than %d bytes", maxCertificateFile)
-	}
+	text, err := ReadSecretFile(path)
 	var c *Certificate
 	if err == nil {
-		c, err = ParseCertificate(data)
+		c, err = ParseCertificate(text)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate %s: %w", path, err)
@@ -54,10 +43,10 @@ func ReadCertificate(path string) (*Certificate, error) {
 }
 
 // ParseCertificate reads the content of such a file. Its errors say what to do.
-func ParseCertificate(data []byte) (*Certificate, error) {
+func ParseCertificate(text string) (*Certificate, error) {
 	var leaves []*x509.Certificate
 	var key *rsa.PrivateKey
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
 		switch block.Type {
 		case "CERTIFICATE":
 			leaf, err := x509.ParseCertificate(block.Bytes)
@@ -77,9 +66,11 @@ func ParseCertificate(data []byte) (*Certificate, error) {
 	}
 	switch {
 	case key == nil:
-		return nil, errors.New("it holds no private key; append the certificate's, in PEM")
+		return nil, errors.New("it holds no private key; " +
+			"put the certificate's, which may be in a file of its own, beside it: cat CERTIFICATE KEY > BOTH")
 	case len(leaves) == 0:
-		return nil, errors.New("it holds no certificate; append it, in PEM")
+		return nil, errors.New("it holds no certificate; " +
+			"put it, which may be in a file of its own, beside the key: cat CERTIFICATE KEY > BOTH")
 	}
 	for _, leaf := range leaves {
 		if key.PublicKey.Equal(leaf.PublicKey) {
@@ -92,8 +83,8 @@ func ParseCertificate(data []byte) (*Certificate, error) {
 func parseKey(block *pem.Block) (*rsa.PrivateKey, error) {
 	const convert = "; the sign-in takes an RSA key: openssl req -x509 -newkey rsa:2048 makes one"
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, errors.New("its private key is encrypted; " +
-			"decrypt it with openssl pkey, and let nobody else read the file")
+		return nil, errors.New("its private key is encrypted; decrypt it: " +
+			"(umask 077; openssl pkey -in OLD -out KEY; cat CERTIFICATE KEY > NEW)")
 	}
 	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return key, nil

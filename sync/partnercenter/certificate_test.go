@@ -50,7 +50,7 @@ func TestReadCertificate(t *testing.T) {
 		{"garbled certificate", pemOf("CERTIFICATE", []byte("x")) + testKeyPEM(), "certificate that cannot be read"},
 		{"encrypted", certificate + pemOf("ENCRYPTED PRIVATE KEY", []byte("x")), "encrypted"},
 		{"encrypted, the old way", certificate + dek, "encrypted"},
-		{"too large", strings.Repeat("x", maxCertificateFile+1), "larger than"},
+		{"too large", strings.Repeat("x", maxSecretFile+1), "larger than"},
 	}
 	for _, tt := range tests {
 		c, err := ReadCertificate(writeFile(t, "cert.pem", tt.content))
@@ -101,7 +101,7 @@ func FuzzParseCertificate(f *testing.F) {
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n"))
 	f.Add([]byte(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := ParseCertificate(data)
+		c, err := ParseCertificate(string(data))
 		if (c == nil) == (err == nil) {
 			t.Errorf("certificate %v, error %v", c, err)
 		}

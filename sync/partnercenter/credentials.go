@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 )
@@ -50,8 +48,6 @@ const (
 	codeTokenStore  = "token_store"   // the refresh token could not be read or stored
 )
 
-const maxSecretFile = 64 << 10
-
 // ParseSecret returns the client secret in a text, which may end with a line break. Its errors say what to do.
 func ParseSecret(text string) (Secret, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
@@ -66,18 +62,13 @@ func ParseSecret(text string) (Secret, error) {
 
 // readSecret reads a file that holds a client secret and nothing else. Its errors show nothing of its content.
 func readSecret(path string) (Secret, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("reading the client secret: %w", err)
+	text, err := ReadSecretFile(path)
+	var secret Secret
+	if err == nil {
+		secret, err = ParseSecret(text)
 	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSecretFile))
 	if err != nil {
-		return "", fmt.Errorf("reading the client secret: %w", err)
-	}
-	secret, err := ParseSecret(string(data))
-	if err != nil {
-		return "", fmt.Errorf("reading the client secret: %s %w", path, err)
+		return "", fmt.Errorf("reading the client secret: %s: %w", path, err)
 	}
 	return secret, nil
 }

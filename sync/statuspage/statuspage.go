@@ -120,13 +120,16 @@ func (s *Site) Handler(loopback bool) http.Handler {
 	page.HandleFunc("GET /customers/{id}", s.customer)
 	page.Handle("GET /static/", staticFiles())
 	page.HandleFunc("GET /", s.notFound)
-	mux.Handle("GET /", s.admit(loopback, page))
 	mux.HandleFunc("/", refuseMethod)
-	guarded := http.Handler(mux)
-	if loopback && s.options.Password == "" {
-		guarded = onlyLoopbackHosts(mux)
+	if s.options.Password != "" {
+		mux.Handle("GET /", s.withPassword(loopback, page))
+		return withHeaders(mux)
 	}
-	return withHeaders(guarded)
+	mux.Handle("GET /", onlyHere(loopback, page))
+	if loopback {
+		return withHeaders(onlyLoopbackHosts(mux))
+	}
+	return withHeaders(mux)
 }
 
 // settledAfter is for how long a warning must not have been due before it is logged again.

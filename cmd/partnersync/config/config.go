@@ -80,11 +80,11 @@ func (e *Error) Error() string { return strings.Join(e.Mistakes, "\n") }
 func Load(o Options) (*Config, error) {
 	path, chosenBy := find(o, places)
 	doc := &document{Options: o, path: path}
-	data, err := readAtMost(path, 1<<20)
+	text, err := partnercenter.ReadSecretFile(path) // as which it may hold secrets, and may come from Windows
 	var c *Config
 	switch {
 	case err == nil:
-		if top, ok := doc.parse(data); ok {
+		if top, ok := doc.parse(text); ok {
 			c = top.config()
 		}
 	case errors.Is(err, fs.ErrNotExist) && o.enough():
@@ -138,6 +138,7 @@ func (s *section) config() *Config {
 	c.Path = s.doc.path
 	c.Partners = s.partners("partners", c)
 	c.Webhooks = s.webhooks("notify", c.Partners)
+	s.warnOfExposure(c)
 	s.finish()
 	return c
 }

@@ -58,11 +58,11 @@ func (d Database) ReadURL() (string, error) {
 	if d.File == "" {
 		return d.URL.Reveal(), nil
 	}
-	data, err := ReadSecretFile(d.File)
+	text, err := partnercenter.ReadSecretFile(d.File)
 	if err != nil {
 		return "", fmt.Errorf("reading database_url_file: %w", err)
 	}
-	url := strings.TrimSpace(string(data))
+	url := strings.TrimSpace(text)
 	if wrong := wrongDatabaseURL(url); wrong != "" {
 		return "", fmt.Errorf("reading database_url_file: it %s", wrong)
 	}
@@ -140,6 +140,9 @@ func (s *section) databaseInFile() (d Database) {
 	}
 	if wrong := wrongDatabaseURL(text); wrong != "" {
 		v.wrong("%s", wrong)
+	}
+	if !hasFile && holdsPassword.MatchString(text) {
+		v.isSecret()
 	}
 	d.URL = partnercenter.Secret(text)
 	return d

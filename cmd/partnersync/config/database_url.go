@@ -68,6 +68,9 @@ func cutShort(rest string) bool {
 	return false
 }
 
+// holdsPassword matches a URL, or keywords and values, with a password.
+var holdsPassword = regexp.MustCompile(`://[^/]*:[^/]*@|(^|[?&\s])password\s*=`)
+
 // sslMode is the setting in a URL, or among keywords and values.
 var sslMode = regexp.MustCompile(`(^|[?&\s])sslmode\s*=`)
 

@@ -17,7 +17,7 @@ func deployed(t *testing.T, path, secrets string) *Config {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for name, secret := range map[string]string{"contoso": contosoSecret, "status_page_password": "trial"} {
+	for name, secret := range map[string]string{"contoso": contosoSecret, "status_page_password": "emulated-trial"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -1,12 +1,10 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -21,6 +19,8 @@ type document struct {
 	warnings []diagnostic
 	// databaseChosen is whether the database is chosen already, so that the file's is not needed.
 	databaseChosen bool
+	// holdsSecret is whether a secret stands in the file itself.
+	holdsSecret bool
 }
 
 // needed reports whether the value of a key is needed. Of one that is not, the form is checked all the same.
@@ -79,16 +79,10 @@ func (d *document) lines(diagnostics []diagnostic) []string {
 }
 
 // parse returns the top level of the file. If there is none, the mistakes say why.
-func (d *document) parse(data []byte) (top *section, ok bool) {
+func (d *document) parse(text string) (top *section, ok bool) {
 	start := position{line: 1, column: 1}
-	if wrong := wrongEncoding(data); wrong != "" {
-		d.mistake(start, "%s", wrong)
-		return nil, false
-	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	// Duplicate keys are reported by section, along with the other mistakes.
-	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	file, err := parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		d.syntaxError(err)
 		return nil, false
@@ -103,16 +97,6 @@ func (d *document) parse(data []byte) (top *section, ok bool) {
 		return nil, false
 	}
 	return d.section(entries, start), true
-}
-
-func wrongEncoding(data []byte) string {
-	switch {
-	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
-		return "the file is in UTF-16; save it as UTF-8"
-	case !utf8.Valid(data):
-		return "the file is not in UTF-8; save it as UTF-8"
-	}
-	return ""
 }
 
 func (d *document) onlyDocument(file *ast.File) (ast.Node, bool) {

@@ -51,6 +51,18 @@ func runMistakeTests(t *testing.T, tests []mistakeTest) {
 	}
 }
 
+func TestLoad_filesThatAreNoText(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]string{
+		"\x00": "it holds NUL bytes", "state_dir: caf\xe9\n": "it is text in an encoding other than UTF-8; convert it: iconv",
+	} {
+		if got := mistakesOf(t, content); len(got) != 1 || !strings.Contains(got[0], "reading the configuration c.yaml") ||
+			!strings.Contains(got[0], want) {
+			t.Errorf("%q: %q, want %s", content, got, want)
+		}
+	}
+}
+
 func TestLoad_filesThatAreNoConfiguration(t *testing.T) {
 	t.Parallel()
 	const empty = "1:1: the file is empty; begin with a copy of deploy/partnersync.yaml"
@@ -64,9 +76,7 @@ func TestLoad_filesThatAreNoConfiguration(t *testing.T) {
 		{"an empty document", "---\n", empty},
 		{"a list", "- a\n", noMapping},
 		{"a word", "partners\n", noMapping},
-		{"NUL", "\x00", noMapping},
-		{"UTF-16", "\xff\xfep\x00", "1:1: the file is in UTF-16; save it as UTF-8"},
-		{"Latin-1", "state_dir: caf\xe9\n", "1:1: the file is not in UTF-8; save it as UTF-8"},
+		{"a word in UTF-16", "\xff\xfep\x00", noMapping},
 		{"two documents", minimal + "---\nlease: 5s\n",
 			"6:1: the file holds more than one YAML document; keep one, without lines of ---"},
 		{"directive", "%YAML 1.2\n---\n" + minimal,
@@ -236,7 +246,7 @@ func TestLoad_wrongCredentials(t *testing.T) {
 		}
 		return path
 	}
-	empty, lines, large := file("empty", "\n"), file("lines", "a\nb\n"), file("large", strings.Repeat("a", 64<<10+1))
+	empty, lines, large := file("empty", "\n"), file("lines", "a\nb\n"), file("large", strings.Repeat("a", 1<<20+1))
 	runMistakeTests(t, []mistakeTest{
 		{"none", credential(""),
 			"2:5: client_secret_file: is missing; name the file that holds the application's secret, or write " +
@@ -246,8 +256,8 @@ func TestLoad_wrongCredentials(t *testing.T) {
 		{"certificate", credential("client_certificate_file: /x"),
 			"5:30: client_certificate_file: " + unreadable + "certificate and its RSA key there, in PEM"},
 		{"certificate that is none", credential("client_certificate_file: " + empty),
-			fmt.Sprintf("5:30: client_certificate_file: %q cannot be used: it holds no private key; append the "+
-				"certificate's, in PEM", empty)},
+			fmt.Sprintf("5:30: client_certificate_file: %q cannot be used: it holds no private key; put the "+
+				"certificate's, which may be in a file of its own, beside it: cat CERTIFICATE KEY > BOTH", empty)},
 		{"federated token", credential("federated_token_file: /x"),
 			"5:27: federated_token_file: " + unreadable + "token of the other authority there"},
 		{"user and secret", contoso("app_user: true"),
@@ -277,7 +287,7 @@ func TestLoad_wrongCredentials(t *testing.T) {
 		{"file of two lines", credential("client_secret_file: " + lines),
 			"5:25: client_secret_file: holds more than one line; leave nothing but the client secret"},
 		{"large file", credential("client_secret_file: " + large),
-			fmt.Sprintf("5:25: client_secret_file: %q cannot be read: it is larger than 65536 bytes; put the "+
+			fmt.Sprintf("5:25: client_secret_file: %q cannot be read: it is larger than 1048576 bytes; put the "+
 				"application's client secret there", large)},
 	})
 }

@@ -1,45 +1,16 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"partnersync/sync/partnercenter"
 )
-
-// ReadSecretFile reads a file that holds a secret. Its error does not repeat the path.
-func ReadSecretFile(path string) ([]byte, error) { return readAtMost(path, 64<<10) }
-
-// readAtMost reads a file of at most so many bytes. Its error leaves the path to the caller's message, which shows it
-// as it is written in the configuration.
-func readAtMost(path string, maximum int64) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, withoutPath(err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maximum+1))
-	switch {
-	case err != nil:
-		return nil, withoutPath(err)
-	case int64(len(data)) > maximum:
-		return nil, fmt.Errorf("it is larger than %d bytes", maximum)
-	}
-	return data, nil
-}
-
-func withoutPath(err error) error {
-	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-		return pathError.Err
-	}
-	return err
-}
 
 // secretFile reads the file that the value names, and warns if others can read it too. It reports a file that cannot be
 // read, with the fix. What is not needed is not read.
@@ -47,13 +18,13 @@ func (v scalar) secretFile(fix string) (text string, ok bool) {
 	if !v.doc.needed(v.key) {
 		return "", false
 	}
-	data, err := ReadSecretFile(v.text)
+	text, err := partnercenter.ReadSecretFile(v.text)
 	if err != nil {
-		v.wrong("%s cannot be read: %v; %s", v, err, fix)
+		v.wrong("%s cannot be read: %v; %s", v.path(), err, fix)
 		return "", false
 	}
 	v.warnIfExposed()
-	return string(data), true
+	return text, true
 }
 
 // clientSecretFile reads the client secret in the file that the value names.
@@ -74,6 +45,9 @@ func (v scalar) clientSecret(text string) partnercenter.Secret {
 	return secret
 }
 
+// minPassword is how many characters a password has that people, who may be anywhere, cannot guess.
+const minPassword = 12
+
 // passwordFile reads the single line of the file that the key names; "" if there is no such key.
 func (s *section) passwordFile(key string) partnercenter.Secret {
 	v, ok := s.scalar(key)
@@ -90,8 +64,52 @@ func (s *section) passwordFile(key string) partnercenter.Secret {
 		v.wrong("holds no password; put one there, or remove the line")
 	case strings.ContainsAny(password, "\r\n"):
 		v.wrong("holds more than one line; leave nothing but the password")
+	case utf8.RuneCountInString(password) < minPassword:
+		v.wrong("holds a password of less than %d characters, which can be guessed; "+
+			"openssl rand -base64 18 makes a good one", minPassword)
 	}
 	return partnercenter.Secret(password)
+}
+
+// path is the name of a file that cannot be read, for a message: not if it is rather the secret itself.
+func (v scalar) path() string {
+	if _, err := os.Stat(v.text); err != nil && looksSecret(v.text) && !strings.Contains(v.raw, "${") {
+		return "the value (not shown, since it looks like a secret and not like a file's name)"
+	}
+	return v.String()
+}
+
+// looksSecret reports whether a text looks like a secret rather than a file's name: names have a / or a dot, and are
+// made of words.
+func looksSecret(text string) bool {
+	text = strings.ReplaceAll(text, `\`, "/")
+	if !strings.ContainsAny(text, "/.") {
+		return true
+	}
+	for name := range strings.SplitSeq(text, "/") {
+		upper, lower := strings.ContainsFunc(name, unicode.IsUpper), strings.ContainsFunc(name, unicode.IsLower)
+		if len(name) >= 12 && upper && lower && strings.ContainsAny(name, "0123456789") {
+			return true
+		}
+		if len(name) > 2 && strings.ContainsAny(name, "~!@#$%^&*()=+|<>?;:'\"") {
+			return true
+		}
+	}
+	return false
+}
+
+// isSecret notes that the value is a secret. One that does not come from the environment stands in the file itself.
+func (v scalar) isSecret() { v.doc.holdsSecret = v.doc.holdsSecret || !strings.Contains(v.raw, "${") }
+
+// warnOfExposure warns of a configuration that holds secrets, and of the key of users' tokens, if others can read them.
+func (s *section) warnOfExposure(c *Config) {
+	if wrong := Exposure(s.doc.path); wrong != "" && s.doc.holdsSecret {
+		s.doc.warn(position{}, "%s holds secrets and %s", s.doc.path, wrong)
+	}
+	ofUser := func(p Partner) bool { return p.AppUser }
+	if wrong := Exposure(c.TokenKeyFile); wrong != "" && slices.ContainsFunc(c.Partners, ofUser) {
+		s.doc.warn(position{key: "token_key_file"}, "%q %s", c.TokenKeyFile, wrong)
+	}
 }
 
 // warnIfExposed warns of a secret file that others can read.

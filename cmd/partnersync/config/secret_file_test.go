@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -81,8 +82,10 @@ func TestLoad_statusPagePassword(t *testing.T) {
 	for _, c := range []struct {
 		name, file, want, mistake, warning string
 	}{
-		{"a line", write("line", "hush-page \n", 0o600), "hush-page ", "", ""},
-		{"readable by others", write("open", "hush-page", 0o644), "hush-page", "",
+		{"a line", write("line", "hush-hush-page \n", 0o600), "hush-hush-page ", "", ""},
+		{"of Windows", write("windows", "\ufeffhush-hush-page\r\n", 0o600), "hush-hush-page", "", ""},
+		{"short", write("short", "hush-hush-!\n", 0o600), "", "holds a password of less than 12 characters", ""},
+		{"readable by others", write("open", "hush-hush-page", 0o644), "hush-hush-page", "",
 			"can be read by every user of this machine"},
 		{"empty", write("empty", " \n", 0o600), "", "holds no password", ""},
 		{"two lines", write("two", "hush-page\nhush\n", 0o600), "", "holds more than one line", ""},
@@ -107,6 +110,88 @@ func TestLoad_statusPagePassword(t *testing.T) {
 		if warnings := strings.Join(got.Warnings, "\n"); !strings.Contains(warnings, c.warning) || c.warning == "" &&
 			warnings != "" {
 			t.Errorf("%s: warnings %q, want %q", c.name, warnings, c.warning)
+		}
+	}
+}
+
+// A secret in place of its file's name is not shown.
+func TestLoad_secretsInPlaceOfTheirFiles(t *testing.T) {
+	t.Parallel()
+	const hidden = "the value (not shown, since it looks like a secret and not like a file's name) cannot be read"
+	for _, secret := range []string{
+		"hush8Q~abcdefghijklmnopqrstuvwxyz1234567", "hush8Qabc.DefGhi", "hush", "'hush hush hush'", "hush/aB3aB3aB3aB3+x==",
+		"whsec_hushAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "/hushaB3aB3aB3",
+	} {
+		for key, content := range map[string]string{
+			"client_secret_file": credential("client_secret_file: " + secret), "federated_token_file": credential("federated_token_file: " + secret),
+			"client_certificate_file": credential("client_certificate_file: " + secret), "database_url_file": "database_url_file: " + secret + "\n" + minimal,
+			"status_page_password_file": "status_page_password_file: " + secret + "\n" + minimal,
+			"secret_file":               notified("url: http://localhost/", "secret_file: "+secret),
+		} {
+			env := environment{"DATABASE_URL": databaseURL}
+			if key == "database_url_file" {
+				env = nil // or it would not be read
+			}
+			_, err := load(t, content, env)
+			if got := fmt.Sprint(err); !strings.Contains(got, key+": "+hidden) || strings.Contains(got, "hush") {
+				t.Errorf("%s: %s: %s", key, secret, got)
+			}
+		}
+	}
+	for _, path := range []string{
+		"/nowhere/contoso", "./contoso", "contoso.key", "C:\\secrets\\contoso", "../Contoso.Secret", "~/contoso", "/run/secrets/Contoso-Production",
+	} {
+		got := strings.Join(mistakesOf(t, credential("client_secret_file: "+path)), "\n")
+		if strings.Contains(got, "not shown") {
+			t.Errorf("%s is not shown: %s", path, got)
+		}
+	}
+}
+
+// A configuration that holds secrets is a secret file, and so is the key of users' tokens.
+func TestLoad_warnsOfSecretsThatOthersCanRead(t *testing.T) {
+	t.Parallel()
+	const of, key = "partnersync.yaml holds secrets and can be read by every user", "partnersync.key\" can be read by every user"
+	fromEnvironment := credential("client_secret: ${CONTOSO_CLIENT_SECRET}")
+	for name, c := range map[string]struct {
+		content string
+		mode    os.FileMode
+		want    string
+	}{
+		"a secret":                   {minimal, 0o644, of},
+		"a secret, for us alone":     {minimal, 0o600, ""},
+		"none":                       {fromEnvironment, 0o644, ""},
+		"a webhook's URL":            {fromEnvironment + "notify:\n  - url: https://hooks.example.com/x\n", 0o644, of},
+		"a webhook's secret":         {fromEnvironment + "notify:\n  - url: ${HOOK}\n    secret: " + webhookKey + "\n", 0o644, of},
+		"a database's password":      {"database_url: postgres://u:p@localhost/x\n" + fromEnvironment, 0o644, of},
+		"a password among keywords":  {"database_url: host=localhost password=p\n" + fromEnvironment, 0o644, of},
+		"a database without one":     {"database_url: postgres://u@localhost:5432/x?user=a@b\n" + fromEnvironment, 0o644, ""},
+		"a database's in a variable": {"database_url: postgres://u:${EMPTY}@localhost/x\n" + fromEnvironment, 0o644, ""},
+		"a key of users' tokens":     {"token_key_file: DIR/partnersync.key\n" + credential("app_user: true"), 0o600, key},
+		"a key that nobody uses":     {"token_key_file: DIR/partnersync.key\n" + fromEnvironment, 0o600, ""},
+	} {
+		dir := t.TempDir()
+		path, content := filepath.Join(dir, "partnersync.yaml"), strings.ReplaceAll(c.content, "DIR", dir)
+		for file, text := range map[string]string{path: content, filepath.Join(dir, "partnersync.key"): "x"} {
+			mode := c.mode
+			if file != path {
+				mode = 0o644
+			}
+			if err := os.WriteFile(file, []byte(text), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		env := environment{"CONTOSO_CLIENT_SECRET": contosoSecret, "HOOK": "https://h/", "EMPTY": ""}
+		if !strings.HasPrefix(content, "database_url") {
+			env["DATABASE_URL"] = databaseURL
+		}
+		got, err := Load(Options{Path: path, LookupEnv: env.lookup})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if warnings := strings.Join(got.Warnings, "\n"); !strings.Contains(warnings, c.want) || c.want == "" && warnings != "" {
+			t.Errorf("%s: warnings %q, want %q", name, warnings, c.want)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (s *section) signIn() (p Partner) {
 	switch {
 	case given == "" && token != "":
 		p.FederatedTokenFile = token
-		if _, err := ReadSecretFile(token); err != nil && s.doc.needed(azureToken) {
+		if _, err := partnercenter.ReadSecretFile(token); err != nil && s.doc.needed(azureToken) {
 			s.doc.mistake(position{key: azureToken + " in the environment"},
 				"%q cannot be read: %v; let workload identity project the token there", token, err)
 		}
@@ -40,6 +40,7 @@ func (s *section) signIn() (p Partner) {
 	}
 	// All are read nevertheless, to report their own mistakes.
 	if v, ok := s.scalar("client_secret"); ok {
+		v.isSecret()
 		p.ClientSecret = v.clientSecret(v.text)
 	}
 	if v, ok := s.scalar("client_secret_file"); ok {
@@ -48,8 +49,8 @@ func (s *section) signIn() (p Partner) {
 	p.CertificateFile = s.certificateFile("client_certificate_file")
 	if v, ok := s.scalar("federated_token_file"); ok {
 		p.FederatedTokenFile = v.text
-		if _, err := ReadSecretFile(v.text); err != nil && s.doc.needed(v.key) {
-			v.wrong("%s cannot be read: %v; put the token of the other authority there", v, err)
+		if _, err := partnercenter.ReadSecretFile(v.text); err != nil && s.doc.needed(v.key) {
+			v.wrong("%s cannot be read: %v; put the token of the other authority there", v.path(), err)
 		}
 	}
 	if v, ok := s.scalar("app_user_secret_file"); ok {
@@ -90,10 +91,10 @@ func (s *section) certificateFile(key string) string {
 	if !ok || !s.doc.needed(key) {
 		return v.text
 	}
-	data, err := readAtMost(v.text, 256<<10)
+	text, err := partnercenter.ReadSecretFile(v.text)
 	if err != nil {
-		v.wrong("%s cannot be read: %v; put the certificate and its RSA key there, in PEM", v, err)
-	} else if _, err := partnercenter.ParseCertificate(data); err != nil {
+		v.wrong("%s cannot be read: %v; put the certificate and its RSA key there, in PEM", v.path(), err)
+	} else if _, err := partnercenter.ParseCertificate(text); err != nil {
 		v.wrong("%s cannot be used: %v", v, err)
 	} else {
 		v.warnIfExposed()

@@ -96,6 +96,7 @@ func (s *section) webhookURL(key string) partnercenter.Secret {
 	if !ok {
 		return ""
 	}
+	v.isSecret()
 	u, err := url.Parse(v.text)
 	switch {
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
@@ -113,6 +114,9 @@ func (s *section) webhookKeys(inline, file string) (keys []partnercenter.Secret)
 	const fix = "write whsec_ and 24 to 64 bytes in base64, such as openssl rand -base64 32 makes"
 	v, given := s.scalar(inline)
 	text := v.text
+	if given {
+		v.isSecret()
+	}
 	if inFile, ok := s.scalar(file); ok {
 		if given {
 			inFile.wrong("is set along with %s; keep one of the two", inline)
