@@ -87,6 +87,13 @@ func terminateCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// hangupCommand sends the background programs a SIGHUP.
+func hangupCommand(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(syscall.SIGHUP))
+	}
+}
+
 // sqlCommand runs a query on the script's database: sql QUERY [WANT]. WANT is its result, as query returns it.
 func sqlCommand(ts *testscript.TestScript, _ bool, args []string) {
 	got, err := query(ts, args[0])

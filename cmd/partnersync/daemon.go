@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
@@ -25,6 +28,7 @@ func (a *app) daemon(ctx context.Context, c *config.Config, log *slog.Logger) er
 	l.start(ctx, c.Listen)
 	defer l.stop()
 	defer notifySystemd(ctx, log)()
+	defer surviveHangups(log)()
 	db, err := waitForDatabase(ctx, r, c, log)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -44,6 +48,24 @@ func (a *app) daemon(ctx context.Context, c *config.Config, log *slog.Logger) er
 	l.stop() // before the database is closed, which it reads
 	log.Info("partnersync stops")
 	return fails(exitFailed, err)
+}
+
+// surviveHangups has a SIGHUP logged, which would end the program without a word: others reload their configuration then.
+// The stop that it returns ends that.
+func surviveHangups(log *slog.Logger) (stop func()) {
+	hangups, ended := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		defer close(ended)
+		for range hangups {
+			log.Warn("SIGHUP changes nothing: a new configuration takes a restart, new secrets in files do not")
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		<-ended
+	}
 }
 
 // waitForDatabase returns the database once it answers and its schema is up to date.

@@ -144,10 +144,12 @@ Environment:
   partnersync --dry-run --once
   partnersync demo`,
 		Args:          cobra.NoArgs,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context()) },
 	}
+	root.SetVersionTemplate("partnersync {{.Version}}\n")
 	p := root.PersistentFlags()
 	p.StringVar(&a.configPath, "config", "",
 		"configuration file (else PARTNERSYNC_CONFIG, ./partnersync.yaml, /etc/partnersync/partnersync.yaml)")

@@ -36,6 +36,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"api":       apiCommand,
 			"exits":     exitsCommand,
+			"hangup":    hangupCommand,
 			"logged":    loggedCommand,
 			"page":      pageCommand,
 			"signin":    signinCommand,
