@@ -195,8 +195,8 @@ func TestMessage_cardOfEachEvent(t *testing.T) {
 	}
 }
 
-// Teams refuses a message of 28 kB. However long names and errors are, a card has the id of each event, and says how many it
-// does not show.
+// Teams refuses a message of 28 kB. However long names and errors are, a card has the id of each event, and says how many
+// it does not show.
 func TestMessage_cardIsSmallEnough(t *testing.T) {
 	t.Parallel()
 	wide := strings.Repeat("<", 300)

@@ -15,11 +15,12 @@ import (
 // summary is an event as a chat shows it, in parts that become text which is no Markdown: nothing that others wrote is
 // taken for formatting, a link or a mention.
 type summary struct {
-	title  string
-	colour colour
-	facts  []fact
-	err    string
-	ids    []fact // to be quoted, to Microsoft's support for one
+	title   string
+	colour  colour
+	facts   []fact
+	err     string
+	ids     []fact // to be quoted, to Microsoft's support for one
+	eventID string // which is one of them
 }
 
 // fact is a name of ours and a value of a single line.
@@ -68,7 +69,7 @@ func summarize(n outbox.Notification) summary {
 		fact{"Partner", d.Partner},
 		fact{"Noted", utc(&n.CreatedAt)},
 	)
-	s.err = oneLine(d.Error)
+	s.err, s.eventID = oneLine(d.Error), n.MessageID
 	s.ids = known(
 		fact{"Error code", d.ErrorCode},
 		fact{"Request id", d.RequestID},

@@ -22,7 +22,7 @@ func teamsMessage(all []outbox.Notification, pageURL string) (body []byte, err e
 			Type: "message",
 			Attachments: []teamsAttachment{{
 				ContentType: "application/vnd.microsoft.card.adaptive",
-				Content:     newCard(summaries[:shown], summaries[shown:], pageOf(pageURL, all)),
+				Content:     newCard(summaries, shown, pageOf(pageURL, all)),
 			}},
 		})
 		if err != nil || len(body) <= maxCard || shown == 0 {
@@ -79,25 +79,25 @@ type cardAction struct {
 	TargetElements []string `json:"targetElements,omitempty"`
 }
 
-// newCard returns a card of the events that are shown in full and those that are left out.
-func newCard(shown, leftOut []summary, page string) card {
+// newCard returns a card of events, of which it shows so many in full and leaves out the rest.
+func newCard(all []summary, shown int, page string) card {
 	c := card{Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4"}
-	if n := len(shown) + len(leftOut); n > 1 {
+	if len(all) > 1 {
 		c.Body = append(c.Body,
-			line("", textRun{Text: fmt.Sprintf("%d events", n), Size: "large", Weight: "bolder"}),
-			line("none", textRun{Text: countByTitle(append(shown[:len(shown):len(shown)], leftOut...)), IsSubtle: true}))
+			line("", textRun{Text: fmt.Sprintf("%d events", len(all)), Size: "large", Weight: "bolder"}),
+			line("none", textRun{Text: countByTitle(all), IsSubtle: true}))
 	}
-	for i, s := range shown {
-		c.Body = append(c.Body, container(s, i > 0 || len(c.Body) > 0))
+	for _, s := range all[:shown] {
+		c.Body = append(c.Body, container(s, len(c.Body) > 0))
 	}
 	if page != "" {
 		c.Actions = append(c.Actions, cardAction{Type: "Action.OpenUrl", Title: "Open status page", URL: page})
 	}
-	if len(leftOut) > 0 {
+	if leftOut := all[shown:]; len(leftOut) > 0 {
 		const others = "others"
 		var ids []string
 		for _, s := range leftOut {
-			ids = append(ids, s.ids[len(s.ids)-1].value)
+			ids = append(ids, s.eventID)
 		}
 		hidden := line("small", textRun{Text: strings.Join(ids, ", "), FontType: "monospace", Size: "small"})
 		hidden.ID, hidden.IsVisible = others, new(false)
@@ -138,10 +138,10 @@ func line(spacing string, runs ...textRun) element {
 	e := element{Type: "RichTextBlock", Spacing: spacing}
 	for _, r := range runs {
 		r.Type = "TextRun"
-		for before, after, found := strings.Cut(r.Text, "{{"); found; before, after, found = strings.Cut(r.Text, "{{") {
+		for i := strings.Index(r.Text, "{{"); i >= 0; i = strings.Index(r.Text, "{{") {
 			first := r
-			first.Text = before + "{"
-			e.Inlines, r.Text = append(e.Inlines, first), "{"+after
+			first.Text, r.Text = r.Text[:i+1], r.Text[i+1:]
+			e.Inlines = append(e.Inlines, first)
 		}
 		e.Inlines = append(e.Inlines, r)
 	}
