@@ -12,6 +12,8 @@ import (
 	"testing"
 )
 
+func init() { programs["panics"] = panics }
+
 // panics is a program that crashes by itself.
 func panics() {
 	crashBySignal()

@@ -16,10 +16,10 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(withDatabases{m}, map[string]func(){"partnersync": main, "peak": peak, "panics": panics,
-		"bench-emulator": benchEmulator})
-}
+// programs are what tests run, by name; some are for Unix alone.
+var programs = map[string]func(){"partnersync": main, "bench-emulator": benchEmulator}
+
+func TestMain(m *testing.M) { testscript.Main(withDatabases{m}, programs) }
 
 // withDatabases runs the tests with databases to be had from storetest.
 type withDatabases struct{ m *testing.M }

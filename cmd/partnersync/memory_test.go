@@ -1,10 +1,11 @@
+//go:build unix
+
 package main
 
 import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -52,17 +53,7 @@ func TestOnce_peakMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// build builds the program in dir.
-func build(t testing.TB, dir string) string {
-	t.Helper()
-	program := filepath.Join(dir, "partnersync")
-	output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program,
-		".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("building the program: %v\n%s", err, output)
-	}
-	return program
-}
+func init() { programs["peak"] = peak }
 
 // peak runs a program and prints its peak of resident memory in bytes, in a line of its own. It is a command, since
 // Linux counts what a process was before exec: the test that grew large would be measured with the program it starts.

@@ -31,6 +31,18 @@ func newProgram(t *testing.T, databaseURL string) *program {
 	return p
 }
 
+// build builds the program in dir.
+func build(t testing.TB, dir string) string {
+	t.Helper()
+	program := filepath.Join(dir, "partnersync")
+	output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program,
+		".").CombinedOutput()
+	if err != nil {
+		t.Fatalf("building the program: %v\n%s", err, output)
+	}
+	return program
+}
+
 // addConfig adds lines to the configuration.
 func (p *program) addConfig(lines string) {
 	p.t.Helper()

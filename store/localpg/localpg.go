@@ -3,19 +3,16 @@
 // port nor a password, and any number of servers can run side by side.
 //
 // The server ends with the process that started it, even if that process is killed. Systems other than Linux offer
-// no way to do that; there the next Start stops a server that was left running.
+// no way to do that; there the next Start stops a server that was left running. Windows has no private servers.
 package localpg
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -38,9 +35,10 @@ type Config struct {
 // Server is a running server with the superuser postgres and the database postgres, and with what the callers of
 // earlier runs created in it.
 type Server struct {
-	at   postmaster
-	psql string // the program psql: a path, or its name if the installation has none
-	stop func() error
+	socketDir string
+	port      int
+	psql      string // the program psql: a path, or its name if the installation has none
+	stop      func() error
 }
 
 // Start starts the server and returns once it accepts connections. The context applies to the start only, which
@@ -64,7 +62,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 
 // URL returns the URL that connects to the database as the superuser, over the socket; pgx and psql understand it.
 func (s *Server) URL(database string) string {
-	query := url.Values{"host": {s.at.socketDir}, "port": {strconv.Itoa(s.at.port)}}
+	query := url.Values{"host": {s.socketDir}, "port": {strconv.Itoa(s.port)}}
 	raw := strings.ReplaceAll(query.Encode(), "+", "%20") // psql does not decode +
 	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/" + database, RawQuery: raw}
 	return u.String()
@@ -81,63 +79,6 @@ func (s *Server) PsqlCommand(database string) string {
 // left running.
 func (s *Server) Stop() error {
 	return s.stop()
-}
-
-func start(ctx context.Context, cfg Config) (*Server, error) {
-	h, err := openHome(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	srv, err := h.start(ctx, cfg)
-	if err != nil {
-		return nil, errors.Join(err, h.close())
-	}
-	return srv, nil
-}
-
-func (h *home) start(ctx context.Context, cfg Config) (*Server, error) {
-	pg, err := findPrograms(ctx, os.Getenv("PATH"), "/", h.version())
-	if err != nil {
-		return nil, err
-	}
-	running, err := h.claim(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if running != nil {
-		srv := &Server{at: *running, psql: pg.psql(), stop: func() error { return nil }}
-		cfg.Logger.Info("using the running private postgresql server",
-			"dir", h.dir, "look_around", srv.PsqlCommand("postgres"))
-		return srv, nil
-	}
-	if err := h.initialize(ctx, pg); err != nil {
-		return nil, err
-	}
-	p, at, err := h.launch(ctx, pg, cfg)
-	if err != nil {
-		return nil, err
-	}
-	go watch(p, cfg.Logger, h.log())
-	srv := &Server{at: at, psql: pg.psql(), stop: sync.OnceValue(func() error { return h.shutDown(p) })}
-	cfg.Logger.Info("private postgresql server started",
-		"dir", h.dir, "version", pg.version.String(), "look_around", srv.PsqlCommand("postgres"))
-	return srv, nil
-}
-
-// shutDown requests a fast shutdown: clients are disconnected, and everything committed is on disk when it ends.
-func (h *home) shutDown(p *process) error {
-	if err := errors.Join(p.stop(), h.close()); err != nil {
-		return fmt.Errorf("stopping the private PostgreSQL server: %w", err)
-	}
-	return nil
-}
-
-// watch logs that a server has ended without being stopped.
-func watch(p *process, logger *slog.Logger, log string) {
-	<-p.done
-	if !p.stopping.Load() {
-		logger.Error("private postgresql server ended by itself", "err", p.err, "log", log)
-	}
 }
 
 // shellQuote returns s as one word of a POSIX shell.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package localpg
 
 import (
@@ -66,8 +68,8 @@ func TestStart_restartKeepsTheData(t *testing.T) {
 func TestStart_zeroConfigLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	srv := mustStart(t, Config{})
-	dir := filepath.Dir(srv.at.socketDir)
-	if info, err := os.Stat(srv.at.socketDir); err != nil || info.Mode().Perm() != 0o700 {
+	dir := filepath.Dir(srv.socketDir)
+	if info, err := os.Stat(srv.socketDir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the socket's directory: %v, %v; want mode 0700", info.Mode(), err)
 	}
 	if got := query(t, srv.URL("postgres"), "SHOW listen_addresses"); got != "" {
@@ -278,11 +280,11 @@ func TestStart_longPath(t *testing.T) {
 	t.Parallel()
 	srv := mustStart(t, Config{Dir: filepath.Join(tempDir(t), strings.Repeat("long", 30)), Settings: quick})
 	query(t, srv.URL("postgres"), "SELECT ''")
-	if info, err := os.Stat(srv.at.socketDir); err != nil || info.Mode().Perm() != 0o700 {
+	if info, err := os.Stat(srv.socketDir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the socket's directory: %v, %v; want mode 0700", info.Mode(), err)
 	}
 	mustStop(t, srv)
-	if _, err := os.Stat(srv.at.socketDir); !os.IsNotExist(err) {
+	if _, err := os.Stat(srv.socketDir); !os.IsNotExist(err) {
 		t.Errorf("the socket's directory after Stop: %v", err)
 	}
 }
@@ -343,7 +345,7 @@ func TestServer_PsqlCommandWorksInAShell(t *testing.T) {
 
 func TestServer_URL(t *testing.T) {
 	t.Parallel()
-	s := &Server{at: postmaster{socketDir: "/tmp/a b?&", port: 5433}}
+	s := &Server{socketDir: "/tmp/a b?&", port: 5433}
 	const want = "postgres://postgres@/my/db%3F?host=%2Ftmp%2Fa%20b%3F%26&port=5433"
 	if got := s.URL("my/db?"); got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"partnersync/store/localpg"
 )
 
 const databaseURLFix = "; write postgres://user:password@host:5432/database?sslmode=verify-full " +
@@ -24,6 +26,8 @@ func wrongDatabaseURL(s string) string {
 	scheme, rest, isURL := strings.Cut(s, "://")
 	isURL = isURL && !strings.Contains(scheme, "=") // else it may be "host=… password=…://…"
 	switch {
+	case s == LocalDatabase && localpg.Unsupported != "":
+		return "local is " + localpg.Unsupported
 	case s == LocalDatabase:
 		return ""
 	case strings.TrimSpace(s) == "":
