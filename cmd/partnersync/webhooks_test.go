@@ -19,6 +19,7 @@ type hook struct {
 	mu   gosync.Mutex
 	down bool
 	got  []string // "subject type" of each event, in the order in which they came
+	last []byte   // body
 	url  string
 }
 
@@ -39,7 +40,7 @@ func newHook(t *testing.T) *hook {
 		case h.down:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
-			h.got = append(h.got, e.Subject+" "+e.Type)
+			h.got, h.last = append(h.got, e.Subject+" "+e.Type), body
 		}
 	}))
 	t.Cleanup(server.Close)
@@ -138,4 +139,26 @@ func TestWebhooks_onceSendsBeforeItEnds(t *testing.T) {
 		t.Errorf("Teams received %q, want one message", got)
 	}
 	p.want("0", "SELECT count(*) FROM partnersync.outbox")
+}
+
+// A pass over many customers is one card in the channel, or two if it takes long.
+func TestWebhooks_daemonGathersForTeams(t *testing.T) {
+	t.Parallel()
+	const customers = 20
+	p, teams := newProgram(t, storetest.Empty(t).URL), newHook(t)
+	p.addConfig("page_url: https://sync.example.com\nnotify:\n  - url: " + teams.url + "\n    format: teams\n")
+	p.customers(customers, "queued")
+	d := p.daemon("teams")
+	p.until("20", "SELECT count(*) FROM partner_center.device_batches")
+	p.status(customers, "finished")
+	p.until("20", "SELECT count(*) FROM partner_center.device_batch_versions")
+	p.until("0", "SELECT count(*) FROM partnersync.outbox")
+	d.stop()
+	cards := teams.all()
+	if len(cards) == 0 || len(cards) > customers/2 {
+		t.Errorf("%d events came in %d cards", customers, len(cards))
+	}
+	if !strings.Contains(string(teams.last), `"url":"https://sync.example.com`) {
+		t.Errorf("the card has no link to the page: %s", teams.last)
+	}
 }
