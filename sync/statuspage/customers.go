@@ -1,6 +1,7 @@
 package statuspage
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -115,7 +116,7 @@ type pager struct {
 	Page    int // from 1 on
 	PerPage int
 	Found   int
-	url     url.URL
+	query   url.Values
 }
 
 func newPager(r *http.Request, perPage int) pager {
@@ -123,7 +124,7 @@ func newPager(r *http.Request, perPage int) pager {
 	if err != nil || page < 1 || page > mostPages {
 		page = 1
 	}
-	return pager{Page: page, PerPage: perPage, url: *r.URL}
+	return pager{Page: page, PerPage: perPage, query: r.URL.Query()}
 }
 
 func (p pager) offset() int { return (p.Page - 1) * p.PerPage }
@@ -141,9 +142,9 @@ func (p pager) to(page int) string {
 	if page < 1 || page > p.Pages() {
 		return ""
 	}
-	query := p.url.Query()
+	query := maps.Clone(p.query)
 	query.Set("page", strconv.Itoa(page))
-	return p.url.EscapedPath() + "?" + query.Encode()
+	return "?" + query.Encode()
 }
 
 // historyView is a batch and its history so far, prepared for the template.

@@ -46,11 +46,12 @@ func parsePages(version string) *template.Template {
 	return template.Must(template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/*.html"))
 }
 
-// staticPath returns the path of a file, which changes when its content does, so that browsers may cache it.
+// staticPath returns the path of a file below the root, which changes when its content does, so that browsers may cache
+// it.
 func staticPath(name string) (string, error) {
 	data, err := staticDir.ReadFile("static/" + name)
 	sum := sha256.Sum256(data)
-	return "/static/" + name + "?" + hex.EncodeToString(sum[:6]), err
+	return "static/" + name + "?" + hex.EncodeToString(sum[:6]), err
 }
 
 func staticFiles() http.Handler {
@@ -70,7 +71,8 @@ type frame struct {
 	Title   string
 	Current string // the item of the navigation
 	Now     time.Time
-	Path    string // with query, but for refresh
+	Root    string // of the pages, relative to this one: a proxy may have it under another path
+	Query   string // of this one, but for refresh
 	Refresh int    // seconds after which the browser is to ask again; 0: never
 }
 
@@ -84,10 +86,11 @@ func newFrame(r *http.Request, title, current string) frame {
 		f.Refresh = refreshEvery
 		query.Del("watch")
 	}
-	f.Path = r.URL.EscapedPath()
-	if more := query.Encode(); more != "" {
-		f.Path += "?" + more
+	f.Root = "./"
+	if depth := strings.Count(r.URL.EscapedPath(), "/") - 1; depth > 0 {
+		f.Root = strings.Repeat("../", depth)
 	}
+	f.Query = query.Encode()
 	return f
 }
 
@@ -95,11 +98,11 @@ func newFrame(r *http.Request, title, current string) frame {
 func (f frame) WatchPath() string {
 	switch {
 	case f.Refresh > 0:
-		return f.Path
-	case strings.Contains(f.Path, "?"):
-		return f.Path + "&watch"
+		return "?" + f.Query
+	case f.Query != "":
+		return "?" + f.Query + "&watch"
 	}
-	return f.Path + "?watch"
+	return "?watch"
 }
 
 // show answers with the page that the template makes of data.
