@@ -229,7 +229,7 @@ func (o *operation) refusal(resp *http.Response, body object) *Error {
 	e.CorrelationID = o.quote(body.text("correlation_id"), maxWord)
 	e.setStatus(resp)
 	e.retry = e.retry || code == "temporarily_unavailable"
-	e.Hint = cmp.Or(authorityHints[e.Code], authorityHints[code])
+	e.Hint = authorityHint(o.asUser, e.Code, code)
 	if e.Code == "" && !e.retry {
 		e.Hint = hintNoAuthority
 	}

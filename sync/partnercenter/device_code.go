@@ -45,7 +45,7 @@ func StartLogin(ctx context.Context, cred Credentials, opts TokenOptions) (*Logi
 		return nil, err
 	}
 	config := a.config("")
-	op := &operation{method: http.MethodPost, url: config.Endpoint.DeviceAuthURL, secrets: a.secrets}
+	op := &operation{method: http.MethodPost, url: config.Endpoint.DeviceAuthURL, secrets: a.secrets, asUser: true}
 	var device *oauth2.DeviceAuthResponse
 	e := a.login(ctx, op, func(ctx context.Context) (err error) {
 		device, err = config.DeviceAuth(context.WithValue(ctx, oauth2.HTTPClient, a.clientWith(ctx)))
@@ -114,7 +114,7 @@ func (a *authority) clientWithTimeout() *http.Client {
 // errors are *Error.
 func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 	a := l.authority
-	op := &operation{method: http.MethodPost, url: a.tokenURL, secrets: a.secrets}
+	op := &operation{method: http.MethodPost, url: a.tokenURL, secrets: a.secrets, asUser: true}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, a.clientWithTimeout())
 	secret, err := a.secret()
 	if err != nil {
@@ -129,7 +129,7 @@ func (l *Login) Wait(ctx context.Context) (SignedIn, error) {
 		late := !l.Expires.IsZero() && !time.Now().Before(l.Expires)
 		if late && ctx.Err() == nil {
 			e := op.newError("AADSTS70020", "nobody has entered the code in time")
-			e.Hint = authorityHints[e.Code]
+			e.Hint = authorityHint(op.asUser, e.Code, "")
 			return SignedIn{}, e
 		}
 		if ctx.Err() != nil {
@@ -148,7 +148,7 @@ func Redeem(ctx context.Context, cred Credentials, opts TokenOptions, refresh Se
 	if err != nil {
 		return SignedIn{}, err
 	}
-	op := &operation{method: http.MethodPost, url: a.tokenURL, secrets: a.secrets}
+	op := &operation{method: http.MethodPost, url: a.tokenURL, secrets: a.secrets, asUser: true}
 	var got *oauth2.Token
 	e := a.login(ctx, op, func(ctx context.Context) (err error) {
 		got, err = a.redeem(ctx, refresh)

@@ -93,6 +93,7 @@ type operation struct {
 	method, url              string // url without query
 	requestID, correlationID string
 	secrets                  func() secrets // that the server was sent; nil: there are none
+	asUser                   bool           // on behalf of a user
 }
 
 // quote returns what a server wrote, fit for a message of at most so many bytes and without the secrets that the server
@@ -168,7 +169,7 @@ func (o *operation) responseError(resp *http.Response) *Error {
 	code, description := readFault(body)
 	e := o.withIDsOf(resp).newError(o.quote(code, maxWord), o.quote(description, maxDescription))
 	e.setStatus(resp)
-	e.Hint = hint(e)
+	e.Hint = hint(e, o.asUser)
 	return e
 }
 

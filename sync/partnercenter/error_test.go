@@ -110,7 +110,7 @@ func TestError_hintsSayWhatToDo(t *testing.T) {
 		{Error{Status: 500}, ""},
 	}
 	for _, tt := range tests {
-		got := hint(&tt.err)
+		got := hint(&tt.err, true)
 		if !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
 			t.Errorf("%v: hint %q, want %q in it", &tt.err, got, tt.want)
 		}

@@ -1,14 +1,14 @@
 package partnercenter
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 )
 
 // authorityHints say what to do about the authority's refusals, by the numbers of "Microsoft Entra authentication and
-// authorization error codes".
+// authorization error codes", whoever signs in.
 var authorityHints = map[string]string{
-	// The application.
 	"AADSTS7000215": "wrong client secret: use the secret's value, not its id",
 	"AADSTS7000222": "the client secret has expired: make a new one",
 	"AADSTS700016":  "unknown client_id in this tenant: check client_id, tenant_id and cloud",
@@ -17,21 +17,15 @@ var authorityHints = map[string]string{
 	"AADSTS900023":  hintUnknownTenant,
 	"AADSTS65001":   hintConsent,
 	"AADSTS90094":   hintConsent,
-	"AADSTS50105":   "the user is not assigned to the application: assign it under Enterprise applications in Entra",
 	"AADSTS500011":  hintResource,
 	"AADSTS650052":  hintResource,
 	"AADSTS70011":   hintResource,
 	"AADSTS1002012": hintResource,
-	"AADSTS7000218": "the application is a confidential one: name its secret's file in app_user_secret_file, or " +
-		"allow public client flows in Entra",
-	"AADSTS700025": "the application is a public one: take app_user_secret_file away",
 	"AADSTS7000216": "the application has not shown who it is: name its secret, certificate or federated token in " +
 		"the configuration",
 	"AADSTS7000229": "the application is registered but unknown in this tenant: an administrator of the tenant has " +
 		"to consent to it",
 	"AADSTS65002": "client_id is an application of Microsoft's own, which may not use this API: register one of yours",
-	"AADSTS65004": "the user declined to consent: begin again with partnersync login, or have an administrator " +
-		"grant it in Entra",
 	"AADSTS70002": hintClient,
 
 	// Certificates and federated tokens.
@@ -48,7 +42,22 @@ var authorityHints = map[string]string{
 	"AADSTS700212": hintFederation,
 	"AADSTS700213": hintFederation,
 
-	// The user.
+	"AADSTS50196": "the authority saw too many equal requests: wait, and look for another program that signs in as " +
+		"this application",
+
+	// OAuth's own codes, for numbers that are not here and for answers without one.
+	"invalid_client": hintClient,
+	"invalid_scope":  hintResource,
+}
+
+// userHints are those for an application that signs in on behalf of a user; they go before the others.
+var userHints = map[string]string{
+	"AADSTS50105": "the user is not assigned to the application: assign it under Enterprise applications in Entra",
+	"AADSTS7000218": "the application is a confidential one: name its secret's file in app_user_secret_file, or " +
+		"allow public client flows in Entra",
+	"AADSTS700025": "the application is a public one: take app_user_secret_file away",
+	"AADSTS65004": "the user declined to consent: begin again with partnersync login, or have an administrator " +
+		"grant it in Entra",
 	"AADSTS50173":  hintLoginAgain,
 	"AADSTS50132":  hintLoginAgain,
 	"AADSTS50133":  hintLoginAgain,
@@ -75,17 +84,33 @@ var authorityHints = map[string]string{
 	"AADSTS70018": "the code is wrong or was declined: begin again with partnersync login",
 	"AADSTS70020": "the code has expired before it was entered: begin again with partnersync login",
 
-	"AADSTS50196": "the authority saw too many equal requests: wait, and look for another program that signs in as " +
-		"this application",
-
-	// OAuth's own codes, for numbers that are not here and for answers without one.
-	"invalid_client": hintClient,
-	"unauthorized_client": "the application may not sign in this way: check client_id, tenant_id and cloud and, " +
-		"for a user, that public client flows are allowed",
-	"invalid_grant": "the authority does not take the refresh token or assertion: a user has to sign in " +
-		"again with partnersync login",
+	"unauthorized_client": "the application may not sign in this way: check client_id, tenant_id and cloud, and that " +
+		"public client flows are allowed",
+	"invalid_grant":        "the authority does not take the refresh token: sign in again with partnersync login",
 	"interaction_required": "the authority wants to see the user: sign in again with partnersync login",
-	"invalid_scope":        hintResource,
+}
+
+// applicationHints are those for an application that signs in as itself, likewise.
+var applicationHints = map[string]string{
+	"AADSTS700025": "the application is registered as a public client, which cannot sign in as itself: " +
+		"register it as a web application in Entra",
+	"AADSTS53000": hintWorkload,
+	"AADSTS53001": hintWorkload,
+	"AADSTS53003": hintWorkload,
+
+	"unauthorized_client": "the application may not sign in as itself: check client_id, tenant_id and cloud",
+	"invalid_grant": "the authority does not take what the application signs in with: check client_id, tenant_id, and " +
+		"its secret, certificate or federated token",
+	"interaction_required": hintWorkload,
+}
+
+// authorityHint returns what to do about a refusal with the authority's own number and OAuth's code.
+func authorityHint(asUser bool, number, code string) string {
+	own := applicationHints
+	if asUser {
+		own = userHints
+	}
+	return cmp.Or(own[number], authorityHints[number], own[code], authorityHints[code])
 }
 
 const (
@@ -105,26 +130,43 @@ const (
 	hintLoginAgain  = "the sign-in was revoked or has expired: sign in again with partnersync login"
 	hintLoginMFA    = "the tenant wants the user's second factor again: sign in again with partnersync login"
 	hintNoAuthority = "this is no answer of the authority: check authority_url, tenant_id and any proxy"
-	hintConditions  = "the tenant's conditional access does not let the user in from here: change the policy, or " +
+	hintWorkload    = "the tenant's conditional access does not let the application in: change its policy for workload " +
+		"identities"
+	hintConditions = "the tenant's conditional access does not let the user in from here: change the policy, or " +
 		"sign in as another user"
 )
 
 // hintsByCode say what to do about the API's errors, by the codes of "Partner Center REST error codes" where no other
 // source is named.
 var hintsByCode = map[string]string{
-	"900421": hintMFA, // reported by partners since the enforcement of 2026
-	"10001":  hintMFA, // reported by partners before that
 	"800001": "the request came without a token: check for a proxy that takes the Authorization header away",
 	"20002": "no reseller relationship with this customer: ask it to accept the relationship again, " +
 		"or leave it out with exclude_customers",
-	"900150": "the user's role has no right to this: give the user the role of an admin agent or a sales agent in " +
-		"Partner Center",
 	"900149": hintProgram,
 	"800039": hintProgram,
 }
 
-const hintMFA = "the API wants multi-factor authentication: " +
-	"use an app-only sign-in, or sign the user in again with MFA"
+// hintsForUsers are those that differ for an application that signs in on behalf of a user.
+var hintsForUsers = map[string]string{
+	"900421": hintMFA, // reported by partners since the enforcement of 2026
+	"10001":  hintMFA, // reported by partners before that
+	"900150": "the user's role has no right to this: give the user the role of an admin agent or a sales agent in " +
+		"Partner Center",
+}
+
+// hintsForApplications are those for an application that signs in as itself, likewise.
+var hintsForApplications = map[string]string{
+	"900421": hintNotOfUsers,
+	"10001":  hintNotOfUsers,
+	"900150": "the application has no right to this: check that it is registered in Partner Center (App management)",
+}
+
+const (
+	hintMFA = "the API wants multi-factor authentication: " +
+		"use an app-only sign-in, or sign the user in again with MFA"
+	hintNotOfUsers = "the API wants the multi-factor authentication of a user, though an application has signed in: " +
+		"check that it is registered in Partner Center (App management)"
+)
 
 // "Get started with the Partner Center APIs" says who may use them.
 const hintProgram = "the partner's program is not active, or may not use the API: " +
@@ -152,14 +194,18 @@ const (
 
 // hint returns what to do about an error of the API. The oldest refusals for want of MFA have their number in the text
 // alone.
-func hint(e *Error) string {
-	if h, ok := hintsByCode[e.Code]; ok {
+func hint(e *Error, asUser bool) string {
+	own := hintsForApplications
+	if asUser {
+		own = hintsForUsers
+	}
+	if h := cmp.Or(own[e.Code], hintsByCode[e.Code]); h != "" {
 		return h
 	}
 	if e.Status == http.StatusUnauthorized {
 		switch {
 		case strings.Contains(e.Description, "MFA"):
-			return hintMFA
+			return own["900421"]
 		case strings.Contains(e.Description, "incorrect audience"): // the gateway's words
 			return hintAudience
 		}

@@ -11,7 +11,8 @@ import (
 func TestHints_sayWhatToDoInOneLine(t *testing.T) {
 	t.Parallel()
 	numbered := regexp.MustCompile(`^(AADSTS\d{5,7}|[a-z_]+|\d{5,6})$`)
-	for _, hints := range []map[string]string{authorityHints, hintsByCode} {
+	for _, hints := range []map[string]string{authorityHints, userHints, applicationHints, hintsByCode,
+		hintsForUsers, hintsForApplications} {
 		for code, hint := range hints {
 			if !numbered.MatchString(code) || len(hint) < 20 || strings.ContainsAny(hint, "\n\t") ||
 				strings.HasSuffix(hint, ".") {
@@ -31,30 +32,30 @@ func TestHints_ofWhatHappensMost(t *testing.T) {
 		{authorityHints, "AADSTS7000222", "expired"},
 		{authorityHints, "AADSTS700016", "client_id"},
 		{authorityHints, "AADSTS65001", "consent is missing"},
-		{authorityHints, "AADSTS50076", "multi-factor"},
-		{authorityHints, "AADSTS50079", "multi-factor"},
-		{authorityHints, "AADSTS50173", "partnersync login"},
-		{authorityHints, "AADSTS700082", "90 days"},
+		{userHints, "AADSTS50076", "multi-factor"},
+		{userHints, "AADSTS50079", "multi-factor"},
+		{userHints, "AADSTS50173", "partnersync login"},
+		{userHints, "AADSTS700082", "90 days"},
 		{authorityHints, "AADSTS500011", "check cloud"},
 		{authorityHints, "AADSTS700027", "register the certificate"},
 		{authorityHints, "AADSTS700024", "clock"},
 		{authorityHints, "AADSTS70021", "federated credential"},
-		{authorityHints, "AADSTS7000218", "app_user_secret_file"},
-		{authorityHints, "AADSTS53003", "conditional access"},
+		{userHints, "AADSTS7000218", "app_user_secret_file"},
+		{userHints, "AADSTS53003", "conditional access"},
 		{authorityHints, "AADSTS65002", "client_id"},
-		{authorityHints, "AADSTS65004", "consent"},
+		{userHints, "AADSTS65004", "consent"},
 		{authorityHints, "AADSTS7000229", "consent"},
 		{authorityHints, "AADSTS7000216", "secret"},
 		{authorityHints, "AADSTS700021", "client_id"},
 		{authorityHints, "AADSTS50027", "federated_token_file"},
-		{authorityHints, "AADSTS50072", "multi-factor"},
-		{authorityHints, "AADSTS50078", "second factor"},
-		{authorityHints, "AADSTS50158", "second factor"},
-		{authorityHints, "AADSTS50132", "partnersync login"},
-		{authorityHints, "AADSTS50133", "partnersync login"},
-		{authorityHints, "AADSTS50020", "tenant_id"},
-		{hintsByCode, "900421", "multi-factor"},
-		{hintsByCode, "10001", "multi-factor"},
+		{userHints, "AADSTS50072", "multi-factor"},
+		{userHints, "AADSTS50078", "second factor"},
+		{userHints, "AADSTS50158", "second factor"},
+		{userHints, "AADSTS50132", "partnersync login"},
+		{userHints, "AADSTS50133", "partnersync login"},
+		{userHints, "AADSTS50020", "tenant_id"},
+		{hintsForUsers, "900421", "multi-factor"},
+		{hintsForUsers, "10001", "multi-factor"},
 		{hintsByCode, "20002", "exclude_customers"},
 		{hintsByCode, "900149", "indirect resellers may not"},
 	}
@@ -64,8 +65,38 @@ func TestHints_ofWhatHappensMost(t *testing.T) {
 		}
 	}
 	wrong := Error{Status: 401, Description: "Unauthorized: Invalid Authorization header, incorrect audience"}
-	if got := hint(&wrong); got != hintAudience {
+	if got := hint(&wrong, false); got != hintAudience {
 		t.Errorf("wrong audience: %q", got)
+	}
+}
+
+// Who signs in as an application has no user to sign in again, and no file for the secret of a user's.
+func TestHints_fitTheWayOfSigningIn(t *testing.T) {
+	t.Parallel()
+	all := map[string]bool{}
+	for _, hints := range []map[string]string{authorityHints, userHints, applicationHints, hintsByCode, hintsForUsers} {
+		for code := range hints {
+			all[code] = true
+		}
+	}
+	ofUsers := regexp.MustCompile(`login|app_user|sign the user|the user's|refresh token`)
+	for number := range all {
+		for _, code := range []string{"", "invalid_client", "invalid_grant", "interaction_required", "unauthorized_client"} {
+			if got := authorityHint(false, number, code); ofUsers.MatchString(got) {
+				t.Errorf("%s, %s: an application is told %q", number, code, got)
+			}
+		}
+		for _, e := range []Error{{Code: number, Status: 401}, {Status: 401, Description: "MFA"}} {
+			if got := hint(&e, false); ofUsers.MatchString(got) || got == "" {
+				t.Errorf("%s: an application is told %q", number, got)
+			}
+		}
+	}
+	if got := authorityHint(false, "AADSTS50173", "invalid_grant"); !strings.Contains(got, "check client_id") {
+		t.Errorf("an application is told %q", got)
+	}
+	if got := authorityHint(true, "AADSTS1", "invalid_grant"); !strings.Contains(got, "partnersync login") {
+		t.Errorf("a user is told %q", got)
 	}
 }
 

@@ -66,6 +66,7 @@ func (c *Client) get(ctx context.Context, l *Listing, t target) (*answer, *Error
 		requestID:     uuid.NewString(),
 		correlationID: l.CorrelationID,
 		secrets:       p.secrets,
+		asUser:        c.tokens.asUser,
 	}
 	prepare := func() *Error { return p.prepare(ctx) }
 	if e := c.retrier.do(ctx, l, &p.op, prepare, p.try); e != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -102,14 +103,14 @@ func retryable(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500
 }
 
-// RetryAfter reads a Retry-After header, seconds or an HTTP date, as the time from now, and at most that long. It is 0
-// for what is absent, past, zero or neither.
+// RetryAfter reads a Retry-After header, seconds or an HTTP date, as the time from now, and at most that long. Seconds with
+// a fraction, which the standard does not know, are rounded up. It is 0 for what is absent, past, zero or neither.
 func RetryAfter(header string, now time.Time, most time.Duration) time.Duration {
 	header = strings.TrimSpace(header)
-	seconds, err := strconv.ParseInt(header, 10, 64)
-	if err == nil || errors.Is(err, strconv.ErrRange) { // beyond its range it is the greatest or the least number
-		seconds = min(max(seconds, 0), int64(most/time.Second))
-		return time.Duration(seconds) * time.Second
+	seconds, err := strconv.ParseFloat(header, 64)
+	isNumber := strings.Trim(header, "+-.0123456789") == "" // and not such as inf
+	if isNumber && (err == nil || errors.Is(err, strconv.ErrRange)) {
+		return time.Duration(min(max(math.Ceil(seconds), 0), most.Seconds()) * float64(time.Second))
 	}
 	at, err := http.ParseTime(header)
 	if err != nil {

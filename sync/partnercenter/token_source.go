@@ -31,6 +31,7 @@ type TokenSource struct {
 
 	url     string
 	files   []string // that fetch reads
+	asUser  bool     // tokens are a user's
 	retrier retrier
 
 	lock    chan struct{} // of the fields below; a channel, so that waiting for it can end with a context
@@ -75,6 +76,7 @@ func NewTokenSource(cred Credentials, opts TokenOptions) (*TokenSource, error) {
 		fetch:   fetch,
 		secrets: a.secrets,
 		url:     a.tokenURL,
+		asUser:  cred.Rotate != nil,
 		files:   []string{cred.ClientSecretFile, cred.CertificateFile, cred.FederatedTokenFile},
 		retrier: newRetrier(opts.AttemptTimeout, opts.Limiter, opts.Logger),
 		lock:    make(chan struct{}, 1),
@@ -176,7 +178,7 @@ func (s *TokenSource) keepFailure(ctx context.Context, e *Error, files []os.File
 }
 
 func (s *TokenSource) operation() *operation {
-	return &operation{method: http.MethodPost, url: s.url, secrets: s.secrets}
+	return &operation{method: http.MethodPost, url: s.url, secrets: s.secrets, asUser: s.asUser}
 }
 
 // failed reports whether the last failure is the answer to somebody who asked at that time: they waited while it

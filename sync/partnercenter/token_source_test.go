@@ -200,11 +200,11 @@ func TestToken_errorsTellTheCodeAndNothingElse(t *testing.T) {
 			"wrong client secret", 1},
 		{"expired secret", refusal("invalid_client", "AADSTS7000222: "+leak), "AADSTS7000222", 400, "expired", 1},
 		{"unknown client", refusal("unauthorized_client", "AADSTS700016: "+leak), "AADSTS700016", 400, "client_id", 1},
-		{"revoked", refusal("invalid_grant", "AADSTS50173: "+leak), "AADSTS50173", 400, "sign in again", 1},
-		{"MFA", refusal("invalid_grant", "AADSTS50076: "+leak), "AADSTS50076", 400, "multi-factor", 1},
+		{"revoked", refusal("invalid_grant", "AADSTS50173: "+leak), "AADSTS50173", 400, "check client_id", 1},
+		{"MFA", refusal("invalid_grant", "AADSTS50076: "+leak), "AADSTS50076", 400, "check client_id", 1},
 		{"no number", refusal("invalid_client", leak), "invalid_client", 400, "client secret", 1},
 		{"no code", refusal(leak, "AADSTS: "+leak), "http_400", 400, "no answer of the authority", 1},
-		{"no code of ours", refusal("invalid_grant", "AADSTS99: "+leak), "AADSTS99", 400, "sign in again", 1},
+		{"no code of ours", refusal("invalid_grant", "AADSTS99: "+leak), "AADSTS99", 400, "check client_id", 1},
 		{"a number beside", reply(400, `{"error":"invalid_client","error_description":"`+leak+`","error_codes":[7000222,1]}`), "AADSTS7000222", 400, "expired", 1},
 		{"no number beside", reply(400, `{"error":"invalid_scope","error_description":7,"error_codes":["`+leak+`"]}`),
 			"invalid_scope", 400, "cloud", 1},
@@ -213,7 +213,7 @@ func TestToken_errorsTellTheCodeAndNothingElse(t *testing.T) {
 			"AADSTS90033", 400, "", 4},
 		{"error with 200", reply(200, `{"error":"invalid_scope","error_description":"`+leak+`"}`), "invalid_scope", 200, "",
 			1},
-		{"interaction", refusal("interaction_required", leak), "interaction_required", 400, "partnersync login", 1},
+		{"interaction", refusal("interaction_required", leak), "interaction_required", 400, "conditional access", 1},
 		{"HTML", reply(200, "<html>"+leak, "Content-Type: text/html"), "bad_response", 0, "", 1},
 		{"form", reply(200, "%zz"+leak, "Content-Type: text/plain"), "bad_response", 0, "", 1},
 		{"no token in it", reply(200, `{}`), "bad_response", 0, "", 1},
@@ -308,7 +308,7 @@ func TestToken_a401ThatStaysFailsWithoutEndlessTokens(t *testing.T) {
 		for i := range 10 {
 			var l Listing
 			_, err := batchIDs(c.DeviceBatches(t.Context(), testCustomer, &l))
-			if e := errorOf(t, err); e.ErrorCode() != "900421" || e.Hint != hintMFA {
+			if e := errorOf(t, err); e.ErrorCode() != "900421" || e.Hint != hintNotOfUsers {
 				t.Errorf("error %v", err)
 			}
 			if retried := l.Retries > 0; retried != (i == 0) {
