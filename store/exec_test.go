@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"partnersync/store/outbox"
 	"partnersync/store/storetest"
 )
 
@@ -80,5 +81,53 @@ func TestStore_withoutPreparedStatements(t *testing.T) {
 		t.Errorf("pace %+v, %v, want a pause of up to an hour", pace, err)
 	}
 	w.ok(w.Leave(t.Context()))
+	w.wantNothingPrepared()
+}
+
+func TestOutbox_withoutPreparedStatements(t *testing.T) {
+	t.Parallel()
+	w := execWorld(t)
+	once, gathered := hook("once"), hook("gathered")
+	once.FailingAfter = 1
+	w.Store = New(w.pool, Options{Version: "test", Endpoints: []outbox.Endpoint{once, gathered}})
+	w.ok(w.Heartbeat(t.Context()))
+	now := time.Now()
+	w.pass(now.Add(-30*time.Hour), complete("1"), batch("a", "queued"), batch("b", "queued"))
+	w.pass(now.Add(-25*time.Hour), complete("2"), batch("a", "finished"), batch("b", "processing"))
+	w.attempt(nil)
+	w.attempt(broken)
+	w.attempt(nil)
+	w.ok(w.Outbox().EnqueueSignInFailed(t.Context(), "contoso", *broken))
+	w.ok(w.Outbox().ClearSignInFailed(t.Context(), "contoso"))
+	w.ok(w.Outbox().EnqueueStuckBatches(t.Context()))
+	claims := []struct {
+		endpoint  string
+		gathering outbox.Gathering
+		want      []int // notifications of each delivery
+	}{
+		{"once", outbox.Gathering{}, []int{1, 1, 1, 1}},
+		{"once", outbox.Gathering{}, []int{1}},
+		{"gathered", outbox.Gathering{Most: 10, Wait: time.Hour}, nil},
+		{"gathered", outbox.Gathering{Most: 10}, []int{3}},
+	}
+	for _, c := range claims {
+		due, err := w.Outbox().Claim(t.Context(), c.endpoint, 10, time.Minute, c.gathering)
+		w.ok(err)
+		var got []int
+		for _, d := range due {
+			got = append(got, len(d.Notifications))
+			w.ok(w.Outbox().Retry(t.Context(), d, time.Minute))
+			w.ok(w.Outbox().Remove(t.Context(), d))
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("deliveries for %s: (-want +got)\n%s", c.endpoint, diff)
+		}
+	}
+	w.wantOutbox()
+	if _, pending, err := w.Outbox().Next(t.Context(), "once"); err != nil || pending {
+		t.Errorf("pending %v, error %v", pending, err)
+	}
+	_, err := w.Outbox().GiveUp(t.Context())
+	w.ok(err)
 	w.wantNothingPrepared()
 }
