@@ -104,6 +104,8 @@ func (s *section) webhookURL(key string) partnercenter.Secret {
 		return ""
 	case inTheClear(u):
 		v.warn("http:// off this machine sends names of customers in the clear; use https://")
+	case strings.HasSuffix(strings.ToLower(u.Hostname()), ".webhook.office.com"):
+		v.warn("is that of a connector of Teams, which are gone; make a workflow, and write its URL and format: teams")
 	}
 	return partnercenter.Secret(v.text)
 }

@@ -119,15 +119,20 @@ func TestLoad_wrongWebhooks(t *testing.T) {
 	})
 }
 
-func TestLoad_warnsOfNamesOfCustomersInTheClear(t *testing.T) {
+func TestLoad_warnsOfWebhooks(t *testing.T) {
 	t.Parallel()
-	c, err := load(t, notified("url: http://a.example/hunter2"), env)
-	if err != nil {
-		t.Fatal(err)
+	tests := []struct{ url, want string }{
+		{"http://a.example/hunter2", "in the clear"},
+		{"https://contoso.webhook.office.com/webhookb2/hunter2", "a connector of Teams, which are gone"},
 	}
-	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "in the clear") ||
-		strings.Contains(c.Warnings[0], "hunter2") {
-		t.Errorf("warnings: %q", c.Warnings)
+	for _, tt := range tests {
+		c, err := load(t, notified("url: "+tt.url), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], tt.want) || strings.Contains(c.Warnings[0], "hunter2") {
+			t.Errorf("warnings: %q, want one of %q", c.Warnings, tt.want)
+		}
 	}
 }
 
