@@ -305,8 +305,9 @@ func TestPageOf(t *testing.T) {
 		{"not known", "", []outbox.Notification{batch}, ""},
 		{"a batch", base, []outbox.Notification{batch}, base + "/customers/" + alpha + "?batch=..%2Fa%26b%3Dc"},
 		{"several of a customer", base + "/", []outbox.Notification{batch, failing}, base + "/customers/" + alpha},
-		{"of two customers", base, []outbox.Notification{batch, other}, base},
-		{"a partner", base, []outbox.Notification{partner}, base},
+		{"of two customers", base, []outbox.Notification{batch, other}, base + "/"},
+		{"a partner", base + "/", []outbox.Notification{partner}, base + "/"},
+		{"at a host's root", "https://sync.example.com", []outbox.Notification{partner}, "https://sync.example.com/"},
 	}
 	for _, tt := range tests {
 		if got := pageOf(tt.base, tt.all); got != tt.want {

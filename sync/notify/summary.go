@@ -134,20 +134,21 @@ func countByTitle(summaries []summary) string {
 	return strings.Join(each, ", ")
 }
 
-// pageOf returns the URL of the status page about the events: that of their customer, if they have one in common. It is
-// "" if the page's own URL is not known.
+// pageOf returns the URL of the status page about the events: that of their customer, if they have one in common, else
+// with a slash at its end, since the page's links are relative. It is "" if the page's own URL is not known.
 func pageOf(pageURL string, all []outbox.Notification) string {
+	page, err := url.Parse(pageURL)
+	if err != nil || pageURL == "" {
+		return ""
+	}
 	d := all[0].Data
 	elsewhere := func(n outbox.Notification) bool { return n.Data.CustomerID != d.CustomerID }
-	if pageURL == "" || d.CustomerID == "" || slices.ContainsFunc(all, elsewhere) {
-		return pageURL
+	if d.CustomerID == "" || slices.ContainsFunc(all, elsewhere) {
+		return page.JoinPath("/").String()
 	}
-	page, err := url.JoinPath(pageURL, "customers", d.CustomerID)
-	if err != nil { // the configuration has checked it
-		return pageURL
-	}
+	page = page.JoinPath("customers", d.CustomerID)
 	if len(all) == 1 && d.BatchID != "" {
-		page += "?batch=" + url.QueryEscape(d.BatchID)
+		page.RawQuery = url.Values{"batch": {d.BatchID}}.Encode()
 	}
-	return page
+	return page.String()
 }
