@@ -54,7 +54,7 @@ COMMENT ON COLUMN partnersync.runs.scheduled_for IS 'The tick; for other runs wh
 COMMENT ON COLUMN partnersync.runs.started_at IS 'When the run was opened.';
 COMMENT ON COLUMN partnersync.runs.enumerated_at IS 'When the partner''s customers were settled for this run; null until then.';
 COMMENT ON COLUMN partnersync.runs.finished_at IS 'When the run ended; null while it is running.';
-COMMENT ON COLUMN partnersync.runs.state IS 'running, complete (every customer ok), partial (some), failed (none), abandoned (stopped before its end).';
+COMMENT ON COLUMN partnersync.runs.state IS 'running, complete (no customer failed), partial (some did), failed (some did and none was ok, or there was none), abandoned (stopped before its end).';
 COMMENT ON COLUMN partnersync.runs.customers_total IS 'Customers of the run, those contested by another partner included.';
 COMMENT ON COLUMN partnersync.runs.error IS 'What went wrong with the run as a whole, such as the enumeration of customers.';
 

@@ -28,7 +28,10 @@ CREATE TABLE partnersync.partner_state (
     lease_epoch    bigint NOT NULL DEFAULT 0,
     observed_at    timestamptz,
     held_customers text[],
-    held_run       bigint
+    held_run       bigint,
+    next_tick      timestamptz,
+    urgent_round   interval,
+    round          interval
 );
 COMMENT ON TABLE partnersync.partner_state IS 'The claim on each partner''s enumeration of customers, and what it left behind.';
 COMMENT ON COLUMN partnersync.partner_state.partner IS 'The partner''s name in the configuration.';
@@ -37,6 +40,9 @@ COMMENT ON COLUMN partnersync.partner_state.lease_epoch IS 'The fencing token: i
 COMMENT ON COLUMN partnersync.partner_state.observed_at IS 'When the last enumeration that was merged was observed.';
 COMMENT ON COLUMN partnersync.partner_state.held_customers IS 'Customers that the last complete enumeration lacked, held back by the mass removal guard.';
 COMMENT ON COLUMN partnersync.partner_state.held_run IS 'The run of that enumeration; a later one may confirm it.';
+COMMENT ON COLUMN partnersync.partner_state.next_tick IS 'The tick after the last scheduled pass; null: there was none.';
+COMMENT ON COLUMN partnersync.partner_state.urgent_round IS 'How often the partner''s urgent customers are read, as of that pass.';
+COMMENT ON COLUMN partnersync.partner_state.round IS 'How often its other customers are read at the rate that there is, as of that pass.';
 
 CREATE TABLE partnersync.customer_state (
     customer_id           uuid    PRIMARY KEY,
@@ -48,8 +54,14 @@ CREATE TABLE partnersync.customer_state (
     last_success_at       timestamptz,
     last_attempt_at       timestamptz,
     consecutive_failures  integer NOT NULL DEFAULT 0,
+    reread                boolean NOT NULL DEFAULT false,
     devices_due_at        timestamptz,
     devices_refresh       interval,
+    lists_due             integer NOT NULL DEFAULT 0,
+    lists_failing         integer NOT NULL DEFAULT 0,
+    lists_refused         integer NOT NULL DEFAULT 0,
+    unfinished_at         timestamptz,
+    changed_at            timestamptz,
     failing_since         timestamptz,
     last_error_code       text,
     last_error            text,
@@ -65,30 +77,36 @@ COMMENT ON COLUMN partnersync.customer_state.active IS 'False once the customer 
 COMMENT ON COLUMN partnersync.customer_state.owner IS 'The worker that has claimed the customer; null: nobody.';
 COMMENT ON COLUMN partnersync.customer_state.lease_epoch IS 'The fencing token: incremented by each claim; a write under an older one is refused.';
 COMMENT ON COLUMN partnersync.customer_state.last_attempt_at IS 'When a list of the customer was last merged, or the customer failed. A success later than that is an attempt too.';
-COMMENT ON COLUMN partnersync.customer_state.last_success_at IS 'When the customer was last read and merged as a whole.';
-COMMENT ON COLUMN partnersync.customer_state.consecutive_failures IS 'Failed attempts since the last success.';
+COMMENT ON COLUMN partnersync.customer_state.last_success_at IS 'When the customer''s batches, and its policies where they were due, were last read and merged as a whole.';
+COMMENT ON COLUMN partnersync.customer_state.consecutive_failures IS 'Failed attempts since the last without a failure.';
+COMMENT ON COLUMN partnersync.customer_state.reread IS 'The batch list has to be read again at once, since the tick cut the customer''s turn off, or a batch vanished between its listing and that of its devices.';
 COMMENT ON COLUMN partnersync.customer_state.failing_since IS 'When the first of those failed.';
 COMMENT ON COLUMN partnersync.customer_state.last_error_code IS 'Code of the last failure; null after a success.';
 COMMENT ON COLUMN partnersync.customer_state.last_error IS 'The last failure in words; null after a success.';
 COMMENT ON COLUMN partnersync.customer_state.last_request_id IS 'MS-RequestId of the last failure; null after a success.';
 COMMENT ON COLUMN partnersync.customer_state.last_correlation_id IS 'MS-CorrelationId of the last failure; null after a success.';
 COMMENT ON COLUMN partnersync.customer_state.devices_due_at IS 'When the first of the customer''s device lists has to be read again, or earlier; null if it has none.';
+COMMENT ON COLUMN partnersync.customer_state.lists_due IS 'Device lists that were still due, or due in each pass, when they were last gone through.';
+COMMENT ON COLUMN partnersync.customer_state.lists_failing IS 'Device lists whose last read failed.';
+COMMENT ON COLUMN partnersync.customer_state.lists_refused IS 'Those of them that the API refuses lastingly, which is no failure of the customer.';
+COMMENT ON COLUMN partnersync.customer_state.unfinished_at IS 'valid_from of the newest current version of a batch in no terminal status; null: there is none.';
+COMMENT ON COLUMN partnersync.customer_state.changed_at IS 'When a listing of the customer last opened a version, first listings aside; null: none has.';
 COMMENT ON COLUMN partnersync.customer_state.devices_refresh IS 'The setting of the same name that devices_due_at was computed with; null: never computed.';
 
 CREATE TABLE partnersync.customer_runs (
-    customer_id    uuid   NOT NULL,
-    kind           text   COLLATE "C" NOT NULL CHECK (kind IN ('scheduled', 'once', 'backfill')),
-    run_id         bigint NOT NULL,
-    devices_run_id bigint NOT NULL DEFAULT 0,
-    outcome        text   COLLATE "C" NOT NULL CHECK (outcome IN ('ok', 'failed', 'waiting')),
+    customer_id  uuid    NOT NULL,
+    kind         text    COLLATE "C" NOT NULL CHECK (kind IN ('scheduled', 'once', 'backfill')),
+    run_id       bigint  NOT NULL,
+    outcome      text    COLLATE "C" NOT NULL CHECK (outcome IN ('ok', 'failed')),
+    devices_left boolean NOT NULL DEFAULT false,
     PRIMARY KEY (customer_id, kind)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE partnersync.customer_runs IS 'The last run of each kind that has tried the customer.';
+COMMENT ON TABLE partnersync.customer_runs IS 'The last run of each kind in which the customer had its turn.';
 COMMENT ON COLUMN partnersync.customer_runs.customer_id IS 'The customer.';
 COMMENT ON COLUMN partnersync.customer_runs.kind IS 'As in runs.';
-COMMENT ON COLUMN partnersync.customer_runs.run_id IS 'The run that has last tried the customer''s batches and policies.';
-COMMENT ON COLUMN partnersync.customer_runs.devices_run_id IS 'The run that has last gone through the customer''s device lists; 0: none.';
-COMMENT ON COLUMN partnersync.customer_runs.outcome IS 'How that run counts the customer; waiting: not before its device lists have been read.';
+COMMENT ON COLUMN partnersync.customer_runs.run_id IS 'The run.';
+COMMENT ON COLUMN partnersync.customer_runs.outcome IS 'How that run counts the customer.';
+COMMENT ON COLUMN partnersync.customer_runs.devices_left IS 'More of the customer''s device lists were due than are read in one turn.';
 
 CREATE TABLE partnersync.contested_customers (
     customer_id          uuid    NOT NULL,

@@ -64,7 +64,7 @@ CREATE TABLE partnersync.list_state (
     -- What is written of an unchanged list stands together: an update logs only what lies between the first and the last change.
     observed_at  timestamptz,
     confirmed_at timestamptz,
-    counted_run  bigint,
+    last_run     bigint,
     rows         integer NOT NULL DEFAULT 0,
     confirmed_pages     integer NOT NULL DEFAULT 0,
     held                text[],
@@ -72,6 +72,8 @@ CREATE TABLE partnersync.list_state (
     batch_status        text,
     batch_devices_count integer,
     stale_at            timestamptz,
+    refusals            integer NOT NULL DEFAULT 0,
+    error               text,
     received_id         bytea,
     PRIMARY KEY (customer_id, resource, batch_id)
 ) WITH (fillfactor = 50);
@@ -88,9 +90,11 @@ COMMENT ON COLUMN partnersync.list_state.held IS 'Keys that the last complete li
 COMMENT ON COLUMN partnersync.list_state.held_run IS 'The run of that listing; a later one may confirm it.';
 COMMENT ON COLUMN partnersync.list_state.batch_status IS 'Of a device list: the batch''s status at the last complete listing.';
 COMMENT ON COLUMN partnersync.list_state.batch_devices_count IS 'Of a device list: the batch''s devices_count at the last complete listing.';
-COMMENT ON COLUMN partnersync.list_state.stale_at IS 'Of a device list: when the last read failed or was held, or the batch was removed, so that the list has to be read again; null after a complete read.';
+COMMENT ON COLUMN partnersync.list_state.stale_at IS 'Of a list of devices or policies: when the last read failed or was held, or the batch was removed, so that the list has to be read again; null after a complete read.';
+COMMENT ON COLUMN partnersync.list_state.refusals IS 'Of a device list: how many runs in a row the API has refused it for a reason of its own. From three on it is tried once a day, and fails nobody.';
+COMMENT ON COLUMN partnersync.list_state.error IS 'Of a device list: why the last read failed, the code first; null: it did not.';
 COMMENT ON COLUMN partnersync.list_state.received_id IS 'Of a device list: the batch''s id as received, for requests, where it could not be stored unchanged.';
-COMMENT ON COLUMN partnersync.list_state.counted_run IS 'The last run whose counts have the list''s rows in them: one that reads the list again, after the database went away in the middle, does not count its unchanged rows twice.';
+COMMENT ON COLUMN partnersync.list_state.last_run IS 'The last run that has read the list, or failed to. It reads no device list twice; and where it reads another list again, since the database went away in the middle, it does not count the rows twice.';
 
 -- +goose Down
 DROP TABLE partnersync.list_state;

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -21,18 +20,23 @@ var ErrClaimLost = errors.New("the claim was lost: another worker has taken the 
 // and epoch.
 type Claim struct {
 	Run        Run
+	Turn       Turn
 	CustomerID string // uuid, lower case
 	Epoch      int64
 	// Digests of the customer's lists, where their rows are exactly the current ones; else nil.
 	BatchesDigest, PoliciesDigest []byte
-	// DevicesDue: the run had device lists of the customer to read when it was claimed. A merge of its batches knows
-	// better.
-	DevicesDue bool
+	// Synced: the customer was read as a whole before.
+	Synced bool
+	// Reread: the last turn was cut off, or a batch vanished during it.
+	Reread bool
+	// PoliciesDue and DevicesDue: the run has these to read, as far as it was known when the customer was claimed. A
+	// merge of its batches knows better.
+	PoliciesDue, DevicesDue bool
 
-	outcome  string // how the run counts the customer so far; "" if it does not
-	failures int    // attempts that failed since the last success
-	synced   bool   // the customer has been read as a whole before
-	clock    clock
+	failed       bool // the run counts the customer as failed already
+	failures     int  // attempts that failed since the last one without a failure
+	listsFailing int  // device lists that fail, and are not refused lastingly
+	clock        clock
 }
 
 // ObservedAt turns the local time at which a request was sent into the database's time.
@@ -46,115 +50,53 @@ func (c clock) at(local time.Time) time.Time {
 	return c.database.Add(local.Sub(c.local)).UTC().Truncate(time.Microsecond)
 }
 
-// ClaimCustomers claims up to limit customers whose batches and policies the run has still to list and that no live
-// worker holds, in the order of their ids from after on ("" is the beginning). Fewer mean that there are no more, or
-// that other workers were faster.
-func (s *Store) ClaimCustomers(ctx context.Context, run Run, after string, limit int) ([]Claim, error) {
-	// Customers that this or a later run of the kind has done are left out. A backfill that is resumed does again those
-	// that another backfill has done since.
-	const candidates = `
-		SELECT s.customer_id::text
-		FROM partnersync.customer_state s
-		LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
-		WHERE s.partner = @partner AND s.active AND s.customer_id > @after::uuid
-		  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-		  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-		  AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run)
-		  AND (s.owner IS NULL OR s.owner <> @worker::uuid
-		                          AND s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
-		  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND state = 'running')
-		ORDER BY s.customer_id
-		LIMIT @limit
-		FOR UPDATE OF s SKIP LOCKED`
-	if after == "" {
-		after = uuid.Nil.String()
-	}
-	args := run.args()
-	args["worker"], args["after"], args["limit"] = s.worker, after, limit
-	return s.claim(ctx, run, candidates, args, func(r claimRow) bool { return r.RunID == run.ID })
-}
-
-// ClaimDevices claims up to limit customers that have device lists for the run to read and that no live worker holds,
-// the longest due first.
-func (s *Store) ClaimDevices(ctx context.Context, run Run, limit int) ([]Claim, error) {
-	// A customer that waits is claimed even if none of its lists is due any more, since a run of another kind has read
-	// them: so it gets settled. A time further ahead than any list can be due was left by a clock that was set back.
-	const candidates = `
-		SELECT s.customer_id::text
-		FROM partnersync.customer_state s
-		JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
-		WHERE s.partner = @partner AND s.active AND r.run_id = @run AND r.devices_run_id <> @run
-		  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-		  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-		  AND (r.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
-		       OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
-		       OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
-		  AND (s.owner IS NULL OR s.owner <> @worker::uuid
-		                          AND s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
-		  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND state = 'running')
-		ORDER BY s.devices_due_at NULLS FIRST, s.customer_id
-		LIMIT @limit
-		FOR UPDATE OF s SKIP LOCKED`
-	if run.Devices == nil {
-		return nil, nil
-	}
-	args := run.args()
-	args["worker"], args["limit"] = s.worker, limit
-	return s.claim(ctx, run, candidates, args, func(r claimRow) bool { return r.DevicesRunID == run.ID })
-}
-
-// claimRow is what is read of a customer under its claim.
-type claimRow struct {
-	CustomerID     string `db:"customer_id"`
-	Epoch          int64  `db:"lease_epoch"`
-	Failures       int    `db:"consecutive_failures"`
-	Synced         bool   `db:"synced"`
-	DevicesDue     bool   `db:"devices_due"`
-	RunID          int64  `db:"run_id"`
-	DevicesRunID   int64  `db:"devices_run_id"`
-	Outcome        string `db:"outcome"`
-	BatchesDigest  []byte `db:"batches_digest"`
-	PoliciesDigest []byte `db:"policies_digest"`
-
-	Now time.Time `db:"now"`
-}
-
-// claim claims the candidates:
+// ClaimCustomers claims those of the customers that have this turn to come in the run and that no live worker holds, in
+// the order of ids:
 //
 //   - lock their states, passing over those that others have locked;
 //   - take them over, and with it fence off whoever held them before;
 //   - read what is known of them. Only now, under the claim, is it certain that no other worker of the run has done a
-//     customer meanwhile: one that is done is let go again.
-func (s *Store) claim(
-	ctx context.Context, run Run, candidates string, args pgx.NamedArgs, done func(claimRow) bool,
-) (claims []Claim, err error) {
+//     customer's turn meanwhile: one that is done is let go again.
+func (s *Store) ClaimCustomers(ctx context.Context, run Run, turn Turn, ids []string) (claims []Claim, err error) {
+	const lock = `
+		SELECT s.customer_id::text
+		FROM partnersync.customer_state s
+		WHERE s.customer_id = ANY (@ids::uuid[]) AND s.partner = @partner AND s.active
+		  AND (s.owner IS NULL OR s.owner <> @worker::uuid
+		                          AND s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
+		  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND state = 'running')
+		ORDER BY s.customer_id
+		FOR UPDATE OF s SKIP LOCKED`
 	const claim = `
 		UPDATE partnersync.customer_state
 		SET owner = @worker::uuid, lease_epoch = lease_epoch + 1
 		WHERE customer_id = ANY (@ids::uuid[])`
 	const release = `
 		UPDATE partnersync.customer_state SET owner = NULL WHERE customer_id = ANY (@ids::uuid[])`
-	var local time.Time
-	var rows []claimRow
 	err = s.write(ctx, func(tx pgx.Tx) error {
-		rows = nil
-		found, _ := tx.Query(ctx, candidates, args) // CollectRows returns its error
-		ids, err := pgx.CollectRows(found, pgx.RowTo[string])
-		if err != nil || len(ids) == 0 {
+		claims = nil
+		args := run.args()
+		args["worker"], args["ids"] = s.worker, ids
+		found, _ := tx.Query(ctx, lock, args) // CollectRows returns its error
+		locked, err := pgx.CollectRows(found, pgx.RowTo[string])
+		if err != nil || len(locked) == 0 {
 			return err
 		}
-		if _, err := tx.Exec(ctx, claim, pgx.NamedArgs{"worker": s.worker, "ids": ids}); err != nil {
+		if _, err := tx.Exec(ctx, claim, pgx.NamedArgs{"worker": s.worker, "ids": locked}); err != nil {
 			return err
 		}
-		if rows, err = readClaims(ctx, tx, run, ids); err != nil {
+		rows, err := readClaims(ctx, tx, run, ids, locked)
+		if err != nil {
 			return err
 		}
-		local = time.Now()
+		local := time.Now()
 		var superfluous []string
 		for _, r := range rows {
-			if done(r) {
+			if r.Turn != turn {
 				superfluous = append(superfluous, r.CustomerID)
+				continue
 			}
+			claims = append(claims, r.claim(run, clock{database: r.Now, local: local}))
 		}
 		if superfluous != nil {
 			_, err = tx.Exec(ctx, release, pgx.NamedArgs{"ids": superfluous})
@@ -164,24 +106,39 @@ func (s *Store) claim(
 	if err != nil {
 		return nil, fmt.Errorf("claiming customers of partner %s: %w", run.Partner, err)
 	}
-	for _, r := range rows {
-		if !done(r) {
-			claims = append(claims, r.claim(run, clock{database: r.Now, local: local}))
-		}
-	}
 	return claims, nil
 }
 
-// readClaims reads what is known of claimed customers, in the order of the ids.
-func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids []string) ([]claimRow, error) {
+// claimRow is what is read of a customer under its claim.
+type claimRow struct {
+	Candidate
+	Epoch           int64      `db:"lease_epoch"`
+	DevicesDue      bool       `db:"devices_due"`
+	ListsFailing    int        `db:"lists_failing"`
+	Failed          bool       `db:"failed"` // in this run
+	BatchesDigest   []byte     `db:"batches_digest"`
+	PoliciesDigest  []byte     `db:"policies_digest"`
+	PoliciesStaleAt *time.Time `db:"policies_stale_at"`
+	Now             time.Time  `db:"now"`
+}
+
+// readClaims reads what is known of the customers that have been locked, in the order of ids.
+func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids, locked []string) ([]claimRow, error) {
 	const read = `
-		SELECT s.customer_id::text, s.lease_epoch, s.consecutive_failures, s.last_success_at IS NOT NULL AS synced,
+		SELECT s.customer_id::text, s.lease_epoch,
+		       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
+		            WHEN r.devices_left AND @devices THEN 2
+		            WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
+		            ELSE 0 END AS turn,
+		       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at IS NOT NULL AS synced,
+		       s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread, s.lists_due,
+		       s.lists_failing - s.lists_refused AS lists_failing,
+		       coalesce(r.run_id = @run AND r.outcome = 'failed', false) AS failed,
 		       coalesce(@devices AND (s.devices_refresh IS DISTINCT FROM @refresh::interval
 		                              OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
 		                              OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL), false) AS devices_due,
-		       coalesce(r.run_id, 0) AS run_id, coalesce(r.devices_run_id, 0) AS devices_run_id,
-		       coalesce(r.outcome, '') AS outcome, b.digest AS batches_digest, p.digest AS policies_digest,
-		       clock_timestamp() AS now
+		       b.digest AS batches_digest, p.digest AS policies_digest, p.confirmed_at AS policies_at,
+		       p.stale_at AS policies_stale_at, clock_timestamp() AS now
 		FROM unnest(@ids::uuid[]) WITH ORDINALITY AS i (customer_id, position)
 		JOIN partnersync.customer_state s ON s.customer_id = i.customer_id
 		LEFT JOIN partnersync.customer_runs r ON r.customer_id = i.customer_id AND r.kind = @kind
@@ -189,23 +146,37 @@ func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids []string) ([]claimR
 		       ON b.customer_id = i.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
 		LEFT JOIN partnersync.list_state p
 		       ON p.customer_id = i.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
+		WHERE i.customer_id = ANY (@locked::uuid[])
 		ORDER BY i.position`
 	args := run.args()
-	args["ids"], args["devices"] = ids, run.Devices != nil
+	args["ids"], args["locked"] = ids, locked
 	rows, _ := tx.Query(ctx, read, args) // CollectRows returns its error
 	return pgx.CollectRows(rows, pgx.RowToStructByName[claimRow])
 }
 
 func (r claimRow) claim(run Run, c clock) Claim {
-	claim := Claim{
-		Run: run, CustomerID: r.CustomerID, Epoch: r.Epoch, DevicesDue: r.DevicesDue,
+	return Claim{
+		Run: run, Turn: r.Turn, CustomerID: r.CustomerID, Epoch: r.Epoch, Synced: r.Synced, Reread: r.Reread,
 		BatchesDigest: r.BatchesDigest, PoliciesDigest: r.PoliciesDigest,
-		failures: r.Failures, synced: r.Synced, clock: c,
+		DevicesDue: r.DevicesDue, PoliciesDue: r.policiesDue(r.Now),
+		failed: r.Failed, failures: r.Failures, listsFailing: r.ListsFailing, clock: c,
 	}
-	if r.RunID == run.ID {
-		claim.outcome = r.Outcome
+}
+
+// policiesRefresh is how long after the last complete read, and up to a quarter more, a customer's policies are due
+// again, though nothing hints at a change.
+const policiesRefresh = 24 * time.Hour
+
+// policiesDue reports whether the customer's policies are due: if they were never read completely, if the last read
+// failed, if something of the customer has changed since, and else once a day.
+func (r claimRow) policiesDue(now time.Time) bool {
+	if r.PoliciesAt == nil || r.PoliciesStaleAt != nil || r.PoliciesAt.After(now.Add(clockTolerance)) {
+		return true
 	}
-	return claim
+	if r.ChangedAt != nil && r.ChangedAt.After(*r.PoliciesAt) {
+		return true
+	}
+	return !r.PoliciesAt.Add(spread(policiesRefresh, r.CustomerID)).After(now)
 }
 
 // EnumerationClaim is the right to say who a run's customers are. What is written under it is fenced by owner and

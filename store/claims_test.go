@@ -20,37 +20,44 @@ func customerIDs(n int) []string {
 	return ids
 }
 
-func TestClaimCustomers_inOrderUpToTheLimit(t *testing.T) {
+func TestClaimCustomers_thoseAskedForInTheirOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ids := customerIDs(5)
-	backwards := slices.Clone(ids)
-	slices.Reverse(backwards)
-	run := w.begin(Scheduled, backwards...)
-	after := ""
-	for _, want := range [][]string{ids[:2], ids[2:4], ids[4:], {}} {
-		claims, err := w.ClaimCustomers(t.Context(), run, after, 2)
+	run := w.begin(Scheduled, ids...)
+	for _, want := range [][]string{{ids[3], ids[1]}, {ids[4], ids[0], ids[2]}} {
+		claims, err := w.ClaimCustomers(t.Context(), run, FirstTurn, want)
 		w.ok(err)
 		if diff := cmp.Diff(want, claimed(claims)); diff != "" {
-			t.Errorf("claimed after %q: (-want +got)\n%s", after, diff)
+			t.Errorf("claimed: (-want +got)\n%s", diff)
 		}
 		for _, c := range claims {
-			if after = c.CustomerID; c.Epoch != 1 || c.Run.ID != run.ID {
+			if c.Epoch != 1 || c.Run.ID != run.ID || c.Turn != FirstTurn {
 				t.Errorf("claim %+v, want epoch 1 of run %d", c, run.ID)
 			}
 		}
 	}
+	if claims, err := w.ClaimCustomers(t.Context(), run, FirstTurn, ids); err != nil || len(claims) > 0 {
+		t.Errorf("claimed once more: %v, %v", claimed(claims), err)
+	}
 }
 
-func TestClaimCustomers_afterSkipsThoseBefore(t *testing.T) {
+// What another worker of the run has done between the reading of the order and the claim is let go again.
+func TestClaimCustomers_notForATurnThatIsDone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ids := customerIDs(3)
-	run := w.begin(Scheduled, ids...)
-	claims, err := w.ClaimCustomers(t.Context(), run, ids[0], 100)
-	w.ok(err)
-	if diff := cmp.Diff(ids[1:], claimed(claims)); diff != "" {
-		t.Errorf("claimed: (-want +got)\n%s", diff)
+	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha)
+	for _, turn := range []Turn{DevicesTurn, PoliciesTurn} {
+		if claims, err := w.ClaimCustomers(t.Context(), run, turn, []string{alpha}); err != nil || len(claims) > 0 {
+			t.Errorf("claimed %v, %v for turn %d before the first", claimed(claims), err, turn)
+		}
+	}
+	w.record(run, Result{Claim: w.claim(run), DevicesLeft: true})
+	if claims, err := w.ClaimCustomers(t.Context(), run, FirstTurn, []string{alpha}); err != nil || len(claims) > 0 {
+		t.Errorf("claimed %v, %v for a turn that is done", claimed(claims), err)
+	}
+	if got := claimed(w.claimsFor(run, DevicesTurn)); len(got) != 1 {
+		t.Errorf("claimed %v for the next turn", got)
 	}
 }
 
@@ -91,17 +98,14 @@ func TestClaimCustomers_workersAtTheSameTimeShareThem(t *testing.T) {
 	for i := range all {
 		other := w.another()
 		g.Go(func() error {
-			for {
-				claims, err := other.ClaimCustomers(t.Context(), run, "", 7)
+			for some := range slices.Chunk(ids, 7) {
+				claims, err := other.ClaimCustomers(t.Context(), run, FirstTurn, some)
 				if err != nil {
 					return err
 				}
-				// An empty answer can also mean that the others had locked what was left.
-				if len(claims) == 0 {
-					return nil
-				}
 				all[i] = append(all[i], claimed(claims)...)
 			}
+			return nil
 		})
 	}
 	w.ok(g.Wait())

@@ -49,7 +49,9 @@ func (s *Store) MergeConfigurationPolicies(ctx context.Context, c Claim, l Listi
 	Outcome, error,
 ) {
 	at := list{customerID: c.CustomerID, resource: ConfigurationPolicies}
-	return merge(ctx, s, configurationPolicies, c, at, l, rows, nil)
+	return merge(ctx, s, configurationPolicies, c, at, l, rows, func(m *merging[ConfigurationPolicy], _ *Outcome) error {
+		return noteChange(ctx, m, c)
+	})
 }
 
 // CompareConfigurationPolicies says what MergeConfigurationPolicies would do, and writes nothing.

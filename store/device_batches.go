@@ -54,7 +54,7 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 		if err := keepReceivedIDs(ctx, m.tx, c.CustomerID, rows); err != nil {
 			return err
 		}
-		if done.DevicesDue, err = devicesDueAfterMerge(ctx, m, c); err != nil {
+		if done.DevicesDue, err = noteBatchChange(ctx, m, c); err != nil {
 			return err
 		}
 		enqueued, err = s.outbox.EnqueueBatchChanges(ctx, m.tx, c.Run.Partner, c.CustomerID, m.superseded())

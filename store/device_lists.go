@@ -34,6 +34,9 @@ type DeviceList struct {
 
 	ConfirmedAt      *time.Time `db:"confirmed_at"`        // when it was last read completely; nil: never
 	StaleAt          *time.Time `db:"stale_at"`            // when the last read failed or was held; nil: it was complete
+	Refusals         int        `db:"refusals"`            // runs in a row in which the API has refused this very list
+	Failing          bool       `db:"failing"`             // the last read failed
+	LastRun          int64      `db:"last_run"`            // that has read the list, or failed to; 0: none
 	ReadStatus       *string    `db:"batch_status"`        // the batch's status at the last complete read
 	ReadDevicesCount *int32     `db:"batch_devices_count"` // and its devices_count
 }
@@ -46,6 +49,17 @@ func (l DeviceList) RequestID() string {
 	return l.BatchID
 }
 
+// lastingRefusals is how many runs in a row the API has to refuse a list to be believed. Such a list is tried once in
+// refusedRefresh, and fails nobody.
+const (
+	lastingRefusals = 3
+	refusedRefresh  = 24 * time.Hour
+)
+
+// RefusedLastingly reports whether the API has refused the list for a reason of its own in several runs in a row, if it
+// refuses it again now or does not.
+func (l DeviceList) RefusedLastingly() bool { return l.Refusals >= lastingRefusals }
+
 // clockTolerance is how far ahead a confirmation may lie before the list is read at once: further ahead, it has been
 // left by a clock that was set back since.
 const clockTolerance = time.Hour
@@ -55,6 +69,7 @@ const firstWeek = 7 * 24 * time.Hour
 
 // dueAt returns when the list is to be read next:
 //
+//   - Refused lastingly: a day after the last try.
 //   - Never read completely, or changed since, or the last read failed: at once. The time is that of the batch's last
 //     change or of the last failure, so that a list that keeps failing does not always go first.
 //   - The batch is unfinished, and in its first week: in each pass.
@@ -66,6 +81,8 @@ func (l DeviceList) dueAt(refresh time.Duration, now time.Time) time.Time {
 	}
 	changed := !equalPointers(l.ReadStatus, l.Status) || !equalPointers(l.ReadDevicesCount, l.DevicesCount)
 	switch {
+	case l.RefusedLastingly() && l.StaleAt != nil:
+		return l.StaleAt.Add(refusedRefresh)
 	case l.ConfirmedAt == nil || l.StaleAt != nil || changed:
 		if since := l.ValidFrom; l.StaleAt == nil || since.After(*l.StaleAt) {
 			return earlier(since, now)
@@ -74,9 +91,14 @@ func (l DeviceList) dueAt(refresh time.Duration, now time.Time) time.Time {
 	case !finished(l.Status) && l.FirstSeenAt.After(now.Add(-firstWeek)):
 		return confirmed
 	}
+	return confirmed.Add(spread(refresh, l.CustomerID+l.BatchID))
+}
+
+// spread returns a refresh time and up to a quarter more, by a hash of the key, so that not all lists are due together.
+func spread(refresh time.Duration, key string) time.Duration {
 	h := fnv.New32a()
-	h.Write([]byte(l.CustomerID + l.BatchID))
-	return confirmed.Add(refresh + refresh/4096*time.Duration(h.Sum32()%1024))
+	h.Write([]byte(key))
+	return refresh + refresh/4096*time.Duration(h.Sum32()%1024)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -98,18 +120,32 @@ func finished(status *string) bool {
 	return false
 }
 
-// dueLists returns those of a customer's device lists that a run reads now, the longest due first: a backfill reads
-// all, but for batches created before its Since.
+// inMotion reports whether the batch is in no terminal status, and has changed not long ago.
+func (l DeviceList) inMotion(now time.Time) bool {
+	return !finished(l.Status) && l.ValidFrom.After(now.Add(-UnfinishedUrgency))
+}
+
+// dueLists returns those of a customer's device lists that a run has still to read now: those of batches in motion
+// first, and then the longest due. A backfill reads all, but for batches created before its Since.
 func dueLists(lists []DeviceList, run Run, now time.Time) []DeviceList {
 	since, refresh := run.Devices.Since, run.Devices.Refresh
 	due := slices.DeleteFunc(slices.Clone(lists), func(l DeviceList) bool {
-		if run.Kind == Backfill {
+		switch {
+		case run.ID != 0 && l.LastRun == run.ID:
+			return true
+		case run.Kind == Backfill:
 			return l.CreationDate != nil && l.CreationDate.Before(since)
 		}
 		ahead := l.ConfirmedAt != nil && l.ConfirmedAt.After(now.Add(clockTolerance))
 		return !ahead && l.dueAt(refresh, now).After(now)
 	})
 	slices.SortFunc(due, func(a, b DeviceList) int {
+		if a.inMotion(now) != b.inMotion(now) {
+			if a.inMotion(now) {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Or(a.dueAt(refresh, now).Compare(b.dueAt(refresh, now)), cmp.Compare(a.BatchID, b.BatchID))
 	})
 	return due
@@ -124,7 +160,8 @@ func readDeviceLists(ctx context.Context, tx pgx.Tx, customerID string) (
 		       coalesce((
 		           SELECT min(v.valid_from) FROM partner_center.device_batch_versions v
 		           WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id), b.valid_from) AS first_seen_at,
-		       l.digest, l.confirmed_at, l.stale_at, l.batch_status, l.batch_devices_count, clock_timestamp() AS now
+		       l.digest, l.confirmed_at, l.stale_at, coalesce(l.refusals, 0) AS refusals, l.error IS NOT NULL AS failing,
+		       coalesce(l.last_run, 0) AS last_run, l.batch_status, l.batch_devices_count, clock_timestamp() AS now
 		FROM partner_center.device_batches b
 		LEFT JOIN partnersync.list_state l
 		       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
@@ -151,16 +188,20 @@ func (s *Store) deviceLists(ctx context.Context, customerID string) (lists []Dev
 	return lists, now, err
 }
 
-// DueDeviceLists returns the device lists of a claimed customer that are to be read now, the longest due first.
-func (s *Store) DueDeviceLists(ctx context.Context, c Claim) ([]DeviceList, error) {
+// maxListsOfTurn is how many device lists of a customer are read in one turn.
+const maxListsOfTurn = 20
+
+// DueDeviceLists returns the device lists of a claimed customer to read in this turn, and whether more are due.
+func (s *Store) DueDeviceLists(ctx context.Context, c Claim) (due []DeviceList, more bool, err error) {
 	lists, now, err := s.deviceLists(ctx, c.CustomerID)
 	if err != nil {
-		return nil, fmt.Errorf("finding the device lists of customer %s that are due: %w", c.CustomerID, err)
+		return nil, false, fmt.Errorf("finding the device lists of customer %s that are due: %w", c.CustomerID, err)
 	}
-	return dueLists(lists, c.Run, now), nil
+	due = dueLists(lists, c.Run, now)
+	return due[:min(len(due), maxListsOfTurn)], len(due) > maxListsOfTurn, nil
 }
 
-// PlanDeviceLists returns what DueDeviceLists would after a merge of the customer's batches that lists some and removes
+// PlanDeviceLists returns what DueDeviceLists would, in all turns, after a merge of the customer's batches that lists some and removes
 // some. Where the schema is missing, nothing has been read.
 func (s *Store) PlanDeviceLists(
 	ctx context.Context, customerID string, run Run, listed []DeviceBatch, removed []string,
@@ -195,63 +236,118 @@ func (s *Store) PlanDeviceLists(
 	return dueLists(lists, run, now), nil
 }
 
-// devicesDueAfterMerge records, after a merge of batches, that the customer has no device lists, or that some may be
-// due: the exact time is set when they are read. It returns whether the run may have any to read.
-func devicesDueAfterMerge(ctx context.Context, m *merging[DeviceBatch], c Claim) (due bool, err error) {
-	const none = `
-		UPDATE partnersync.customer_state SET devices_due_at = NULL, devices_refresh = @refresh::interval
+// noteBatchChange records, after a merge of batches, that the customer has no device lists, or that some may be due (the
+// exact time is set when they are read), and when its batches last changed. It returns whether the run may have any
+// device lists to read.
+func noteBatchChange(ctx context.Context, m *merging[DeviceBatch], c Claim) (due bool, err error) {
+	const note = `
+		UPDATE partnersync.customer_state
+		SET devices_due_at  = CASE WHEN @none THEN NULL ELSE least(devices_due_at, @at::timestamptz) END,
+		    devices_refresh = CASE WHEN @none THEN coalesce(@refresh::interval, devices_refresh) ELSE devices_refresh END,
+		    changed_at      = CASE WHEN @first THEN changed_at ELSE @at::timestamptz END,
+		    unfinished_at   = @unfinished_at::timestamptz
 		WHERE customer_id = @customer_id::uuid`
-	const some = `
-		UPDATE partnersync.customer_state SET devices_due_at = least(devices_due_at, @at::timestamptz)
-		WHERE customer_id = @customer_id::uuid`
-	args := pgx.NamedArgs{"customer_id": c.CustomerID, "at": m.observedAt}
-	switch batches := len(m.rows) + len(m.diff.absent) - len(m.removed); {
-	case batches == 0 && c.Run.Devices != nil:
-		args["refresh"] = c.Run.Devices.Refresh
-		_, err = m.tx.Exec(ctx, none, args)
-	case m.differs():
-		due = true
-		_, err = m.tx.Exec(ctx, some, args)
-	default:
-		due = c.DevicesDue
+	none := len(m.rows)+len(m.diff.absent)-len(m.removed) == 0
+	if !none && !m.differs() {
+		return c.DevicesDue, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("noting when device lists are due: %w", err)
+	args := c.Run.args()
+	args["customer_id"], args["at"], args["none"], args["first"] = c.CustomerID, m.observedAt, none, m.state.ObservedAt == nil
+	if args["unfinished_at"], err = newestUnfinished(ctx, m, c.CustomerID); err != nil {
+		return false, err
 	}
-	return due && c.Run.Devices != nil, nil
+	if _, err := m.tx.Exec(ctx, note, args); err != nil {
+		return false, fmt.Errorf("noting what the batches' change means: %w", err)
+	}
+	return !none && c.Run.Devices != nil, nil
 }
 
-// rescheduleDevices notes which of a customer's device lists failed, and when the first of its lists is due, after they
-// have been gone through.
-func rescheduleDevices(ctx context.Context, tx pgx.Tx, r Result) error {
-	const fail = `
-		INSERT INTO partnersync.list_state (customer_id, resource, batch_id, stale_at)
-		SELECT @customer_id::uuid, 'devices', i.batch_id, clock_timestamp()
-		FROM unnest(@batch_ids::text[]) AS i (batch_id)
-		ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET stale_at = excluded.stale_at`
-	const schedule = `
-		UPDATE partnersync.customer_state SET devices_due_at = @due_at, devices_refresh = @refresh
-		WHERE customer_id = @customer_id::uuid`
-	refresh := r.Claim.Run.Devices.Refresh
-	args := pgx.NamedArgs{
-		"customer_id": r.Claim.CustomerID, "batch_ids": r.FailedBatches, "due_at": nil, "refresh": refresh,
-	}
-	if len(r.FailedBatches) > 0 {
-		if _, err := tx.Exec(ctx, fail, args); err != nil {
-			return fmt.Errorf("noting %d device lists that failed: %w", len(r.FailedBatches), err)
+// newestUnfinished returns when the newest version of a batch in no terminal status began; nil if there is none.
+func newestUnfinished(ctx context.Context, m *merging[DeviceBatch], customerID string) (at *time.Time, err error) {
+	const newest = `
+		SELECT max(valid_from)
+		FROM partner_center.device_batches
+		WHERE customer_id = @customer_id::uuid AND removed_at IS NULL
+		  AND (status IS NULL OR replace(lower(status), '-', '_') NOT IN ('finished', 'finished_with_errors'))`
+	for _, b := range slices.Concat(m.diff.inserted, listedRows(m.diff.changed)) {
+		if !finished(b.Status) {
+			return &m.observedAt, nil
 		}
+	}
+	if m.diff.known == 0 {
+		return nil, nil
+	}
+	if err := m.tx.QueryRow(ctx, newest, pgx.NamedArgs{"customer_id": customerID}).Scan(&at); err != nil {
+		return nil, fmt.Errorf("looking for the newest unfinished batch: %w", err)
+	}
+	return at, nil
+}
+
+// noteChange records when a list other than that of batches has opened a version, unless that was its first listing.
+func noteChange[R any](ctx context.Context, m *merging[R], c Claim) error {
+	const note = `
+		UPDATE partnersync.customer_state SET changed_at = @at::timestamptz WHERE customer_id = @customer_id::uuid`
+	if !m.differs() || m.state.ObservedAt == nil {
+		return nil
+	}
+	if _, err := m.tx.Exec(ctx, note, pgx.NamedArgs{"customer_id": c.CustomerID, "at": m.observedAt}); err != nil {
+		return fmt.Errorf("noting when the customer changed: %w", err)
+	}
+	return nil
+}
+
+// noteLists notes which of a customer's lists failed in its turn and, if its device lists were gone through, when the
+// first of them is due.
+func noteLists(ctx context.Context, tx pgx.Tx, r Result) error {
+	const fail = `
+		INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, stale_at, last_run, refusals, error)
+		SELECT @customer_id::uuid, i.resource, i.batch_id, clock_timestamp(), @run, i.refused::integer, nullif(i.error, '')
+		FROM unnest(@resources::text[], @batch_ids::text[], @refused::boolean[], @errors::text[])
+		     AS i (resource, batch_id, refused, error)
+		ON CONFLICT (customer_id, resource, batch_id) DO UPDATE
+		SET stale_at = excluded.stale_at, last_run = excluded.last_run, error = excluded.error,
+		    refusals = CASE WHEN excluded.refusals > 0 THEN l.refusals + 1 ELSE 0 END`
+	const schedule = `
+		UPDATE partnersync.customer_state
+		SET devices_due_at = @due_at, devices_refresh = @refresh, lists_due = @lists_due,
+		    lists_failing = @failing, lists_refused = @lists_refused
+		WHERE customer_id = @customer_id::uuid`
+	args := r.Claim.Run.args()
+	args["customer_id"] = r.Claim.CustomerID
+	if n := len(r.FailedLists); n > 0 {
+		resources, batchIDs, refused, errs := make([]string, n), make([]string, n), make([]bool, n), make([]string, n)
+		for i, l := range r.FailedLists {
+			resources[i], batchIDs[i], refused[i], errs[i] = l.Resource, l.BatchID, l.Refused, l.Error
+		}
+		args["resources"], args["batch_ids"], args["refused"], args["errors"] = resources, batchIDs, refused, errs
+		if _, err := tx.Exec(ctx, fail, args); err != nil {
+			return fmt.Errorf("noting %d lists that failed: %w", n, err)
+		}
+	}
+	if !r.Devices {
+		return nil
 	}
 	lists, now, err := readDeviceLists(ctx, tx, r.Claim.CustomerID)
 	if err != nil {
 		return err
 	}
-	if len(lists) > 0 {
-		dueAt := make([]time.Time, len(lists))
-		for i, l := range lists {
-			dueAt[i] = l.dueAt(refresh, now)
+	due, failing, refused := 0, 0, 0
+	var dueAt *time.Time
+	for _, l := range lists {
+		if at := l.dueAt(r.Claim.Run.Devices.Refresh, now); dueAt == nil || at.Before(*dueAt) {
+			dueAt = &at
 		}
-		args["due_at"] = slices.MinFunc(dueAt, time.Time.Compare)
+		if !l.dueAt(r.Claim.Run.Devices.Refresh, now).After(now) {
+			due++
+		}
+		if l.Failing {
+			failing++
+		}
+		if l.Failing && l.RefusedLastingly() {
+			refused++
+		}
 	}
+	args["due_at"], args["lists_due"], args["failing"], args["lists_refused"] = dueAt, due, failing, refused
 	if _, err := tx.Exec(ctx, schedule, args); err != nil {
 		return fmt.Errorf("noting when the device lists of customer %s are due: %w", r.Claim.CustomerID, err)
 	}

@@ -50,7 +50,9 @@ var devices = newResource(resource[Device]{
 // is as DueDeviceLists returned it.
 func (s *Store) MergeDevices(ctx context.Context, c Claim, of DeviceList, l Listing, rows []Device) (Outcome, error) {
 	at := list{customerID: c.CustomerID, resource: Devices, devices: of}
-	return merge(ctx, s, devices, c, at, l, rows, nil)
+	return merge(ctx, s, devices, c, at, l, rows, func(m *merging[Device], _ *Outcome) error {
+		return noteChange(ctx, m, c)
+	})
 }
 
 // CompareDevices says what MergeDevices would do, and writes nothing.
@@ -67,7 +69,7 @@ func removeDevices(ctx context.Context, tx pgx.Tx, customerID string, batchIDs [
 	// The observed time of a list only grows: the devices go at the later of its own next one and the batch list's.
 	const clear = `
 		UPDATE partnersync.list_state
-		SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz,
+		SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz, refusals = 0, error = NULL,
 		    observed_at = greatest(observed_at + interval '1 microsecond', @at::timestamptz)
 		WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[])
 		RETURNING batch_id, confirmed_at, observed_at`

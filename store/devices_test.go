@@ -24,10 +24,8 @@ func (w *world) devicesPass(kind string, batches []DeviceBatch, lists deviceList
 	claim := w.claim(run)
 	done, err := w.MergeDeviceBatches(w.t.Context(), claim, Listing{ObservedAt: claim.ObservedAt(time.Now()), Complete: true, Digest: []byte("b")}, batches)
 	w.ok(err)
-	w.record(run, Result{Claim: claim, AwaitsDevices: done.DevicesDue})
-	claims, err := w.ClaimDevices(w.t.Context(), run, 10)
-	w.ok(err)
-	for _, c := range claims {
+	w.record(run, Result{Claim: claim, DevicesLeft: done.DevicesDue})
+	for _, c := range w.claimsFor(run, DevicesTurn) {
 		read = append(read, w.readDevices(c, lists)...)
 	}
 	return read, w.finish(run)
@@ -51,17 +49,17 @@ func (w *world) beginReading(r RunRequest, customers ...string) Run {
 // readDevices reads the device lists that are due and records the result.
 func (w *world) readDevices(c Claim, lists deviceLists) (read []string) {
 	w.t.Helper()
-	result := Result{Claim: c, OfDevices: true}
-	due, err := w.DueDeviceLists(w.t.Context(), c)
+	due, more, err := w.DueDeviceLists(w.t.Context(), c)
 	w.ok(err)
+	result := Result{Claim: c, Devices: true, DevicesLeft: more}
 	for _, batch := range due {
 		read = append(read, batch.BatchID)
 		rows := lists[batch.BatchID]
 		digest := fmt.Sprint(rows)
 		switch {
 		case rows == nil:
-			result.FailedBatches = append(result.FailedBatches, batch.BatchID)
 			result.Failure = &Failure{Code: "http_503", Message: "devices of " + batch.BatchID}
+			result.FailedLists = append(result.FailedLists, FailedList{Resource: Devices, BatchID: batch.BatchID, Error: "http_503"})
 		case string(batch.Digest) == digest:
 			result.Confirmed = append(result.Confirmed, Confirmation{Resource: Devices, Devices: batch, ObservedAt: c.ObservedAt(time.Now())})
 		default:
@@ -135,7 +133,7 @@ func TestDevices_failedListIsReadAgainAndFailsTheCustomerAlone(t *testing.T) {
 			t.Errorf("pass %d: %+v", n+1, run)
 		}
 	}
-	w.want("2|http_503|devices of bad|f", "SELECT concat_ws('|', consecutive_failures, last_error_code, last_error, last_success_at IS NOT NULL) FROM partner_center.sync_freshness")
+	w.want("2|http_503|devices of bad|t", "SELECT concat_ws('|', consecutive_failures, last_error_code, last_error, last_success_at IS NOT NULL) FROM partner_center.sync_freshness")
 	w.want("good|1", "SELECT concat_ws('|', batch_id, device_id) FROM partner_center.devices")
 	lists["bad"] = []Device{device("2")}
 	read, run := w.devicesPass(Scheduled, batches, lists)
@@ -157,7 +155,7 @@ func TestDevices_failedListTakesItsTurnBehindThoseThatAreDue(t *testing.T) {
 	w.exec(`UPDATE partnersync.list_state SET confirmed_at = confirmed_at - interval '31 hours' WHERE batch_id = 'to be refreshed'`)
 	w.exec("UPDATE partner_center.device_batches SET valid_from = valid_from - interval '10 days'")
 	want := []string{"to be refreshed", "never read", "read before"}
-	due, err := w.DueDeviceLists(t.Context(), Claim{CustomerID: alpha, Run: Run{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}})
+	due, _, err := w.DueDeviceLists(t.Context(), Claim{CustomerID: alpha, Run: Run{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}})
 	w.ok(err)
 	var got []string
 	for _, b := range due {
@@ -211,71 +209,125 @@ func TestDevices_goAndReturnAlthoughTheClockGoesBack(t *testing.T) {
 		SELECT *, lead(valid_from) OVER (ORDER BY valid_from) AS next FROM partner_center.device_history) h`)
 }
 
-func TestDevices_leftToTheNextRunAreNoFailure(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha, beta)
-	for _, claim := range w.claims(run) {
-		_, err := w.MergeDeviceBatches(t.Context(), claim, complete("b"), []DeviceBatch{batch("b", "finished")})
-		w.ok(err)
-		w.record(run, Result{Claim: claim, AwaitsDevices: true})
-	}
-	claims, err := w.ClaimDevices(t.Context(), run, 1)
-	w.ok(err)
-	if open, err := w.FinishRun(t.Context(), run, true); err != nil || open.State != Running {
-		t.Errorf("while a list is being read: %+v, %v; want running", open, err)
-	}
-	w.readDevices(claims[0], deviceLists{"b": {device("1")}})
-	if open := w.finish(run); open.State != Running || open.CustomersOK+open.CustomersFailed < 1 {
-		t.Errorf("with lists left and time left: %+v, want running", open)
-	}
-	done, err := w.FinishRun(t.Context(), run, true)
-	w.ok(err)
-	if done.State != Complete || done.CustomersOK != 2 {
-		t.Errorf("late: %+v, want complete with 2 customers", done)
-	}
-	next := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha, beta)
-	w.record(next, Result{Claim: w.claim(next)}, Result{Claim: w.claim(next)})
-	left, err := w.ClaimDevices(t.Context(), next, 10)
-	w.ok(err)
-	if len(left) != 1 || left[0].CustomerID == claims[0].CustomerID {
-		t.Errorf("the next run reads the devices of %v, want those of the customer that was left", claimed(left))
-	}
-}
-
-// waiting returns a run whose only customer waits for its device lists.
-func (w *world) waiting() Run {
+// reading returns a run whose customers have had their first turn, and have a device list left.
+func (w *world) reading(customers ...string) Run {
 	w.t.Helper()
-	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha)
-	claim := w.claim(run)
-	_, err := w.MergeDeviceBatches(w.t.Context(), claim, complete("b"), []DeviceBatch{batch("b", "finished")})
-	w.ok(err)
-	w.record(run, Result{Claim: claim, AwaitsDevices: true})
+	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, customers...)
+	for _, claim := range w.claims(run) {
+		_, err := w.MergeDeviceBatches(w.t.Context(), claim, complete("b"), []DeviceBatch{batch("b", "finished")})
+		w.ok(err)
+		w.record(run, Result{Claim: claim, DevicesLeft: true})
+	}
 	return run
 }
 
-// A worker is frozen over device lists while another one ends the run without them: the customer is not counted twice.
-func TestDevices_leftByAFrozenWorkerAreCountedOnce(t *testing.T) {
+func TestDevices_leftToTheNextRunAreNoFailure(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	run := w.waiting()
-	claims, err := w.ClaimDevices(t.Context(), run, 1)
+	run := w.reading(alpha, beta)
+	claims, err := w.ClaimCustomers(t.Context(), run, DevicesTurn, []string{beta})
 	w.ok(err)
-	w.die()
-	if again, err := w.ClaimDevices(t.Context(), run, 1); err != nil || len(again) > 0 {
-		t.Errorf("a worker claims %v, %v, which it has claimed already", claimed(again), err)
+	if open, err := w.FinishRun(t.Context(), run, Tick); err != nil || open.State != Running {
+		t.Errorf("while a list is being read: %+v, %v; want running", open, err)
 	}
-	done, err := w.another().FinishRun(t.Context(), run, true)
-	if err != nil || done.State != Complete || done.CustomersOK != 1 {
-		t.Errorf("late: %+v, %v; want complete with a customer", done, err)
+	w.readDevices(claims[0], deviceLists{"b": {device("1")}})
+	if open := w.finish(run); open.State != Running || open.CustomersOK != 2 {
+		t.Errorf("with lists left and time left: %+v, want running", open)
 	}
-	lost, err := w.RecordResults(t.Context(), run, []Result{{Claim: claims[0], OfDevices: true}})
-	if err != nil || lost != 1 {
-		t.Errorf("the frozen worker has lost %d claims, %v; want 1", lost, err)
+	done, err := w.FinishRun(t.Context(), run, Tick)
+	w.ok(err)
+	if done.State != Complete || done.CustomersOK != 2 || done.CustomersDeferred != 0 {
+		t.Errorf("at the tick: %+v, want complete with 2 customers", done)
 	}
-	if done = w.finish(run); done.CustomersOK != 1 {
-		t.Errorf("at last: %+v, want one customer", done)
+	next := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha, beta)
+	for _, c := range w.claims(next) {
+		if want := c.CustomerID == alpha; c.DevicesDue != want {
+			t.Errorf("in the next run, devices of %s are due: %t, want %t", c.CustomerID, c.DevicesDue, want)
+		}
 	}
+}
+
+// A customer has a turn for every so many device lists, those of batches in motion first.
+func TestDueDeviceLists_inTurns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.beginReading(RunRequest{Kind: Backfill, Devices: &DeviceReading{Refresh: day}}, alpha)
+	var batches []DeviceBatch
+	lists := deviceLists{}
+	for i := range 45 {
+		b := batch(fmt.Sprintf("b%02d", i), "finished")
+		if i%10 == 9 {
+			b.Status = ptr("processing")
+		}
+		batches, lists[b.BatchID] = append(batches, b), []Device{}
+	}
+	claim := w.claim(run)
+	_, err := w.MergeDeviceBatches(t.Context(), claim, Listing{ObservedAt: claim.ObservedAt(time.Now()), Complete: true}, batches)
+	w.ok(err)
+	w.record(run, Result{Claim: claim, DevicesLeft: true})
+	for i, want := range []int{20, 20, 5, 0} {
+		var read []string
+		for _, c := range w.claimsFor(run, DevicesTurn) {
+			read = w.readDevices(c, lists)
+		}
+		if len(read) != want {
+			t.Errorf("turn %d reads %d lists, want %d", i, len(read), want)
+		}
+		if i == 0 {
+			w.wantRead("first of all", read[:4], "b09", "b19", "b29", "b39")
+		}
+	}
+	if done := w.finish(run); done.State != Complete || done.CustomersOK != 1 {
+		t.Errorf("run %+v, want it complete", done)
+	}
+}
+
+// What a worker that was frozen records after its run has ended counts for no run.
+func TestRecordResults_afterTheRunHasEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Scheduled, alpha, beta, gamma)
+	claims := w.claims(run)
+	w.record(run, Result{Claim: claims[0]})
+	if open, err := w.another().FinishRun(t.Context(), run, Tick); err != nil || open.State != Running {
+		t.Errorf("at the tick: %+v, %v; want running while two customers are held", open, err)
+	}
+	done, err := w.another().FinishRun(t.Context(), run, CutOff)
+	w.ok(err)
+	if done.State != Complete || done.CustomersTotal != 3 || done.CustomersOK != 1 || done.CustomersDeferred != 2 {
+		t.Errorf("cut off: %+v, want complete with two customers deferred", done)
+	}
+	w.record(run, Result{Claim: claims[1]}, Result{Claim: claims[2], Failure: &Failure{Code: "http_500"}})
+	if got := w.finish(run); got.CustomersOK != 1 || got.CustomersFailed != 0 || got.CustomersDeferred != 2 {
+		t.Errorf("after late results: %+v, want them uncounted", got)
+	}
+	w.want("0|t\n0|t\n1|f", `SELECT concat_ws('|', consecutive_failures, last_success_at IS NOT NULL) FROM partner_center.sync_freshness
+		ORDER BY consecutive_failures`)
+	next := w.begin(Scheduled, alpha, beta, gamma)
+	if got := claimed(w.claims(next)); len(got) != 3 {
+		t.Errorf("the next run claims %v, want all", got)
+	}
+}
+
+// A turn that was cut off leaves the customer as it was, but for that it comes first in the next pass.
+func TestRecordResults_deferred(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Scheduled, alpha)
+	w.record(run, Result{Claim: w.claim(run), Deferred: true, Reread: true, Requests: 2})
+	w.want("0|t|t", `SELECT concat_ws('|', consecutive_failures, last_attempt_at IS NULL, reread) FROM partnersync.customer_state`)
+	done, err := w.FinishRun(t.Context(), run, Tick)
+	w.ok(err)
+	if done.State != Complete || done.CustomersDeferred != 1 || done.CustomersTotal != 1 || done.Requests != 2 {
+		t.Errorf("run %+v, want the customer deferred", done)
+	}
+	next := w.begin(Scheduled, alpha)
+	claim := w.claim(next)
+	if !claim.Reread {
+		t.Error("the next run may cut the customer off again")
+	}
+	w.record(next, Result{Claim: claim})
+	w.want("f|f", `SELECT concat_ws('|', last_success_at IS NULL, reread) FROM partnersync.customer_state`)
 }
 
 // A worker whose configuration has no device lists does not end a run while others read them, and does not wait for
@@ -283,66 +335,22 @@ func TestDevices_leftByAFrozenWorkerAreCountedOnce(t *testing.T) {
 func TestDevices_workersWithAndWithoutThemInOneRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	run := w.waiting()
-	claims, err := w.ClaimDevices(t.Context(), run, 1)
-	w.ok(err)
+	run := w.reading(alpha)
+	claims := w.claimsFor(run, DevicesTurn)
 	without := run
 	without.Devices = nil
 	other := w.another()
 	if open := other.finish(without); open.State != Running {
 		t.Errorf("while a list is being read: %+v, want running", open)
 	}
-	w.readDevices(claims[0], deviceLists{"b": {device("1")}})
-	if done := other.finish(without); done.State != Complete || done.CustomersOK != 1 {
-		t.Errorf("after it was read: %+v, want complete with a customer", done)
+	w.readDevices(claims[0], deviceLists{})
+	if done := other.finish(without); done.State != Failed || done.CustomersFailed != 1 {
+		t.Errorf("after it failed: %+v, want failed with a customer", done)
 	}
-	left := w.waiting()
+	left := w.reading(alpha)
 	left.Devices = nil
 	if done := other.finish(left); done.State != Complete || done.CustomersOK != 1 {
 		t.Errorf("with a list that nobody reads: %+v, want complete with a customer", done)
-	}
-}
-
-func TestListed_onceAllOtherListsWereTried(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha, beta)
-	first := w.claim(run)
-	_, err := w.MergeDeviceBatches(t.Context(), first, complete("b"), []DeviceBatch{batch("b", "finished")})
-	w.ok(err)
-	w.record(run, Result{Claim: first, AwaitsDevices: true})
-	for _, step := range []struct {
-		what string
-		want bool
-		do   func()
-	}{
-		{"while a customer is not claimed", false, func() {}},
-		{"while one is being read", false, func() { first = w.claim(run) }},
-		{"when all were tried", true, func() {
-			w.record(run, Result{Claim: first, Failure: &Failure{Code: "20002"}, SkipsDevices: true})
-		}},
-	} {
-		step.do()
-		if listed, err := w.Listed(t.Context(), run); err != nil || listed != step.want {
-			t.Errorf("%s: listed: %t, %v, want %t", step.what, listed, err, step.want)
-		}
-	}
-	claims, err := w.ClaimDevices(t.Context(), run, 10)
-	w.ok(err)
-	if diff := cmp.Diff([]string{alpha}, claimed(claims)); diff != "" {
-		t.Errorf("claimed for their devices: (-want +got)\n%s", diff)
-	}
-}
-
-// A customer whose batches and policies the run has not tried yet is not claimed for its device lists.
-func TestClaimDevices_notBeforeTheOtherLists(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	run := w.beginReading(RunRequest{Kind: Backfill, Devices: &DeviceReading{Refresh: day}}, alpha)
-	claims, err := w.ClaimDevices(t.Context(), run, 10)
-	w.ok(err)
-	if len(claims) != 0 {
-		t.Errorf("claimed %v", claimed(claims))
 	}
 }
 

@@ -26,14 +26,14 @@ func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
 			return err
 		}},
 		{"reading run 7: ", func() error { _, err := s.ReadRun(ctx, run); return err }},
-		{"finishing run 7 of partner contoso: ", func() error { _, err := s.FinishRun(ctx, run, false); return err }},
+		{"finishing run 7 of partner contoso: ", func() error { _, err := s.FinishRun(ctx, run, Done); return err }},
 		{"leaving run 7 of partner contoso: ", func() error { return s.LeaveRun(ctx, run) }},
 		{"claiming the enumeration of partner contoso: ", func() error { _, _, err := s.ClaimEnumeration(ctx, run); return err }},
 		{"writing the customers of partner contoso: ", func() error {
 			_, err := s.RecordEnumeration(ctx, EnumerationClaim{Run: run}, Enumeration{})
 			return err
 		}},
-		{"claiming customers of partner contoso: ", func() error { _, err := s.ClaimCustomers(ctx, run, "", 1); return err }},
+		{"claiming customers of partner contoso: ", func() error { _, err := s.ClaimCustomers(ctx, run, FirstTurn, nil); return err }},
 		{"merging the device_batches of customer " + alpha + ": ", func() error {
 			_, err := s.MergeDeviceBatches(ctx, c, Listing{}, nil)
 			return err

@@ -46,23 +46,31 @@ func pass(ctx context.Context, s *store.Store) (run store.Run, err error) {
 			return run, err
 		}
 	}
-	claims, err := s.ClaimCustomers(ctx, run, "", 100)
+	candidates, err := s.Candidates(ctx, run)
+	if err != nil {
+		return run, err
+	}
+	var ids []string
+	for _, c := range candidates {
+		ids = append(ids, c.CustomerID)
+	}
+	claims, err := s.ClaimCustomers(ctx, run, store.FirstTurn, ids)
 	if err != nil {
 		return run, err
 	}
 	for _, claim := range claims {
-		result := store.Result{Claim: claim}
+		result := store.Result{Claim: claim, Listed: true}
 		finished := "finished"
 		listing := store.Listing{ObservedAt: claim.ObservedAt(time.Now()), Complete: true}
 		batches := []store.DeviceBatch{{BatchID: "Sales laptops", Status: &finished}}
 		if _, err := s.MergeDeviceBatches(ctx, claim, listing, batches); err != nil {
-			result.Failure = &store.Failure{Code: "error", Message: err.Error()}
+			result.Listed, result.Failure = false, &store.Failure{Code: "error", Message: err.Error()}
 		}
 		if _, err := s.RecordResults(ctx, run, []store.Result{result}); err != nil {
 			return run, err
 		}
 	}
-	run, err = s.FinishRun(ctx, run, false)
+	run, err = s.FinishRun(ctx, run, store.Done)
 	if err != nil {
 		return run, err
 	}

@@ -2,34 +2,26 @@ package store
 
 import "testing"
 
-// The device lists that a customer waits for in one run may be read by a run of another kind: it is settled all the same.
+// The device lists that a customer has left in one run may be read by a run of another kind: it ends all the same.
 func TestKinds_devicesReadByAnotherRun(t *testing.T) {
 	t.Parallel()
-	for _, late := range []bool{false, true} {
-		w := newWorld(t)
-		batches, lists := []DeviceBatch{batch("a", "finished")}, deviceLists{"a": {device("1")}}
-		run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha)
-		claim := w.claim(run)
-		done, err := w.MergeDeviceBatches(t.Context(), claim, complete("1"), batches)
-		w.ok(err)
-		w.record(run, Result{Claim: claim, AwaitsDevices: done.DevicesDue})
-		other, backfill := w.devicesPass(Backfill, batches, lists)
-		w.wantRead("by the backfill", other, "a")
-		if backfill.State != Complete || backfill.CustomersOK != 1 {
-			t.Errorf("backfill %+v", backfill)
-		}
-		if !late {
-			claims, err := w.ClaimDevices(t.Context(), run, 10)
-			w.ok(err)
-			for _, c := range claims {
-				w.wantRead("by the scheduled run", w.readDevices(c, lists))
-			}
-		}
-		now, err := w.FinishRun(t.Context(), run, late)
-		w.ok(err)
-		if now.State != Complete || now.CustomersOK != 1 || now.CustomersTotal != 1 {
-			t.Errorf("late: %t: run %+v, want it complete", late, now)
-		}
+	w := newWorld(t)
+	batches, lists := []DeviceBatch{batch("a", "finished")}, deviceLists{"a": {device("1")}}
+	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha)
+	claim := w.claim(run)
+	done, err := w.MergeDeviceBatches(t.Context(), claim, complete("1"), batches)
+	w.ok(err)
+	w.record(run, Result{Claim: claim, DevicesLeft: done.DevicesDue})
+	other, backfill := w.devicesPass(Backfill, batches, lists)
+	w.wantRead("by the backfill", other, "a")
+	if backfill.State != Complete || backfill.CustomersOK != 1 {
+		t.Errorf("backfill %+v", backfill)
+	}
+	for _, c := range w.claimsFor(run, DevicesTurn) {
+		w.wantRead("by the scheduled run", w.readDevices(c, lists))
+	}
+	if now := w.finish(run); now.State != Complete || now.CustomersOK != 1 || now.CustomersTotal != 1 {
+		t.Errorf("run %+v, want it complete", now)
 	}
 }
 

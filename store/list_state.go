@@ -35,12 +35,12 @@ type listState struct {
 	// ConfirmedPages is how many pages the listing of ConfirmedAt had.
 	ConfirmedPages int
 	HeldBefore     []string // keys that the guard held back in an earlier run
-	Counted        bool     // the run has counted the list's rows already
+	Counted        bool     // the run has read the list already, and counted its rows
 }
 
 const readListStateSQL = `
 	SELECT observed_at, confirmed_at, confirmed_pages, CASE WHEN held_run < @run THEN held END,
-	       counted_run IS NOT DISTINCT FROM @run
+	       last_run IS NOT DISTINCT FROM @run
 	FROM partnersync.list_state
 	WHERE customer_id = @customer_id::uuid AND resource = @resource AND batch_id = @list_batch_id`
 
@@ -71,7 +71,7 @@ func (s *listState) later(observed time.Time) time.Time {
 const writeListStateSQL = `
 	INSERT INTO partnersync.list_state AS l (
 	    customer_id, resource, batch_id, observed_at, confirmed_at, confirmed_pages, digest, rows, held, held_run,
-	    batch_status, batch_devices_count, stale_at, counted_run)
+	    batch_status, batch_devices_count, stale_at, last_run)
 	VALUES (
 	    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @pages, @digest, @rows, @held,
 	    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count,
@@ -87,7 +87,9 @@ const writeListStateSQL = `
 	    batch_status        = CASE WHEN @stale THEN l.batch_status ELSE excluded.batch_status END,
 	    batch_devices_count = CASE WHEN @stale THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
 	    stale_at            = excluded.stale_at,
-	    counted_run         = excluded.counted_run`
+	    refusals            = 0,
+	    error               = NULL,
+	    last_run            = excluded.last_run`
 
 // writeListStateArgs returns the arguments of writeListStateSQL after a listing of so many rows, of which the guard
 // holds some keys back.
@@ -98,7 +100,7 @@ func (l list) writeListStateArgs(run int64, listing Listing, observedAt time.Tim
 	if len(held) > 0 {
 		args["held"] = held
 	}
-	args["pages"], args["complete"], args["stale"] = listing.Pages, listing.Complete, !confirmed && l.resource == Devices
+	args["pages"], args["complete"], args["stale"] = listing.Pages, listing.Complete, !confirmed && l.resource != DeviceBatches
 	args["batch_status"], args["batch_devices_count"] = l.devices.Status, l.devices.DevicesCount
 	args["confirmed_at"], args["digest"] = nil, nil
 	if confirmed {
@@ -124,12 +126,17 @@ func confirmLists(ctx context.Context, tx pgx.Tx, run int64, results []Result) (
 		        confirmed_at        = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
 		        batch_status        = c.batch_status,
 		        batch_devices_count = c.batch_devices_count,
-		        stale_at            = NULL
+		        stale_at            = NULL,
+		        refusals            = 0,
+		        error               = NULL,
+		        last_run            = @run::bigint
 		    FROM unnest(@customer_ids::uuid[], @resources::text[], @batch_ids::text[], @observed::timestamptz[],
 		                @statuses::text[], @devices_counts::integer[])
 		         AS c (customer_id, resource, batch_id, observed_at, batch_status, batch_devices_count)
+		    JOIN partnersync.list_state before
+		         ON before.customer_id = c.customer_id AND before.resource = c.resource AND before.batch_id = c.batch_id
 		    WHERE l.customer_id = c.customer_id AND l.resource = c.resource AND l.batch_id = c.batch_id
-		    RETURNING CASE WHEN l.counted_run = @run::bigint THEN 0 ELSE l.rows END AS rows
+		    RETURNING CASE WHEN before.last_run = @run::bigint THEN 0 ELSE l.rows END AS rows
 		)
 		SELECT coalesce(sum(rows), 0) FROM confirmed`
 	var customerIDs, resources, batchIDs []string

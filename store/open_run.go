@@ -28,6 +28,8 @@ type RunRequest struct {
 	Skip []string
 	// Devices says which device lists to read; nil: none.
 	Devices *DeviceReading
+	// Policies: configuration policies are read.
+	Policies bool
 	// Restart begins a backfill anew even if one could be resumed.
 	Restart bool
 }
@@ -72,7 +74,7 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 			return err
 		}
 		o.Resumed = o.Joined && r.Kind == Backfill
-		o.Run = Run{ID: id, Customers: r.Customers, Skip: r.Skip, Devices: r.Devices}
+		o.Run = Run{ID: id, Customers: r.Customers, Skip: r.Skip, Devices: r.Devices, Policies: r.Policies}
 		if err := s.enterRun(ctx, tx, r.Partner, id); err != nil {
 			return err
 		}

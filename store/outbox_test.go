@@ -221,32 +221,22 @@ func TestEnqueueEvents_whatWasBeforeIsNoNews(t *testing.T) {
 	w.wantOutbox()
 }
 
-func TestEnqueueEvents_deviceListsLeftToTheNextPassAreNoFailure(t *testing.T) {
+func TestEnqueueEvents_recoveredOnceTheDeviceListsHave(t *testing.T) {
 	t.Parallel()
 	w := subscribed(t, hook("a"))
 	for range 3 {
 		w.attempt(broken)
 	}
 	w.exec("DELETE FROM partnersync.outbox")
-	w.tick = w.tick.Add(time.Minute)
-	opened := w.open(RunRequest{Partner: "contoso", Kind: Scheduled, ScheduledFor: w.tick, Due: w.tick,
-		Devices: &DeviceReading{Refresh: time.Hour}})
-	enumeration, _, err := w.ClaimEnumeration(t.Context(), opened.Run)
-	w.ok(err)
-	_, err = w.RecordEnumeration(t.Context(), enumeration,
-		Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
-	w.ok(err)
-	claim := w.claim(opened.Run)
-	l := complete("1")
-	l.ObservedAt = minute(1)
-	_, err = w.MergeDeviceBatches(t.Context(), claim, l, []DeviceBatch{batch("b", "queued")})
-	w.ok(err)
-	w.record(opened.Run, Result{Claim: claim, AwaitsDevices: true})
+	w.exec("UPDATE partnersync.customer_state SET lists_failing = 1")
+	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: time.Hour}}, alpha)
+	w.record(run, Result{Claim: w.claim(run), DevicesLeft: true})
 	w.wantOutbox()
-	run, err := w.FinishRun(t.Context(), opened.Run, true)
-	w.ok(err)
-	if run.State != Complete {
-		t.Errorf("the run is %s", run.State)
+	for _, c := range w.claimsFor(run, DevicesTurn) {
+		w.readDevices(c, deviceLists{})
+	}
+	if done := w.finish(run); done.State != Complete {
+		t.Errorf("the run is %s", done.State)
 	}
 	w.wantOutbox("a|customer.recovered|" + alpha)
 }

@@ -13,6 +13,8 @@ type PartnerSettings struct {
 	Partner  string
 	Schedule string // as in the configuration
 	Timezone string // IANA name, of the schedule
+	// RequestsPerMinute is the limit of the rate; 0: there is none.
+	RequestsPerMinute int
 }
 
 // WritePartnerSettings replaces the settings in the database by those of the partners, and adds the endpoints that are
@@ -22,19 +24,20 @@ func (s *Store) WritePartnerSettings(ctx context.Context, partners []PartnerSett
 		DELETE FROM partnersync.partner_settings
 		WHERE partner <> ALL (@partners::text[])`
 	const upsert = `
-		INSERT INTO partnersync.partner_settings AS p (partner, schedule, timezone, endpoints, configured_at)
-		VALUES (@partner, @schedule, @timezone, @endpoints, clock_timestamp())
+		INSERT INTO partnersync.partner_settings AS p (partner, schedule, timezone, requests_per_minute, endpoints, configured_at)
+		VALUES (@partner, @schedule, @timezone, @requests_per_minute, @endpoints, clock_timestamp())
 		ON CONFLICT (partner) DO UPDATE
-		SET schedule = excluded.schedule, timezone = excluded.timezone, endpoints = excluded.endpoints
-		WHERE (p.schedule, p.timezone, p.endpoints)
-		      IS DISTINCT FROM (excluded.schedule, excluded.timezone, excluded.endpoints)`
+		SET schedule = excluded.schedule, timezone = excluded.timezone,
+		    requests_per_minute = excluded.requests_per_minute, endpoints = excluded.endpoints
+		WHERE (p.schedule, p.timezone, p.requests_per_minute, p.endpoints)
+		      IS DISTINCT FROM (excluded.schedule, excluded.timezone, excluded.requests_per_minute, excluded.endpoints)`
 	names := make([]string, len(partners))
 	batch := &pgx.Batch{}
 	for i, p := range partners {
 		names[i] = p.Partner
 		batch.Queue(upsert, pgx.NamedArgs{
 			"partner": p.Partner, "schedule": p.Schedule, "timezone": p.Timezone,
-			"endpoints": s.outbox.Subscribers(p.Partner),
+			"requests_per_minute": p.RequestsPerMinute, "endpoints": s.outbox.Subscribers(p.Partner),
 		})
 	}
 	batch.Queue(forget, pgx.NamedArgs{"partners": names})

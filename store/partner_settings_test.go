@@ -18,11 +18,11 @@ func TestWritePartnerSettings_areThoseOfTheConfiguration(t *testing.T) {
 		SELECT concat_ws('|', partner, schedule, timezone, endpoints::text, configured_at < now())
 		FROM partnersync.partner_settings
 		ORDER BY partner`
-	write(PartnerSettings{"contoso", "@hourly", "UTC"}, PartnerSettings{"fabrikam", "*/15 * * * *", "Asia/Tokyo"})
+	write(PartnerSettings{"contoso", "@hourly", "UTC", 0}, PartnerSettings{"fabrikam", "*/15 * * * *", "Asia/Tokyo", 0})
 	w.want("contoso|@hourly|UTC|{chat}|t\nfabrikam|*/15 * * * *|Asia/Tokyo|{chat,tickets}|t", settings)
 
 	w.exec("UPDATE partnersync.partner_settings SET configured_at = now() - interval '1 day'")
-	write(PartnerSettings{"contoso", "@every 5m", "UTC"}) // fabrikam has left the configuration
+	write(PartnerSettings{"contoso", "@every 5m", "UTC", 0}) // fabrikam has left the configuration
 	w.want("contoso|@every 5m|UTC|{chat}|t", settings)
 	w.want("true", "SELECT (configured_at < now() - interval '23 hours')::text FROM partnersync.partner_settings")
 
@@ -30,7 +30,7 @@ func TestWritePartnerSettings_areThoseOfTheConfiguration(t *testing.T) {
 		return w.statistic("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE relname = 'partner_settings'")
 	}
 	before := written()
-	write(PartnerSettings{"contoso", "@every 5m", "UTC"}) // another replica, or a restart
+	write(PartnerSettings{"contoso", "@every 5m", "UTC", 0}) // another replica, or a restart
 	if after := written(); after != before {
 		t.Errorf("%d rows written for the same settings", after-before)
 	}

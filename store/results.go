@@ -9,7 +9,7 @@ import (
 	"partnersync/store/outbox"
 )
 
-// Result is how the work on one claimed customer ended: on its batches and policies, or on its device lists.
+// Result is how a claimed customer's turn ended.
 type Result struct {
 	Claim Claim
 	// Confirmed are the lists that came as they were known: nothing of them was merged.
@@ -17,63 +17,56 @@ type Result struct {
 	// Requests and Retries are HTTP attempts, and those after the first.
 	Requests, Retries int
 	Failure           *Failure // nil: all lists were read and merged
+	// FailedLists are the lists of policies and devices that could not be read.
+	FailedLists []FailedList
 
-	// OfDevices: the work was on the device lists.
-	OfDevices bool
-	// FailedBatches are the batches whose device lists could not be read.
-	FailedBatches []string
-	// AwaitsDevices: the customer has device lists to be read, and its outcome waits for them, unless it has failed
-	// already.
-	AwaitsDevices bool
-	// SkipsDevices: the run does without the customer's device lists.
-	SkipsDevices bool
+	// Listed: the batch list, and that of policies if it was due, were read and merged.
+	Listed bool
+	// Devices: the device lists that were due were gone through, but for those in DevicesLeft.
+	Devices bool
+	// DevicesLeft: more device lists are due than are read in one turn.
+	DevicesLeft bool
+	// Deferred: the turn was cut off before the batch list came, so that the run does not count the customer.
+	Deferred bool
+	// Reread: the batch list has to be read again at once.
+	Reread bool
 }
 
 // Failure is why a customer failed, as sync_freshness shows it.
 type Failure = outbox.Failure
 
-// How a run counts a customer, as in partnersync.customer_runs.
-const (
-	outcomeOK      = "ok"
-	outcomeFailed  = "failed"
-	outcomeWaiting = "waiting" // for its device lists to be read
-)
-
-// outcome is how the run counts the customer from now on. A customer that failed by its other lists stays failed,
-// whatever its device lists do.
-func (r Result) outcome() string {
-	before := r.Claim.outcome
-	switch {
-	case r.OfDevices && before == outcomeFailed:
-		return before
-	case r.Failure != nil:
-		return outcomeFailed
-	case !r.OfDevices && r.AwaitsDevices:
-		return outcomeWaiting
-	}
-	return outcomeOK
+// FailedList is a list that could not be read.
+type FailedList struct {
+	Resource string // Devices or ConfigurationPolicies
+	BatchID  string // of a device list
+	Error    string // why, the code first; "": it does not count as failing
+	// Refused: the API refuses this very list.
+	Refused bool
 }
 
-// settled reports whether the result changes how the run counts the customer. It does not if that waits for the device
-// lists, or if these bring nothing new.
+// settled reports whether the result changes how the run counts the customer: its first turn counts it, and a later one
+// may fail it.
 func (r Result) settled() bool {
-	outcome := r.outcome()
-	return outcome != outcomeWaiting && !(r.OfDevices && outcome == r.Claim.outcome)
+	return !r.Deferred && (r.Claim.Turn == FirstTurn || r.Failure != nil && !r.Claim.failed)
+}
+
+// recovered reports whether nothing of the customer fails any more. Device lists that fail are always due, so that one
+// whose lists were all gone through has none but those that are refused lastingly.
+func (r Result) recovered() bool {
+	return !r.Deferred && r.Failure == nil && !r.Claim.failed && (r.Claim.listsFailing == 0 || r.Devices && !r.DevicesLeft)
 }
 
 // count adds the customer to the counts.
 func (r Result) count(c *Counts) {
 	c.Requests += r.Requests
 	c.Retries += r.Retries
-	if !r.settled() {
-		return
-	}
-	switch r.outcome() {
-	case outcomeOK:
+	switch {
+	case !r.settled():
+	case r.Failure == nil:
 		c.CustomersOK++
-	case outcomeFailed:
+	default:
 		c.CustomersFailed++
-		if r.OfDevices && r.Claim.outcome == outcomeOK {
+		if r.Claim.Turn != FirstTurn {
 			c.CustomersOK-- // the run has counted it before
 		}
 	}
@@ -86,10 +79,13 @@ func (r Result) count(c *Counts) {
 //   - write how the run counts the customers;
 //   - confirm unchanged lists;
 //   - put events into the outbox;
-//   - note when device lists are due again, and count.
+//   - note which lists failed and when device lists are due again, and count. A run that has ended meanwhile, at its tick,
+//     has deferred the customers that were not counted by then.
 //
 // It returns how many of the claims had been lost: nothing is written for those.
 func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (lost int, err error) {
+	const open = `
+		SELECT state = 'running' FROM partnersync.runs WHERE run_id = @run FOR SHARE`
 	if len(results) == 0 {
 		return 0, nil
 	}
@@ -113,11 +109,18 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 			return err
 		}
 		for _, r := range held {
-			if r.count(&counts); !r.OfDevices {
-				continue
-			}
-			if err := rescheduleDevices(ctx, tx, r); err != nil {
+			r.count(&counts)
+			if err := noteLists(ctx, tx, r); err != nil {
 				return err
+			}
+		}
+		if run.Kind == Scheduled {
+			var running bool
+			if err := tx.QueryRow(ctx, open, pgx.NamedArgs{"run": run.ID}).Scan(&running); err != nil {
+				return fmt.Errorf("looking whether run %d goes on: %w", run.ID, err)
+			}
+			if !running {
+				counts.CustomersOK, counts.CustomersFailed = 0, 0
 			}
 		}
 		return addCounts(ctx, tx, run.ID, 0, counts)
@@ -137,23 +140,26 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 // recordAttempts releases the claims that still hold, writes how the attempts on these customers went, and returns
 // their results.
 func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result) (held []Result, err error) {
-	// A success is an attempt too: sync_freshness shows the later of both times.
+	// A success is an attempt too: sync_freshness shows the later of both times. A turn that was cut off is none.
 	const record = `
 		UPDATE partnersync.customer_state s
 		SET owner                = NULL,
-		    last_attempt_at      = CASE WHEN r.succeeded THEN s.last_attempt_at ELSE r.now END,
+		    last_attempt_at      = CASE WHEN r.succeeded OR r.deferred THEN s.last_attempt_at ELSE r.now END,
 		    last_success_at      = CASE WHEN r.succeeded THEN r.now ELSE s.last_success_at END,
+		    reread               = r.reread,
 		    consecutive_failures = CASE WHEN r.failed THEN s.consecutive_failures + 1
-		                                WHEN r.succeeded THEN 0 ELSE s.consecutive_failures END,
+		                                WHEN r.recovered THEN 0 ELSE s.consecutive_failures END,
 		    failing_since        = CASE WHEN r.failed THEN coalesce(s.failing_since, r.now)
-		                                WHEN NOT r.succeeded THEN s.failing_since END,
-		    last_error_code      = CASE WHEN r.failed OR r.succeeded THEN r.code ELSE s.last_error_code END,
-		    last_error           = CASE WHEN r.failed OR r.succeeded THEN r.message ELSE s.last_error END,
-		    last_request_id      = CASE WHEN r.failed OR r.succeeded THEN r.request_id ELSE s.last_request_id END,
-		    last_correlation_id  = CASE WHEN r.failed OR r.succeeded THEN r.correlation_id ELSE s.last_correlation_id END
+		                                WHEN NOT r.recovered THEN s.failing_since END,
+		    last_error_code      = CASE WHEN r.failed OR r.recovered THEN r.code ELSE s.last_error_code END,
+		    last_error           = CASE WHEN r.failed OR r.recovered THEN r.message ELSE s.last_error END,
+		    last_request_id      = CASE WHEN r.failed OR r.recovered THEN r.request_id ELSE s.last_request_id END,
+		    last_correlation_id  = CASE WHEN r.failed OR r.recovered THEN r.correlation_id ELSE s.last_correlation_id END
 		FROM (
 		    SELECT unnest(@ids::uuid[]) AS customer_id, unnest(@epochs::bigint[]) AS epoch,
 		           unnest(@succeeded::boolean[]) AS succeeded, unnest(@failed::boolean[]) AS failed,
+		           unnest(@recovered::boolean[]) AS recovered, unnest(@deferred::boolean[]) AS deferred,
+		           unnest(@reread::boolean[]) AS reread,
 		           unnest(@codes::text[]) AS code, unnest(@messages::text[]) AS message,
 		           unnest(@request_ids::text[]) AS request_id, unnest(@correlation_ids::text[]) AS correlation_id,
 		           clock_timestamp() AS now
@@ -161,12 +167,15 @@ func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result)
 		WHERE s.customer_id = r.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
 		RETURNING s.customer_id::text, s.lease_epoch`
 	n := len(results)
-	ids, epochs, succeeded, failed := make([]string, n), make([]int64, n), make([]bool, n), make([]bool, n)
+	ids, epochs := make([]string, n), make([]int64, n)
+	succeeded, failed, recovered := make([]bool, n), make([]bool, n), make([]bool, n)
+	deferred, reread := make([]bool, n), make([]bool, n)
 	codes, messages, requestIDs, correlationIDs := make([]*string, n), make([]*string, n), make([]*string, n), make([]*string, n)
 	byClaim := make(map[claimKey]Result, n)
 	for i, r := range results {
 		ids[i], epochs[i] = r.Claim.CustomerID, r.Claim.Epoch
-		succeeded[i], failed[i] = r.settled() && r.Failure == nil, r.settled() && r.Failure != nil
+		succeeded[i], deferred[i], reread[i] = r.Listed && r.Claim.Turn == FirstTurn, r.Deferred, r.Reread
+		failed[i], recovered[i] = r.settled() && r.Failure != nil, r.recovered()
 		if f := r.Failure; f != nil {
 			codes[i], messages[i] = notEmpty(f.Code), notEmpty(f.Message)
 			requestIDs[i], correlationIDs[i] = notEmpty(f.RequestID), notEmpty(f.CorrelationID)
@@ -175,6 +184,7 @@ func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result)
 	}
 	args := pgx.NamedArgs{
 		"worker": s.worker, "ids": ids, "epochs": epochs, "succeeded": succeeded, "failed": failed,
+		"recovered": recovered, "deferred": deferred, "reread": reread,
 		"codes": codes, "messages": messages, "request_ids": requestIDs, "correlation_ids": correlationIDs,
 	}
 	rows, _ := tx.Query(ctx, record, args) // ForEachRow returns its error
@@ -197,22 +207,22 @@ type claimKey struct {
 // recordOutcomes writes how the run counts the customers.
 func recordOutcomes(ctx context.Context, tx pgx.Tx, run Run, results []Result) error {
 	const record = `
-		INSERT INTO partnersync.customer_runs AS c (customer_id, kind, run_id, devices_run_id, outcome)
-		SELECT r.customer_id, @kind, @run, CASE WHEN r.devices_done THEN @run::bigint ELSE 0 END, r.outcome
-		FROM unnest(@ids::uuid[], @devices_done::boolean[], @outcomes::text[]) AS r (customer_id, devices_done, outcome)
-		ON CONFLICT (customer_id, kind) DO UPDATE SET
-		    run_id         = excluded.run_id,
-		    devices_run_id = CASE WHEN excluded.devices_run_id = 0 THEN c.devices_run_id ELSE excluded.devices_run_id END,
-		    outcome        = excluded.outcome`
-	ids, devicesDone, outcomes := make([]string, len(results)), make([]bool, len(results)), make([]string, len(results))
-	for i, r := range results {
-		ids[i], devicesDone[i], outcomes[i] = r.Claim.CustomerID, r.OfDevices || r.SkipsDevices, r.outcome()
+		INSERT INTO partnersync.customer_runs (customer_id, kind, run_id, outcome, devices_left)
+		SELECT r.customer_id, @kind, @run, CASE WHEN r.failed THEN 'failed' ELSE 'ok' END, r.devices_left
+		FROM unnest(@ids::uuid[], @failed::boolean[], @devices_left::boolean[]) AS r (customer_id, failed, devices_left)
+		ON CONFLICT (customer_id, kind) DO UPDATE
+		SET run_id = excluded.run_id, outcome = excluded.outcome, devices_left = excluded.devices_left`
+	var ids []string
+	var failed, devicesLeft []bool
+	for _, r := range results {
+		if !r.Deferred {
+			ids, failed = append(ids, r.Claim.CustomerID), append(failed, r.Claim.failed || r.Failure != nil)
+			devicesLeft = append(devicesLeft, r.DevicesLeft)
+		}
 	}
-	args := pgx.NamedArgs{
-		"run": run.ID, "kind": run.Kind, "ids": ids, "devices_done": devicesDone, "outcomes": outcomes,
-	}
+	args := pgx.NamedArgs{"run": run.ID, "kind": run.Kind, "ids": ids, "failed": failed, "devices_left": devicesLeft}
 	if _, err := tx.Exec(ctx, record, args); err != nil {
-		return fmt.Errorf("recording the outcomes of %d customers: %w", len(results), err)
+		return fmt.Errorf("recording the outcomes of %d customers: %w", len(ids), err)
 	}
 	return nil
 }
@@ -224,13 +234,12 @@ func (s *Store) enqueueEvents(ctx context.Context, tx pgx.Tx, run Run, results [
 	var recovered []string
 	for _, r := range results {
 		switch {
-		case !r.settled():
-		case r.Failure != nil:
+		case r.settled() && r.Failure != nil:
 			failed = append(failed, outbox.FailedCustomer{
 				CustomerID: r.Claim.CustomerID, Failure: *r.Failure,
-				Failures: r.Claim.failures + 1, Synced: r.Claim.synced,
+				Failures: r.Claim.failures + 1, Synced: r.Claim.Synced,
 			})
-		case r.Claim.failures > 0:
+		case r.recovered() && r.Claim.failures > 0:
 			recovered = append(recovered, r.Claim.CustomerID)
 		}
 	}

@@ -38,13 +38,15 @@ type Run struct {
 	CustomersTotal  int        `db:"customers_total" json:"customers_total"`
 	CustomersOK     int        `db:"customers_ok" json:"customers_ok"`
 	CustomersFailed int        `db:"customers_failed" json:"customers_failed"`
-	Inserted        int64      `db:"inserted" json:"inserted"`
-	Changed         int64      `db:"changed" json:"changed"`
-	Removed         int64      `db:"removed" json:"removed"`
-	Unchanged       int64      `db:"unchanged" json:"unchanged"`
-	Requests        int64      `db:"requests" json:"requests"`
-	Retries         int64      `db:"retries" json:"retries"`
-	Error           *string    `db:"error" json:"error"`
+	// CustomersDeferred were left for a later pass when the run ended.
+	CustomersDeferred int     `db:"customers_deferred" json:"customers_deferred"`
+	Inserted          int64   `db:"inserted" json:"inserted"`
+	Changed           int64   `db:"changed" json:"changed"`
+	Removed           int64   `db:"removed" json:"removed"`
+	Unchanged         int64   `db:"unchanged" json:"unchanged"`
+	Requests          int64   `db:"requests" json:"requests"`
+	Retries           int64   `db:"retries" json:"retries"`
+	Error             *string `db:"error" json:"error"`
 	// EndedHere is set by the FinishRun that ended the run: by one of the workers in it, and once.
 	EndedHere bool `db:"-" json:"-"`
 	// Customers restricts the run, as asked for; nil: all of the partner's.
@@ -53,12 +55,17 @@ type Run struct {
 	Skip []string `db:"-" json:"-"`
 	// Devices says which device lists the run reads, as asked for; nil: none.
 	Devices *DeviceReading `db:"-" json:"-"`
+	// Policies: the run reads configuration policies, as asked for.
+	Policies bool `db:"-" json:"-"`
+	// Rate is how fast a scheduled run may read customers.
+	Rate Rate `db:"-" json:"-"`
 }
 
 // args are the arguments that the statements about a run's customers have in common.
 func (r Run) args() pgx.NamedArgs {
 	args := pgx.NamedArgs{
-		"run": r.ID, "partner": r.Partner, "kind": r.Kind, "customers": r.Customers, "skip": r.Skip, "refresh": nil,
+		"run": r.ID, "partner": r.Partner, "kind": r.Kind, "customers": r.Customers, "skip": r.Skip,
+		"devices": r.Devices != nil, "refresh": nil, "policies": r.Policies,
 	}
 	if r.Devices != nil {
 		args["refresh"] = r.Devices.Refresh
@@ -70,7 +77,7 @@ func (r Run) args() pgx.NamedArgs {
 func readRun(ctx context.Context, tx pgx.Tx, run Run) (Run, error) {
 	const read = `
 		SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
-		       customers_total, customers_ok, customers_failed,
+		       customers_total, customers_ok, customers_failed, customers_deferred,
 		       inserted, changed, removed, unchanged, requests, retries, error
 		FROM partner_center.sync_runs
 		WHERE run_id = @run`
@@ -79,7 +86,7 @@ func readRun(ctx context.Context, tx pgx.Tx, run Run) (Run, error) {
 	if err != nil {
 		return run, fmt.Errorf("reading run %d: %w", run.ID, err)
 	}
-	now.Customers, now.Skip, now.Devices = run.Customers, run.Skip, run.Devices
+	now.Customers, now.Skip, now.Devices, now.Policies, now.Rate = run.Customers, run.Skip, run.Devices, run.Policies, run.Rate
 	return now, nil
 }
 
@@ -90,24 +97,6 @@ func (s *Store) ReadRun(ctx context.Context, run Run) (now Run, err error) {
 		return err
 	})
 	return now, err
-}
-
-// Listed reports whether the batches and policies of all the run's customers have been tried.
-func (s *Store) Listed(ctx context.Context, run Run) (bool, error) {
-	const query = `
-		SELECT NOT EXISTS (
-		    SELECT
-		    FROM partnersync.customer_state s
-		    LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
-		    WHERE s.partner = @partner AND s.active
-		      AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-		      AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-		      AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))`
-	answers, err := collect(ctx, s.readOnly, query, run.args(), pgx.RowTo[bool])
-	if err != nil {
-		return false, fmt.Errorf("looking for customers of run %d that are not listed yet: %w", run.ID, err)
-	}
-	return answers[0], nil
 }
 
 // LeaveRun takes this worker out of a run that it cannot bring to its end. With no other live worker in it, the run

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,12 +128,32 @@ func named(ids []string) []Customer {
 	return customers
 }
 
-// claims claims what the run has left, and claimed returns the ids.
+// claims claims the customers whose first turn in the run has still to come, in the order of their ids; claimed returns
+// these.
 func (w *world) claims(run Run) []Claim {
 	w.t.Helper()
-	claims, err := w.ClaimCustomers(w.t.Context(), run, "", 100)
+	return w.claimsFor(run, FirstTurn)
+}
+
+func (w *world) claimsFor(run Run, turn Turn) []Claim {
+	w.t.Helper()
+	claims, err := w.ClaimCustomers(w.t.Context(), run, turn, w.left(run, turn))
 	w.ok(err)
 	return claims
+}
+
+// left returns the customers that have this turn to come.
+func (w *world) left(run Run, turn Turn) (ids []string) {
+	w.t.Helper()
+	candidates, err := w.Candidates(w.t.Context(), run)
+	w.ok(err)
+	for _, c := range candidates {
+		if c.Turn == turn {
+			ids = append(ids, c.CustomerID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func claimed(claims []Claim) []string {
@@ -146,12 +167,15 @@ func claimed(claims []Claim) []string {
 // claim claims the first customer that the run has left.
 func (w *world) claim(run Run) Claim {
 	w.t.Helper()
-	claims, err := w.ClaimCustomers(w.t.Context(), run, "", 1)
-	w.ok(err)
-	if len(claims) != 1 {
-		w.t.Fatalf("claimed %d customers, want 1", len(claims))
+	for _, id := range w.left(run, FirstTurn) {
+		claims, err := w.ClaimCustomers(w.t.Context(), run, FirstTurn, []string{id})
+		w.ok(err)
+		if len(claims) == 1 {
+			return claims[0]
+		}
 	}
-	return claims[0]
+	w.t.Fatal("claimed no customer, want 1")
+	return Claim{}
 }
 
 // pass makes a whole pass over the world's customer: the listing of its batches is merged as observed at the given time.
@@ -171,13 +195,16 @@ func (w *world) pass(at time.Time, l Listing, rows ...DeviceBatch) Outcome {
 
 func (w *world) finish(run Run) Run {
 	w.t.Helper()
-	run, err := w.FinishRun(w.t.Context(), run, false)
+	run, err := w.FinishRun(w.t.Context(), run, Done)
 	w.ok(err)
 	return run
 }
 
 func (w *world) record(run Run, results ...Result) {
 	w.t.Helper()
+	for i := range results {
+		results[i].Listed = results[i].Failure == nil
+	}
 	lost, err := w.RecordResults(w.t.Context(), run, results)
 	w.ok(err)
 	if lost != 0 {

@@ -59,13 +59,11 @@ func (w *world) wholePass(kind string, lists deviceLists, policies []Configurati
 	w.ok(err)
 	_, err = w.MergeConfigurationPolicies(ctx, claim, listing(policies), policies)
 	w.ok(err)
-	w.record(run, Result{Claim: claim, AwaitsDevices: done.DevicesDue})
-	claims, err := w.ClaimDevices(ctx, run, 10)
-	w.ok(err)
-	for _, c := range claims {
+	w.record(run, Result{Claim: claim, DevicesLeft: done.DevicesDue})
+	for _, c := range w.claimsFor(run, DevicesTurn) {
 		w.readDevices(c, lists)
 	}
-	_, err = w.FinishRun(ctx, run, true)
+	_, err = w.FinishRun(ctx, run, CutOff)
 	w.ok(err)
 }
 

@@ -3,64 +3,125 @@ package sync
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"partnersync/store"
 )
 
-// claimCustomers claims the customers whose batches and policies the run has still to list, as long as there are any.
-func (p *pass) claimCustomers(ctx context.Context) iter.Seq2[store.Claim, error] {
+// claimCustomers claims the customers of a queue, some tens at a time, until its end or the next tick.
+func (p *pass) claimCustomers(ctx context.Context, q queue) iter.Seq2[store.Claim, error] {
 	return func(yield func(store.Claim, error) bool) {
-		for after, more := "", true; more; {
-			claims, err := p.Store.ClaimCustomers(ctx, p.run, after, claimBatch)
+		for ids := range slices.Chunk(q.ids, claimBatch) {
+			if p.until() != store.Done {
+				return
+			}
+			claims, err := p.Store.ClaimCustomers(ctx, p.run, q.turn, ids)
 			if err != nil {
 				yield(store.Claim{}, err)
 				return
 			}
 			for _, c := range claims {
-				after = c.CustomerID
 				if !yield(c, nil) {
 					return
 				}
 			}
-			more = len(claims) == claimBatch
 		}
 	}
 }
 
-// syncCustomer is the workFunc that reads and merges one customer's batches and policies.
+// syncCustomer makes a claimed customer's turn: it reads and merges the customer's lists, as far as they are due. What
+// goes wrong with the customer is in the result; the error is what stops the pass: a database that cannot be used, a
+// lost claim, or the end of the context.
+//
+// What has not come when the pass is cut off after the tick is left to the next one. There the customer comes first, and
+// is not cut off again: otherwise a list that takes longer than a tick would never be read.
 func (p *pass) syncCustomer(ctx context.Context, c store.Claim) (store.Result, error) {
-	result := store.Result{Claim: c}
-	batches, err := syncList(ctx, p, c, p.partner.batchList(c.CustomerID, c.BatchesDigest),
+	t := turn{pass: p, claim: c, Result: store.Result{Claim: c}, reading: ctx}
+	if p.until() != store.Done {
+		t.Deferred, t.Reread = true, c.Reread
+		return t.Result, nil
+	}
+	if !c.Reread && !p.cutOff.IsZero() {
+		var cancel context.CancelFunc
+		t.reading, cancel = context.WithTimeout(ctx, p.cutOff.Sub(p.now()))
+		defer cancel()
+	}
+	for _, step := range []func(context.Context) error{t.syncBatches, t.syncPolicies, t.syncDevices} {
+		if err := step(ctx); err != nil || t.over || !t.goesOn() {
+			return t.Result, err
+		}
+	}
+	return t.Result, nil
+}
+
+// goesOn reports whether another list may be begun in this turn: before the tick, or if the turn is not to be cut off.
+func (t *turn) goesOn() bool { return t.claim.Reread || t.until() == store.Done }
+
+// turn is a claimed customer's turn.
+type turn struct {
+	*pass
+	claim store.Claim
+	store.Result
+	reading    context.Context // of the reading of lists; it ends when the turn is cut off
+	changed    bool            // its batches
+	devicesDue bool
+	over       bool // no more is read of the customer in this pass
+}
+
+// syncBatches reads and merges the customer's batches.
+func (t *turn) syncBatches(ctx context.Context) error {
+	c := t.claim
+	if t.devicesDue = c.DevicesDue || c.Turn == store.DevicesTurn; c.Turn != store.FirstTurn {
+		return nil
+	}
+	o, err := syncList(ctx, t, t.partner.batchList(c.CustomerID, c.BatchesDigest),
 		func(l store.Listing, rows []store.DeviceBatch) (store.Outcome, error) {
-			return p.Store.MergeDeviceBatches(ctx, c, l, rows)
+			return t.Store.MergeDeviceBatches(ctx, c, l, rows)
 		})
 	if err != nil {
-		return result, err
+		return err
 	}
-	batches.addTo(&result)
-	ended := batches.endsCustomer()
-	if p.partner.Policies && !ended {
-		policies, err := syncList(ctx, p, c, p.partner.policyList(c.CustomerID, c.PoliciesDigest),
-			func(l store.Listing, rows []store.ConfigurationPolicy) (store.Outcome, error) {
-				return p.Store.MergeConfigurationPolicies(ctx, c, l, rows)
-			})
-		if err != nil {
-			return result, err
-		}
-		policies.addTo(&result)
-		ended = policies.endsCustomer()
+	t.add(&o)
+	if o.cutOff {
+		t.Deferred, t.over = true, true
+		return nil
 	}
+	t.Listed = o.failure == nil
+	t.changed = o.Inserted+o.Changed+o.Removed > 0
 	// Where only the list of batches failed, the device lists of the batches that are known are read all the same:
 	// whether any are due is known from the merge, or else from the claim.
-	result.SkipsDevices = ended || batches.nobodyThere()
-	devicesDue := c.DevicesDue
-	if batches.merged {
-		devicesDue = batches.DevicesDue
+	if o.merged {
+		t.devicesDue = o.DevicesDue
 	}
-	result.AwaitsDevices = devicesDue && !result.SkipsDevices
-	return result, nil
+	t.over = o.endsCustomer()
+	t.devicesDue = t.devicesDue && !o.nobodyThere()
+	return nil
+}
+
+// syncPolicies reads and merges the customer's policies if they are due. Without a limit of the rate, and by passes that
+// follow no schedule, they are always read.
+func (t *turn) syncPolicies(ctx context.Context) error {
+	c := t.claim
+	due := c.PoliciesDue || t.changed || t.partner.RequestsPerMinute == 0 || t.run.Kind != store.Scheduled
+	if !t.run.Policies || c.Turn == store.DevicesTurn || c.Turn == store.FirstTurn && !due {
+		return nil
+	}
+	o, err := syncList(ctx, t, t.partner.policyList(c.CustomerID, c.PoliciesDigest),
+		func(l store.Listing, rows []store.ConfigurationPolicy) (store.Outcome, error) {
+			return t.Store.MergeConfigurationPolicies(ctx, c, l, rows)
+		})
+	if err != nil {
+		return err
+	}
+	t.add(&o)
+	if o.failure != nil {
+		t.Listed = false
+		t.FailedLists = append(t.FailedLists, store.FailedList{Resource: store.ConfigurationPolicies, Error: o.failure.Code})
+	}
+	t.over = o.cutOff || o.endsCustomer()
+	return nil
 }
 
 // correlationID returns the MS-CorrelationId of the requests for a customer in this pass.

@@ -34,6 +34,7 @@ func (r *Runner) start(ctx context.Context) error {
 	for i, p := range r.Partners {
 		settings[i] = store.PartnerSettings{
 			Partner: p.Name, Schedule: p.Schedule.String(), Timezone: p.Schedule.Timezone(),
+			RequestsPerMinute: p.RequestsPerMinute,
 		}
 	}
 	if err := r.heartbeat(ctx); err != nil {
@@ -134,7 +135,7 @@ func (r *Runner) scheduledPass(ctx context.Context, p Partner, t tick) (schedule
 		var err error
 		_, cutShort, err = r.pass(ctx, p, store.RunRequest{
 			Partner: p.Name, Kind: store.Scheduled, ScheduledFor: t.scheduledFor, Due: t.newest,
-			Devices: p.deviceReading(time.Time{}),
+			Devices: p.deviceReading(time.Time{}), Policies: p.Policies,
 		}, selection{})
 		if errors.Is(err, store.ErrTickDone) {
 			r.logger().Debug("another replica has done this tick", "partner", p.Name, "scheduled_for", t.scheduledFor)

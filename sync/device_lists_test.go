@@ -148,8 +148,8 @@ func TestDevices_oneFailingBatchAmongMany(t *testing.T) {
 		w.fill(id, "a", 2)
 		w.fill(id, "b", 2)
 	}
-	w.api.Fail(partnercentertest.Fault{Path: ids[1] + "/deviceBatches/a/devices", Status: 404, Code: "1000",
-		Description: "not found"})
+	w.api.Fail(partnercentertest.Fault{Path: ids[1] + "/deviceBatches/a/devices", Status: 400, Code: "1000",
+		Description: "no such name"})
 	run := w.once()
 	if run.State != store.Partial || run.CustomersOK != 2 || run.CustomersFailed != 1 || run.Inserted != 6+10 {
 		t.Errorf("run: %+v", run)
@@ -272,5 +272,65 @@ func TestDryRun_showsDevicesAndPolicies(t *testing.T) {
 		if !got[want] {
 			t.Errorf("the dry run does not show %q: %v", want, got)
 		}
+	}
+}
+
+// A batch that vanishes between its listing and that of its devices fails nobody: the next pass settles it.
+func TestDevices_batchThatVanishes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	id := w.customers(1)[0]
+	w.fill(id, "a", 1)
+	w.fill(id, "b", 1)
+	remove := w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches/a/devices", Status: 404, Code: "20002"})
+	if run := w.once(); run.State != store.Complete || run.CustomersOK != 1 {
+		t.Errorf("run: %+v", run)
+	}
+	w.want("0|t|0", "SELECT consecutive_failures, urgent, lists_failing FROM partner_center.sync_freshness")
+	w.want("t", "SELECT reread FROM partnersync.customer_state")
+	w.api.RemoveBatch(id, "a")
+	remove()
+	if run := w.once(); run.State != store.Complete || run.Removed != 1 {
+		t.Errorf("run after the batch went: %+v", run)
+	}
+	w.want("f|0", "SELECT reread, lists_failing FROM partnersync.customer_state")
+}
+
+// A list that the API refuses for a reason of its own fails its customer twice, and from the third pass on nobody. It is
+// tried once a day then.
+func TestDevices_listThatIsRefusedLastingly(t *testing.T) {
+	t.Parallel()
+	for name, refuse := range map[string]func(w *world, id string) (batch string, allow func()){
+		"by the API": func(w *world, id string) (string, func()) {
+			return "a?b", w.api.Fail(partnercentertest.Fault{Path: `/deviceBatches/a\?b/devices`, Status: 400, Code: "2000"})
+		},
+		"for want of a URL": func(*world, string) (string, func()) { return "..", nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, partnercentertest.Options{}).reading()
+			id := w.customers(1)[0]
+			batch, allow := refuse(w, id)
+			w.fill(id, "good", 1)
+			w.fill(id, batch, 1)
+			for _, want := range []string{store.Failed, store.Failed, store.Complete, store.Complete} {
+				if run := w.once(); run.State != want {
+					t.Errorf("run: %+v, want it %s", run, want)
+				}
+			}
+			w.want("0|t|1|t", `SELECT consecutive_failures, age < interval '1 minute', lists_failing, starts_with(failing_lists, $1 || ': ')
+				FROM partner_center.sync_freshness`, batch)
+			w.want("3", "SELECT refusals FROM partnersync.list_state WHERE error IS NOT NULL")
+			if allow == nil {
+				return
+			}
+			allow()
+			w.once()
+			w.want("1", "SELECT lists_failing FROM partner_center.sync_freshness")
+			w.exec("UPDATE partnersync.list_state SET stale_at = stale_at - interval '1 day' WHERE error IS NOT NULL")
+			w.exec("UPDATE partnersync.customer_state SET devices_due_at = devices_due_at - interval '1 day'")
+			w.once()
+			w.want("0|t", "SELECT lists_failing, failing_lists IS NULL FROM partner_center.sync_freshness")
+		})
 	}
 }

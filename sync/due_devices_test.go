@@ -86,7 +86,7 @@ func TestDevices_areNotAskedForWithoutAToken(t *testing.T) {
 		t.Errorf("run: %+v", run)
 	}
 	w.want("invalid_client", "SELECT last_error_code FROM partner_center.sync_freshness")
-	w.want("0", "SELECT count(stale_at) FROM partnersync.list_state")
+	w.want("0", "SELECT count(stale_at) FROM partnersync.list_state WHERE resource = 'devices'")
 }
 
 // whatComesBetween are changes after a pass over the batches open, done and other, the first of which is unfinished,

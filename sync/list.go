@@ -8,7 +8,6 @@ import (
 	"iter"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -19,12 +18,11 @@ import (
 
 // list is one list of the API: how its items I are read and converted to rows R.
 type list[I, R any] struct {
-	name        string // for people, such as "device batches of customer 1a2b…"
-	items       func(context.Context, *partnercenter.Listing) iter.Seq2[I, error]
-	convert     func(*rows[R], I)
-	known       store.Confirmation // what to record if the list is unchanged, but for the time
-	digest      []byte             // of the list as it is known; nil: the list is compared in any case
-	firstPageBy time.Time          // if nothing has come by then, the list is left to the next pass; zero: it never is
+	name    string // for people, such as "device batches of customer 1a2b…"
+	items   func(context.Context, *partnercenter.Listing) iter.Seq2[I, error]
+	convert func(*rows[R], I)
+	known   store.Confirmation // what to record if the list is unchanged, but for the time
+	digest  []byte             // of the list as it is known; nil: the list is compared in any case
 }
 
 // batchList is the list of a customer's device batches.
@@ -86,29 +84,29 @@ type listOutcome struct {
 	merged        bool                // the rows were handed to the store; not if the list is unchanged or not mergeable
 	store.Outcome                     // of the merge
 	confirmed     *store.Confirmation // of an unchanged list
-	brokenOff     bool                // by the next tick, before anything came
-	failure       *store.Failure      // what the customer fails with; nil: nothing went wrong
+	cutOff        bool                // after the next tick
+	failure       *store.Failure      // why the list failed; nil: it did not
 }
 
-// syncList reads a list of a claimed customer, and merges it unless its digest is the known one. A list of several
-// pages that lacks known rows is read once more. The error is what stops the pass: a database that cannot be used, a
-// lost claim, or the end of ctx.
+// syncList reads a list of the customer whose turn it is, and merges it unless its digest is the known one. A list of
+// several pages that lacks known rows is read once more. The error is what stops the pass: a database that cannot be
+// used, a lost claim, or the end of ctx.
 func syncList[I, R any](
-	ctx context.Context, p *pass, c store.Claim, l list[I, R], merge func(store.Listing, []R) (store.Outcome, error),
+	ctx context.Context, t *turn, l list[I, R], merge func(store.Listing, []R) (store.Outcome, error),
 ) (o listOutcome, err error) {
-	log := p.log.With("customer_id", c.CustomerID, "resource", l.known.Resource, "batch_id", l.known.Devices.BatchID)
-	err = syncListing(ctx, p, c, l, nil, &o, merge)
+	log := t.log.With("customer_id", t.claim.CustomerID, "resource", l.known.Resource, "batch_id", l.known.Devices.BatchID)
+	err = syncListing(t, l, nil, &o, merge)
 	if first, ok := errors.AsType[*store.UnconfirmedError](err); ok {
 		log.Debug("list of several pages lacks known rows, reading it again", "rows", len(first.Absent))
-		err = syncListing(ctx, p, c, l, first.Absent, &o, merge)
+		err = syncListing(t, l, first.Absent, &o, merge)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return o, ctx.Err()
 	case errors.Is(err, store.ErrClaimLost), err != nil && unusable(err):
 		return o, err
-	case o.brokenOff:
-		log.Info("list broken off by the next tick")
+	case o.cutOff:
+		log.Info("list cut off after the next tick: it comes first in the next pass")
 		return o, nil
 	}
 	if o.Inserted+o.Changed+o.Removed > 0 {
@@ -128,22 +126,20 @@ func syncList[I, R any](
 // syncListing reads the list and merges what came. absentBefore are the keys that a listing just before lacked; nil:
 // there was none. The error is that of the merge.
 func syncListing[I, R any](
-	ctx context.Context, p *pass, c store.Claim, l list[I, R], absentBefore []string, o *listOutcome,
+	t *turn, l list[I, R], absentBefore []string, o *listOutcome,
 	merge func(store.Listing, []R) (store.Outcome, error),
 ) (err error) {
-	listing := partnercenter.Listing{
-		FirstBy: l.firstPageBy, CorrelationID: p.correlationID(c.CustomerID), OnPage: p.noteProgress,
-	}
-	if p.run.Kind != store.Backfill { // which compares all lists
+	c := t.claim
+	listing := partnercenter.Listing{CorrelationID: t.correlationID(c.CustomerID), OnPage: t.noteProgress}
+	if t.run.Kind != store.Backfill { // which compares all lists
 		listing.Known = l.digest
 	}
-	read, readErr := l.read(ctx, &listing)
-	p.issues.add(&listing, read.altered, read.duplicates)
+	read, readErr := l.read(t.reading, &listing)
+	t.issues.add(&listing, read.altered, read.duplicates)
 	*o = listOutcome{listing: listing, requests: o.requests + listing.Requests, retries: o.retries + listing.Retries}
 	switch {
-	case ctx.Err() != nil:
-	case readErr != nil && listing.Pages == 0 && !l.firstPageBy.IsZero() && !time.Now().Before(l.firstPageBy):
-		o.brokenOff = true
+	case readErr != nil && t.reading.Err() != nil:
+		o.cutOff = true
 	case listing.Unchanged:
 		confirmed := l.known
 		confirmed.ObservedAt = c.ObservedAt(listing.SentAt)
@@ -183,16 +179,57 @@ func (o *listOutcome) customerError(name string, mergeErr error) error {
 	return o.readErr
 }
 
-// addTo adds the outcome to the result of its customer, whose failure is that of the first list that failed.
-func (o *listOutcome) addTo(r *store.Result) {
-	r.Requests += o.requests
-	r.Retries += o.retries
+// add adds the outcome of a list to the result of the turn, whose failure is that of the first list that failed.
+func (t *turn) add(o *listOutcome) {
+	t.Requests += o.requests
+	t.Retries += o.retries
 	if o.confirmed != nil {
-		r.Confirmed = append(r.Confirmed, *o.confirmed)
+		t.Confirmed = append(t.Confirmed, *o.confirmed)
 	}
-	if r.Failure == nil {
-		r.Failure = o.failure
+	t.Reread = t.Reread || o.cutOff
+	if t.Failure == nil {
+		t.Failure = o.failure
 	}
+}
+
+// addDevices adds the outcome of a device list. A batch that has vanished since it was listed is no failure: it makes the
+// batch list be read again at once. Nor is a list that the API refuses lastingly.
+func (t *turn) addDevices(o *listOutcome, l store.DeviceList) {
+	if f := o.failure; f != nil {
+		failed := store.FailedList{
+			Resource: store.Devices, BatchID: l.BatchID, Refused: o.refused(), Error: f.Code + ": " + f.Message,
+		}
+		if failed.Refused {
+			l.Refusals++
+		}
+		switch {
+		case o.vanished() && l.Refusals == 1:
+			t.Reread, failed.Error, o.failure = true, "", nil
+		case failed.Refused && l.RefusedLastingly():
+			o.failure = nil
+		}
+		t.FailedLists = append(t.FailedLists, failed)
+	}
+	t.add(o)
+}
+
+// refused reports whether the API has refused this very list, or no request can be made for it.
+func (o *listOutcome) refused() bool {
+	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
+	if !ok || o.listing.Pages > 0 {
+		return false
+	}
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	}
+	return e.Method == http.MethodGet && (e.Status >= 400 && e.Status < 500 || e.ErrorCode() == "unaddressable_id")
+}
+
+// vanished reports whether the API does not know what the list is of.
+func (o *listOutcome) vanished() bool {
+	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
+	return ok && e.Status == http.StatusNotFound
 }
 
 // endsCustomer reports whether the customer is not asked for more in the same pass.

@@ -107,12 +107,13 @@ func (m *model) checkRuns() {
 		WHERE customers_ok + customers_failed > customers_total OR customers_ok + customers_failed > $1
 		   OR customers_ok < 0 OR customers_failed < 0`, len(m.customers))
 	m.none("a run's state does not go with its counts", `
-		SELECT run_id, kind, state, customers_total, customers_ok, customers_failed, error
+		SELECT run_id, kind, state, customers_total, customers_ok, customers_failed, customers_deferred, error
 		FROM partner_center.sync_runs
-		WHERE state IN ('complete', 'partial', 'failed') AND customers_ok + customers_failed <> customers_total
-		   OR state = 'complete' AND (customers_failed > 0 OR customers_ok = 0 OR error IS NOT NULL)
-		   OR state = 'partial' AND (customers_ok = 0 OR customers_failed = 0 AND error IS NULL)
-		   OR state = 'failed' AND customers_ok > 0
+		WHERE state <> 'running' AND customers_ok + customers_failed + customers_deferred <> customers_total
+		   OR customers_deferred > 0 AND kind <> 'scheduled' AND state <> 'abandoned'
+		   OR state = 'complete' AND (customers_failed > 0 OR customers_total = 0 OR error IS NOT NULL)
+		   OR state = 'partial' AND (customers_ok = 0 AND customers_failed > 0 OR customers_failed = 0 AND error IS NULL)
+		   OR state = 'failed' AND (customers_ok > 0 OR customers_failed = 0 AND customers_total > 0)
 		   OR (state = 'running') <> (finished_at IS NULL)`)
 }
 

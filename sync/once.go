@@ -85,7 +85,7 @@ func (r *Runner) Once(ctx context.Context, q Request) ([]store.Run, error) {
 func (p Partner) runRequest(ctx context.Context, q Request, named []store.Customer) (store.RunRequest, selection) {
 	request := store.RunRequest{
 		Partner: p.Name, Kind: q.Kind, Filter: q.filter(), Restart: q.Restart,
-		Devices: p.deviceReading(q.Since),
+		Devices: p.deviceReading(q.Since), Policies: p.Policies,
 	}
 	selected := selection{customers: named, partial: q.restricted()}
 	if selected.partial {

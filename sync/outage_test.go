@@ -142,7 +142,7 @@ func TestAwait_eachNewHintIsLoggedOnce(t *testing.T) {
 		}
 		wantLogged(t, log,
 			"0s: waiting for the database; asking: FATAL: no (SQLSTATE 57P03); the server stops or starts",
-			"1s: waiting for the database; asking: FATAL: no (SQLSTATE 28P01); check the user and the password in database_url, and the server's pg_hba.conf",
+			"1s: waiting for the database; asking: FATAL: no (SQLSTATE 28P01); check the user and the password in database_url (in a URL, % is written as %25 and @ as %40), and the server's pg_hba.conf",
 			"15s: the database can be used again; ; ")
 	})
 }

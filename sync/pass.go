@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"errors"
-	"iter"
 	"log/slog"
 	"time"
 
@@ -14,8 +13,7 @@ import (
 )
 
 const (
-	claimBatch = 100         // customers claimed, and results recorded, together
-	claimAhead = 50          // customers that are claimed while others are worked on; other replicas want some too
+	claimBatch = 50          // customers claimed together; other replicas want some too
 	pollEvery  = time.Second // for customers that another replica holds
 )
 
@@ -30,12 +28,12 @@ type pass struct {
 	issues    dataIssues
 	listSlots chan struct{} // has an element for each device list being read
 
-	newestTick time.Time // when this process opened the run or joined it
-	allListed  bool      // the batches and policies of all the run's customers have been tried; it stays so
-	// deviceDeadline is the tick at which the remaining device lists are left to the next pass; zero: there is none.
-	deviceDeadline time.Time
+	// tick is the next one after the run began, at which claiming stops; what has not come at cutOff is left to the next
+	// pass. Zero: the run follows no schedule.
+	tick, cutOff time.Time
 
-	listed, done int // customers, as in Progress
+	listed, done int  // customers, as in Progress
+	more         bool // another round may find something to do
 }
 
 // selection is which of a partner's customers a run is about. The zero value is all of them.
@@ -45,8 +43,7 @@ type selection struct {
 }
 
 // pass opens a run or joins it, and works on it until every customer is done, by this replica or another. If ctx is
-// done first, the run is left, and the error is ctx's. cutShort: the next tick came and ended the reading of device
-// lists.
+// done first, the run is left, and the error is ctx's. cutShort: the next tick came and ended the pass.
 func (r *Runner) pass(
 	ctx context.Context, partner Partner, request store.RunRequest, selected selection,
 ) (run store.Run, cutShort bool, err error) {
@@ -56,7 +53,7 @@ func (r *Runner) pass(
 		if err != nil {
 			return err
 		}
-		p = r.newPass(partner, opened, request.Due, selected)
+		p = r.newPass(partner, opened, selected)
 		return r.atPace(ctx, partner, p.work)
 	})
 	if p == nil {
@@ -67,7 +64,7 @@ func (r *Runner) pass(
 		err = errors.Join(err, p.leave(ctx))
 	}
 	p.report(err)
-	return p.run, p.pastDeadline(), err
+	return p.run, p.until() != store.Done, err
 }
 
 // openRun opens a run or joins it, after any other run of the same kind that is under way has ended.
@@ -86,12 +83,24 @@ func (r *Runner) openRun(ctx context.Context, request store.RunRequest) (opened 
 	}
 }
 
-func (r *Runner) newPass(partner Partner, opened store.Opened, newestTick time.Time, selected selection) *pass {
+// longestGrace is how long after the next tick what has been asked for is waited for, or an eighth of the time between
+// ticks if that is less.
+const longestGrace = 10 * time.Second
+
+func (r *Runner) newPass(partner Partner, opened store.Opened, selected selection) *pass {
 	run := opened.Run
 	p := &pass{
-		Runner: r, partner: partner, selection: selected, run: run, id: uuid.New(), newestTick: newestTick,
+		Runner: r, partner: partner, selection: selected, run: run, id: uuid.New(),
 		log:       r.logger().With("partner", partner.Name, "run_id", run.ID),
 		listSlots: make(chan struct{}, partner.concurrency()),
+	}
+	if run.Kind == store.Scheduled {
+		begun := run.ScheduledFor // for all workers of the run the same, unless a clock that was ahead has left it
+		if now := r.now(); now.Before(begun) {
+			begun = now
+		}
+		p.tick = partner.Schedule.Next(begun)
+		p.cutOff = p.tick.Add(min(longestGrace, partner.Schedule.Next(p.tick).Sub(p.tick)/8))
 	}
 	p.log.Debug("pass begun", "kind", run.Kind, "scheduled_for", run.ScheduledFor, "joined", opened.Joined)
 	if opened.Resumed {
@@ -101,8 +110,19 @@ func (r *Runner) newPass(partner Partner, opened store.Opened, newestTick time.T
 	return p
 }
 
-// work finds out who the run's customers are, and then goes over them in rounds until nothing is left to do: first over
-// their batches and policies and, once those of all customers have been tried, over the device lists that are due.
+// until returns how long the run goes on, as of now.
+func (p *pass) until() store.Until {
+	switch now := p.now(); {
+	case p.tick.IsZero() || now.Before(p.tick):
+		return store.Done
+	case now.Before(p.cutOff):
+		return store.Tick
+	}
+	return store.CutOff
+}
+
+// work finds out who the run's customers are, and then goes over them in rounds until nothing is left to do, or the next
+// tick has come.
 func (p *pass) work(ctx context.Context) error {
 	if err := p.enumerate(ctx); err != nil {
 		return err
@@ -110,22 +130,20 @@ func (p *pass) work(ctx context.Context) error {
 	p.done = p.run.CustomersOK + p.run.CustomersFailed
 	p.listed = p.done
 	p.progress()
-	if err := p.setDeadlineOfEarlierRun(ctx); err != nil {
-		return err
-	}
 	for {
-		customers, err := p.round(ctx, claimAhead, p.claimCustomers, p.syncCustomer)
+		p.more = false
+		claimed, err := p.round(ctx)
 		if err != nil {
 			return err
 		}
-		withDevices, err := p.deviceRound(ctx)
-		if err != nil {
+		if claimed > 0 && p.more && p.until() == store.Done {
+			continue
+		}
+		p.run.Rate = p.rate()
+		if p.run, err = p.Store.FinishRun(ctx, p.run, p.until()); err != nil || p.run.State != store.Running {
 			return err
 		}
-		if p.run, err = p.Store.FinishRun(ctx, p.run, p.pastDeadline()); err != nil || p.run.State != store.Running {
-			return err
-		}
-		if customers+withDevices > 0 {
+		if claimed > 0 {
 			continue
 		}
 		// Other replicas hold the rest, unless the answer to a claim was lost: then it is this worker that holds a
@@ -138,65 +156,72 @@ func (p *pass) work(ctx context.Context) error {
 			p.log.Warn("claims released that nobody worked on", "claims", released)
 			continue
 		}
-		if err := wait(ctx, pollEvery); err != nil {
+		if err := wait(ctx, p.untilNextLook()); err != nil {
 			return err
 		}
 	}
 }
 
-// setDeadlineOfEarlierRun sees to it that a worker that comes at a tick, and joins the run of an earlier one, does not
-// keep that run going with the device lists which this tick leaves to a run of its own.
-func (p *pass) setDeadlineOfEarlierRun(ctx context.Context) error {
-	if p.run.Kind != store.Scheduled || !p.run.ScheduledFor.Before(p.newestTick) {
-		return nil
+// rate returns how fast customers are read, as of now.
+func (p *pass) rate() (r store.Rate) {
+	if p.run.Kind == store.Scheduled {
+		r.RequestsPerMinute, r.NextTick = p.partner.RequestsPerMinute, p.partner.Schedule.Next(p.now())
+		r.Interval = p.partner.Schedule.Next(r.NextTick).Sub(r.NextTick)
 	}
-	var err error
-	if p.allListed, err = p.Store.Listed(ctx, p.run); p.allListed {
-		p.deviceDeadline = p.newestTick
-	}
-	return err
+	return r
 }
 
-// deviceRound is the round over the device lists, if it is time for them. It returns how many customers had any.
-func (p *pass) deviceRound(ctx context.Context) (customers int, err error) {
-	if p.run.Devices == nil {
+// untilNextLook returns how long to wait for other replicas before the next look at what is left to do.
+func (p *pass) untilNextLook() time.Duration {
+	now, d := p.now(), pollEvery
+	for _, at := range []time.Time{p.tick, p.cutOff} {
+		if left := at.Sub(now); left > 0 {
+			d = min(d, left)
+		}
+	}
+	return d
+}
+
+// round makes the turns that have come of the customers that have something left to do: the first turns, or else those
+// for more device lists, or else those for policies. It returns how many customers it claimed.
+func (p *pass) round(ctx context.Context) (claimed int, err error) {
+	if p.until() != store.Done {
 		return 0, nil
 	}
-	if !p.allListed {
-		if p.allListed, err = p.Store.Listed(ctx, p.run); !p.allListed || err != nil {
-			return 0, err
+	candidates, err := p.Store.Candidates(ctx, p.run)
+	if err != nil {
+		return 0, err
+	}
+	queues := order(candidates, p.Store.Now(), p.requestsUntil(p.tick))
+	for _, q := range queues {
+		if claimed, err = p.workThrough(ctx, q); claimed > 0 || err != nil {
+			policiesLeft := p.run.Policies && p.run.Kind == store.Scheduled && p.partner.RequestsPerMinute > 0
+			p.more = p.more || policiesLeft || len(queues) > 1 || claimed < len(q.ids)
+			return claimed, err
 		}
-		p.listed = p.run.CustomersTotal
 	}
-	if p.run.Kind == store.Scheduled && p.deviceDeadline.IsZero() {
-		// The tick after now, so that device lists get their turn even if the others took longer than a tick.
-		p.deviceDeadline = p.partner.Schedule.Next(p.now())
-	}
-	return p.round(ctx, 0, p.claimDevices, p.syncDevices)
+	return 0, nil
 }
 
-// pastDeadline reports whether device lists are left to the next pass by now.
-func (p *pass) pastDeadline() bool {
-	return !p.deviceDeadline.IsZero() && !p.now().Before(p.deviceDeadline)
+// requestsUntil returns how many requests the partner's rate allows until a time; 0: any number.
+func (p *pass) requestsUntil(at time.Time) int {
+	if at.IsZero() || p.partner.RequestsPerMinute == 0 {
+		return 0
+	}
+	return max(1, int(at.Sub(p.now()).Minutes()*float64(p.partner.RequestsPerMinute)))
 }
 
-// workFunc works on one claimed customer. What goes wrong with the customer is in the result; the error is what stops
-// the pass: a database that cannot be used, a lost claim, or the end of the context.
-type workFunc func(context.Context, store.Claim) (store.Result, error)
-
-// round claims customers, works on as many at a time as the partner's concurrency says, and records the results, until
-// no more can be claimed. It returns how many were. Up to ahead customers are claimed while all workers are busy.
+// workThrough claims customers, makes as many of their turns at a time as the partner's concurrency says, and records
+// the results, until no more can be claimed. It returns how many were.
 //
 // Claiming, working and recording go on at the same time, each passing on to the next what it has done. Each ends when
 // the one before has; the first error ends all of them.
-func (p *pass) round(
-	ctx context.Context, ahead int, claim func(context.Context) iter.Seq2[store.Claim, error], work workFunc,
-) (claimed int, err error) {
-	claims, results := make(chan store.Claim, ahead), make(chan store.Result, claimBatch)
+func (p *pass) workThrough(ctx context.Context, q queue) (claimed int, err error) {
+	claims, results := make(chan store.Claim, claimBatch), make(chan store.Result, recordBatch)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(claims)
-		for c, err := range claim(ctx) {
+		for c, err := range p.claimCustomers(ctx, q) {
 			if err != nil {
 				return err
 			}
@@ -213,7 +238,7 @@ func (p *pass) round(
 		defer close(results)
 		workers, ctx := errgroup.WithContext(ctx)
 		for range p.partner.concurrency() {
-			workers.Go(func() error { return p.worker(ctx, claims, work, results) })
+			workers.Go(func() error { return p.worker(ctx, claims, results) })
 		}
 		return workers.Wait()
 	})
@@ -222,12 +247,10 @@ func (p *pass) round(
 	return claimed, err
 }
 
-// worker works on one claimed customer after the other.
-func (p *pass) worker(
-	ctx context.Context, claims <-chan store.Claim, work workFunc, results chan<- store.Result,
-) error {
+// worker makes the turn of one claimed customer after the other.
+func (p *pass) worker(ctx context.Context, claims <-chan store.Claim, results chan<- store.Result) error {
 	for c := range claims {
-		result, err := work(ctx, c)
+		result, err := p.syncCustomer(ctx, c)
 		if errors.Is(err, store.ErrClaimLost) {
 			p.log.Warn("claim lost", "customer_id", c.CustomerID, "err", err)
 			p.claimsLost(1)

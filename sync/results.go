@@ -11,7 +11,10 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-const recordEvery = time.Second // results wait at most this long to be recorded
+const (
+	recordBatch = 100         // results recorded together
+	recordEvery = time.Second // results wait at most this long to be recorded
+)
 
 // recordResults records results, many at a time: as soon as there are enough of them, each second, and when there are
 // no more to come.
@@ -34,7 +37,7 @@ func (p *pass) recordResults(ctx context.Context, results <-chan store.Result) e
 			if open {
 				pending = append(pending, result)
 			}
-			if open && len(pending) < claimBatch {
+			if open && len(pending) < recordBatch {
 				continue
 			}
 		case <-ticker.C:
@@ -69,12 +72,13 @@ func (p *pass) record(ctx context.Context, results []store.Result) error {
 		p.claimsLost(lost)
 	}
 	for _, r := range results {
-		if !r.AwaitsDevices {
-			p.done++
-		}
-		if !r.OfDevices {
+		if !r.Deferred && r.Claim.Turn == store.FirstTurn {
 			p.listed++
 		}
+		if !r.Deferred && !r.DevicesLeft && r.Claim.Turn != store.PoliciesTurn {
+			p.done++
+		}
+		p.more = p.more || r.DevicesLeft
 	}
 	p.progress()
 	return nil
@@ -108,6 +112,7 @@ func (p *pass) report(err error) {
 	level := slog.LevelInfo
 	attrs := []any{
 		"kind", run.Kind, "state", run.State, "customers_ok", run.CustomersOK, "customers_failed", run.CustomersFailed,
+		"customers_deferred", run.CustomersDeferred,
 		"inserted", run.Inserted, "changed", run.Changed, "removed", run.Removed, "unchanged", run.Unchanged,
 		"requests", run.Requests, "retries", run.Retries,
 	}

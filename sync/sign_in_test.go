@@ -81,9 +81,13 @@ func TestRun_customerWhoIsRefusedStopsNoOther(t *testing.T) {
 	r.OnRun = func(run store.Run) { done <- run }
 	var g errgroup.Group
 	g.Go(func() error { return r.Run(ctx) })
-	for range 3 {
+	for whole := 0; whole < 3; whole++ {
 		select {
 		case run := <-done:
+			if run.CustomersDeferred > 0 { // by a tick that came in the middle
+				whole--
+				continue
+			}
 			if run.State != store.Partial || run.CustomersOK != 1 {
 				t.Errorf("run: %+v", run)
 			}

@@ -5,15 +5,15 @@
 //
 //  1. Runner.followSchedule waits for the partner's next tick. Runner.pass opens the tick's run, or joins it.
 //  2. pass.enumerate: one worker of the run lists the partner's customers and records them; the others wait for it.
-//  3. pass.work goes over the customers in rounds. In a round, pass.claimCustomers claims them from the store, and as
-//     many workers as the partner's concurrency says call pass.syncCustomer with one claim after the other.
+//  3. pass.round puts those that have something left to do in an order: the urgent ones first (order.go). It claims them
+//     from the store, some tens at a time, and as many workers as the partner's concurrency says call pass.syncCustomer
+//     with one claim after the other: the customer's turn.
 //  4. syncList reads one list of the customer, page by page. If its digest is the known one, that is all.
 //  5. Otherwise its items have become rows (convert.go), and the store compares them with the current rows and commits
 //     the difference in one transaction, which is fenced by the claim's epoch.
 //  6. pass.recordResults records how it went, for many customers at a time, and so releases the claims.
-//  7. When the batches and policies of all customers have been tried, pass.deviceRound claims the customers that have
-//     device lists due, and pass.syncDevices reads these in the same way.
-//  8. The rounds go on until Store.FinishRun says that nothing of the run is left to do.
+//  7. The rounds go on until Store.FinishRun says that nothing of the run is left to do, or until the next tick: what is
+//     left then is deferred to a later pass.
 //
 // Nothing is kept here from one pass to the next, so that any number of replicas may run the same configuration.
 package sync
@@ -49,6 +49,7 @@ type Partner struct {
 	// Policies and Devices say whether configuration policies and the devices of batches are read too.
 	Policies, Devices bool
 	DevicesRefresh    time.Duration // after this time, the devices of an unchanged batch are read again
+	RequestsPerMinute int           // the Limiter's; 0: there is no limit
 }
 
 // Runner makes passes. It must not be copied after its first use.
@@ -72,11 +73,11 @@ type Runner struct {
 	stoppedAt     atomic.Pointer[time.Time] // when the context of the work under way was done; nil: it is not
 }
 
-// Progress is how far a pass is. It reads the batches and policies of all customers first, and then the devices of
-// those that have some to be read.
+// Progress is how far a pass is. Each customer has a turn, and those with more device lists to be read than there are in
+// a turn have further ones after all the others.
 type Progress struct {
 	Partner string
-	Listed  int // customers whose batches and policies have been tried
+	Listed  int // customers that have had their first turn
 	Done    int // customers with nothing left to do
 	Total   int // customers
 }

@@ -73,7 +73,8 @@ func (a *app) newPartner(
 	return sync.Partner{
 		Name: pc.Name, Client: client, Limiter: limiter, Tokens: tokens, Users: users, Expiries: expiries(pc, users),
 		Schedule: pc.Schedule, Customers: pc.Customers, Exclude: pc.ExcludeCustomers,
-		Concurrency: pc.Concurrency, Policies: pc.Policies, Devices: pc.Devices, DevicesRefresh: pc.DevicesRefresh,
+		Concurrency: pc.Concurrency, RequestsPerMinute: pc.RequestsPerMinute, Policies: pc.Policies,
+		Devices: pc.Devices, DevicesRefresh: pc.DevicesRefresh,
 	}, nil
 }
 

@@ -93,7 +93,7 @@ func printRuns(out io.Writer, s statusReport, colours palette) {
 		}
 		rows[i] = []string{
 			fmt.Sprint(r.ID), r.Partner, r.Kind, moment(&r.StartedAt), took, r.State,
-			fmt.Sprintf("%d of %d", r.CustomersOK, r.CustomersTotal),
+			customersOf(r),
 			fmt.Sprint(r.Inserted), fmt.Sprint(r.Changed), fmt.Sprint(r.Removed), orEmpty(r.Error),
 		}
 	}

@@ -58,6 +58,14 @@ func (a *app) summarize(ctx context.Context, db *database, runs []store.Run, cod
 	return failure
 }
 
+// customersOf says how many of a run's customers are ok, and how many were deferred.
+func customersOf(run store.Run) string {
+	if run.CustomersDeferred > 0 {
+		return fmt.Sprintf("%d of %d, %d deferred", run.CustomersOK, run.CustomersTotal, run.CustomersDeferred)
+	}
+	return fmt.Sprintf("%d of %d", run.CustomersOK, run.CustomersTotal)
+}
+
 func printRun(out io.Writer, run store.Run, colours palette) {
 	fmt.Fprintf(out, "%s: %s, %d of %d customers ok, %d failed",
 		run.Partner, colours.state(run.State), run.CustomersOK, run.CustomersTotal, run.CustomersFailed)

@@ -26,6 +26,7 @@ const (
 	PassIncomplete     = "pass_incomplete"
 	CustomersFailing   = "customers_failing"
 	CustomersStale     = "customers_stale"
+	RateTooLow         = "rate_too_low"
 	SignInRefused      = "sign_in_refused"
 	CredentialExpiring = "credential_expiring"
 	WebhookDown        = "webhook_down"
@@ -35,7 +36,7 @@ const (
 var (
 	ofProgram = []string{DatabaseUnusable, SchemaMismatch}
 	ofPartner = []string{
-		PassOverdue, PartnerPaused, PassFailed, PassIncomplete, CustomersFailing, CustomersStale, SignInRefused,
+		PassOverdue, PartnerPaused, PassFailed, PassIncomplete, CustomersFailing, CustomersStale, RateTooLow, SignInRefused,
 		CredentialExpiring,
 	}
 	ofEndpoint = []string{WebhookDown}
@@ -115,6 +116,9 @@ func Findings(s State, p Process) []Finding {
 				choose(c.Customers, "customer", "customers"), c.Partner, choose(c.Customers, "was", "were"), stamp(c.OldestSync)),
 			Action: "The view sync_runs says how long passes take, and whether they end.",
 		})
+	}
+	for _, p := range s.Settings {
+		all = append(all, p.rateTooLow(s.Now)...)
 	}
 	for _, b := range s.Backlogs {
 		if s.notifies(b.Endpoint) {
@@ -199,6 +203,24 @@ func (p Process) findings(now time.Time) (all []Finding) {
 		})
 	}
 	return all
+}
+
+// rateTooLow says whether the rate is too low to read all of the partner's customers at each tick.
+func (p Settings) rateTooLow(now time.Time) []Finding {
+	if p.Round == nil || p.UrgentRound == nil || p.Schedule.String() == "" {
+		return nil
+	}
+	next := p.Schedule.Next(now)
+	interval := p.Schedule.Next(next).Sub(next)
+	if *p.Round <= interval {
+		return nil
+	}
+	return []Finding{{
+		Name: RateTooLow, Partner: p.Partner,
+		Text: fmt.Sprintf("The schedule of partner %s asks for more than its rate allows: %s.", p.Partner,
+			store.RoundsInWords(p.RequestsPerMinute, *p.UrgentRound, *p.Round)),
+		Action: "Nothing need be done where that is often enough. Otherwise raise requests_per_minute if Microsoft allows more.",
+	}}
 }
 
 // wentWrong says what went wrong with a partner's last pass as a whole.

@@ -186,7 +186,7 @@ func TestPossible_hasEachFinding(t *testing.T) {
 	for _, f := range Possible(s) {
 		possible[f] = true
 	}
-	if want := 2 + 3*8 + 1; len(possible) != want {
+	if want := 2 + 3*9 + 1; len(possible) != want {
 		t.Errorf("%d findings are possible, want %d", len(possible), want)
 	}
 	s.Passes = []LastPass{

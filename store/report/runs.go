@@ -13,7 +13,7 @@ import (
 func (r *Reader) NewestRuns(ctx context.Context, limit int) ([]store.Run, error) {
 	const sql = `
 		SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
-		       customers_total, customers_ok, customers_failed,
+		       customers_total, customers_ok, customers_failed, customers_deferred,
 		       inserted, changed, removed, unchanged, requests, retries, error
 		FROM partner_center.sync_runs
 		ORDER BY run_id DESC

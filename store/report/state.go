@@ -33,6 +33,12 @@ type Settings struct {
 	Endpoints    []string      `db:"endpoints"`     // webhooks that are notified of its events
 	ConfiguredAt time.Time     `db:"configured_at"` // when a daemon first started with it
 	Schedule     cron.Schedule `db:"-"`             // zero: this release cannot read it
+	// RequestsPerMinute is the limit of the rate; 0: there is none.
+	RequestsPerMinute int `db:"requests_per_minute"`
+	// UrgentRound and Round are how often the urgent customers and the others are read, as of the last scheduled pass; nil:
+	// there was none.
+	UrgentRound *time.Duration `db:"urgent_round"`
+	Round       *time.Duration `db:"round"`
 }
 
 // Next returns the time of the partner's next pass, the zero time where it is not known.
@@ -116,9 +122,10 @@ func (r *Reader) State(ctx context.Context) (s State, err error) {
 // readMachinery reads what is in the schema partnersync.
 func (s *State) readMachinery(ctx context.Context, tx pgx.Tx) (err error) {
 	const settings = `
-		SELECT partner, schedule, timezone, endpoints, configured_at
-		FROM partnersync.partner_settings
-		ORDER BY partner`
+		SELECT s.partner, s.schedule, s.timezone, s.requests_per_minute, s.endpoints, s.configured_at, p.urgent_round, p.round
+		FROM partnersync.partner_settings s
+		LEFT JOIN partnersync.partner_state p ON p.partner = s.partner
+		ORDER BY s.partner`
 	const backlogs = `
 		SELECT endpoint, count(*)::integer AS events, min(created_at) AS since
 		FROM partnersync.outbox
@@ -230,43 +237,48 @@ func (s *State) notifies(endpoint string) bool {
 		slices.ContainsFunc(s.Settings, func(p Settings) bool { return slices.Contains(p.Endpoints, endpoint) })
 }
 
-// readStale reads which customers have missed more passes than may be missed. Passes that take long are given twice as
-// long as the last one took, since a customer may have been among the first in one pass and among the last in the next.
-// Where no scheduled pass has ever ended, something else decides when passes are made, and they are given a day.
+// readStale reads which customers have not been read for longer than can be explained: urgent ones for three ticks, or
+// three rounds over all urgent ones if that is longer; the others for three rounds, and for a day at least. Where no
+// scheduled pass has ended since this is kept, something else decides when passes are made, and all are given a day.
 func (s *State) readStale(ctx context.Context, tx pgx.Tx) (err error) {
 	const stale = `
 		SELECT f.partner, count(*)::integer AS customers, min(f.last_success_at) AS oldest_sync
-		FROM unnest(@partners::text[], @before::timestamptz[]) AS l (partner, before)
-		LEFT JOIN LATERAL (
-		    SELECT r.finished_at - r.started_at AS took
-		    FROM partner_center.sync_runs r
-		    WHERE r.partner = l.partner AND r.kind = 'scheduled' AND r.state IN ('complete', 'partial', 'failed')
-		    ORDER BY r.run_id DESC
-		    LIMIT 1
-		) p ON true
+		FROM unnest(@partners::text[], @urgent::timestamptz[], @others::timestamptz[]) AS l (partner, urgent, others)
 		JOIN partner_center.sync_freshness f ON f.partner = l.partner
 		WHERE f.consecutive_failures = 0
-		  AND f.last_success_at < least(l.before, now() - coalesce(2 * p.took, interval '1 day'))
+		  AND f.last_success_at < CASE WHEN f.urgent THEN l.urgent ELSE l.others END
 		GROUP BY f.partner
 		ORDER BY f.partner`
+	const unknown = 24 * time.Hour
 	partners := s.Partners()
-	before := make([]time.Time, len(partners))
+	urgent, others := make([]time.Time, len(partners)), make([]time.Time, len(partners))
 	for i, partner := range partners {
-		before[i] = staleBefore(s.schedule(partner), s.Now)
+		urgent[i], others[i] = s.Now.Add(-unknown), s.Now.Add(-unknown)
+		if p := s.settings(partner); p.Round != nil && p.UrgentRound != nil {
+			urgent[i] = earlier(staleBefore(p.Schedule, s.Now), s.Now.Add(-mostMissed**p.UrgentRound))
+			others[i] = earlier(others[i], s.Now.Add(-mostMissed**p.Round))
+		}
 	}
-	args := pgx.NamedArgs{"partners": partners, "before": before}
+	args := pgx.NamedArgs{"partners": partners, "urgent": urgent, "others": others}
 	s.Stale, err = collect[StaleCustomers](ctx, tx, "the customers that are stale", stale, args)
 	return err
 }
 
-// schedule returns the partner's schedule, the zero Schedule where it is not known.
-func (s *State) schedule(partner string) cron.Schedule {
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// settings returns what the configuration says of the partner, the zero Settings where that is not known.
+func (s *State) settings(partner string) Settings {
 	for _, p := range s.Settings {
 		if p.Partner == partner {
-			return p.Schedule
+			return p
 		}
 	}
-	return cron.Schedule{}
+	return Settings{}
 }
 
 // staleBefore returns the newest tick that mostMissed others have followed: whoever was last synced before it has

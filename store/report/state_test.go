@@ -97,37 +97,43 @@ func TestState_progressCountsWhileAPassGoesOn(t *testing.T) {
 	}
 }
 
-func TestState_staleCustomersDoNotFailAndAreOlderThanPassesTake(t *testing.T) {
+func TestState_staleCustomersDoNotFailAndAreOlderThanRoundsTake(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.threeCustomers()
-	w.exec(`UPDATE partnersync.customer_state SET last_success_at = now() - interval '7 hours'`)
 	w.configured("fabrikam", "@hourly")
 	w.configured("contoso", "@hourly")
-	stale := func() []StaleCustomers { return w.state().Stale }
-	if got := stale(); len(got) > 0 {
-		t.Errorf("where no scheduled pass has ended: %+v", got)
-	}
-	w.exec(`INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, state) VALUES ('contoso',
-		'scheduled', now(), now(), 'complete')`)
-	const ended = `UPDATE partnersync.runs SET started_at = now() - $1::interval, finished_at = now()`
-	w.exec(ended, time.Minute)
-	if got := stale(); len(got) != 1 || got[0].Partner != "contoso" || got[0].Customers != 1 ||
-		time.Since(got[0].OldestSync) < 7*time.Hour {
-		t.Errorf("of a schedule of every hour: %+v", got)
-	}
-	w.exec(ended, 5*time.Hour)
-	if got := stale(); len(got) > 0 {
-		t.Errorf("where a pass takes five hours: %+v", got)
-	}
-	w.exec(ended, time.Minute)
-	w.configured("contoso", "0 12 1 * *")
-	if got := stale(); len(got) > 0 {
-		t.Errorf("of a schedule of every month: %+v", got)
-	}
-	w.configured("contoso", "a schedule of another release")
-	if got := stale(); len(got) > 0 {
-		t.Errorf("of a schedule that cannot be read, which is given a day: %+v", got)
+	for _, tt := range []struct {
+		what          string
+		age           time.Duration
+		urgent        bool
+		rounds        string // urgent_round and round of the partner; "": no scheduled pass has ended
+		schedule      string
+		staleExpected bool
+	}{
+		{"where no scheduled pass has ended, within a day", 7 * time.Hour, true, "", "@hourly", false},
+		{"where no scheduled pass has ended, after a day", 25 * time.Hour, true, "", "@hourly", true},
+		{"urgent, within three ticks", 2 * time.Hour, true, "'1 hour', '1 hour'", "@hourly", false},
+		{"urgent, after more than three ticks", 5 * time.Hour, true, "'1 hour', '1 hour'", "@hourly", true},
+		{"urgent, within three rounds", 5 * time.Hour, true, "'2 hours', '9 hours'", "@hourly", false},
+		{"urgent, of a schedule of every month", 7 * time.Hour, true, "'1 hour', '1 hour'", "0 12 1 * *", false},
+		{"urgent, of a schedule that cannot be read", 7 * time.Hour, true, "'1 hour', '1 hour'", "of another release", false},
+		{"at rest, within a day", 20 * time.Hour, false, "'1 hour', '1 hour'", "@hourly", false},
+		{"at rest, after a day", 25 * time.Hour, false, "'1 hour', '1 hour'", "@hourly", true},
+		{"at rest, within three rounds", 25 * time.Hour, false, "'1 hour', '9 hours'", "@hourly", false},
+		{"at rest, after three rounds", 28 * time.Hour, false, "'1 hour', '9 hours'", "@hourly", true},
+	} {
+		w.configured("contoso", tt.schedule)
+		w.exec("UPDATE partnersync.partner_state SET urgent_round = NULL, round = NULL")
+		if tt.rounds != "" {
+			w.exec("UPDATE partnersync.partner_state SET (urgent_round, round) = (SELECT a::interval, b::interval FROM (VALUES (" + tt.rounds + ")) v (a, b))")
+		}
+		w.exec(`UPDATE partnersync.customer_state SET last_success_at = now() - $1::interval,
+			unfinished_at = CASE WHEN $2 THEN now() END, changed_at = NULL`, tt.age, tt.urgent)
+		got := w.state().Stale
+		if (len(got) == 1) != tt.staleExpected || len(got) == 1 && (got[0].Partner != "contoso" || got[0].Customers != 1) {
+			t.Errorf("%s: %+v", tt.what, got)
+		}
 	}
 }
 

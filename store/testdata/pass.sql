@@ -1,9 +1,9 @@
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE;
+SET LOCAL search_path = pg_catalog, pg_temp;
 SELECT set_config(name, value, true)
 FROM (VALUES
     ('idle_in_transaction_session_timeout', '20000'), ('statement_timeout', '300000'), ('lock_timeout', '0'),
-    ('search_path', 'pg_catalog, pg_temp'), ('plan_cache_mode', 'auto'),
-    ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')
+    ('plan_cache_mode', 'auto'), ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')
 ) AS setting (name, value);
 -- PostgreSQL 17 and newer have it.
 SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
@@ -61,7 +61,7 @@ UPDATE partnersync.partner_state SET owner = NULL WHERE partner = $1 AND owner =
 UPDATE partnersync.customer_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
 
 SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
-       customers_total, customers_ok, customers_failed,
+       customers_total, customers_ok, customers_failed, customers_deferred,
        inserted, changed, removed, unchanged, requests, retries, error
 FROM partner_center.sync_runs
 WHERE run_id = @run;
@@ -149,31 +149,60 @@ SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
           AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))
 WHERE run_id = @run;
 
-SELECT s.customer_id::text
+BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SELECT set_config(name, value, true)
+FROM (VALUES
+    ('idle_in_transaction_session_timeout', '20000'), ('statement_timeout', '300000'), ('lock_timeout', '0'),
+    ('plan_cache_mode', 'auto'), ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')
+) AS setting (name, value);
+-- PostgreSQL 17 and newer have it.
+SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
+
+SELECT s.customer_id::text,
+       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
+            WHEN r.devices_left AND @devices THEN 2
+            ELSE 3 END AS turn,
+       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at IS NOT NULL AS synced,
+       s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread,
+       s.lists_due, p.confirmed_at AS policies_at
 FROM partnersync.customer_state s
 LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
-WHERE s.partner = @partner AND s.active AND s.customer_id > @after::uuid
+LEFT JOIN partnersync.list_state p
+       ON p.customer_id = s.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
+WHERE s.partner = @partner AND s.active
   AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
   AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-  AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run)
+  AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run OR r.devices_left AND @devices
+       OR @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run);
+
+SELECT s.customer_id::text
+FROM partnersync.customer_state s
+WHERE s.customer_id = ANY (@ids::uuid[]) AND s.partner = @partner AND s.active
   AND (s.owner IS NULL OR s.owner <> @worker::uuid
                           AND s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
   AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND state = 'running')
 ORDER BY s.customer_id
-LIMIT @limit
 FOR UPDATE OF s SKIP LOCKED;
 
 UPDATE partnersync.customer_state
 SET owner = @worker::uuid, lease_epoch = lease_epoch + 1
 WHERE customer_id = ANY (@ids::uuid[]);
 
-SELECT s.customer_id::text, s.lease_epoch, s.consecutive_failures, s.last_success_at IS NOT NULL AS synced,
+SELECT s.customer_id::text, s.lease_epoch,
+       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
+            WHEN r.devices_left AND @devices THEN 2
+            WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
+            ELSE 0 END AS turn,
+       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at IS NOT NULL AS synced,
+       s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread, s.lists_due,
+       s.lists_failing - s.lists_refused AS lists_failing,
+       coalesce(r.run_id = @run AND r.outcome = 'failed', false) AS failed,
        coalesce(@devices AND (s.devices_refresh IS DISTINCT FROM @refresh::interval
                               OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
                               OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL), false) AS devices_due,
-       coalesce(r.run_id, 0) AS run_id, coalesce(r.devices_run_id, 0) AS devices_run_id,
-       coalesce(r.outcome, '') AS outcome, b.digest AS batches_digest, p.digest AS policies_digest,
-       clock_timestamp() AS now
+       b.digest AS batches_digest, p.digest AS policies_digest, p.confirmed_at AS policies_at,
+       p.stale_at AS policies_stale_at, clock_timestamp() AS now
 FROM unnest(@ids::uuid[]) WITH ORDINALITY AS i (customer_id, position)
 JOIN partnersync.customer_state s ON s.customer_id = i.customer_id
 LEFT JOIN partnersync.customer_runs r ON r.customer_id = i.customer_id AND r.kind = @kind
@@ -181,20 +210,11 @@ LEFT JOIN partnersync.list_state b
        ON b.customer_id = i.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
 LEFT JOIN partnersync.list_state p
        ON p.customer_id = i.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
+WHERE i.customer_id = ANY (@locked::uuid[])
 ORDER BY i.position;
 
-BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE;
-SELECT set_config(name, value, true)
-FROM (VALUES
-    ('idle_in_transaction_session_timeout', '20000'), ('statement_timeout', '300000'), ('lock_timeout', '0'),
-    ('search_path', 'pg_catalog, pg_temp'), ('plan_cache_mode', 'auto'),
-    ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1')
-) AS setting (name, value);
--- PostgreSQL 17 and newer have it.
-SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
-
 SELECT observed_at, confirmed_at, confirmed_pages, CASE WHEN held_run < $1 THEN held END,
-       counted_run IS NOT DISTINCT FROM $1
+       last_run IS NOT DISTINCT FROM $1
 FROM partnersync.list_state
 WHERE customer_id = $2::uuid AND resource = $3 AND batch_id = $4;
 
@@ -227,7 +247,7 @@ FROM (
 
 INSERT INTO partnersync.list_state AS l (
     customer_id, resource, batch_id, observed_at, confirmed_at, confirmed_pages, digest, rows, held, held_run,
-    batch_status, batch_devices_count, stale_at, counted_run)
+    batch_status, batch_devices_count, stale_at, last_run)
 VALUES (
     $1::uuid, $2, $3, $4, $5, $6, $7, $8, $9,
     CASE WHEN $9::text[] IS NOT NULL THEN $10::bigint END, $11, $12,
@@ -243,7 +263,9 @@ ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
     batch_status        = CASE WHEN $13 THEN l.batch_status ELSE excluded.batch_status END,
     batch_devices_count = CASE WHEN $13 THEN l.batch_devices_count ELSE excluded.batch_devices_count END,
     stale_at            = excluded.stale_at,
-    counted_run         = excluded.counted_run;
+    refusals            = 0,
+    error               = NULL,
+    last_run            = excluded.last_run;
 
 INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, received_id)
 SELECT @customer_id::uuid, 'devices', i.batch_id, i.received_id
@@ -251,7 +273,11 @@ FROM unnest(@batch_ids::text[], @received_ids::bytea[]) AS i (batch_id, received
 ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET received_id = excluded.received_id
 WHERE l.received_id IS DISTINCT FROM excluded.received_id;
 
-UPDATE partnersync.customer_state SET devices_due_at = least(devices_due_at, @at::timestamptz)
+UPDATE partnersync.customer_state
+SET devices_due_at  = CASE WHEN @none THEN NULL ELSE least(devices_due_at, @at::timestamptz) END,
+    devices_refresh = CASE WHEN @none THEN coalesce(@refresh::interval, devices_refresh) ELSE devices_refresh END,
+    changed_at      = CASE WHEN @first THEN changed_at ELSE @at::timestamptz END,
+    unfinished_at   = @unfinished_at::timestamptz
 WHERE customer_id = @customer_id::uuid;
 
 INSERT INTO partnersync.run_counts AS n (
@@ -283,19 +309,22 @@ FROM (
 
 UPDATE partnersync.customer_state s
 SET owner                = NULL,
-    last_attempt_at      = CASE WHEN r.succeeded THEN s.last_attempt_at ELSE r.now END,
+    last_attempt_at      = CASE WHEN r.succeeded OR r.deferred THEN s.last_attempt_at ELSE r.now END,
     last_success_at      = CASE WHEN r.succeeded THEN r.now ELSE s.last_success_at END,
+    reread               = r.reread,
     consecutive_failures = CASE WHEN r.failed THEN s.consecutive_failures + 1
-                                WHEN r.succeeded THEN 0 ELSE s.consecutive_failures END,
+                                WHEN r.recovered THEN 0 ELSE s.consecutive_failures END,
     failing_since        = CASE WHEN r.failed THEN coalesce(s.failing_since, r.now)
-                                WHEN NOT r.succeeded THEN s.failing_since END,
-    last_error_code      = CASE WHEN r.failed OR r.succeeded THEN r.code ELSE s.last_error_code END,
-    last_error           = CASE WHEN r.failed OR r.succeeded THEN r.message ELSE s.last_error END,
-    last_request_id      = CASE WHEN r.failed OR r.succeeded THEN r.request_id ELSE s.last_request_id END,
-    last_correlation_id  = CASE WHEN r.failed OR r.succeeded THEN r.correlation_id ELSE s.last_correlation_id END
+                                WHEN NOT r.recovered THEN s.failing_since END,
+    last_error_code      = CASE WHEN r.failed OR r.recovered THEN r.code ELSE s.last_error_code END,
+    last_error           = CASE WHEN r.failed OR r.recovered THEN r.message ELSE s.last_error END,
+    last_request_id      = CASE WHEN r.failed OR r.recovered THEN r.request_id ELSE s.last_request_id END,
+    last_correlation_id  = CASE WHEN r.failed OR r.recovered THEN r.correlation_id ELSE s.last_correlation_id END
 FROM (
     SELECT unnest(@ids::uuid[]) AS customer_id, unnest(@epochs::bigint[]) AS epoch,
            unnest(@succeeded::boolean[]) AS succeeded, unnest(@failed::boolean[]) AS failed,
+           unnest(@recovered::boolean[]) AS recovered, unnest(@deferred::boolean[]) AS deferred,
+           unnest(@reread::boolean[]) AS reread,
            unnest(@codes::text[]) AS code, unnest(@messages::text[]) AS message,
            unnest(@request_ids::text[]) AS request_id, unnest(@correlation_ids::text[]) AS correlation_id,
            clock_timestamp() AS now
@@ -303,35 +332,20 @@ FROM (
 WHERE s.customer_id = r.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
 RETURNING s.customer_id::text, s.lease_epoch;
 
-INSERT INTO partnersync.customer_runs AS c (customer_id, kind, run_id, devices_run_id, outcome)
-SELECT r.customer_id, @kind, @run, CASE WHEN r.devices_done THEN @run::bigint ELSE 0 END, r.outcome
-FROM unnest(@ids::uuid[], @devices_done::boolean[], @outcomes::text[]) AS r (customer_id, devices_done, outcome)
-ON CONFLICT (customer_id, kind) DO UPDATE SET
-    run_id         = excluded.run_id,
-    devices_run_id = CASE WHEN excluded.devices_run_id = 0 THEN c.devices_run_id ELSE excluded.devices_run_id END,
-    outcome        = excluded.outcome;
+INSERT INTO partnersync.customer_runs (customer_id, kind, run_id, outcome, devices_left)
+SELECT r.customer_id, @kind, @run, CASE WHEN r.failed THEN 'failed' ELSE 'ok' END, r.devices_left
+FROM unnest(@ids::uuid[], @failed::boolean[], @devices_left::boolean[]) AS r (customer_id, failed, devices_left)
+ON CONFLICT (customer_id, kind) DO UPDATE
+SET run_id = excluded.run_id, outcome = excluded.outcome, devices_left = excluded.devices_left;
 
-SELECT s.customer_id::text
-FROM partnersync.customer_state s
-JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
-WHERE s.partner = @partner AND s.active AND r.run_id = @run AND r.devices_run_id <> @run
-  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-  AND (r.outcome = 'waiting' OR s.devices_refresh IS DISTINCT FROM @refresh::interval
-       OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
-       OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL)
-  AND (s.owner IS NULL OR s.owner <> @worker::uuid
-                          AND s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
-  AND EXISTS (SELECT FROM partnersync.runs WHERE run_id = @run AND state = 'running')
-ORDER BY s.devices_due_at NULLS FIRST, s.customer_id
-LIMIT @limit
-FOR UPDATE OF s SKIP LOCKED;
+SELECT state = 'running' FROM partnersync.runs WHERE run_id = @run FOR SHARE;
 
 SELECT b.customer_id::text, b.batch_id, l.received_id, b.status, b.devices_count, b.creation_date, b.valid_from,
        coalesce((
            SELECT min(v.valid_from) FROM partner_center.device_batch_versions v
            WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id), b.valid_from) AS first_seen_at,
-       l.digest, l.confirmed_at, l.stale_at, l.batch_status, l.batch_devices_count, clock_timestamp() AS now
+       l.digest, l.confirmed_at, l.stale_at, coalesce(l.refusals, 0) AS refusals, l.error IS NOT NULL AS failing,
+       coalesce(l.last_run, 0) AS last_run, l.batch_status, l.batch_devices_count, clock_timestamp() AS now
 FROM partner_center.device_batches b
 LEFT JOIN partnersync.list_state l
        ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
@@ -352,47 +366,38 @@ FROM (
            unnest($13::jsonb[]) AS extra
 ) i;
 
-UPDATE partnersync.customer_state SET devices_due_at = @due_at, devices_refresh = @refresh
+UPDATE partnersync.customer_state
+SET devices_due_at = @due_at, devices_refresh = @refresh, lists_due = @lists_due,
+    lists_failing = @failing, lists_refused = @lists_refused
 WHERE customer_id = @customer_id::uuid;
-
-SELECT s.customer_id::text
-FROM partnersync.customer_state s
-JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
-WHERE s.partner = @partner AND r.run_id = @run AND r.outcome = 'waiting'
-  AND (s.owner IS NULL OR s.owner NOT IN (SELECT worker_id FROM partnersync.live_workers))
-ORDER BY s.customer_id
-FOR UPDATE OF s;
 
 UPDATE partnersync.runs r
 SET finished_at = clock_timestamp(),
-    customers_total = n.ok + n.failed,
-    state = CASE WHEN n.ok = 0 THEN 'failed'
+    customers_total = n.ok + n.failed + d.deferred,
+    state = CASE WHEN n.ok = 0 AND n.failed > 0 OR n.ok + n.failed + d.deferred = 0 THEN 'failed'
                  WHEN n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
                  ELSE 'complete' END
 FROM (
     SELECT coalesce(sum(customers_ok), 0) AS ok, coalesce(sum(customers_failed), 0) AS failed
     FROM partnersync.run_counts
     WHERE run_id = @run
-) n
+) n, (
+    SELECT count(*) FILTER (WHERE untried) AS deferred, count(*) AS remaining, count(*) FILTER (WHERE held) AS held
+    FROM (
+        SELECT coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run AS untried,
+               s.owner IN (SELECT worker_id FROM partnersync.live_workers) AS held
+        FROM partnersync.customer_state s
+        LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = @kind
+        WHERE s.partner = @partner AND s.active
+          AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
+          AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
+          AND (coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
+               OR c.run_id = @run AND c.devices_left
+                  AND (@devices OR s.owner IN (SELECT worker_id FROM partnersync.live_workers)))
+    ) c
+) d
 WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
-  AND NOT EXISTS (
-      SELECT
-      FROM partnersync.customer_state s
-      LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = @kind
-      WHERE s.partner = @partner AND s.active
-        AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-        AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-        AND ( -- its batches and policies are left to do,
-             coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
-             -- or its device lists,
-             OR c.run_id = @run AND c.devices_run_id <> @run
-                AND (c.outcome = 'waiting'
-                     OR @devices AND (
-                         s.devices_refresh IS DISTINCT FROM @refresh::interval
-                         OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
-                         OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL))
-                -- which it is not too late for, or which somebody reads now.
-                AND (NOT @late OR s.owner IN (SELECT worker_id FROM partnersync.live_workers))));
+  AND (d.remaining = 0 OR @until = 1 AND d.held = 0 OR @until = 2);
 
 INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, $1::timestamptz
@@ -430,6 +435,11 @@ FROM (
 ) i
 WHERE customer_id = $7::uuid AND k.batch_id = i.batch_id;
 
+SELECT max(valid_from)
+FROM partner_center.device_batches
+WHERE customer_id = @customer_id::uuid AND removed_at IS NULL
+  AND (status IS NULL OR replace(lower(status), '-', '_') NOT IN ('finished', 'finished_with_errors'));
+
 INSERT INTO partner_center.configuration_policy_versions (customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from, not_before, removed_at, $1::timestamptz
 FROM partner_center.configuration_policies
@@ -465,6 +475,8 @@ FROM (
            $12::jsonb AS extra
 ) i
 WHERE customer_id = $13::uuid AND k.policy_id = i.policy_id;
+
+UPDATE partnersync.customer_state SET changed_at = @at::timestamptz WHERE customer_id = @customer_id::uuid;
 
 INSERT INTO partner_center.device_versions (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at, $1::timestamptz
@@ -532,7 +544,7 @@ SET not_before = greatest($1::timestamptz, k.valid_from),
 WHERE customer_id = $3::uuid AND k.batch_id = ANY ($4::text[]);
 
 UPDATE partnersync.list_state
-SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz,
+SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz, refusals = 0, error = NULL,
     observed_at = greatest(observed_at + interval '1 microsecond', @at::timestamptz)
 WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[])
 RETURNING batch_id, confirmed_at, observed_at;
@@ -553,10 +565,13 @@ FROM unnest(@batch_ids::text[], @confirmed::timestamptz[], @observed::timestampt
      AS l (batch_id, confirmed_at, observed_at)
 WHERE d.customer_id = @customer_id::uuid AND d.batch_id = l.batch_id AND d.removed_at IS NULL;
 
-INSERT INTO partnersync.list_state (customer_id, resource, batch_id, stale_at)
-SELECT @customer_id::uuid, 'devices', i.batch_id, clock_timestamp()
-FROM unnest(@batch_ids::text[]) AS i (batch_id)
-ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET stale_at = excluded.stale_at;
+INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, stale_at, last_run, refusals, error)
+SELECT @customer_id::uuid, i.resource, i.batch_id, clock_timestamp(), @run, i.refused::integer, nullif(i.error, '')
+FROM unnest(@resources::text[], @batch_ids::text[], @refused::boolean[], @errors::text[])
+     AS i (resource, batch_id, refused, error)
+ON CONFLICT (customer_id, resource, batch_id) DO UPDATE
+SET stale_at = excluded.stale_at, last_run = excluded.last_run, error = excluded.error,
+    refusals = CASE WHEN excluded.refusals > 0 THEN l.refusals + 1 ELSE 0 END;
 
 UPDATE partnersync.runs r
 SET state = 'running', finished_at = NULL

@@ -86,7 +86,7 @@ func (w *world) pass(status string, batches ...string) {
 		Customers: []store.Customer{{ID: alpha, CompanyName: ptr("Contoso")}}, ObservedAt: at, Complete: true,
 	})
 	w.ok(err)
-	claims, err := w.store.ClaimCustomers(ctx, opened.Run, "", 1)
+	claims, err := w.store.ClaimCustomers(ctx, opened.Run, store.FirstTurn, []string{alpha})
 	w.ok(err)
 	var rows []store.DeviceBatch
 	for _, id := range batches {
@@ -94,9 +94,9 @@ func (w *world) pass(status string, batches ...string) {
 	}
 	_, err = w.store.MergeDeviceBatches(ctx, claims[0], store.Listing{ObservedAt: at, Complete: true}, rows)
 	w.ok(err)
-	_, err = w.store.RecordResults(ctx, opened.Run, []store.Result{{Claim: claims[0]}})
+	_, err = w.store.RecordResults(ctx, opened.Run, []store.Result{{Claim: claims[0], Listed: true}})
 	w.ok(err)
-	_, err = w.store.FinishRun(ctx, opened.Run, false)
+	_, err = w.store.FinishRun(ctx, opened.Run, store.Done)
 	w.ok(err)
 }
 

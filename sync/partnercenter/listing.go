@@ -25,8 +25,6 @@ type Listing struct {
 	// Known is the digest of an earlier complete listing of the same list. Where the same bytes come again, nothing is
 	// decoded or yielded, and Unchanged is set.
 	Known []byte
-	// FirstBy is the deadline of the first page; zero: there is none.
-	FirstBy time.Time
 	// CorrelationID is the MS-CorrelationId of the requests. Where it is "", a new one is made and filled in.
 	CorrelationID string
 	// OnPage, if set, is called when a page was received.
@@ -51,7 +49,7 @@ type Listing struct {
 
 // begin clears the results of an earlier use.
 func (l *Listing) begin() {
-	*l = Listing{Known: l.Known, FirstBy: l.FirstBy, CorrelationID: l.CorrelationID, OnPage: l.OnPage}
+	*l = Listing{Known: l.Known, CorrelationID: l.CorrelationID, OnPage: l.OnPage}
 	if l.CorrelationID == "" {
 		l.CorrelationID = uuid.NewString()
 	}
@@ -175,7 +173,7 @@ func (p *pager) sum() []byte { return slices.Clone(p.digest[:]) }
 // on after the page, it returns the page and an error.
 func (p *pager) read(ctx context.Context, t *target) (page page, next *target, err error) {
 	p.asked[t.hash()] = true
-	a, failed := p.get(ctx, t)
+	a, failed := p.client.get(ctx, p.listing, *t)
 	if failed != nil {
 		return page, nil, failed
 	}
@@ -201,16 +199,6 @@ func (p *pager) read(ctx context.Context, t *target) (page page, next *target, e
 		return page, nil, a.op.newError(codeIncomplete, reason)
 	}
 	return page, next, nil
-}
-
-// get requests a page. The first one has a deadline of its own.
-func (p *pager) get(ctx context.Context, t *target) (*answer, *Error) {
-	if l := p.listing; l.Pages == 0 && !l.FirstBy.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, l.FirstBy)
-		defer cancel()
-	}
-	return p.client.get(ctx, p.listing, *t)
 }
 
 // add takes an answer into the digest, before anything of it is parsed.

@@ -295,7 +295,7 @@ func TestMetrics_oneGaugeAFinding(t *testing.T) {
 		`partnersync_finding{endpoint="",finding="database_unusable",partner="",severity="stopped"} 0`,
 		`partnersync_finding{endpoint="chat",finding="webhook_down",partner="",severity="degraded"} 0`,
 	)
-	if n := strings.Count(metrics, "\npartnersync_finding{"); n != 11 {
-		t.Errorf("%d gauges of findings, want 11", n)
+	if n := strings.Count(metrics, "\npartnersync_finding{"); n != 12 {
+		t.Errorf("%d gauges of findings, want 12", n)
 	}
 }

@@ -39,7 +39,7 @@ func NewMetrics(reg prometheus.Registerer, version string) *Metrics {
 		passes: counter("passes_total",
 			"Passes that ended, by kind and state, counted by the replica that ended them.", "partner", "kind", "state"),
 		customers: counter("customers_synced_total",
-			"Customers of passes that ended, by outcome: ok or failed.", "partner", "outcome"),
+			"Customers of passes that ended, by outcome: ok, failed or deferred to a later pass.", "partner", "outcome"),
 		versions: counter("versions_written_total",
 			"Versions of rows written by passes that ended: inserted, changed or removed.", "partner", "change"),
 		unchanged: counter("rows_unchanged_total", "Rows that passes found unchanged, which costs no write.", "partner"),
@@ -88,6 +88,7 @@ func (m *Metrics) Run(run store.Run) {
 	m.duration.WithLabelValues(run.Partner, run.Kind).Observe(run.FinishedAt.Sub(run.StartedAt).Seconds())
 	m.customers.WithLabelValues(run.Partner, "ok").Add(float64(run.CustomersOK))
 	m.customers.WithLabelValues(run.Partner, "failed").Add(float64(run.CustomersFailed))
+	m.customers.WithLabelValues(run.Partner, "deferred").Add(float64(run.CustomersDeferred))
 	m.versions.WithLabelValues(run.Partner, "inserted").Add(float64(run.Inserted))
 	m.versions.WithLabelValues(run.Partner, "changed").Add(float64(run.Changed))
 	m.versions.WithLabelValues(run.Partner, "removed").Add(float64(run.Removed))
