@@ -81,6 +81,11 @@ func (d *document) lines(diagnostics []diagnostic) []string {
 // parse returns the top level of the file. If there is none, the mistakes say why.
 func (d *document) parse(text string) (top *section, ok bool) {
 	start := position{line: 1, column: 1}
+	if line := tooDeep(text); line > 0 {
+		d.mistake(position{line: line, column: 1}, "lists or mappings are nested more than %d deep; "+
+			"a configuration has a few levels, such as deploy/partnersync.yaml shows", maxDepth)
+		return nil, false
+	}
 	// Duplicate keys are reported by section, along with the other mistakes.
 	file, err := parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
@@ -97,6 +102,33 @@ func (d *document) parse(text string) (top *section, ok bool) {
 		return nil, false
 	}
 	return d.section(entries, start), true
+}
+
+const maxDepth = 100
+
+// tooDeep returns the line in which more than maxDepth lists and mappings are open, 0 if there is none. The parser would
+// take memory by the square of their number. Those that are nested by indentation alone are few: it has to grow with each.
+func tooDeep(text string) int {
+	brackets, line := 0, 0
+	for content := range strings.Lines(text) {
+		line++
+		items := strings.Count(content, "- ") // each may begin a list within the one before
+		if strings.HasPrefix(strings.TrimSpace(content), "#") {
+			continue
+		}
+		for i := range len(content) {
+			switch content[i] {
+			case '[', '{':
+				brackets++
+			case ']', '}':
+				brackets = max(brackets-1, 0)
+			}
+			if brackets+items > maxDepth {
+				return line
+			}
+		}
+	}
+	return 0
 }
 
 func (d *document) onlyDocument(file *ast.File) (ast.Node, bool) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -49,6 +50,38 @@ func runMistakeTests(t *testing.T, tests []mistakeTest) {
 			}
 		})
 	}
+}
+
+// However deep lists and mappings are nested, an error takes little memory.
+func TestLoad_nestedDeep(t *testing.T) { // not in parallel: it looks at what is allocated
+	const deep = 100_000
+	for name, line := range map[string]string{
+		"lists": strings.Repeat("[", deep), "closed lists": strings.Repeat("[", deep) + strings.Repeat("]", deep),
+		"mappings": strings.Repeat("{a: ", deep), "items": strings.Repeat("- ", deep) + "a", "both": strings.Repeat("[{a: ", deep/2),
+		"tagged items": strings.Repeat("- !a ", deep), "items in a list": "[" + strings.Repeat("- ", deep),
+		"lines of items": strings.Repeat("[\n", deep),
+	} {
+		before := allocated()
+		got := mistakesOf(t, "state_dir: a\npartners: "+line+"\n")
+		if len(got) != 1 || !strings.Contains(got[0], "nested more than 100 deep") {
+			t.Errorf("%s: %q", name, got)
+		}
+		if took := allocated() - before; took > 100<<20 {
+			t.Errorf("%s: %d MiB were allocated", name, took>>20)
+		}
+	}
+	text := "# " + strings.Repeat("[ - ", 500) + "\n" + minimal + "    customers: [00000000-0000-4000-8000-000000000000]\n" +
+		"    exclude_customers: []\n"
+	if _, err := load(t, text, env); err != nil {
+		t.Errorf("a comment and flat lists: %v", err)
+	}
+}
+
+// allocated is how many bytes the tests have allocated so far.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 func TestLoad_filesThatAreNoText(t *testing.T) {
