@@ -70,7 +70,7 @@ func TestRoles_haveASearchPath(t *testing.T) {
 }
 
 // outside is a statement that runs over a pool, and so under whatever search path the role or the database has.
-var outside = regexp.MustCompile(`\b[pP]ool\.(Query|QueryRow|Exec|SendBatch|Begin|BeginTx|CopyFrom|Acquire)\(.*`)
+var outside = regexp.MustCompile(`\b[pP]ool\.(Query|QueryRow|Exec|SendBatch|Begin|BeginTx|CopyFrom)\(.*`)
 
 func TestSearchPath_everyStatementIsInATransactionThatStatesIt(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ package report
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 // Reader answers what people and monitoring ask. It has two connections of its own, so that the sync never waits for
 // it, however often it is asked; its transactions are short and read only. It is safe for concurrent use.
 type Reader struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	probe *Reader // over connections of its own; nil: this is that one
 	// life ends with Close: a reading must not outlive it, even if its caller's context does.
 	life context.Context
 	end  context.CancelFunc
@@ -31,21 +33,28 @@ const (
 // NewReader returns a reader of the database that the pool is connected to. It connects when it is first asked. Close
 // it before the pool.
 func NewReader(ctx context.Context, pool *pgxpool.Pool) (*Reader, error) {
-	config := pool.Config()
-	config.MaxConns, config.MinConns, config.MinIdleConns = connections, 0, 0
-	config.ConnConfig.RuntimeParams["application_name"] += " status page"
-	own, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("making connections for reports: %w", err)
-	}
-	r := &Reader{pool: own}
+	r := &Reader{probe: &Reader{}}
 	r.life, r.end = context.WithCancel(context.WithoutCancel(ctx))
+	r.probe.life, r.probe.end = r.life, r.end
+	for _, reader := range []*Reader{r, r.probe} {
+		config := pool.Config()
+		config.MaxConns, config.MinConns, config.MinIdleConns = connections, 0, 0
+		config.ConnConfig.RuntimeParams["application_name"] += " status page"
+		var err error
+		if reader.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil { // which has connected to nothing yet
+			return nil, fmt.Errorf("making connections for reports: %w", err)
+		}
+	}
 	return r, nil
 }
+
+// Probe returns a reader over two further connections, for one who must not wait for whoever else asks.
+func (r *Reader) Probe() *Reader { return r.probe }
 
 // Close cancels the readings that go on, and closes the connections.
 func (r *Reader) Close() {
 	r.end()
+	r.probe.pool.Close()
 	r.pool.Close()
 }
 
@@ -53,10 +62,27 @@ func (r *Reader) Close() {
 func (r *Reader) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := r.pool.Ping(ctx); err != nil {
+	conn, err := acquire(ctx, r.pool)
+	if err == nil {
+		defer conn.Release()
+		err = conn.Ping(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("asking the database: %w", err)
 	}
 	return nil
+}
+
+// ErrBusy is the error of one who has waited in vain for others to be answered. It says nothing of the database.
+var ErrBusy = errors.New("too many ask at the same time")
+
+// acquire returns a connection of the pool, to be released.
+func acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	conn, err := pool.Acquire(ctx)
+	if stat := pool.Stat(); err != nil && ctx.Err() != nil && stat.AcquiredConns() == stat.MaxConns() {
+		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return conn, err
 }
 
 // Pool returns the reader's own connections.
@@ -105,7 +131,12 @@ func readOnly(
 		SET LOCAL statement_timeout = '%dms';
 		SET LOCAL jit = off;
 		SET LOCAL IntervalStyle = postgres`, timeout.Milliseconds())
-	return pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return do(ctx, tx) })
+	conn, err := acquire(ctx, pool)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return do(ctx, tx) })
 }
 
 // collect returns the rows of a query.

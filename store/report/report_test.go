@@ -249,3 +249,26 @@ func TestReadServer(t *testing.T) {
 		}
 	}
 }
+
+// Who has waited in vain for others is told so: the database may be well.
+func TestReader_busy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range w.Pool().Config().MaxConns {
+		conn, err := w.Pool().Acquire(t.Context())
+		w.ok(err)
+		defer conn.Release()
+	}
+	late, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	if err := w.Ping(late); !errors.Is(err, ErrBusy) {
+		t.Errorf("asking: %v, want ErrBusy", err)
+	}
+	if _, err := w.State(late); !errors.Is(err, ErrBusy) {
+		t.Errorf("reading: %v, want ErrBusy", err)
+	}
+	w.ok(w.Probe().Ping(t.Context()))
+	if err := w.Probe().Ping(late); err == nil || errors.Is(err, ErrBusy) {
+		t.Errorf("with free connections: %v", err)
+	}
+}

@@ -21,6 +21,7 @@ const (
 type cached[T any] struct {
 	read   func(context.Context) (T, error)
 	minAge time.Duration
+	fresh  bool // only what is still being read serves whoever else asks
 
 	mu      sync.Mutex
 	value   T
@@ -42,7 +43,7 @@ func (c *cached[T]) get(ctx context.Context) (T, error) {
 		return value, err
 	}
 	var enough <-chan time.Time
-	if read && err == nil {
+	if read && err == nil && !c.fresh {
 		timer := time.NewTimer(maxWait)
 		defer timer.Stop()
 		enough = timer.C
@@ -71,7 +72,7 @@ func (c *cached[T]) last() (value T, read bool, err error) {
 func (c *cached[T]) renew(ctx context.Context) (reading <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.at.IsZero() && time.Since(c.at) < max(c.minAge, agePerCost*c.took) {
+	if !c.fresh && !c.at.IsZero() && time.Since(c.at) < max(c.minAge, agePerCost*c.took) {
 		return nil
 	}
 	if c.reading == nil {

@@ -29,7 +29,7 @@ func (s *Site) healthz(w http.ResponseWriter, _ *http.Request) {
 func (s *Site) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	_, findings, err := s.findings(ctx, s.state.get)
+	_, findings, err := s.findings(ctx, s.lookAlong)
 	if err != nil {
 		s.log.Debug("not ready", "err", err)
 	}
@@ -60,7 +60,7 @@ func (s *Site) LogOverdue(ctx context.Context) {
 }
 
 func (s *Site) logOverdue(ctx context.Context) {
-	_, findings, _ := s.findings(ctx, s.state.get) // what keeps it from looking is logged by the sync, which waits too
+	_, findings, _ := s.findings(ctx, s.lookAlong) // what keeps it from looking is logged by the sync, which waits too
 	for _, f := range findings {
 		if f.Name == report.PassOverdue {
 			s.logBeginning(slog.LevelError, "passes stand still", errors.New(f.Text), "partner", f.Partner)
@@ -73,28 +73,57 @@ func stopped(findings []report.Finding) bool {
 	return slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Severity == report.Stopped })
 }
 
-// findings returns how the sync goes, as read reads it, and all that is wrong with it. The error is why the state is
-// not known; that is among the findings too.
-func (s *Site) findings(
-	ctx context.Context, read func(context.Context) (report.State, error),
-) (state report.State, all []report.Finding, err error) {
-	process := s.process(ctx)
-	reader, err := s.database()
-	if err == nil {
-		err = reader.Ping(ctx)
+// look is what the database says of how the sync goes.
+type look struct {
+	state  report.State
+	schema string // what is wrong with it; "": nothing
+}
+
+// reach returns what is wrong with the schema. The error is why the database cannot be asked.
+func (s *Site) reach(ctx context.Context, r *report.Reader) (schema string, err error) {
+	if err := r.Ping(ctx); err != nil {
+		return "", err
 	}
-	if err == nil && s.options.Schema != nil {
-		if wrong := s.options.Schema(ctx, reader.Pool()); wrong != nil {
-			process.Schema = wrong.Error()
+	if s.options.Schema != nil {
+		if wrong := s.options.Schema(ctx, r.Pool()); wrong != nil {
+			schema = wrong.Error()
 		}
 	}
-	if err == nil {
-		state, err = read(ctx)
+	return schema, nil
+}
+
+// lookAlong asks the database together with whoever else asks, so that nobody waits for another.
+func (s *Site) lookAlong(ctx context.Context) (l look, err error) {
+	if l.schema, err = s.reached.get(ctx); err == nil {
+		l.state, err = s.state.get(ctx)
 	}
-	if err != nil && process.Database == nil && process.Schema == "" {
+	return l, err
+}
+
+// lookNow asks the database for one person.
+func (s *Site) lookNow(ctx context.Context) (l look, err error) {
+	reader, err := s.database()
+	if err != nil {
+		return l, err
+	}
+	if l.schema, err = s.reach(ctx, reader); err == nil {
+		l.state, err = reader.State(ctx)
+	}
+	return l, err
+}
+
+// findings returns how the sync goes, as read reads it, and all that is wrong with it. The error is why the state is
+// not known; that is among the findings too, unless too many ask.
+func (s *Site) findings(
+	ctx context.Context, read func(context.Context) (look, error),
+) (state report.State, all []report.Finding, err error) {
+	process := s.process(ctx)
+	l, err := read(ctx)
+	process.Schema = l.schema
+	if err != nil && !errors.Is(err, report.ErrBusy) && process.Database == nil && process.Schema == "" {
 		process.Database = &report.Outage{Reason: err.Error()}
 	}
-	return state, report.Findings(state, process), err
+	return l.state, report.Findings(l.state, process), err
 }
 
 // Watch shows what the runner waits for, how its partners' sign-ins go, and when what they sign in with ends; the last

@@ -93,7 +93,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			to.gauge(credentialExpiry, float64(e.At.Unix()), e.partner, strings.ReplaceAll(e.What, " ", "_"))
 		}
 	}
-	state, findings, err := c.site.findings(ctx, c.site.state.get)
+	state, findings, err := c.site.findings(ctx, c.site.lookAlong)
 	to.findings(state, findings, err == nil)
 	if err != nil {
 		c.site.log.Debug("metrics without the database", "err", err)

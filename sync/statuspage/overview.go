@@ -36,7 +36,7 @@ type overview struct {
 
 func (s *Site) overview(w http.ResponseWriter, r *http.Request) {
 	page := overview{frame: newFrame(r, "Overview", "overview")}
-	state, findings, err := s.findings(r.Context(), s.readState)
+	state, findings, err := s.findings(r.Context(), s.lookNow)
 	if err == nil {
 		page.judge(state, findings)
 		err = page.read(r.Context(), s.reader.Load(), state)

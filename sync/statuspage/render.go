@@ -133,6 +133,8 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, errNotConnected):
 		reason = "partnersync is still waiting for its database, or for its schema. The log says why."
+	case errors.Is(err, report.ErrBusy):
+		reason = "Too many ask at the same time. Try again in a moment."
 	case errors.Is(err, report.ErrNoCustomer):
 		status, reason = http.StatusNotFound, "There is no such customer in the database."
 	case r.Context().Err() != nil:

@@ -39,12 +39,13 @@ func (s *Site) ListenAndServe(ctx context.Context, address string) {
 
 // Serve serves the site on the listener until ctx is done, and closes it. The error is never nil.
 func (s *Site) Serve(ctx context.Context, listener net.Listener) error {
+	listener = newLimitedListener(listener)
 	server := &http.Server{
 		Handler:           s.Handler(isLoopback(listener.Addr())),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       10 * time.Second, // others may wait for the connection
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // clients' mistakes are not worth more
 	}

@@ -46,6 +46,7 @@ type Site struct {
 	pages   *template.Template
 	reader  atomic.Pointer[report.Reader]
 	watched atomic.Pointer[pgxpool.Pool] // the sync's
+	reached *cached[string]              // what is wrong with the schema
 	state   *cached[report.State]        // for whoever may ask often
 	batches *cached[report.Batches]
 
@@ -62,6 +63,15 @@ func New(o Options) *Site {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	// The two are all that uses the probe's connections, of which there are two.
+	s.reached = newCached(func(ctx context.Context) (string, error) {
+		r, err := s.database()
+		if err != nil {
+			return "", err
+		}
+		return s.reach(ctx, r.Probe())
+	})
+	s.reached.fresh = true
 	s.state = newCached(s.readState)
 	s.batches = newCached(func(ctx context.Context) (report.Batches, error) {
 		r, err := s.database()
@@ -78,7 +88,7 @@ func (s *Site) readState(ctx context.Context) (report.State, error) {
 	if err != nil {
 		return report.State{}, err
 	}
-	return r.State(ctx)
+	return r.Probe().State(ctx)
 }
 
 // Connect gives the site its database, and the pool of the sync, whose use is among the metrics. The caller closes the
@@ -111,7 +121,7 @@ func (s *Site) Handler(loopback bool) http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	if s.options.Metrics != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(s.options.Metrics, promhttp.HandlerOpts{
-			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError,
+			ErrorLog: scrapeLog{s}, ErrorHandling: promhttp.ContinueOnError,
 		}))
 	}
 	page := http.NewServeMux()
