@@ -12,7 +12,7 @@ import (
 func TestRun_lineBreaksAtTheEndOfTheEnvironmentsValues(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "c.yaml")
-	content := "lease: ${LEASE}\npartners:\n  - name: ${NAME}\n    tenant_id: ${TENANT}\n    client_id: a\n    client_secret: ${SECRET}\n"
+	content := "lease: ${LEASE}\npartners:\n  - name: ${NAME}\n    tenant_id: ${TENANT}\n    client_id: 22222222-2222-2222-2222-222222222222\n    client_secret: ${SECRET}\n"
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -258,7 +258,7 @@ func (h *hostile) partnersOf(t *testing.T, server, listen string) (path string, 
 		fmt.Fprintf(&b, `
   - name: %[1]s
     tenant_id: contoso.onmicrosoft.com
-    client_id: client
+    client_id: 22222222-2222-2222-2222-222222222222
     client_secret_file: %[2]s
     customers: [%[3]s]
     policies: false
@@ -449,8 +449,8 @@ func TestSecrets_areInNoErrorOfDatabaseOrConfiguration(t *testing.T) {
 	for path, content := range map[string]string{
 		good: `partners:
   - name: contoso
-    tenant_id: t
-    client_id: c
+    tenant_id: t.example
+    client_id: 22222222-2222-2222-2222-222222222222
     client_secret: ${PASSWORD}
     customers: []
 `,
@@ -463,7 +463,7 @@ partners:
   - name: contoso
     cloud: ${PASSWORD}
     tenant_id: ${PASSWORD}
-    client_id: c
+    client_id: ${PASSWORD}
     client_secret_file: ${PASSWORD}
     api_url: http://u:${PASSWORD}@host
     customers: ['${PASSWORD}']

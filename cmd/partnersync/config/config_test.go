@@ -164,7 +164,7 @@ partners:
   - name: a.b-c_1
     cloud: global
     tenant_id: 0D4A6B1F-7B1C-4C3D-9E5F-1A2B3C4D5E6F
-    client_id: app
+    client_id: 6B0A3A8E-2F0C-4C1B-9D5E-7A1F4B8C2D90
     client_secret: a$b$$c$${d}
     app_user: false
     customers: [47021739-3426-40BF-9601-61B4B6D7C793, "${CUSTOMER}"]
@@ -198,7 +198,7 @@ partners:
 			Name:             "a.b-c_1",
 			Cloud:            "global",
 			TenantID:         "0D4A6B1F-7B1C-4C3D-9E5F-1A2B3C4D5E6F",
-			ClientID:         "app",
+			ClientID:         "6B0A3A8E-2F0C-4C1B-9D5E-7A1F4B8C2D90",
 			ClientSecret:     "a$b$c${d}",
 			Customers:        []string{"47021739-3426-40bf-9601-61b4b6d7c793", "45c44870-ef77-4fdd-b6fe-3dacb075cff2"},
 			ExcludeCustomers: []string{"b44bb1fb-c595-45b0-9e09-d657365580bf"},
@@ -262,7 +262,7 @@ func TestLoad_acceptsWhatPartnersAreCalled(t *testing.T) {
 			}
 		})
 	}
-	for _, id := range []string{"contoso", "contoso.onmicrosoft.com", "xn--mller-kva.example",
+	for _, id := range []string{"contoso.example", "contoso.onmicrosoft.com", "xn--mller-kva.example",
 		"6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90"} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()

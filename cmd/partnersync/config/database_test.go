@@ -138,17 +138,17 @@ notify:
   - {url: "${SLACK_WEBHOOK_URL}", secret_file: none}
   - {url: https://example.com, secret: "${WEBHOOK_SECRET}"}
 partners:
-  - {name: a, tenant_id: a.example, client_id: a, client_secret_expires: 2027-01-31,
+  - {name: a, tenant_id: a.example, client_id: aaaaaaaa-0000-4000-8000-000000000000, client_secret_expires: 2027-01-31,
      client_secret_file: "` + credentials + `a"}
-  - {name: b, tenant_id: b.example, client_id: b, client_certificate_file: none}
+  - {name: b, tenant_id: b.example, client_id: bbbbbbbb-0000-4000-8000-000000000000, client_certificate_file: none}
   - {name: c, tenant_id: "${TENANT}", client_id: "${CLIENT}", client_secret: "${SECRET}"}
-  - {name: d, tenant_id: d.example, client_id: d, federated_token_file: none}
-  - {name: e, tenant_id: e.example, client_id: e, app_user: true, app_user_secret_file: none}
+  - {name: d, tenant_id: d.example, client_id: dddddddd-0000-4000-8000-000000000000, federated_token_file: none}
+  - {name: e, tenant_id: e.example, client_id: eeeeeeee-0000-4000-8000-000000000000, app_user: true, app_user_secret_file: none}
   - {name: f}
 database_url: postgres://sync@db/x?passfile=${PASSFILE}
 listen: ${LISTEN}
 `
-	env := environment{"AZURE_FEDERATED_TOKEN_FILE": "none", "AZURE_TENANT_ID": "f.example", "AZURE_CLIENT_ID": "f"}
+	env := environment{"AZURE_FEDERATED_TOKEN_FILE": "none", "AZURE_TENANT_ID": "f.example", "AZURE_CLIENT_ID": app}
 	with := func(name, text string) environment {
 		e := environment{name: text}
 		for name, text := range env {

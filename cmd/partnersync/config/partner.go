@@ -19,10 +19,10 @@ import (
 
 // Partner is what the configuration says of one partner.
 type Partner struct {
-	Name               string // unique
-	Cloud              string // known to partnercenter.CloudNamed
-	TenantID           string // a GUID, a domain or the first label of one
-	ClientID           string
+	Name               string               // unique
+	Cloud              string               // known to partnercenter.CloudNamed
+	TenantID           string               // a GUID or a domain
+	ClientID           string               // a GUID
 	ClientSecret       partnercenter.Secret // written in the file or read from ClientSecretFile
 	ClientSecretFile   string               // read again for each token; "": none
 	SecretExpires      time.Time            // as the configuration says; zero: unknown
@@ -52,8 +52,14 @@ func (p Partner) Credentials() partnercenter.Credentials {
 	}
 }
 
-// tenant is a GUID or a domain, or could become one. It is a segment of the token URL, so it must not be "..".
-var tenant = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
+// What Entra takes for an application and for a tenant, which is a segment of the token URL. It knows no tenant by a
+// single word.
+var (
+	guid   = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	domain = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*$`)
+)
+
+func isTenant(id string) bool { return guid.MatchString(id) || domain.MatchString(id) }
 
 // earlierPartners is what the partners read so far have used.
 type earlierPartners struct {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,25 +110,40 @@ func (s *section) environment(name string) string {
 }
 
 func (s *section) tenantID(key string, federated bool) string {
-	const example = "such as contoso.onmicrosoft.com"
-	if !s.has(key) {
-		if id := s.environment(azureTenant); federated && tenant.MatchString(id) {
-			return id
+	const fix = "is not a tenant; write its GUID or a domain of it such as contoso.onmicrosoft.com"
+	if id := s.environment(azureTenant); !s.has(key) && federated && id != "" {
+		if !isTenant(id) {
+			s.doc.mistake(position{key: azureTenant + " in the environment"}, "%q %s", id, fix)
 		}
-		s.missing(key, "write the partner's tenant as a GUID or a domain "+example)
+		return id
+	}
+	if !s.has(key) {
+		s.missing(key, "write the partner's tenant as a GUID or a domain such as contoso.onmicrosoft.com")
 	}
 	v, ok := s.scalar(key)
-	if ok && !tenant.MatchString(v.text) {
-		v.wrong("%s is not a tenant; write its GUID or a domain of it %s", v, example)
+	if ok && !isTenant(v.text) {
+		v.wrong("%s %s", v, fix)
 	}
 	return v.text
 }
 
 func (s *section) clientID(key string, federated bool) string {
+	// The value is not shown: it may be the secret, taken for the id.
+	const fix = "is not a GUID; write the id that Entra shows for the application"
 	if id := s.environment(azureClient); !s.has(key) && federated && id != "" {
+		if !guid.MatchString(id) {
+			s.doc.mistake(position{key: azureClient + " in the environment"}, fix)
+		}
 		return id
 	}
-	return s.required(key, "write the id that Entra shows for the application")
+	if !s.has(key) {
+		s.missing(key, "write the id that Entra shows for the application")
+	}
+	v, ok := s.scalar(key)
+	if ok && !guid.MatchString(v.text) {
+		v.wrong(fix)
+	}
+	return v.text
 }
 
 // authority reads the partner's cloud and the URL of its authority; "" is the cloud's own. The file takes precedence
@@ -135,7 +151,11 @@ func (s *section) clientID(key string, federated bool) string {
 func (s *section) authority(federated bool) (cloud, authorityURL string) {
 	host := s.environment(azureAuthority)
 	if s.has("authority_url") || s.has("cloud") || !federated || host == "" {
-		return s.cloud("cloud"), s.apiURL("authority_url")
+		authorityURL = s.apiURL("authority_url")
+		if u, err := url.Parse(authorityURL); err == nil && isTokenURL(u) {
+			s.doc.mistake(positionOf(s.entries["authority_url"].node, "authority_url"), "%s", moreThanAuthority)
+		}
+		return s.cloud("cloud"), authorityURL
 	}
 	cloud = "global"
 	from := position{key: azureAuthority + " in the environment"}
@@ -143,6 +163,9 @@ func (s *section) authority(federated bool) (cloud, authorityURL string) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
 		s.doc.mistake(from, "is not a URL; write one such as https://login.microsoftonline.com/")
 		return cloud, ""
+	}
+	if isTokenURL(u) {
+		s.doc.mistake(from, "%s", moreThanAuthority)
 	}
 	if known := partnercenter.CloudAt(u.Hostname()); known != "" && known != cloud {
 		cloud = known
@@ -152,6 +175,16 @@ func (s *section) authority(federated bool) (cloud, authorityURL string) {
 		s.doc.warn(from, "%s", clearWarning)
 	}
 	return cloud, host
+}
+
+const moreThanAuthority = "is more than the authority; leave out the tenant and what comes after it, as in " +
+	"https://login.microsoftonline.com"
+
+// isTokenURL reports whether an authority's URL has a path that is appended to it anyway. What stands in for Microsoft's
+// may have a path of its own.
+func isTokenURL(u *url.URL) bool {
+	path := strings.Trim(u.Path, "/")
+	return path != "" && partnercenter.CloudAt(u.Hostname()) != "" || slices.Contains(strings.Split(path, "/"), "oauth2")
 }
 
 func (s *section) cloud(key string) string {

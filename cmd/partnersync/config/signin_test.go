@@ -6,6 +6,12 @@ import (
 	"testing"
 )
 
+// Ids of applications.
+const (
+	app   = "22222222-2222-2222-2222-222222222222"
+	other = "33333333-3333-3333-3333-333333333333"
+)
+
 func TestLoad_workloadIdentity(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir() + "/token"
@@ -13,7 +19,7 @@ func TestLoad_workloadIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	pod := environment{
-		"DATABASE_URL": databaseURL, azureTenant: "11111111-1111-1111-1111-111111111111", azureClient: "app",
+		"DATABASE_URL": databaseURL, azureTenant: "11111111-1111-1111-1111-111111111111", azureClient: app,
 		azureToken:     path,
 		azureAuthority: "https://login.microsoftonline.us/",
 	}
@@ -23,16 +29,16 @@ func TestLoad_workloadIdentity(t *testing.T) {
 		tenant, client, file, authorityIs string
 		cloud                             string
 	}{
-		{"all from the pod", named, "11111111-1111-1111-1111-111111111111", "app", path,
+		{"all from the pod", named, "11111111-1111-1111-1111-111111111111", app, path,
 			"https://login.microsoftonline.us/", "usgov"},
-		{"its own ids", named + "    tenant_id: t\n    client_id: c\n", "t", "c", path,
+		{"its own ids", named + "    tenant_id: t.example\n    client_id: " + other + "\n", "t.example", other, path,
 			"https://login.microsoftonline.us/", "usgov"},
-		{"its own cloud", named + "    cloud: china\n", "11111111-1111-1111-1111-111111111111", "app", path, "",
+		{"its own cloud", named + "    cloud: china\n", "11111111-1111-1111-1111-111111111111", app, path, "",
 			"china"},
 		{"its own authority", named + "    authority_url: https://login.test\n", "11111111-1111-1111-1111-111111111111",
-			"app", path, "https://login.test", "global"},
+			app, path, "https://login.test", "global"},
 		{"its own file", named + "    federated_token_file: " + path + "\n", "11111111-1111-1111-1111-111111111111",
-			"app", path, "https://login.microsoftonline.us/", "usgov"},
+			app, path, "https://login.microsoftonline.us/", "usgov"},
 		{"a secret", minimal, "contoso.onmicrosoft.com", "6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90", "", "", "global"},
 	}
 	for _, tt := range tests {
@@ -48,9 +54,11 @@ func TestLoad_workloadIdentity(t *testing.T) {
 		}
 	}
 	pod[azureToken] = "/nowhere"
-	pod[azureAuthority] = "login"
+	pod[azureAuthority], pod[azureTenant], pod[azureClient] = "login", "contoso", "hunter2"
 	_, err := load(t, named, pod)
 	for _, want := range []string{
+		`AZURE_TENANT_ID in the environment: "contoso" is not a tenant; write its GUID`,
+		"AZURE_CLIENT_ID in the environment: is not a GUID",
 		`AZURE_FEDERATED_TOKEN_FILE in the environment: "/nowhere" cannot be read`,
 		"AZURE_AUTHORITY_HOST in the environment: is not a URL",
 	} {
@@ -66,7 +74,7 @@ func TestLoad_podsAuthorityTellsTheCloud(t *testing.T) {
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	pod := environment{"DATABASE_URL": databaseURL, azureTenant: "contoso", azureClient: "app", azureToken: path}
+	pod := environment{"DATABASE_URL": databaseURL, azureTenant: "contoso.example", azureClient: app, azureToken: path}
 	tests := []struct{ host, cloud, api, warning string }{
 		{"https://login.microsoftonline.com/", "global", "https://api.partnercenter.microsoft.com", ""},
 		{"https://LOGIN.microsoftonline.us", "usgov", "https://api.partnercenter.microsoft.com",
