@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Secret is a string that nothing prints: a client secret or an access token. Formatting, logging and marshalling it
@@ -25,6 +26,10 @@ func (s Secret) Reveal() string { return string(s) }
 
 // secrets are what a server was sent and may echo.
 type secrets []Secret
+
+// shortSecret is the length below which a secret is taken out only where it is no part of a longer word: it protects
+// nothing, and few words of an error would be left.
+const shortSecret = 4
 
 // redact returns text without the secrets, however they are written. It looks for all of them in the original text: one
 // may be part of another, overlap it, or be so short that it is part of "[redacted]".
@@ -41,6 +46,9 @@ func (all secrets) redact(text string) string {
 					break
 				}
 				from += i
+				if len(s) < shortSecret && isPartOfWord(text, from, from+len(form)) {
+					continue
+				}
 				for j := range len(form) {
 					secret[from+j] = true
 				}
@@ -57,6 +65,16 @@ func (all secrets) redact(text string) string {
 		}
 	}
 	return b.String()
+}
+
+// isPartOfWord reports whether the word that text[from:to] begins or ends with goes on beyond it.
+func isPartOfWord(text string, from, to int) bool {
+	within := func(i int) bool { return i > 0 && i < len(text) && isWordByte(text[i-1]) && isWordByte(text[i]) }
+	return within(from) || within(to)
+}
+
+func isWordByte(b byte) bool {
+	return b >= utf8.RuneSelf || '0' <= b && b <= '9' || 'a' <= b|0x20 && b|0x20 <= 'z'
 }
 
 // forms returns the ways in which a server may echo the secret: as it is, or as HTML forms, URLs, JSON, HTML and Go's

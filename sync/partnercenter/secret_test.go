@@ -100,12 +100,14 @@ func TestSecrets_areHiddenWhateverTheyShare(t *testing.T) {
 	}{
 		{nil, "nothing", "nothing"},
 		{secrets{""}, "nothing", "nothing"},
-		{secrets{"t", "s"}, "https://test", "h[redacted]p[redacted]://[redacted]e[redacted]"},
+		{secrets{"t", "s", "te"}, "https://test", "https://test"},
+		{secrets{"t", "7"}, "t, 't' (7) or client_secret=t&x=77", "[redacted], '[redacted]' ([redacted]) or client_secret=[redacted]&x=77"},
 		{secrets{"redacted", "[", "x"}, "x [redacted]", "[redacted] [redacted]]"},
 		{secrets{"key", "a key of mine", "key"}, "a key of mine, key", "[redacted], [redacted]"},
-		{secrets{"abc", "cde"}, "abcde", "[redacted]"},
-		{secrets{"aba"}, "ababa!", "[redacted]!"},
-		{secrets{"é"}, "né\xe9\xc3", "n[redacted]\xe9\xc3"},
+		{secrets{"abcd", "cdef"}, "abcdef", "[redacted]"},
+		{secrets{"abab"}, "ababab!", "[redacted]!"},
+		{secrets{"é"}, "né é\xe9 é", "né é\xe9 [redacted]"},
+		{secrets{"éèà"}, "néèà\xe9\xc3", "n[redacted]\xe9\xc3"},
 	}
 	for _, tt := range tests {
 		if got := tt.secrets.redact(tt.text); got != tt.want {
