@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"partnersync/store/plural"
 )
 
 // TwoPartnersError is why a customer that a partner lists fails there: it belongs to another one.
@@ -58,7 +60,7 @@ func (t *enumerating) recordContested(ctx context.Context, contested map[string]
 		args["listed"] = idsOf(e.Customers)
 	}
 	if err := execAll(ctx, t.tx, args, forget, record); err != nil {
-		return fmt.Errorf("recording %d customers of two partners: %w", len(ids), err)
+		return fmt.Errorf("recording %s of two partners: %w", plural.Of(len(ids), "customer", "customers"), err)
 	}
 	return nil
 }

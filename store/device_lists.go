@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"partnersync/store/plural"
 )
 
 // DeviceReading says which device lists a run reads.
@@ -321,7 +323,7 @@ func noteLists(ctx context.Context, tx pgx.Tx, r Result) error {
 		}
 		args["resources"], args["batch_ids"], args["refused"], args["errors"] = resources, batchIDs, refused, errs
 		if _, err := tx.Exec(ctx, fail, args); err != nil {
-			return fmt.Errorf("noting %d lists that failed: %w", n, err)
+			return fmt.Errorf("noting %s that failed: %w", plural.Of(n, "list", "lists"), err)
 		}
 	}
 	if !r.Devices {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"partnersync/store/plural"
 )
 
 // Enumeration is what was learned of a partner's customers.
@@ -221,12 +223,12 @@ func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	}
 	if t.enumeration.Complete && (t.isHolding || len(hold) > 0) {
 		if err := execAll(ctx, t.tx, args, keep); err != nil {
-			return fmt.Errorf("keeping %d customers that are held back: %w", len(hold), err)
+			return fmt.Errorf("keeping %s held back: %w", plural.Of(len(hold), "customer", "customers"), err)
 		}
 	}
 	if len(gone) > 0 {
 		if err := execAll(ctx, t.tx, args, remove, deactivate); err != nil {
-			return fmt.Errorf("removing %d customers: %w", len(gone), err)
+			return fmt.Errorf("removing %s: %w", plural.Of(len(gone), "customer", "customers"), err)
 		}
 	}
 	return nil

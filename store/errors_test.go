@@ -38,7 +38,7 @@ func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
 			_, err := s.MergeDeviceBatches(ctx, c, Listing{}, nil)
 			return err
 		}},
-		{"recording the results of 1 customers of partner contoso: ", func() error {
+		{"recording the results of 1 customer of partner contoso: ", func() error {
 			_, err := s.RecordResults(ctx, run, []Result{{Claim: c}})
 			return err
 		}},

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"partnersync/store/outbox"
+	"partnersync/store/plural"
 )
 
 // Result is how a claimed customer's turn ended.
@@ -126,7 +127,7 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		return addCounts(ctx, tx, run.ID, 0, counts)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("recording the results of %d customers of partner %s: %w", len(results), run.Partner, err)
+		return 0, fmt.Errorf("recording the results of %s of partner %s: %w", plural.Of(len(results), "customer", "customers"), run.Partner, err)
 	}
 	if enqueued {
 		s.outbox.Wake()
@@ -222,7 +223,7 @@ func recordOutcomes(ctx context.Context, tx pgx.Tx, run Run, results []Result) e
 	}
 	args := pgx.NamedArgs{"run": run.ID, "kind": run.Kind, "ids": ids, "failed": failed, "devices_left": devicesLeft}
 	if _, err := tx.Exec(ctx, record, args); err != nil {
-		return fmt.Errorf("recording the outcomes of %d customers: %w", len(ids), err)
+		return fmt.Errorf("recording the outcomes of %s: %w", plural.Of(len(ids), "customer", "customers"), err)
 	}
 	return nil
 }

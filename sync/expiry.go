@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"partnersync/store/plural"
 )
 
 // Expiry is when a credential of a partner expires.
@@ -53,11 +55,11 @@ func (e Expiry) String() string {
 	const day = 24 * time.Hour
 	what := e.What
 	if !e.From.IsZero() {
-		what += fmt.Sprintf(", received %d days ago,", int(time.Since(e.From)/day))
+		what += fmt.Sprintf(", received %s ago,", plural.Of(int(time.Since(e.From)/day), "day", "days"))
 	}
 	on := e.At.UTC().Format(time.DateOnly)
 	if left := time.Until(e.At); left > 0 {
-		return fmt.Sprintf("%s expires on %s, in %d days", what, on, int(left/day))
+		return fmt.Sprintf("%s expires on %s, in %s", what, on, plural.Of(int(left/day), "day", "days"))
 	}
 	return fmt.Sprintf("%s expired on %s", what, on)
 }

@@ -123,7 +123,7 @@ var answers = map[string]struct {
 		order: " ORDER BY date_trunc('day', now() - changed_by) DESC, company_name, batch_id", want: `
 		Contoso Bakery|Desktops|Finished -> processing|5 days
 		Contoso Bakery|Stuck|0 -> 3 devices|5 days
-		Fabrikam Logistics|Office|2 -> 1 devices|5 days
+		Fabrikam Logistics|Office|2 -> 1 device|5 days
 		Fabrikam Logistics|Old|gone|2 days
 		Contoso Bakery|Tablets|new, queued|00:00:00`},
 	"batches_at_a_time": {literal: "2026-01-31 18:00Z",

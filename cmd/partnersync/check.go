@@ -15,6 +15,7 @@ import (
 	"partnersync/cmd/partnersync/config"
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/plural"
 	"partnersync/store/report"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
@@ -71,7 +72,7 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 		k.add(step{Name: "configuration", Detail: err.Error()})
 		return k.finish(exitUsage)
 	}
-	found := fmt.Sprintf("%s, %d partners; %s", c.Path, len(c.Partners), c.Database)
+	found := fmt.Sprintf("%s, %s; %s", c.Path, plural.Of(len(c.Partners), "partner", "partners"), c.Database)
 	k.add(step{Name: "configuration", OK: true, Detail: found, Warnings: c.Warnings})
 	var s *store.Store
 	if db, err := openDatabase(ctx, c, log); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"partnersync/deploy/queries"
 	"partnersync/store"
+	"partnersync/store/plural"
 	"partnersync/store/report"
 	"partnersync/store/sanitize"
 )
@@ -19,8 +20,9 @@ func (d *demo) showPass(ctx context.Context, run store.Run) error {
 	if err != nil {
 		return unlessDone(ctx, err)
 	}
-	fmt.Fprintf(d.stdout, "pass %d at %s: %s, %d of %d customers ok; ",
-		d.shown, run.StartedAt.Local().Format(time.TimeOnly), run.State, run.CustomersOK, run.CustomersTotal)
+	fmt.Fprintf(d.stdout, "pass %d at %s: %s, %d of %s ok; ",
+		d.shown, run.StartedAt.Local().Format(time.TimeOnly), run.State, run.CustomersOK,
+		plural.Of(run.CustomersTotal, "customer", "customers"))
 	fmt.Fprintf(d.stdout, "rows: %d new, %d changed, %d removed, %d unchanged\n",
 		run.Inserted, run.Changed, run.Removed, run.Unchanged)
 	table := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)

@@ -9,6 +9,7 @@ import (
 
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/plural"
 	"partnersync/store/sanitize"
 	"partnersync/sync"
 )
@@ -76,8 +77,8 @@ func (p *plans) print() int {
 	if len(p.listed) > 0 {
 		fmt.Fprintf(p.out, "customers: %s\n", kinds(p.listed))
 	}
-	fmt.Fprintf(p.out, "dry run, nothing was written: %d of %d customers ok, %d failed; rows: %s\n",
-		p.customers-p.failed, p.customers, p.failed, kinds(p.rows))
+	fmt.Fprintf(p.out, "dry run, nothing was written: %d of %s ok, %d failed; rows: %s\n",
+		p.customers-p.failed, plural.Of(p.customers, "customer", "customers"), p.failed, kinds(p.rows))
 	switch {
 	case p.customers == p.failed: // none at all, too
 		return exitFailed

@@ -9,6 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"partnersync/store/cron"
+	"partnersync/store/plural"
 	"partnersync/sync"
 )
 
@@ -72,7 +73,7 @@ func (p *progress) report(now sync.Progress) {
 		p.draw(done, max(1, total), what+words)
 	case time.Since(p.printed) >= printEvery:
 		p.printed = time.Now()
-		fmt.Fprintf(p.out, "%s of %d of %d customers read%s\n", what, done, total, words)
+		fmt.Fprintf(p.out, "%s of %d of %s read%s\n", what, done, plural.Of(total, "customer", "customers"), words)
 	}
 }
 

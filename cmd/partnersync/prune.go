@@ -12,6 +12,7 @@ import (
 
 	"partnersync/migrations"
 	"partnersync/store"
+	"partnersync/store/plural"
 	"partnersync/sync"
 )
 
@@ -111,8 +112,8 @@ func (a *app) prune(ctx context.Context, db *database, p store.Pruning, f pruneF
 		if ctx.Err() != nil {
 			err = errInterrupted
 		}
-		return fmt.Errorf("%w after %d of %d rows, which are gone: the same command goes on",
-			err, total(removed), total(found))
+		return fmt.Errorf("%w after %d of %s, which are gone: the same command goes on",
+			err, total(removed), plural.Of(total(found), "row", "rows"))
 	}
 	return nil
 }
@@ -124,7 +125,7 @@ func (a *app) askToPrune(ctx context.Context, db *database, p store.Pruning, fou
 	}
 	var tables []string
 	for _, t := range found {
-		tables = append(tables, fmt.Sprintf("%d rows of %s", t.Rows, t.Table))
+		tables = append(tables, fmt.Sprintf("%s of %s", plural.Of(t.Rows, "row", "rows"), t.Table))
 	}
 	question := fmt.Sprintf("This removes for good what was superseded before %s in %s: %s",
 		p.Before.Format(time.RFC3339), db.config.Database, strings.Join(tables, ", "))
@@ -136,7 +137,7 @@ func (a *app) askToPrune(ctx context.Context, db *database, p store.Pruning, fou
 
 func (a *app) printPruned(done string, tables []store.Pruned) {
 	for _, t := range tables {
-		fmt.Fprintf(a.stdout, "%s %d rows of %s\n", done, t.Rows, t.Table)
+		fmt.Fprintf(a.stdout, "%s %s of %s\n", done, plural.Of(t.Rows, "row", "rows"), t.Table)
 	}
 }
 

@@ -90,7 +90,9 @@ func TestPrintStatus_nothingIsWrong(t *testing.T) {
 		"no customers yet\n":                          nil,
 		"all 5 customers are ok\n":                    {{Customers: 2}, {Customers: 3}},
 		"2 of 5 customers have not been synced yet\n": {{Customers: 5, NeverSynced: 2}},
-		"all 5 customers are ok\npartner old has left the configuration: its customers, 2 of them, stay as they are\n": {
+		"1 of 1 customer has not been synced yet\n":   {{Customers: 1, NeverSynced: 1}},
+		"the only customer is ok\n":                   {{Customers: 1}},
+		"all 5 customers are ok\npartner old has left the configuration: 2 customers of it stay as before\n": {
 			{Partner: "contoso", Customers: 5}, {Partner: "old", Customers: 2, Failing: 2, NeverSynced: 1, Dropped: true},
 		},
 	} {

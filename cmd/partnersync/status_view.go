@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"partnersync/store/cron"
+	"partnersync/store/plural"
 	"partnersync/store/report"
 	"partnersync/store/sanitize"
 )
@@ -20,8 +21,8 @@ func printStatus(out io.Writer, s statusReport, colours palette) {
 	for _, p := range s.Partners {
 		customers, failing = customers+p.Customers, failing+p.Failing
 		if p.Dropped {
-			fmt.Fprintf(out, "partner %s has left the configuration: its customers, %d of them, stay as they are\n",
-				sanitize.Line(p.Partner), p.Customers)
+			fmt.Fprintf(out, "partner %s has left the configuration: %s of it %s as before\n", sanitize.Line(p.Partner),
+				plural.Of(p.Customers, "customer", "customers"), plural.Word(p.Customers, "stays", "stay"))
 		}
 	}
 	if s.onlyAnalyst {
@@ -31,7 +32,7 @@ func printStatus(out io.Writer, s statusReport, colours palette) {
 		printFailure(out, f, colours)
 	}
 	if more := failing - len(s.Failing); more > 0 {
-		fmt.Fprintf(out, "and %d more that fail: --limit 0 shows all\n", more)
+		fmt.Fprintf(out, "and %d more that %s: --limit 0 shows all\n", more, plural.Word(more, "fails", "fail"))
 	}
 	printFreshness(out, s)
 	if more := customers - failing - len(s.Others); more > 0 {
@@ -64,9 +65,10 @@ func printFindings(out io.Writer, s statusReport, colours palette) {
 	case customers == 0:
 		fmt.Fprintln(out, "no customers yet")
 	case pending > 0:
-		fmt.Fprintf(out, "%d of %d customers have not been synced yet\n", pending, customers)
+		fmt.Fprintf(out, "%d of %s %s not been synced yet\n", pending, plural.Of(customers, "customer", "customers"),
+			plural.Word(pending, "has", "have"))
 	default:
-		fmt.Fprintln(out, colours.green(fmt.Sprintf("all %d customers are ok", customers)))
+		fmt.Fprintln(out, colours.green(plural.Word(customers, "the only customer is ok", fmt.Sprintf("all %d customers are ok", customers))))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/plural"
 	"partnersync/store/report"
 	"partnersync/store/sanitize"
 )
@@ -53,7 +54,8 @@ func (a *app) summarize(ctx context.Context, db *database, runs []store.Run, cod
 	}
 	printFailing(a.stdout, all.Failing, colours)
 	if more := len(all.Failing) - mostFailing; more > 0 {
-		fmt.Fprintf(a.stdout, "and %d more customers that fail: partnersync status --limit 0\n", more)
+		fmt.Fprintf(a.stdout, "and %d more %s: partnersync status --limit 0\n", more,
+			plural.Word(more, "customer that fails", "customers that fail"))
 	}
 	return failure
 }
@@ -67,16 +69,16 @@ func customersOf(run store.Run) string {
 }
 
 func printRun(out io.Writer, run store.Run, colours palette) {
-	fmt.Fprintf(out, "%s: %s, %d of %d customers ok, %d failed",
-		run.Partner, colours.state(run.State), run.CustomersOK, run.CustomersTotal, run.CustomersFailed)
+	fmt.Fprintf(out, "%s: %s, %d of %s ok, %d failed", run.Partner, colours.state(run.State), run.CustomersOK,
+		plural.Of(run.CustomersTotal, "customer", "customers"), run.CustomersFailed)
 	if left := run.CustomersTotal - run.CustomersOK - run.CustomersFailed; left > 0 {
 		fmt.Fprintf(out, ", %d unfinished", left)
 	}
 	if run.FinishedAt != nil {
 		fmt.Fprintf(out, ", in %s", run.FinishedAt.Sub(run.StartedAt).Round(10*time.Millisecond))
 	}
-	fmt.Fprintf(out, "\n  rows: %d inserted, %d changed, %d removed, %d unchanged; requests: %d, of which %d retries\n",
-		run.Inserted, run.Changed, run.Removed, run.Unchanged, run.Requests, run.Retries)
+	fmt.Fprintf(out, "\n  rows: %d inserted, %d changed, %d removed, %d unchanged; requests: %d, of which %s\n",
+		run.Inserted, run.Changed, run.Removed, run.Unchanged, run.Requests, plural.Of(run.Retries, "retry", "retries"))
 	if run.State == store.Abandoned && run.Inserted+run.Changed+run.Removed > 0 {
 		fmt.Fprintln(out, "  stopped early: these rows are written and stay; "+
 			"the next pass reads the unfinished customers again")

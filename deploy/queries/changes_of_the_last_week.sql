@@ -9,7 +9,8 @@ SELECT c.company_name, h.batch_id,
                 WHEN p.status IS DISTINCT FROM h.status
                 THEN concat(coalesce(p.status, 'no status'), ' -> ', coalesce(h.status, 'no status')) END,
            CASE WHEN p.customer_id IS NOT NULL AND p.devices_count IS DISTINCT FROM h.devices_count
-                THEN concat(p.devices_count, ' -> ', h.devices_count, ' devices') END) AS what,
+                THEN concat(p.devices_count, ' -> ', h.devices_count,
+                            CASE h.devices_count WHEN 1 THEN ' device' ELSE ' devices' END) END) AS what,
        h.not_before AS changed_after, h.valid_from AS changed_by
 FROM partner_center.device_batch_history h
 LEFT JOIN partner_center.device_batch_versions p -- the version before

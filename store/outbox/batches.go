@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"partnersync/store/plural"
 )
 
 // changedBatch is the newest change of a batch.
@@ -62,7 +64,7 @@ func (o *Outbox) EnqueueBatchChanges(
 	rows, _ := tx.Query(ctx, query, args) // CollectRows returns its error
 	changed, err := pgx.CollectRows(rows, pgx.RowToStructByNameLax[changedBatch])
 	if err != nil {
-		return false, fmt.Errorf("reading the changes of %d batches: %w", len(batchIDs), err)
+		return false, fmt.Errorf("reading the changes of %s: %w", plural.Of(len(batchIDs), "batch", "batches"), err)
 	}
 	var events []event
 	for _, b := range changed {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"partnersync/store/plural"
 	"partnersync/store/sanitize"
 )
 
@@ -153,7 +154,7 @@ func enqueue(ctx context.Context, tx pgx.Tx, events []event) error {
 	}
 	args := pgx.NamedArgs{"message_ids": ids, "endpoints": endpoints, "subjects": subjects, "types": types, "data": data}
 	if _, err := tx.Exec(ctx, insert, args); err != nil {
-		return fmt.Errorf("putting %d events into the outbox: %w", len(events), err)
+		return fmt.Errorf("putting %s into the outbox: %w", plural.Of(len(events), "event", "events"), err)
 	}
 	return nil
 }

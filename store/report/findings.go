@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"partnersync/store"
+	"partnersync/store/plural"
 	"partnersync/store/sanitize"
 )
 
@@ -104,7 +105,7 @@ func Findings(s State, p Process) []Finding {
 			all = append(all, Finding{
 				Name: CustomersFailing, Partner: f.Partner, Count: f.Failing, Since: f.FailingSince,
 				Text: fmt.Sprintf("%d of %d %s of partner %s %s failing.", f.Failing, f.Customers,
-					choose(f.Customers, "customer", "customers"), f.Partner, choose(f.Failing, "is", "are")),
+					plural.Word(f.Customers, "customer", "customers"), f.Partner, plural.Word(f.Failing, "is", "are")),
 				Action: "The view sync_freshness has the reason for each, with the request id to quote to Microsoft's support.",
 			})
 		}
@@ -113,7 +114,7 @@ func Findings(s State, p Process) []Finding {
 		all = append(all, Finding{
 			Name: CustomersStale, Partner: c.Partner, Count: c.Customers, Since: &c.OldestSync,
 			Text: fmt.Sprintf("%d %s of partner %s %s last synced long ago without failing, the stalest at %s.", c.Customers,
-				choose(c.Customers, "customer", "customers"), c.Partner, choose(c.Customers, "was", "were"), stamp(c.OldestSync)),
+				plural.Word(c.Customers, "customer", "customers"), c.Partner, plural.Word(c.Customers, "was", "were"), stamp(c.OldestSync)),
 			Action: "The view sync_runs says how long passes take, and whether they end.",
 		})
 	}
@@ -125,7 +126,7 @@ func Findings(s State, p Process) []Finding {
 			all = append(all, Finding{
 				Name: WebhookDown, Endpoint: b.Endpoint, Count: b.Events, Since: &b.Since,
 				Text: fmt.Sprintf("Webhook %s cannot be notified: %d %s.",
-					b.Endpoint, b.Events, choose(b.Events, "event waits", "events wait")),
+					b.Endpoint, b.Events, plural.Word(b.Events, "event waits", "events wait")),
 				Action: "The log says what it answers. An event is given up when it is a day old.",
 			})
 		}
@@ -245,14 +246,6 @@ func (s State) wentWrong(pass LastPass) []Finding {
 		return nil
 	}
 	return []Finding{f}
-}
-
-// choose returns the word that goes with the number.
-func choose(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }
 
 // stamp is a time within a sentence.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"partnersync/store/plural"
 )
 
 // mostMissed is how many intervals of its schedule a partner's passes may go without progress.
@@ -42,8 +44,8 @@ func (s State) overdue(p Settings, process Process) []Finding {
 	}
 	return []Finding{{
 		Name: PassOverdue, Partner: p.Partner, Since: &since,
-		Text: fmt.Sprintf("The pass of partner %s is overdue: %s %s, %d ticks of the schedule ago.",
-			p.Partner, sign, stamp(since), missed),
+		Text: fmt.Sprintf("The pass of partner %s is overdue: %s %s, %s of the schedule ago.",
+			p.Partner, sign, stamp(since), plural.Of(missed, "tick", "ticks")),
 		Action: "See in the log whether a daemon runs, and what it waits for.",
 	}}
 }

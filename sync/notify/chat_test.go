@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"partnersync/store/outbox"
+	"partnersync/store/plural"
 	"partnersync/store/sanitize"
 )
 
@@ -230,7 +231,8 @@ func TestMessage_cardIsSmallEnough(t *testing.T) {
 						shown++
 					}
 				}
-				leftOut := fmt.Sprintf("Left out for want of space: %d events (%[1]d\u00a0×\u00a0Batch stuck).", n-shown)
+				leftOut := fmt.Sprintf("Left out for want of space: %s (%d\u00a0×\u00a0Batch stuck).",
+					plural.Of(n-shown, "event", "events"), n-shown)
 				if said := slices.Contains(lines, leftOut); shown == 0 || said != (shown < n) {
 					t.Errorf("%d of %d events are shown, and it says so: %v", shown, n, said)
 				}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"partnersync/store/outbox"
+	"partnersync/store/plural"
 	"partnersync/store/sanitize"
 )
 
@@ -57,7 +58,7 @@ func summarize(n outbox.Notification) summary {
 		status = before + " → " + status
 	}
 	if d.ConsecutiveFailures > 0 {
-		failed += fmt.Sprintf(", in %d passes in a row", d.ConsecutiveFailures)
+		failed += ", in " + plural.Of(d.ConsecutiveFailures, "pass", "passes") + " in a row"
 	}
 	s.facts = known(
 		fact{"Customer", value(d.CompanyName)},

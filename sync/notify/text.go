@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"partnersync/store/outbox"
+	"partnersync/store/plural"
 	"partnersync/store/sanitize"
 )
 
@@ -24,8 +25,8 @@ func text(n outbox.Notification) string {
 	case outbox.BatchRemoved:
 		return fmt.Sprintf("%s was removed; its last status was %s.", batch, optional(d.Status))
 	case outbox.CustomerFailing:
-		return fmt.Sprintf("Customer %s has failed in %d passes in a row, since %s: %s",
-			customer(d), d.ConsecutiveFailures, utc(d.FailingSince), failure(d))
+		return fmt.Sprintf("Customer %s has failed in %s in a row, since %s: %s",
+			customer(d), plural.Of(d.ConsecutiveFailures, "pass", "passes"), utc(d.FailingSince), failure(d))
 	case outbox.CustomerRecovered:
 		return fmt.Sprintf("Customer %s is read again, after failing since %s.", customer(d), utc(d.FailingSince))
 	case outbox.SignInFailed:
@@ -46,7 +47,7 @@ func devices(d outbox.EventData) string {
 	if d.DevicesCount == nil {
 		return ""
 	}
-	return fmt.Sprintf(", with %d devices", *d.DevicesCount)
+	return ", with " + plural.Of(*d.DevicesCount, "device", "devices")
 }
 
 func failure(d outbox.EventData) string {

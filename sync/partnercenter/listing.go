@@ -243,7 +243,7 @@ func (p *pager) checkItems() error {
 		e.Hint = hintNoID
 		return e
 	case l.Items < p.stated:
-		return p.last.newError(codeIncomplete, fmt.Sprintf("%d items came where %d were stated", l.Items, p.stated))
+		return p.last.newError(codeIncomplete, fmt.Sprintf("%d of %d stated items came", l.Items, p.stated))
 	}
 	return nil
 }

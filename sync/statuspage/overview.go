@@ -75,9 +75,9 @@ func (o *overview) judge(state report.State, findings []report.Finding) {
 		o.Verdict = "No pass has found any customers yet."
 	case pending > 0:
 		o.Verdict = fmt.Sprintf("So far all is well: %s of %s been synced.",
-			count(int64(o.Customers-pending)), plural(o.Customers, "customer has", "customers have"))
+			count(int64(o.Customers-pending)), counted(o.Customers, "customer has", "customers have"))
 	default:
-		o.Verdict = fmt.Sprintf("All is well: %s up to date.", plural(o.Customers, "customer is", "customers are"))
+		o.Verdict = fmt.Sprintf("All is well: %s up to date.", counted(o.Customers, "customer is", "customers are"))
 	}
 }
 

@@ -106,7 +106,7 @@ func passClass(p report.PassSlot) string {
 
 func passWords(p report.PassSlot) string {
 	complete := p.Passes - p.Partial - p.Failed - p.Abandoned - p.Running
-	return plural(p.Passes, "pass: ", "passes: ") + list(states(complete, p.Partial, p.Failed, p.Abandoned, p.Running))
+	return counted(p.Passes, "pass: ", "passes: ") + list(states(complete, p.Partial, p.Failed, p.Abandoned, p.Running))
 }
 
 // states says how many passes of each state there are.

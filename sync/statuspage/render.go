@@ -38,7 +38,7 @@ func parsePages(version string) *template.Template {
 		"class":   statusClass,
 		"word":    statusWord,
 		"count":   countAny,
-		"plural":  plural,
+		"plural":  counted,
 		"orID":    orID,
 		"batch":   batchName,
 		"text":    text,

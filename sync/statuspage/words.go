@@ -3,6 +3,8 @@ package statuspage
 import (
 	"fmt"
 	"strings"
+
+	"partnersync/store/plural"
 )
 
 // statusClass is the class, and so the colour, that a status has in the style sheet.
@@ -79,12 +81,9 @@ func countAny(n any) string {
 	return count(n.(int64))
 }
 
-// plural is a number of things.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return count(int64(n)) + " " + many
+// counted is a number of things, as count writes it.
+func counted(n int, one, many string) string {
+	return count(int64(n)) + " " + plural.Word(n, one, many)
 }
 
 // list joins words as a sentence does.
