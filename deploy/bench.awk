@@ -4,6 +4,7 @@
 BEGIN {
 	# The figures in the order of their columns, and how the heads name them.
 	n = split("ms limit-ms x/limit x/first rows/s WAL-B/row extra-WAL-B/row WAL-B/customer stmts/row stmts/customer allocs/row" \
+		" motion-median-ticks motion-p95-ticks fixed-median-ticks fixed-p95-ticks rest-median-rounds rest-p95-rounds round-ticks" \
 		" peak-MiB body-MiB %CPU rows table-MiB index-MiB B/row", units, " ")
 	head["limit-ms"] = "limit, ms"
 	head["x/limit"] = "times the limit"
@@ -14,6 +15,13 @@ BEGIN {
 	head["stmts/row"] = "statements/row written"
 	head["stmts/customer"] = "statements/customer"
 	head["allocs/row"] = "allocations/row"
+	head["motion-median-ticks"] = "in motion, median, ticks"
+	head["motion-p95-ticks"] = "95 %"
+	head["fixed-median-ticks"] = "in a fixed order, median, ticks"
+	head["fixed-p95-ticks"] = "95 %"
+	head["rest-median-rounds"] = "at rest, median, rounds"
+	head["rest-p95-rounds"] = "95 %"
+	head["round-ticks"] = "a round, ticks"
 	head["peak-MiB"] = "peak, MiB"
 	head["body-MiB"] = "list, MiB"
 	head["table-MiB"] = "table, MiB"

@@ -113,6 +113,11 @@ func (f *fetcher) lists(tb testing.TB, paths []string, concurrency int) (bytes i
 }
 
 func (f *fetcher) get(ctx context.Context, path string) (bytes int64, err error) {
+	return f.copy(ctx, path, io.Discard)
+}
+
+// copy fetches a list, and returns how many bytes were received.
+func (f *fetcher) copy(ctx context.Context, path string, to io.Writer) (bytes int64, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.base+path, nil)
 	if err != nil {
 		return 0, err
@@ -126,5 +131,5 @@ func (f *fetcher) get(ctx context.Context, path string) (bytes int64, err error)
 	if resp.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("GET %s: %s", path, resp.Status)
 	}
-	return io.Copy(io.Discard, resp.Body)
+	return io.Copy(to, resp.Body)
 }
