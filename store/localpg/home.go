@@ -62,24 +62,62 @@ func openHome(dir string) (*home, error) {
 	return h, nil
 }
 
-// makeDir creates dir if it is missing, and resolves it. Others may enter a directory of ours, since the server's
-// account may be another, but see nothing of what is in it.
+// makeDir creates dir if it is missing, and returns it without symbolic links. Others may enter a directory of ours, since
+// the server's account may be another, but see nothing of what is in it. One that others could put links into is refused.
 func makeDir(dir string, ours bool) (string, error) {
 	const passable = 0o711
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		ours = true
-	}
-	err := os.MkdirAll(dir, passable)
-	if err == nil && ours {
-		err = os.Chmod(dir, passable) // whatever the umask
-	}
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
+	there, missing := dir, ""
+	for {
+		if _, err := os.Lstat(there); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		there, missing = filepath.Dir(there), filepath.Join(filepath.Base(there), missing)
+	}
+	if there, err = filepath.EvalSymlinks(there); err != nil {
 		return "", err
 	}
-	return filepath.EvalSymlinks(dir)
+	if !ours {
+		if err := trusted(there, missing == "", os.Geteuid()); err != nil {
+			return "", err
+		}
+	}
+	dir = filepath.Join(there, missing)
+	if err := os.MkdirAll(dir, passable); err != nil {
+		return "", err
+	}
+	if ours || missing != "" {
+		return dir, os.Chmod(dir, passable) // whatever the umask
+	}
+	return dir, nil
+}
+
+// trusted returns an error if another than the user could have put links into the directory, or can put another one in its
+// place. The path is absolute and without links. A user's own choice of a place for a directory that is still to be
+// made is trusted, but for root's: others may have given it the name.
+func trusted(dir string, isHome bool, uid int) error {
+	const fix = "name a directory of your own, such as /var/lib/partnersync, as state_dir"
+	for d := dir; ; d = filepath.Dir(d) {
+		info, err := os.Lstat(d)
+		if err != nil {
+			return err
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		writable := info.Mode()&0o022 != 0
+		switch itself := isHome && d == dir; {
+		case !itself && uid != 0:
+			return nil
+		case ok && int(stat.Uid) != uid:
+			return fmt.Errorf("using %s: %s belongs to another user (%d): %s", dir, d, stat.Uid, fix)
+		case writable && (itself || info.Mode()&os.ModeSticky == 0):
+			return fmt.Errorf("using %s: others may write to %s: chmod go-w %s, or %s", dir, d, d, fix)
+		case d == filepath.Dir(d):
+			return nil
+		}
+	}
 }
 
 // close removes temporary directories and unlocks the home.

@@ -124,6 +124,96 @@ func TestAccount_searchableByOwnerGroupAndOthers(t *testing.T) {
 	}
 }
 
+// What others could have put links into is refused, and so is, for root, what they could replace.
+func TestTrusted(t *testing.T) {
+	t.Parallel()
+	root := tempDir(t)
+	dir := filepath.Join(root, "above", "state")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mode := func(path string, mode fs.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wants := func(what string, err error, want string) {
+		t.Helper()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "state_dir")) {
+			t.Errorf("%s: %v, want %q", what, err, want)
+		}
+	}
+	mode(dir, 0o711)
+	me := os.Geteuid()
+	wants("our own", trusted(dir, true, me), "")
+	wants("another's", trusted(dir, true, 54321), "belongs to another user")
+	wants("a place in another's", trusted(dir, false, 54321), "")
+	mode(dir, 0o777|fs.ModeSticky)
+	wants("everybody's", trusted(dir, true, me), "others may write to "+dir)
+	if me != 0 {
+		wants("a user's, for root", trusted(dir, false, 0), "belongs to another user")
+		return
+	}
+	wants("a place in everybody's, whose files only their owners replace", trusted(dir, false, 0), "")
+	mode(dir, 0o777)
+	wants("a place in everybody's", trusted(dir, false, 0), "others may write to "+dir)
+	mode(dir, 0o711)
+	if err := os.Chown(filepath.Dir(dir), 54321, 54321); err != nil {
+		t.Fatal(err)
+	}
+	wants("our own in another's", trusted(dir, true, 0), filepath.Dir(dir)+" belongs to another user (54321)")
+	wants("our own in another's, for a user", trusted(dir, true, 54321), "belongs to another user (0)")
+}
+
+// Nothing behind a link in another's directory is touched.
+func TestStart_refusesAnothersDirectory(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("allowed: only root can make what is another's")
+	}
+	root := tempDir(t)
+	state, precious := filepath.Join(root, "state"), filepath.Join(root, "precious")
+	if err := os.WriteFile(precious, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(precious, filepath.Join(state, "postgres.log")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(root, "made"), filepath.Join(state, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(state, filepath.Join(root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(state, 54321, 54321); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{state, filepath.Join(state, "new", "one"), filepath.Join(root, "link")} {
+		server, err := Start(t.Context(), Config{Dir: dir})
+		if err == nil || !strings.Contains(err.Error(), "belongs to another user (54321)") {
+			t.Errorf("%s: %v, want it refused", dir, err)
+		}
+		if server != nil {
+			_ = server.Stop()
+		}
+	}
+	text, err := os.ReadFile(precious)
+	if err != nil || string(text) != "precious" {
+		t.Errorf("what a link leads to is %q, %v", text, err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "made")); err == nil {
+		t.Error("a file was made behind a link")
+	}
+	if entries, err := os.ReadDir(state); err != nil || len(entries) != 2 {
+		t.Errorf("in the directory are %v, %v", entries, err)
+	}
+}
+
 func TestServerAccount(t *testing.T) {
 	t.Parallel()
 	if a, err := serverAccount(1000); err != nil || a != (account{}) {
