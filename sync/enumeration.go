@@ -106,6 +106,24 @@ func (p Partner) enumeration(
 	return e, found
 }
 
+// FindCustomers returns the customers that a pass would read, and how many the API has besides, whose relationship is
+// another than reseller. It writes nothing.
+func (p Partner) FindCustomers(ctx context.Context) (customers []store.Customer, others int, err error) {
+	found := p.listCustomers(ctx, nil)
+	return found.customers, found.otherRelationships, found.err
+}
+
+// CountBatches reads a customer's device batches, and returns how many there are. It writes nothing.
+func (p Partner) CountBatches(ctx context.Context, customerID string) (n int, err error) {
+	for _, err := range p.Client.DeviceBatches(ctx, customerID, nil) {
+		if err != nil {
+			return n, fmt.Errorf("listing the device batches of customer %s: %w", customerID, err)
+		}
+		n++
+	}
+	return n, nil
+}
+
 // foundCustomers are a partner's customers as the configuration or the API has them.
 type foundCustomers struct {
 	listing            partnercenter.Listing

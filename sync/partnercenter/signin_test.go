@@ -402,24 +402,6 @@ func TestSignIn_mfaSwitchedOnInMidRun(t *testing.T) {
 	}
 }
 
-func TestProbe_asksForOnePage(t *testing.T) {
-	t.Parallel()
-	w := newEmulated(t, partnercentertest.Options{PageSize: 1})
-	w.AddCustomer(partnercentertest.Customer{ID: "b44bb1fb-c595-45b0-9e09-d657365580bf"})
-	w.cred.ClientSecret = testSecret
-	c := w.client(t)
-	if err := c.Probe(t.Context(), ""); err != nil || w.asked("/customers", 0) != 1 {
-		t.Errorf("%d requests: %v", w.asked("/customers", 0), err)
-	}
-	if err := c.Probe(t.Context(), "unknown"); errorOf(t, err).Status != http.StatusForbidden {
-		t.Errorf("error %v", err)
-	}
-	w.Fail(partnercentertest.Fault{Path: "/customers$", Body: "<html>a portal"})
-	if err := c.Probe(t.Context(), ""); errorOf(t, err).ErrorCode() != "bad_response" {
-		t.Errorf("error %v", err)
-	}
-}
-
 func TestNewTokenSource_takesOneWay(t *testing.T) {
 	t.Parallel()
 	keep := (&keeper{}).rotate
