@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"partnersync/store"
 )
@@ -180,92 +179,6 @@ func (p *pass) untilNextLook() time.Duration {
 		}
 	}
 	return d
-}
-
-// round makes the turns that have come of the customers that have something left to do: the first turns, or else those
-// for more device lists, or else those for policies. It returns how many customers it claimed.
-func (p *pass) round(ctx context.Context) (claimed int, err error) {
-	if p.until() != store.Done {
-		return 0, nil
-	}
-	candidates, err := p.Store.Candidates(ctx, p.run)
-	if err != nil {
-		return 0, err
-	}
-	queues := order(candidates, p.Store.Now(), p.requestsUntil(p.tick))
-	for _, q := range queues {
-		if claimed, err = p.workThrough(ctx, q); claimed > 0 || err != nil {
-			policiesLeft := p.run.Policies && p.run.Kind == store.Scheduled && p.partner.RequestsPerMinute > 0
-			p.more = p.more || policiesLeft || len(queues) > 1 || claimed < len(q.ids)
-			return claimed, err
-		}
-	}
-	return 0, nil
-}
-
-// requestsUntil returns how many requests the partner's rate allows until a time; 0: any number.
-func (p *pass) requestsUntil(at time.Time) int {
-	if at.IsZero() || p.partner.RequestsPerMinute == 0 {
-		return 0
-	}
-	return max(1, int(at.Sub(p.now()).Minutes()*float64(p.partner.RequestsPerMinute)))
-}
-
-// workThrough claims customers, makes as many of their turns at a time as the partner's concurrency says, and records
-// the results, until no more can be claimed. It returns how many were.
-//
-// Claiming, working and recording go on at the same time, each passing on to the next what it has done. Each ends when
-// the one before has; the first error ends all of them.
-func (p *pass) workThrough(ctx context.Context, q queue) (claimed int, err error) {
-	claims, results := make(chan store.Claim, claimBatch), make(chan store.Result, recordBatch)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(claims)
-		for c, err := range p.claimCustomers(ctx, q) {
-			if err != nil {
-				return err
-			}
-			claimed++
-			select {
-			case claims <- c:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	g.Go(func() error {
-		defer close(results)
-		workers, ctx := errgroup.WithContext(ctx)
-		for range p.partner.concurrency() {
-			workers.Go(func() error { return p.worker(ctx, claims, results) })
-		}
-		return workers.Wait()
-	})
-	g.Go(func() error { return p.recordResults(ctx, results) })
-	err = g.Wait()
-	return claimed, err
-}
-
-// worker makes the turn of one claimed customer after the other.
-func (p *pass) worker(ctx context.Context, claims <-chan store.Claim, results chan<- store.Result) error {
-	for c := range claims {
-		result, err := p.syncCustomer(ctx, c)
-		if errors.Is(err, store.ErrClaimLost) {
-			p.log.Warn("claim lost", "customer_id", c.CustomerID, "err", err)
-			p.claimsLost(1)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		select {
-		case results <- result:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return ctx.Err()
 }
 
 // leave takes this process out of a run that it cannot bring to its end.
