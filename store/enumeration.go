@@ -73,10 +73,17 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 			return &UnconfirmedError{unconfirmed}
 		}
 		done = Enumerated{Removed: len(remove), Held: len(hold), Contested: map[string]string{}}
-		if done.Added, err = t.upsert(ctx, d.written()); err != nil {
+		if done.Added, err = t.upsert(ctx, d.written(), remove); err != nil {
 			return err
 		}
-		if err := t.settleOwnership(ctx, d.unknown, done.Contested); err != nil {
+		own, err := t.own(ctx, d.unknown, done.Contested)
+		if err != nil {
+			return err
+		}
+		if err := lockStates(ctx, tx, slices.Concat(own, remove)); err != nil {
+			return err
+		}
+		if err := t.settleOwnership(ctx, own); err != nil {
 			return err
 		}
 		if err := t.recordContested(ctx, done.Contested); err != nil {
@@ -125,35 +132,49 @@ func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64
 // customersAtOnce is how many customers are written by a statement: all that it is given is in memory a few times.
 const customersAtOnce = 2000
 
-// upsert writes new customers, returned ones, those that another partner has let go, and changed names. It returns how
-// many are new.
-func (t *enumerating) upsert(ctx context.Context, customers []Customer) (added int, err error) {
+// upsert writes new customers, returned ones, those that another partner has let go, and changed names, and marks those
+// that are gone. It returns how many are new.
+func (t *enumerating) upsert(ctx context.Context, customers []Customer, gone []string) (added int, err error) {
 	const upsert = `
 		WITH written AS (
-		    INSERT INTO partner_center.customers AS c (customer_id, partner, company_name, domain, relationship, first_seen_at)
-		    SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz
-		    FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text[])
-		         AS i (customer_id, company_name, domain, relationship)
+		    INSERT INTO partner_center.customers AS c (
+		        customer_id, partner, company_name, domain, relationship, first_seen_at, removed_at)
+		    SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz,
+		           i.removed_at
+		    FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text[], @removed::timestamptz[])
+		         AS i (customer_id, company_name, domain, relationship, removed_at)
 		    ORDER BY i.customer_id
 		    ON CONFLICT (customer_id) DO UPDATE
 		    SET partner      = excluded.partner,
 		        company_name = coalesce(excluded.company_name, c.company_name),
 		        domain       = coalesce(excluded.domain, c.domain),
 		        relationship = coalesce(excluded.relationship, c.relationship),
-		        removed_at   = NULL
+		        removed_at   = excluded.removed_at
 		    WHERE c.partner = excluded.partner OR c.removed_at IS NOT NULL
 		    RETURNING first_seen_at
 		)
 		SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM written`
-	// In the order of their ids, so that partners with the same customers cannot deadlock.
+	// All in the order of their ids, so that partners with the same customers cannot deadlock.
+	if len(gone) > 0 {
+		customers = slices.Clone(customers)
+		for _, id := range gone {
+			customers = append(customers, Customer{ID: id})
+		}
+		slices.SortFunc(customers, compareIDs)
+		slices.Sort(gone)
+	}
 	for some := range slices.Chunk(customers, customersAtOnce) {
 		names, domains, relationships := make([]*string, len(some)), make([]*string, len(some)), make([]*string, len(some))
+		removed := make([]*time.Time, len(some))
 		for i, c := range some {
 			names[i], domains[i], relationships[i] = c.CompanyName, c.Domain, c.Relationship
+			if _, isGone := slices.BinarySearch(gone, c.ID); isGone {
+				removed[i] = &t.observedAt
+			}
 		}
 		var n int
 		err := t.tx.QueryRow(ctx, upsert, pgx.NamedArgs{
-			"partner": t.run.Partner, "observed": t.observedAt,
+			"partner": t.run.Partner, "observed": t.observedAt, "removed": removed,
 			"ids": idsOf(some), "names": names, "domains": domains, "relationships": relationships,
 		}).Scan(&n)
 		if err != nil {
@@ -164,10 +185,9 @@ func (t *enumerating) upsert(ctx context.Context, customers []Customer) (added i
 	return added, nil
 }
 
-// settleOwnership gives each of the listed customers that are the partner's from now on a state, and adds the others to
-// contested, with the name of the partner that they belong to. A customer that came from another partner starts afresh:
+// settleOwnership gives each of the partner's new customers a state. One that came from another partner starts afresh:
 // whoever still holds it there is fenced off, and its lists lose their digests.
-func (t *enumerating) settleOwnership(ctx context.Context, unknown []Customer, contested map[string]string) error {
+func (t *enumerating) settleOwnership(ctx context.Context, own []string) error {
 	const move = `
 		WITH moved AS (
 		    UPDATE partnersync.customer_state
@@ -186,17 +206,8 @@ func (t *enumerating) settleOwnership(ctx context.Context, unknown []Customer, c
 		SELECT i.customer_id, @partner::text
 		FROM unnest(@ids::uuid[]) AS i (customer_id)
 		ON CONFLICT (customer_id) DO UPDATE SET active = true`
-	for some := range slices.Chunk(unknown, customersAtOnce) {
-		for k, err := range readCustomers(ctx, t.tx, idsOf(some)) {
-			if err != nil {
-				return fmt.Errorf("looking for customers of other partners: %w", err)
-			}
-			if k.Partner != t.run.Partner {
-				contested[k.ID] = k.Partner
-			}
-		}
-		own := slices.DeleteFunc(idsOf(some), func(id string) bool { return contested[id] != "" })
-		args := pgx.NamedArgs{"partner": t.run.Partner, "ids": own}
+	for some := range slices.Chunk(own, customersAtOnce) {
+		args := pgx.NamedArgs{"partner": t.run.Partner, "ids": some}
 		if err := execAll(ctx, t.tx, args, move, activate); err != nil {
 			return fmt.Errorf("writing the customers' states: %w", err)
 		}
@@ -204,30 +215,26 @@ func (t *enumerating) settleOwnership(ctx context.Context, unknown []Customer, c
 	return nil
 }
 
-// remove marks customers as gone, whose batches stay as they are: whoever still holds one is fenced off, so that no run
-// counts it any more. It keeps those that a complete enumeration lacked and the guard holds back, for a later run's to
-// confirm.
+// remove takes customers that are gone out of the runs, and their batches stay as they are: whoever still holds one is
+// fenced off, so that no run counts it any more. It keeps those that a complete enumeration lacked and the guard holds
+// back, for a later run's to confirm.
 func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	const keep = `
 		UPDATE partnersync.partner_state
 		SET held_customers = @held::text[], held_run = CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END
 		WHERE partner = @partner`
-	const remove = `
-		UPDATE partner_center.customers SET removed_at = @observed WHERE customer_id = ANY (@ids::uuid[])`
 	const deactivate = `
 		UPDATE partnersync.customer_state
 		SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
 		WHERE customer_id = ANY (@ids::uuid[])`
-	args := pgx.NamedArgs{
-		"partner": t.run.Partner, "run": t.run.ID, "held": hold, "ids": gone, "observed": t.observedAt,
-	}
+	args := pgx.NamedArgs{"partner": t.run.Partner, "run": t.run.ID, "held": hold, "ids": gone}
 	if t.enumeration.Complete && (t.isHolding || len(hold) > 0) {
 		if err := execAll(ctx, t.tx, args, keep); err != nil {
 			return fmt.Errorf("keeping %s held back: %w", plural.Of(len(hold), "customer", "customers"), err)
 		}
 	}
 	if len(gone) > 0 {
-		if err := execAll(ctx, t.tx, args, remove, deactivate); err != nil {
+		if err := execAll(ctx, t.tx, args, deactivate); err != nil {
 			return fmt.Errorf("removing %s: %w", plural.Of(len(gone), "customer", "customers"), err)
 		}
 	}

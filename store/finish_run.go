@@ -52,6 +52,11 @@ func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error
 	ended := false
 	now := run
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
+		if run.Kind == Scheduled { // its end is noted in the partner's state
+			if err := lockPartner(ctx, tx, run.Partner); err != nil {
+				return err
+			}
+		}
 		args := run.args()
 		args["until"] = int(until)
 		tag, err := tx.Exec(ctx, finish, args)

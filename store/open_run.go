@@ -63,6 +63,10 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 		if err := lockPartner(ctx, tx, r.Partner); err != nil {
 			return err
 		}
+		// Those that an earlier try of this worker has left behind.
+		if _, err := s.releaseClaims(ctx, tx, r.Partner); err != nil {
+			return err
+		}
 		if err := abandonDeadRuns(ctx, tx, r); err != nil {
 			return err
 		}
@@ -75,7 +79,7 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 		}
 		o.Resumed = o.Joined && r.Kind == Backfill
 		o.Run = Run{ID: id, Customers: r.Customers, Skip: r.Skip, Devices: r.Devices, Policies: r.Policies}
-		if err := s.enterRun(ctx, tx, r.Partner, id); err != nil {
+		if err := s.enterRun(ctx, tx, id); err != nil {
 			return err
 		}
 		o.Run, err = readRun(ctx, tx, o.Run)
@@ -243,14 +247,13 @@ func insertRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err erro
 	return id, nil
 }
 
-// enterRun makes this worker part of the run. Claims that an earlier try of the worker has left behind are released.
-func (s *Store) enterRun(ctx context.Context, tx pgx.Tx, partner string, run int64) error {
+// enterRun makes this worker part of the run.
+func (s *Store) enterRun(ctx context.Context, tx pgx.Tx, run int64) error {
 	const enter = `
 		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
 		ON CONFLICT DO NOTHING`
 	if _, err := tx.Exec(ctx, enter, pgx.NamedArgs{"run": run, "worker": s.worker}); err != nil {
 		return fmt.Errorf("entering run %d: %w", run, err)
 	}
-	_, err := s.releaseClaims(ctx, tx, partner)
-	return err
+	return nil
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -20,6 +22,9 @@ type PartnerSettings struct {
 // WritePartnerSettings replaces the settings in the database by those of the partners, and adds the endpoints that are
 // notified of their events. The daemon calls it when it starts. Replicas with the same configuration write the same.
 func (s *Store) WritePartnerSettings(ctx context.Context, partners []PartnerSettings) error {
+	// In the order of the partners' names, whatever the order in a configuration.
+	const lock = `
+		SELECT FROM partnersync.partner_settings ORDER BY partner FOR UPDATE`
 	const forget = `
 		DELETE FROM partnersync.partner_settings
 		WHERE partner <> ALL (@partners::text[])`
@@ -32,7 +37,11 @@ func (s *Store) WritePartnerSettings(ctx context.Context, partners []PartnerSett
 		WHERE (p.schedule, p.timezone, p.requests_per_minute, p.endpoints)
 		      IS DISTINCT FROM (excluded.schedule, excluded.timezone, excluded.requests_per_minute, excluded.endpoints)`
 	names := make([]string, len(partners))
+	partners = slices.SortedFunc(slices.Values(partners), func(a, b PartnerSettings) int {
+		return strings.Compare(a.Partner, b.Partner)
+	})
 	batch := &pgx.Batch{}
+	batch.Queue(lock)
 	for i, p := range partners {
 		names[i] = p.Partner
 		batch.Queue(upsert, pgx.NamedArgs{

@@ -143,6 +143,13 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result) (held []Result, err error) {
 	// A success is an attempt too: sync_freshness shows the later of both times. A turn that was cut off is none.
 	const record = `
+		WITH locked AS (
+		    SELECT customer_id
+		    FROM partnersync.customer_state
+		    WHERE customer_id = ANY (@ids::uuid[]) AND owner = @worker::uuid
+		    ORDER BY customer_id
+		    FOR UPDATE
+		)
 		UPDATE partnersync.customer_state s
 		SET owner                = NULL,
 		    last_attempt_at      = CASE WHEN r.succeeded OR r.deferred THEN s.last_attempt_at ELSE r.now END,
@@ -156,7 +163,8 @@ func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result)
 		    last_error           = CASE WHEN r.failed OR r.recovered THEN r.message ELSE s.last_error END,
 		    last_request_id      = CASE WHEN r.failed OR r.recovered THEN r.request_id ELSE s.last_request_id END,
 		    last_correlation_id  = CASE WHEN r.failed OR r.recovered THEN r.correlation_id ELSE s.last_correlation_id END
-		FROM (
+		FROM locked
+		JOIN (
 		    SELECT unnest(@ids::uuid[]) AS customer_id, unnest(@epochs::bigint[]) AS epoch,
 		           unnest(@succeeded::boolean[]) AS succeeded, unnest(@failed::boolean[]) AS failed,
 		           unnest(@recovered::boolean[]) AS recovered, unnest(@deferred::boolean[]) AS deferred,
@@ -164,8 +172,8 @@ func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result)
 		           unnest(@codes::text[]) AS code, unnest(@messages::text[]) AS message,
 		           unnest(@request_ids::text[]) AS request_id, unnest(@correlation_ids::text[]) AS correlation_id,
 		           clock_timestamp() AS now
-		) r
-		WHERE s.customer_id = r.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
+		) r ON r.customer_id = locked.customer_id
+		WHERE s.customer_id = locked.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
 		RETURNING s.customer_id::text, s.lease_epoch`
 	n := len(results)
 	ids, epochs := make([]string, n), make([]int64, n)

@@ -117,11 +117,10 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 		if err := lockPartner(ctx, tx, run.Partner); err != nil {
 			return err
 		}
-		if err := execAll(ctx, tx, args, leave, abandon); err != nil {
+		if _, err := s.releaseClaims(ctx, tx, run.Partner); err != nil {
 			return err
 		}
-		_, err := s.releaseClaims(ctx, tx, run.Partner)
-		return err
+		return execAll(ctx, tx, args, leave, abandon)
 	})
 	if err != nil {
 		return fmt.Errorf("leaving run %d of partner %s: %w", run.ID, run.Partner, err)
@@ -145,7 +144,14 @@ func (s *Store) ReleaseClaims(ctx context.Context, partner string) (released int
 // releaseClaims releases this worker's claims on the partner's enumeration and customers.
 func (s *Store) releaseClaims(ctx context.Context, tx pgx.Tx, partner string) (released int, err error) {
 	const customers = `
-		UPDATE partnersync.customer_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
+		WITH locked AS (
+		    SELECT customer_id
+		    FROM partnersync.customer_state
+		    WHERE partner = @partner AND owner = @worker::uuid
+		    ORDER BY customer_id
+		    FOR UPDATE
+		)
+		UPDATE partnersync.customer_state s SET owner = NULL FROM locked WHERE s.customer_id = locked.customer_id`
 	const enumeration = `
 		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	batch := &pgx.Batch{}

@@ -132,7 +132,11 @@ func (s *Store) Leave(ctx context.Context) error {
 	const leave = `
 		DELETE FROM partnersync.workers
 		WHERE worker_id = @worker::uuid
-		   OR heartbeat_at NOT BETWEEN clock_timestamp() - 10 * lease AND clock_timestamp() + 10 * lease`
+		   OR worker_id IN (
+		       SELECT worker_id
+		       FROM partnersync.workers
+		       WHERE heartbeat_at NOT BETWEEN clock_timestamp() - 10 * lease AND clock_timestamp() + 10 * lease
+		       FOR UPDATE SKIP LOCKED)`
 	defer s.heartbeats.close()
 	if _, err := s.exec(ctx, leave, pgx.NamedArgs{"worker": s.worker}); err != nil {
 		return fmt.Errorf("taking the worker off the list: %w", err)

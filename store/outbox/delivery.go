@@ -202,19 +202,27 @@ func (o *Outbox) Next(ctx context.Context, endpoint string) (wait time.Duration,
 
 // GiveUp removes the notifications that could not be sent for NotifyWithin, including those of
 // endpoints that are no longer configured, and returns their number by endpoint. It also forgets stuck batches that
-// are too old to be reported again.
+// are too old to be reported again. What others have locked is left to the next time.
 func (o *Outbox) GiveUp(ctx context.Context) (map[string]int, error) {
 	const giveUp = `
 		WITH old AS (
 		    DELETE FROM partnersync.outbox
-		    WHERE created_at < clock_timestamp() - @within::interval
+		    WHERE event_id IN (
+		        SELECT event_id
+		        FROM partnersync.outbox
+		        WHERE created_at < clock_timestamp() - @within::interval
+		        FOR UPDATE SKIP LOCKED)
 		    RETURNING endpoint
 		)
 		SELECT endpoint, count(*) FROM old GROUP BY endpoint`
 	const forget = `
 		DELETE FROM partnersync.notified
-		WHERE endpoint = @endpoint AND type = @type
-		  AND since < clock_timestamp() - @stuck_after::interval - 2 * @within::interval`
+		WHERE (endpoint, type, subject) IN (
+		    SELECT endpoint, type, subject
+		    FROM partnersync.notified
+		    WHERE endpoint = @endpoint AND type = @type
+		      AND since < clock_timestamp() - @stuck_after::interval - 2 * @within::interval
+		    FOR UPDATE SKIP LOCKED)`
 	given := map[string]int{}
 	err := o.write(ctx, func(tx pgx.Tx) error {
 		clear(given)

@@ -25,6 +25,17 @@ ON CONFLICT DO NOTHING;
 
 SELECT FROM partnersync.partner_state WHERE partner = $1 FOR UPDATE;
 
+UPDATE partnersync.partner_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
+
+WITH locked AS (
+    SELECT customer_id
+    FROM partnersync.customer_state
+    WHERE partner = $1 AND owner = $2::uuid
+    ORDER BY customer_id
+    FOR UPDATE
+)
+UPDATE partnersync.customer_state s SET owner = NULL FROM locked WHERE s.customer_id = locked.customer_id;
+
 UPDATE partnersync.runs r
 SET state = 'abandoned', finished_at = clock_timestamp()
 WHERE r.partner = @partner AND r.state = 'running'
@@ -56,10 +67,6 @@ RETURNING run_id;
 INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
 ON CONFLICT DO NOTHING;
 
-UPDATE partnersync.partner_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
-
-UPDATE partnersync.customer_state SET owner = NULL WHERE partner = $1 AND owner = $2::uuid;
-
 SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
        customers_total, customers_ok, customers_failed, customers_deferred,
        inserted, changed, removed, unchanged, requests, retries, error
@@ -87,17 +94,19 @@ WHERE partner = @partner AND removed_at IS NULL
 ORDER BY customers.customer_id;
 
 WITH written AS (
-    INSERT INTO partner_center.customers AS c (customer_id, partner, company_name, domain, relationship, first_seen_at)
-    SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz
-    FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text[])
-         AS i (customer_id, company_name, domain, relationship)
+    INSERT INTO partner_center.customers AS c (
+        customer_id, partner, company_name, domain, relationship, first_seen_at, removed_at)
+    SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz,
+           i.removed_at
+    FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text[], @removed::timestamptz[])
+         AS i (customer_id, company_name, domain, relationship, removed_at)
     ORDER BY i.customer_id
     ON CONFLICT (customer_id) DO UPDATE
     SET partner      = excluded.partner,
         company_name = coalesce(excluded.company_name, c.company_name),
         domain       = coalesce(excluded.domain, c.domain),
         relationship = coalesce(excluded.relationship, c.relationship),
-        removed_at   = NULL
+        removed_at   = excluded.removed_at
     WHERE c.partner = excluded.partner OR c.removed_at IS NOT NULL
     RETURNING first_seen_at
 )
@@ -106,6 +115,8 @@ SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM writt
 SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
 FROM partner_center.customers
 WHERE customer_id = ANY (@ids::uuid[]);
+
+SELECT FROM partnersync.customer_state WHERE customer_id = ANY (@ids::uuid[]) ORDER BY customer_id FOR UPDATE;
 
 WITH moved AS (
     UPDATE partnersync.customer_state
@@ -307,6 +318,13 @@ FROM (
            $11::jsonb AS extra
 ) i;
 
+WITH locked AS (
+    SELECT customer_id
+    FROM partnersync.customer_state
+    WHERE customer_id = ANY (@ids::uuid[]) AND owner = @worker::uuid
+    ORDER BY customer_id
+    FOR UPDATE
+)
 UPDATE partnersync.customer_state s
 SET owner                = NULL,
     last_attempt_at      = CASE WHEN r.succeeded OR r.deferred THEN s.last_attempt_at ELSE r.now END,
@@ -320,7 +338,8 @@ SET owner                = NULL,
     last_error           = CASE WHEN r.failed OR r.recovered THEN r.message ELSE s.last_error END,
     last_request_id      = CASE WHEN r.failed OR r.recovered THEN r.request_id ELSE s.last_request_id END,
     last_correlation_id  = CASE WHEN r.failed OR r.recovered THEN r.correlation_id ELSE s.last_correlation_id END
-FROM (
+FROM locked
+JOIN (
     SELECT unnest(@ids::uuid[]) AS customer_id, unnest(@epochs::bigint[]) AS epoch,
            unnest(@succeeded::boolean[]) AS succeeded, unnest(@failed::boolean[]) AS failed,
            unnest(@recovered::boolean[]) AS recovered, unnest(@deferred::boolean[]) AS deferred,
@@ -328,8 +347,8 @@ FROM (
            unnest(@codes::text[]) AS code, unnest(@messages::text[]) AS message,
            unnest(@request_ids::text[]) AS request_id, unnest(@correlation_ids::text[]) AS correlation_id,
            clock_timestamp() AS now
-) r
-WHERE s.customer_id = r.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
+) r ON r.customer_id = locked.customer_id
+WHERE s.customer_id = locked.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
 RETURNING s.customer_id::text, s.lease_epoch;
 
 INSERT INTO partnersync.customer_runs (customer_id, kind, run_id, outcome, devices_left)
@@ -398,6 +417,19 @@ FROM (
 ) d
 WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
   AND (d.remaining = 0 OR @until = 1 AND d.held = 0 OR @until = 2);
+
+SELECT coalesce(sum(1 + least(c.lists_due, @lists)) FILTER (WHERE f.urgent), 0)::integer AS urgent,
+       coalesce(sum(1 + c.lists_due) FILTER (WHERE NOT f.urgent), 0)::integer AS at_rest,
+       count(*) FILTER (WHERE NOT f.urgent)::integer AS policies,
+       (SELECT coalesce(sum(r.requests) / 60, 0)
+        FROM partner_center.sync_runs r
+        WHERE r.partner = @partner AND r.started_at > clock_timestamp() - interval '1 hour')::integer AS per_minute
+FROM partner_center.sync_freshness f
+JOIN partnersync.customer_state c ON c.customer_id = f.customer_id AND c.partner = f.partner
+WHERE f.partner = @partner;
+
+UPDATE partnersync.partner_state SET next_tick = @tick, urgent_round = @urgent_round, round = @round
+WHERE partner = @partner;
 
 INSERT INTO partner_center.device_batch_versions (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at, $1::timestamptz
@@ -590,8 +622,6 @@ rollback;
 
 UPDATE partnersync.runs SET state = 'abandoned', finished_at = clock_timestamp() WHERE partner = $1 AND kind = $2 AND state = 'running';
 
-UPDATE partner_center.customers SET removed_at = $1 WHERE customer_id = ANY ($2::uuid[]);
-
 UPDATE partnersync.customer_state
 SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
 WHERE customer_id = ANY ($1::uuid[]);
@@ -608,5 +638,9 @@ WHERE run_id = $1 AND state = 'running' AND NOT EXISTS (
 
 DELETE FROM partnersync.workers
 WHERE worker_id = @worker::uuid
-   OR heartbeat_at NOT BETWEEN clock_timestamp() - 10 * lease AND clock_timestamp() + 10 * lease;
+   OR worker_id IN (
+       SELECT worker_id
+       FROM partnersync.workers
+       WHERE heartbeat_at NOT BETWEEN clock_timestamp() - 10 * lease AND clock_timestamp() + 10 * lease
+       FOR UPDATE SKIP LOCKED);
 
