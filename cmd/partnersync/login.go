@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ all partners and replicas.`,
 	cmd.Flags().StringVar(&f.partner, "partner", "", "the partner to sign a user in for (optional if there is one)")
 	cmd.Flags().BoolVar(&f.newKey, "new-key", false, "make the key in token_key_file, which must not be there yet")
 	cmd.Flags().StringVar(&f.refreshFile, "refresh-token-file", "",
-		"take the refresh token in this file instead of signing in")
+		"take the refresh token in this file (-: standard input) instead of signing in")
 	return cmd
 }
 
@@ -73,8 +74,12 @@ func (a *app) login(ctx context.Context, f loginFlags) error {
 		if err := sync.NewTokenKey(c.TokenKeyFile); err != nil {
 			return fails(exitFailed, err)
 		}
+		path, err := filepath.Abs(c.TokenKeyFile)
+		if err != nil {
+			return fails(exitFailed, err)
+		}
 		fmt.Fprintf(a.stdout, "made the token key %s: "+
-			"give it to every replica, and keep it apart from the database's backups\n", c.TokenKeyFile)
+			"give it to every replica, and keep it apart from the database's backups\n", path)
 		if f.partner == "" && f.refreshFile == "" {
 			return nil
 		}
@@ -158,7 +163,7 @@ func (a *app) signIn(
 ) (partnercenter.SignedIn, error) {
 	cred, opts := pc.Credentials(), partnercenter.TokenOptions{Version: version(), Logger: log.With("partner", pc.Name)}
 	if refreshFile != "" {
-		refresh, err := readRefreshToken(refreshFile)
+		refresh, err := a.readRefreshToken(refreshFile)
 		if err != nil {
 			return partnercenter.SignedIn{}, fails(exitUsage, err)
 		}
@@ -179,9 +184,15 @@ func (a *app) signIn(
 	return waiting.Wait(ctx)
 }
 
-// readRefreshToken reads a file that holds a refresh token and nothing else.
-func readRefreshToken(path string) (partnercenter.Secret, error) {
-	text, err := partnercenter.ReadSecretFile(path)
+// readRefreshToken reads a file, or with - standard input, that holds a refresh token and nothing else.
+func (a *app) readRefreshToken(path string) (partnercenter.Secret, error) {
+	var text string
+	var err error
+	if path == "-" {
+		text, err = partnercenter.ReadSecret(a.stdin)
+	} else {
+		text, err = partnercenter.ReadSecretFile(path)
+	}
 	if err != nil {
 		return "", fmt.Errorf("--refresh-token-file %s: %w", path, err)
 	}

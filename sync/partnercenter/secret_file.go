@@ -24,7 +24,12 @@ func ReadSecretFile(path string) (string, error) {
 		return "", withoutPath(err)
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSecretFile+1))
+	return ReadSecret(file)
+}
+
+// ReadSecret is ReadSecretFile of what can be read already.
+func ReadSecret(r io.Reader) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxSecretFile+1))
 	switch {
 	case err != nil:
 		return "", withoutPath(err)
