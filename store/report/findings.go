@@ -102,10 +102,14 @@ func Findings(s State, p Process) []Finding {
 	}
 	for _, f := range s.Freshness {
 		if f.Failing > 0 && !f.Dropped {
+			repeatedly := ""
+			if f.FailingRepeatedly > 0 {
+				repeatedly = fmt.Sprintf(", %d for three passes or longer", f.FailingRepeatedly)
+			}
 			all = append(all, Finding{
 				Name: CustomersFailing, Partner: f.Partner, Count: f.Failing, Since: f.FailingSince,
-				Text: fmt.Sprintf("%d of %d %s of partner %s %s failing.", f.Failing, f.Customers,
-					plural.Word(f.Customers, "customer", "customers"), f.Partner, plural.Word(f.Failing, "is", "are")),
+				Text: fmt.Sprintf("%d of %s of partner %s %s failing%s.", f.Failing,
+					plural.Of(f.Customers, "customer", "customers"), f.Partner, plural.Word(f.Failing, "is", "are"), repeatedly),
 				Action: "The view sync_freshness has the reason for each, with the request id to quote to Microsoft's support.",
 			})
 		}

@@ -112,6 +112,8 @@ func TestFindings(t *testing.T) {
 			[]string{"degraded customers_failing 1 of 1 customer of partner contoso is failing."}},
 		{"customers fail", fresh(PartnerFreshness{Customers: 1234, Failing: 4, NeverSynced: 4}),
 			[]string{"degraded customers_failing 4 of 1234 customers of partner contoso are failing."}},
+		{"a customer fails in three passes in a row", fresh(PartnerFreshness{Customers: 12, Failing: 2, FailingRepeatedly: 1}),
+			[]string{"degraded customers_failing 2 of 12 customers of partner contoso are failing, 1 for three passes or longer."}},
 		{"customers are stale", func(s *State, _ *Process) { s.Stale = []StaleCustomers{{"contoso", 2, minute(-999)}} },
 			[]string{"degraded customers_stale 2 customers of partner contoso were last synced long ago without failing, " +
 				"the stalest at 2025-12-31T07:21:00Z."}},

@@ -51,10 +51,12 @@ func (p Settings) Next(now time.Time) time.Time {
 
 // PartnerFreshness is how fresh the data of a partner's customers is.
 type PartnerFreshness struct {
-	Partner     string `db:"partner" json:"partner"`
-	Customers   int    `db:"customers" json:"customers"`
-	Failing     int    `db:"failing" json:"failing"`           // the last attempt failed
-	NeverSynced int    `db:"never_synced" json:"never_synced"` // no attempt has succeeded yet
+	Partner   string `db:"partner" json:"partner"`
+	Customers int    `db:"customers" json:"customers"`
+	Failing   int    `db:"failing" json:"failing"` // the last attempt failed
+	// FailingRepeatedly are those of Failing whose last three attempts failed, at least.
+	FailingRepeatedly int `db:"failing_repeatedly" json:"failing_repeatedly"`
+	NeverSynced       int `db:"never_synced" json:"never_synced"` // no attempt has succeeded yet
 	// NeverSyncedFailing are those of NeverSynced whose last attempt failed; the others wait for their first.
 	NeverSyncedFailing int        `db:"never_synced_failing" json:"never_synced_failing"`
 	OldestSync         *time.Time `db:"oldest_sync" json:"oldest_sync"` // the least recent last success; nil: none
@@ -196,6 +198,7 @@ func (s *State) readFreshness(ctx context.Context, tx pgx.Tx) (err error) {
 		SELECT partner,
 		       count(*)::integer                                         AS customers,
 		       count(*) FILTER (WHERE consecutive_failures > 0)::integer AS failing,
+		       count(*) FILTER (WHERE consecutive_failures > 2)::integer AS failing_repeatedly,
 		       count(*) FILTER (WHERE last_success_at IS NULL)::integer  AS never_synced,
 		       count(*) FILTER (WHERE last_success_at IS NULL AND consecutive_failures > 0)::integer AS never_synced_failing,
 		       min(last_success_at)                                      AS oldest_sync,

@@ -46,6 +46,12 @@ func TestState_countsEachCustomerByHowItIs(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(got, "OldestSync"), cmpopts.EquateApproxTime(0)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
+	for failures, want := range map[int]int{2: 0, 3: 1, 4: 1} {
+		w.exec(`UPDATE partnersync.customer_state SET consecutive_failures = $1 WHERE consecutive_failures > 0`, failures)
+		if got := w.state().Freshness[0]; got.Failing != 1 || got.FailingRepeatedly != want {
+			t.Errorf("%d failures in a row: %+v, want %d failing repeatedly", failures, got, want)
+		}
+	}
 	w.configured("fabrikam", "@hourly")
 	if s := w.state(); !s.Freshness[0].Dropped {
 		t.Errorf("of a partner that has left the configuration: %+v", s.Freshness)

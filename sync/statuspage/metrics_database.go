@@ -34,6 +34,8 @@ var (
 		"Time since the last success of the customer synced least recently; customers never synced are left out.", "partner")
 	stale = describe("stale_customers",
 		"Customers whose last success is longer ago than this.", "partner", "older_than")
+	failingRepeatedly = describe("repeatedly_failing_customers",
+		"Customers whose last three attempts failed, at least.", "partner")
 	neverSynced  = describe("never_synced_customers", "Customers that have never been synced.", "partner")
 	customerSync = describe("customer_last_success_timestamp_seconds",
 		"When the customer was last synced; 0: never. Only with customer_metrics.", "partner", "customer_id")
@@ -72,7 +74,8 @@ func (s *Site) Collector(perCustomer bool) prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		finding, databaseUp, customersNow, stalest, stale, neverSynced, customerSync, batchesNow, credentialExpiry,
+		finding, databaseUp, customersNow, failingRepeatedly, stalest, stale, neverSynced, customerSync, batchesNow,
+		credentialExpiry,
 		connections, connectionsMax, acquired, acquiredLate, acquireTime,
 	} {
 		out <- desc
@@ -171,6 +174,7 @@ func (s sink) freshness(state report.State) {
 		s.gauge(customersNow, float64(p.Customers-p.Failing-pending), p.Partner, "ok")
 		s.gauge(customersNow, float64(p.Failing), p.Partner, "failing")
 		s.gauge(customersNow, float64(pending), p.Partner, "pending")
+		s.gauge(failingRepeatedly, float64(p.FailingRepeatedly), p.Partner)
 		s.gauge(neverSynced, float64(p.NeverSynced), p.Partner)
 		if p.OldestSync != nil {
 			s.gauge(stalest, state.Now.Sub(*p.OldestSync).Seconds(), p.Partner)
