@@ -14,6 +14,8 @@
 --   GRANT partnersync_analyst TO alice;
 --   CREATE ROLE partnersync_daemon LOGIN PASSWORD '…' IN ROLE partnersync_writer;
 --   CREATE ROLE partnersync_migrator LOGIN PASSWORD '…' IN ROLE partnersync_owner;
+--   ALTER ROLE partnersync_daemon SET search_path = pg_catalog, pg_temp;      -- members do not inherit it
+--   ALTER ROLE partnersync_migrator SET search_path = pg_catalog, pg_temp;
 --
 -- All that partnersync does itself, this file included, finds functions in pg_catalog alone. Where everyone may create in
 -- the schema public, as before PostgreSQL 15 and in databases upgraded from there, a stranger's public.format(text, text)

@@ -153,7 +153,7 @@ func (s *section) settings() *Config {
 		Lease:          s.duration("lease", time.Minute, 2*time.Second),
 		KeepRuns:       s.keepRuns("keep_runs"),
 		Listen:         s.listenAddress("listen", "127.0.0.1:9470"),
-		TokenKeyFile:   s.text("token_key_file", "partnersync.key"),
+		TokenKeyFile:   s.tokenKeyFile("token_key_file"),
 
 		StatusPagePassword: s.passwordFile("status_page_password_file"),
 		PageURL:            s.pageURL("page_url"),

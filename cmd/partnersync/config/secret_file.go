@@ -112,6 +112,16 @@ func (s *section) warnOfExposure(c *Config) {
 	}
 }
 
+// tokenKeyFile reads the name of the file with the key of users' tokens, which login may still have to make.
+func (s *section) tokenKeyFile(key string) string {
+	path := s.text(key, "partnersync.key")
+	if strings.HasPrefix(strings.ToUpper(path), "AGE-SECRET-KEY-") {
+		s.doc.mistake(s.entries[key].position, "is the key itself and not the name of its file; put it there")
+		return ""
+	}
+	return path
+}
+
 // warnIfExposed warns of a secret file that others can read.
 func (v scalar) warnIfExposed() {
 	if wrong := Exposure(v.text); wrong != "" {

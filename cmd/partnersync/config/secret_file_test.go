@@ -138,6 +138,10 @@ func TestLoad_secretsInPlaceOfTheirFiles(t *testing.T) {
 			}
 		}
 	}
+	got := strings.Join(mistakesOf(t, "token_key_file: AGE-SECRET-KEY-1HUSH\n"+credential("app_user: true")), "\n")
+	if !strings.Contains(got, "token_key_file: is the key itself") || strings.Contains(got, "HUSH") {
+		t.Errorf("a key in place of its file: %s", got)
+	}
 	for _, path := range []string{
 		"/nowhere/contoso", "./contoso", "contoso.key", "C:\\secrets\\contoso", "../Contoso.Secret", "~/contoso", "/run/secrets/Contoso-Production",
 	} {
