@@ -61,6 +61,16 @@ func onTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// terminalHeight returns how many lines the terminal has, 24 if that is not known.
+func terminalHeight(stream any) int {
+	if f, ok := stream.(*os.File); ok {
+		if _, height, err := term.GetSize(int(f.Fd())); err == nil && height > 0 {
+			return height
+		}
+	}
+	return 24
+}
+
 // options say where the configuration is; needs are the keys that the command needs, nil for all.
 func (a *app) options(needs []string) config.Options {
 	return config.Options{Path: a.configPath, DatabaseURL: a.databaseURL, LookupEnv: a.lookupEnv, Needs: needs}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -58,7 +59,7 @@ is 0 whatever is wrong, and 1 if that cannot be read. Times without a zone are l
 		},
 	}
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the status as JSON (deploy/json.md)")
-	cmd.Flags().BoolVar(&f.watch, "watch", false, "show it anew every two seconds, until ^C")
+	cmd.Flags().BoolVar(&f.watch, "watch", false, "show it anew every two seconds until ^C, as much as the terminal has room for")
 	cmd.Flags().IntVar(&f.limit, "limit", 10, "show at most so many failing customers, others, and runs; 0: all")
 	return cmd
 }
@@ -85,9 +86,9 @@ func (a *app) status(ctx context.Context, db *database, f statusFlags) error {
 	}
 	defer reader.Close()
 	read := func(ctx context.Context) (statusReport, error) { return readStatus(ctx, reader, f.limit) }
-	show := func(out io.Writer, s statusReport) { printStatus(out, s, a.palette(a.stdout)) }
 	if f.watch {
-		return watchStatus(ctx, a.stdout, read, show)
+		show := func(out io.Writer, s statusReport) { printBriefStatus(out, s, a.palette(a.stdout)) }
+		return watchStatus(ctx, a.stdout, func() int { return terminalHeight(a.stdout) }, read, show)
 	}
 	s, err := read(ctx)
 	if err != nil {
@@ -96,7 +97,7 @@ func (a *app) status(ctx context.Context, db *database, f statusFlags) error {
 	if f.json {
 		return printJSON(a.stdout, s)
 	}
-	show(a.stdout, s)
+	printStatus(a.stdout, s, a.palette(a.stdout))
 	return nil
 }
 
@@ -138,22 +139,26 @@ func readStatus(ctx context.Context, reader *report.Reader, limit int) (s status
 	return s, err
 }
 
-// The beginning of the screen, and from there to its end.
+// What the terminal is told: to go to the beginning of the screen, to clear what comes after it or after the end of a
+// line, and to cut lines off at its margin instead of wrapping them.
 const (
 	home       = "\x1b[H"
 	clearBelow = "\x1b[J"
 	clearLine  = "\x1b[K"
+	cutLines   = "\x1b[?7l"
+	wrapLines  = "\x1b[?7h"
 )
 
-// watchStatus shows the status anew until ctx is done. If the database goes away meanwhile, it says so and waits for
-// it.
+// watchStatus shows the status anew until ctx is done, as much of it as the terminal is high. If the database goes away
+// meanwhile, it says so and waits for it.
 func watchStatus(
-	ctx context.Context, out io.Writer,
+	ctx context.Context, out io.Writer, height func() int,
 	read func(context.Context) (statusReport, error), show func(io.Writer, statusReport),
 ) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	fmt.Fprint(out, home, clearBelow)
+	fmt.Fprint(out, cutLines, home, clearBelow)
+	defer fmt.Fprint(out, wrapLines)
 	for {
 		s, err := read(ctx)
 		if ctx.Err() != nil {
@@ -165,8 +170,8 @@ func watchStatus(
 		} else {
 			fmt.Fprintf(&page, "%s: no status: %s\n", time.Now().Format(time.TimeOnly), sanitize.Line(explain(err)))
 		}
-		// Over what is there, so that nothing flickers.
-		text := bytes.ReplaceAll(page.Bytes(), []byte("\n"), []byte(clearLine+"\n"))
+		// Over what is there, so that nothing flickers; the last line is the cursor's.
+		text := strings.ReplaceAll(firstLines(page.String(), height()-1), "\n", clearLine+"\n")
 		fmt.Fprintf(out, "%s%s%s", home, text, clearBelow)
 		select {
 		case <-ticker.C:
@@ -174,4 +179,13 @@ func watchStatus(
 			return nil
 		}
 	}
+}
+
+// firstLines returns as many lines of the text as there is room for; the last one says how many are left out.
+func firstLines(text string, room int) string {
+	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
+	if left := len(lines) - room + 1; left > 1 && room > 0 {
+		text = strings.Join(lines[:room-1], "") + fmt.Sprintf("… and %d more lines: partnersync status\n", left)
+	}
+	return text
 }

@@ -127,13 +127,50 @@ func TestWatchStatus_showsAnewUntilTheEndAndOutlivesTheDatabase(t *testing.T) {
 			return statusReport{}, nil
 		}
 		show := func(out io.Writer, _ statusReport) { fmt.Fprintf(out, "page %d\n", times) }
-		if err := watchStatus(ctx, &out, read, show); err != nil {
+		if err := watchStatus(ctx, &out, func() int { return 24 }, read, show); err != nil {
 			t.Fatal(err)
 		}
 		screens := strings.Split(out.String(), home)
+		if !strings.HasPrefix(out.String(), cutLines) || !strings.HasSuffix(out.String(), wrapLines) {
+			t.Errorf("lines are wrapped meanwhile, or cut off for ever: %q", out.String())
+		}
 		if len(screens) != 5 || screens[2] != "page 1"+clearLine+"\n"+clearBelow ||
 			!strings.Contains(screens[3], "no status: gone\uFFFD[2J") || !strings.HasPrefix(screens[4], "page 3") {
 			t.Errorf("got %q", screens)
 		}
 	})
+}
+
+// A terminal of 80 by 24 shows who fails, however much there is to say.
+func TestPrintBriefStatus_whoFailsComesFirst(t *testing.T) {
+	t.Parallel()
+	s := statusReport{At: time.Now()}
+	for i := range 3 {
+		s.Findings = append(s.Findings, report.Finding{
+			Severity: report.Degraded, Text: fmt.Sprint("finding ", i), Reason: "why", Action: "what to do",
+		})
+	}
+	for i := range 10 {
+		s.Failing = append(s.Failing, report.Customer{
+			CustomerID: fmt.Sprint("00000000-0000-4000-8000-00000000000", i), CompanyName: new(fmt.Sprint("Contoso ", i)),
+			FailingSince: new(time.Now()), LastError: new(strings.Repeat("GET https://api.example.com/ ", 20)),
+			LastRequestID: new("r"),
+		})
+		s.Others = append(s.Others, report.Customer{Partner: "contoso", CustomerID: fmt.Sprint("other ", i)})
+		s.Runs = append(s.Runs, store.Run{ID: int64(i)})
+	}
+	var out bytes.Buffer
+	printBriefStatus(&out, s, false)
+	shown := firstLines(out.String(), 23)
+	for i := range s.Failing {
+		if !strings.Contains(shown, fmt.Sprintf("\nfailing: Contoso %d, since ", i)) {
+			t.Errorf("customer %d is not on the screen:\n%s", i, shown)
+		}
+	}
+	if strings.Count(shown, "\n") != 23 || !strings.HasSuffix(shown, " more lines: partnersync status\n") {
+		t.Errorf("%d lines:\n%s", strings.Count(shown, "\n"), shown)
+	}
+	if got := firstLines("a\nb\n", 2); got != "a\nb\n" {
+		t.Errorf("what fits becomes %q", got)
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -41,6 +42,21 @@ func printStatus(out io.Writer, s statusReport, colours palette) {
 	printRuns(out, s, colours)
 }
 
+// printBriefStatus prints the status for a terminal that may be small: a line for what is wrong and one for each failing
+// customer, before the tables.
+func printBriefStatus(out io.Writer, s statusReport, colours palette) {
+	for i := range s.Findings {
+		s.Findings[i].Reason, s.Findings[i].Action = "", ""
+	}
+	printFindings(out, s, colours)
+	for _, f := range s.Failing {
+		fmt.Fprintf(out, "%s %s, since %s: %s\n", colours.red("failing:"),
+			sanitize.Line(cmp.Or(orEmpty(f.CompanyName), f.CustomerID)), moment(f.FailingSince), reason(f))
+	}
+	printFreshness(out, s)
+	printRuns(out, s, colours)
+}
+
 // printFindings says what is wrong, and what to do about it, or that all is well.
 func printFindings(out io.Writer, s statusReport, colours palette) {
 	for _, f := range s.Findings {
@@ -52,7 +68,9 @@ func printFindings(out io.Writer, s statusReport, colours palette) {
 		if f.Reason != "" {
 			fmt.Fprintf(out, "  %s\n", sanitize.Line(f.Reason))
 		}
-		fmt.Fprintf(out, "  %s\n", sanitize.Line(f.Action))
+		if f.Action != "" {
+			fmt.Fprintf(out, "  %s\n", sanitize.Line(f.Action))
+		}
 	}
 	customers, pending := 0, 0
 	for _, p := range s.Partners {
