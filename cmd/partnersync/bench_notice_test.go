@@ -42,8 +42,10 @@ func BenchmarkNotice(b *testing.B) {
 		s = noticeScale{customers: 2000, perMinute: 9000, tick: 5 * time.Second}
 	}
 	for _, replicas := range []int{1, 2} {
+		parent := b
 		b.Run(fmt.Sprint(replicas), func(b *testing.B) {
 			on := newNoticing(b, s)
+			on.parent = parent
 			b.ResetTimer()
 			on.live(replicas)
 			b.StopTimer()
@@ -69,16 +71,18 @@ type noticing struct {
 	url string
 	db  *benchDatabase
 
+	parent testing.TB // it fails where a target is missed, since Go shows no figures of a benchmark that fails
+
 	mu      stdsync.Mutex
 	changes []*noticed
-	newest  map[string]*noticed // by customer
+	of      map[string][]*noticed // by customer
 }
 
 // newNoticing fills the API and the database.
 func newNoticing(b *testing.B, s noticeScale) *noticing {
 	b.Helper()
 	on := &noticing{B: b, noticeScale: s, api: partnercentertest.New(partnercentertest.Options{LogSize: 1})}
-	on.newest = map[string]*noticed{}
+	on.of = map[string][]*noticed{}
 	server := httptest.NewServer(on.api)
 	b.Cleanup(server.Close)
 	on.url, on.db = server.URL, startServer(b).create(b)
@@ -163,11 +167,12 @@ func (on *noticing) change(ctx context.Context) {
 func (on *noticing) changed(customer, batch, status string, atRest bool) {
 	on.mu.Lock()
 	defer on.mu.Unlock()
-	if earlier := on.newest[customer]; earlier != nil && (atRest || time.Since(earlier.at) < 2*on.tick) {
+	earlier := on.of[customer]
+	if n := len(earlier); n > 0 && (atRest || time.Since(earlier[n-1].at) < 2*on.tick) {
 		return // it is at rest no more, or the change before may not have been noticed yet
 	}
 	c := &noticed{customer: customer, status: status, at: time.Now(), atRest: atRest}
-	on.changes, on.newest[customer] = append(on.changes, c), c
+	on.changes, on.of[customer] = append(on.changes, c), append(earlier, c)
 	on.put(customer, batch, status)
 }
 
@@ -204,8 +209,13 @@ func (on *noticing) look(ctx context.Context, f *fetcher, limit *rate.Limiter, c
 			return // at the end
 		}
 		on.mu.Lock()
-		if c := on.newest[customer]; c != nil && c.fixed.IsZero() && bytes.Contains(body.Bytes(), []byte(c.status)) {
-			c.fixed = time.Now()
+		all := on.of[customer]
+		if n := len(all); n > 0 && bytes.Contains(body.Bytes(), []byte(all[n-1].status)) {
+			for _, c := range all { // whichever status it has come over, something is known to have changed
+				if c.fixed.IsZero() {
+					c.fixed = time.Now()
+				}
+			}
 		}
 		on.mu.Unlock()
 	}
@@ -262,7 +272,7 @@ func (on *noticing) report() {
 		"of the time that a fixed order takes for what is moving": {motion[0] / fixedOrder[0], 0.2},
 	} {
 		if bound[0] > bound[1] {
-			on.Errorf("%.3g %s, want at most %.3g", bound[0], what, bound[1])
+			on.parent.Errorf("%s: %.3g %s, want at most %.3g", on.Name(), bound[0], what, bound[1])
 		}
 	}
 }
