@@ -81,5 +81,5 @@ func RoundsInWords(requestsPerMinute int, urgent, atRest time.Duration) string {
 		rate = "at the rate of the last hour"
 	}
 	return fmt.Sprintf("%s a round over all customers takes %s; urgent ones are read every %s",
-		rate, cron.FormatDuration(atRest.Round(time.Minute)), cron.FormatDuration(urgent.Round(time.Second)))
+		rate, cron.FormatDuration(atRest.Round(time.Second)), cron.FormatDuration(urgent.Round(time.Second)))
 }

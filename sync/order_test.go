@@ -11,6 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"partnersync/store"
+	"partnersync/store/cron"
 )
 
 var orderNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -126,5 +127,21 @@ func TestOrder_nobodyIsStarved(t *testing.T) {
 				t.Fatalf("customer %d was not read for %d passes, of which %d are a round", i, unread, customers/perPass)
 			}
 		}
+	}
+}
+
+func TestPartner_Rounds(t *testing.T) {
+	t.Parallel()
+	schedule, err := cron.Parse("*/15 * * * *", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Partner{Schedule: schedule, RequestsPerMinute: 500}
+	if got := p.Rounds(3000, orderNow); got != "" {
+		t.Errorf("3,000 customers: %q, want nothing to say", got)
+	}
+	want := "at 500 requests a minute a round over all customers takes 41 min; urgent ones are read every 15 min"
+	if got := p.Rounds(20_000, orderNow); got != want {
+		t.Errorf("20,000 customers: %q, want %q", got, want)
 	}
 }

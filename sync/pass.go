@@ -138,7 +138,9 @@ func (p *pass) work(ctx context.Context) error {
 		if claimed > 0 && p.more && p.until() == store.Done {
 			continue
 		}
-		p.run.Rate = p.rate()
+		if p.run.Kind == store.Scheduled {
+			p.run.Rate = p.partner.rate(p.now())
+		}
 		if p.run, err = p.Store.FinishRun(ctx, p.run, p.until()); err != nil || p.run.State != store.Running {
 			return err
 		}
@@ -159,15 +161,6 @@ func (p *pass) work(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// rate returns how fast customers are read, as of now.
-func (p *pass) rate() (r store.Rate) {
-	if p.run.Kind == store.Scheduled {
-		r.RequestsPerMinute, r.NextTick = p.partner.RequestsPerMinute, p.partner.Schedule.Next(p.now())
-		r.Interval = p.partner.Schedule.Next(r.NextTick).Sub(r.NextTick)
-	}
-	return r
 }
 
 // untilNextLook returns how long to wait for other replicas before the next look at what is left to do.

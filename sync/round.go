@@ -95,3 +95,20 @@ func (p *pass) worker(ctx context.Context, claims <-chan store.Claim, results ch
 	}
 	return ctx.Err()
 }
+
+// Rounds says how often so many customers are read at the partner's rate, while nothing is going on at most of them;
+// "": at each tick.
+func (p Partner) Rounds(customers int, now time.Time) string {
+	r := p.rate(now)
+	urgent, atRest := store.Load{AtRest: customers, Policies: customers}.Rounds(r)
+	if atRest <= r.Interval {
+		return ""
+	}
+	return store.RoundsInWords(r.RequestsPerMinute, urgent, atRest)
+}
+
+// rate returns how fast the partner's customers are read.
+func (p Partner) rate(now time.Time) store.Rate {
+	next := p.Schedule.Next(now)
+	return store.Rate{RequestsPerMinute: p.RequestsPerMinute, NextTick: next, Interval: p.Schedule.Next(next).Sub(next)}
+}

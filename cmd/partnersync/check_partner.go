@@ -72,6 +72,9 @@ func (k *checkup) api(ctx context.Context, p sync.Partner) {
 		}
 		s.Warnings = append(s.Warnings, err.Error())
 	}
+	if rounds := p.Rounds(len(customers), time.Now()); rounds != "" {
+		s.Detail += "; " + rounds
+	}
 	if err != nil {
 		s = failedStep("api", p.Name, err)
 	}

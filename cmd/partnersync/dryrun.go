@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"partnersync/migrations"
 	"partnersync/store"
@@ -23,7 +24,7 @@ func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.R
 	if err != nil {
 		return fails(exitFailed, err)
 	}
-	p := &plans{out: a.stdout, colours: a.palette(a.stdout)}
+	p := &plans{out: a.stdout, colours: a.palette(a.stdout), of: map[string]int{}}
 	err = r.DryRun(ctx, q, p.add)
 	code := exitCode(nil, err, ctx.Err() != nil)
 	switch {
@@ -31,6 +32,11 @@ func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.R
 		err = errInterrupted
 	case err == nil:
 		code = p.print()
+		for _, partner := range r.Partners {
+			if rounds := partner.Rounds(p.of[partner.Name], time.Now()); rounds != "" {
+				fmt.Fprintf(a.stdout, "%s: %s\n", partner.Name, rounds)
+			}
+		}
 	}
 	if code == exitOK {
 		return nil
@@ -48,12 +54,14 @@ type plans struct {
 	listed  map[store.DifferenceKind]int // of the lists of customers
 
 	customers, failed int
+	of                map[string]int // customers of each partner
 }
 
 // add adds the plan of one customer, or of a partner's list of customers.
 func (p *plans) add(plan sync.Plan) {
 	if plan.Customer.ID != "" {
 		p.customers++
+		p.of[plan.Partner]++
 		if plan.Err != nil {
 			p.failed++
 		}
