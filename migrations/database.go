@@ -33,6 +33,8 @@ func withDatabase(ctx context.Context, pool *pgxpool.Pool, do func(*sql.DB) erro
 		if conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 			return fmt.Errorf("connecting to the database for migrations: %w", err)
 		}
+	} else if conn.PgConn().ParameterStatus("server_version") >= "17" {
+		config.RuntimeParams["transaction_timeout"] = "0"
 	}
 	if err := conn.Close(ctx); err != nil {
 		return fmt.Errorf("closing a connection to the database: %w", err)

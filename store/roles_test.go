@@ -142,6 +142,31 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// A login may be in a role without its rights, and take them by a setting: everything works as for one that inherits
+// them.
+func TestRoles_asTheSettingOfALogin(t *testing.T) {
+	t.Parallel()
+	r := newRolesTest(t, storetest.Empty(t))
+	r.apply(r.pool)
+	set := func(role string) (url string) {
+		url = r.login("NOINHERIT IN ROLE " + role)
+		u, err := pgconn.ParseConfig(url)
+		r.ok(err)
+		r.exec(fmt.Sprintf("ALTER ROLE %s SET role = %s", u.User, role))
+		return url
+	}
+	r.mayMigrate(r.connect(set(writer)), false)
+	pool := r.connect(set(owner))
+	r.ok(migrations.Up(t.Context(), pool))
+	r.ok(migrations.Down(t.Context(), pool, 0))
+	r.ok(migrations.Up(t.Context(), pool))
+	w := worldOver(t, set(writer))
+	w.wholePasses()
+	w.wantWholePasses()
+	w.want(writer, "SELECT current_user::text")
+	w.ok(New(pool, Options{}).CheckMayPrune(t.Context()))
+}
+
 // rights are all the rights that the three roles have to anything in the two schemas, and who owns it.
 const rights = `SELECT concat_ws('|', r.rolname, n.what, has.privilege) FROM (
 		SELECT 'schema ' || nspname AS what, nspname, nspacl AS acl, nspowner AS owner FROM pg_namespace

@@ -130,7 +130,10 @@ func readOnly(
 		SET LOCAL search_path = pg_catalog, pg_temp;
 		SET LOCAL statement_timeout = '%dms';
 		SET LOCAL jit = off;
-		SET LOCAL IntervalStyle = postgres`, timeout.Milliseconds())
+		SET LOCAL IntervalStyle = postgres;
+		-- PostgreSQL 17 and newer have it.
+		SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL`,
+		timeout.Milliseconds())
 	conn, err := acquire(ctx, pool)
 	if err != nil {
 		return err
