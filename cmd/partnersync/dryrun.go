@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"partnersync/migrations"
@@ -24,7 +26,10 @@ func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.R
 	if err != nil {
 		return fails(exitFailed, err)
 	}
-	p := &plans{out: a.stdout, colours: a.palette(a.stdout), of: map[string]int{}}
+	p := &plans{
+		out: a.stdout, colours: a.palette(a.stdout), summary: a.flags.summary,
+		counts: map[string]counts{}, of: map[string]int{},
+	}
 	err = r.DryRun(ctx, q, p.add)
 	code := exitCode(nil, err, ctx.Err() != nil)
 	switch {
@@ -49,13 +54,19 @@ func (a *app) dryRun(ctx context.Context, r *sync.Runner, db *database, q sync.R
 type plans struct {
 	out     io.Writer
 	colours palette
-	all     []sync.Plan                  // those with differences or an error
-	rows    map[store.DifferenceKind]int // of batches, policies and devices
-	listed  map[store.DifferenceKind]int // of the lists of customers
+	summary bool              // how many rows, not which
+	all     []sync.Plan       // those with differences or an error; in a summary those with an error, without differences
+	counts  map[string]counts // by partner
 
 	customers, failed int
 	of                map[string]int // customers of each partner
 }
+
+// counts is how many rows of each resource a pass would insert, change, remove and hold.
+type counts map[string]map[store.DifferenceKind]int
+
+// resources are the resources in the order of a summary.
+var resources = []string{store.Customers, store.DeviceBatches, store.Devices, store.ConfigurationPolicies}
 
 // add adds the plan of one customer, or of a partner's list of customers.
 func (p *plans) add(plan sync.Plan) {
@@ -66,8 +77,24 @@ func (p *plans) add(plan sync.Plan) {
 			p.failed++
 		}
 	}
+	if p.counts[plan.Partner] == nil {
+		p.counts[plan.Partner] = counts{}
+	}
+	p.counts[plan.Partner].add(plan.Differences)
+	if p.summary {
+		plan.Differences = nil
+	}
 	if len(plan.Differences) > 0 || plan.Err != nil {
 		p.all = append(p.all, plan)
+	}
+}
+
+func (c counts) add(differences []store.Difference) {
+	for _, d := range differences {
+		if c[d.Resource] == nil {
+			c[d.Resource] = map[store.DifferenceKind]int{}
+		}
+		c[d.Resource][d.Kind]++
 	}
 }
 
@@ -76,17 +103,31 @@ func (p *plans) print() int {
 	slices.SortFunc(p.all, func(a, b sync.Plan) int {
 		return cmp.Or(cmp.Compare(a.Partner, b.Partner), cmp.Compare(a.Customer.ID, b.Customer.ID))
 	})
-	p.rows, p.listed = map[store.DifferenceKind]int{}, map[store.DifferenceKind]int{}
+	if p.summary {
+		p.printCounts()
+	}
 	enumerationFailed := false
 	for _, plan := range p.all {
 		enumerationFailed = enumerationFailed || plan.Customer.ID == "" && plan.Err != nil
 		p.printPlan(plan)
 	}
-	if len(p.listed) > 0 {
-		fmt.Fprintf(p.out, "customers: %s\n", kinds(p.listed))
+	rows, listed := map[store.DifferenceKind]int{}, map[store.DifferenceKind]int{}
+	for _, resources := range p.counts {
+		for resource, count := range resources {
+			sum := rows
+			if resource == store.Customers {
+				sum = listed
+			}
+			for kind, n := range count {
+				sum[kind] += n
+			}
+		}
+	}
+	if len(listed) > 0 {
+		fmt.Fprintf(p.out, "customers: %s\n", kinds(listed))
 	}
 	fmt.Fprintf(p.out, "dry run, nothing was written: %d of %s ok, %d failed; rows: %s\n",
-		p.customers-p.failed, plural.Of(p.customers, "customer", "customers"), p.failed, kinds(p.rows))
+		p.customers-p.failed, plural.Of(p.customers, "customer", "customers"), p.failed, kinds(rows))
 	switch {
 	case p.customers == p.failed: // none at all, too
 		return exitFailed
@@ -96,21 +137,29 @@ func (p *plans) print() int {
 	return exitOK
 }
 
+// printCounts prints, for each partner and resource, how many rows differ.
+func (p *plans) printCounts() {
+	for _, partner := range slices.Sorted(maps.Keys(p.counts)) {
+		for _, resource := range resources {
+			if count := p.counts[partner][resource]; count != nil {
+				fmt.Fprintf(p.out, "%s: %s: %s\n", partner, strings.ReplaceAll(resource, "_", " "), kinds(count))
+			}
+		}
+	}
+}
+
 func kinds(count map[store.DifferenceKind]int) string {
 	return fmt.Sprintf("%d to insert, %d to change, %d to remove, %d to hold",
 		count[store.Inserted], count[store.Changed], count[store.Removed], count[store.Held]+count[store.Unconfirmed])
 }
 
 func (p *plans) printPlan(plan sync.Plan) {
-	count := p.rows
 	if plan.Customer.ID == "" {
-		count = p.listed
 		fmt.Fprintf(p.out, "%s: its customers\n", plan.Partner)
 	} else {
 		fmt.Fprintf(p.out, "%s: %s\n", plan.Partner, idAndName(plan.Customer.ID, plan.Customer.CompanyName))
 	}
 	for _, d := range plan.Differences {
-		count[d.Kind]++
 		p.printDifference(d)
 	}
 	if plan.Err != nil {

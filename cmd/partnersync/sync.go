@@ -17,9 +17,9 @@ import (
 
 // syncFlags are the flags of the command without a name.
 type syncFlags struct {
-	once, backfill, dryRun, json, restart bool
-	partners, customers                   []string
-	since                                 string
+	once, backfill, dryRun, summary, json, restart bool
+	partners, customers                            []string
+	since                                          string
 }
 
 func (f *syncFlags) define(flags *pflag.FlagSet) {
@@ -27,6 +27,8 @@ func (f *syncFlags) define(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.backfill, "backfill", false,
 		"read everything anew in one full pass, then exit; resumes an unfinished one")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "with --once or --backfill: print what would change, and write nothing")
+	flags.BoolVar(&f.summary, "summary", false,
+		"with --dry-run: print only how many rows would change, and which customers fail")
 	flags.BoolVar(&f.json, "json", false, "with --once or --backfill: print the summary as JSON")
 	flags.StringArrayVar(&f.partners, "partner", nil, "with --once or --backfill: only this partner (repeatable)")
 	flags.StringArrayVar(&f.customers, "customer", nil,
@@ -55,6 +57,8 @@ func (f syncFlags) request() (q sync.Request, err error) {
 		return q, errors.New("--since and --restart go with --backfill")
 	case f.dryRun && f.json:
 		return q, errors.New("--dry-run and --json exclude each other")
+	case f.summary && !f.dryRun:
+		return q, errors.New("--summary goes with --dry-run")
 	}
 	if q.Customers, err = customerIDs(f.customers); err != nil {
 		return q, err
