@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -180,9 +179,10 @@ systemctl daemon-reload; systemctl restart partnersync`)
 			return now + " after SIG" + signal, now != "0" && now != was
 		})
 	}
-	m.does("root", "echo bogus: 1 >>/etc/partnersync/partnersync.yaml; systemctl restart partnersync || true")
+	m.does("root", `echo bogus: 1 >>/etc/partnersync/partnersync.yaml
+systemctl reset-failed partnersync; systemctl restart partnersync || true`)
 	storetest.Eventually(m.t, func() (string, bool) {
-		state := m.does("root", "systemctl show -P ActiveState -P ExecMainStatus partnersync")
-		return state, string(bytes.Fields([]byte(state))[0]) == "failed" && strings.Contains(state, "2")
+		state := m.does("root", "for of in ActiveState ExecMainStatus NRestarts; do systemctl show -P $of partnersync; done")
+		return state, state == "failed\n2\n0\n"
 	})
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
@@ -212,6 +215,31 @@ func TestDocuments_everyCommandIsRunOrMarked(t *testing.T) {
 						t.Errorf("%s: %d commands are what a comment says of %q, want one", at, marked[mark], mark)
 					}
 				}
+			}
+		}
+	}
+}
+
+var mention = regexp.MustCompile("`partnersync(?:-as-service)? ([^`]+)`")
+
+// TestDocuments_mentionWhatThereIs looks for the commands and flags that are mentioned in the text.
+func TestDocuments_mentionWhatThereIs(t *testing.T) {
+	t.Parallel()
+	for _, path := range documents(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range mention.FindAllStringSubmatch(string(text), -1) {
+			cmd, args, err := newCommand(&app{}).Find(strings.Fields(m[1]))
+			if err == nil {
+				err = cmd.ParseFlags(args)
+			}
+			if err == nil {
+				err = cmd.ValidateArgs(cmd.Flags().Args())
+			}
+			if err != nil && !errors.Is(err, pflag.ErrHelp) {
+				t.Errorf("%s: `partnersync %s`: %v", filepath.Base(path), m[1], err)
 			}
 		}
 	}
