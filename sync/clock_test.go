@@ -53,8 +53,10 @@ func TestOnce_claimsThatNobodyWorksOnAreReleased(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	r := w.runner()
+	late := false
 	r.Progress = func(p Progress) {
-		if p.Done == 0 { // the run is enumerated: a claim arrives late, after this worker has left its customer out
+		if !late { // the run is enumerated: a claim arrives late, after this worker has left its customer out
+			late = true
 			_, err := w.pool.Exec(t.Context(), `UPDATE partnersync.customer_state SET owner = $1::uuid, lease_epoch = lease_epoch + 1
 				WHERE customer_id = $2`, w.store.Worker(), ids[0])
 			w.ok(err)

@@ -36,6 +36,7 @@ func (t *turn) syncDevices(ctx context.Context) error {
 			func(l store.Listing, rows []store.Device) (store.Outcome, error) {
 				return t.Store.MergeDevices(ctx, t.claim, due[i], l, rows)
 			})
+		t.deviceLists.Add(1)
 		// After a timeout, a scheduled run leaves the rest to the next pass; a run of another kind reads them all.
 		if outcomes[i].otherCustomer() || t.run.Kind == store.Scheduled && outcomes[i].timedOut() {
 			stop.Store(true)

@@ -60,6 +60,7 @@ func (p *pass) recordResults(ctx context.Context, results <-chan store.Result) e
 // record records results, which releases their claims.
 func (p *pass) record(ctx context.Context, results []store.Result) error {
 	if len(results) == 0 {
+		p.progress()
 		return nil
 	}
 	lost, err := p.Store.RecordResults(ctx, p.run, results)
@@ -97,7 +98,9 @@ func (p *pass) progress() {
 	if p.Progress != nil {
 		total := p.run.CustomersTotal
 		listed, done := min(p.listed, total), min(p.done, total)
-		p.Progress(Progress{Partner: p.partner.Name, Listed: listed, Done: done, Total: total})
+		p.Progress(Progress{
+			Partner: p.partner.Name, Listed: listed, Done: done, Total: total, DeviceLists: int(p.deviceLists.Load()),
+		})
 	}
 }
 

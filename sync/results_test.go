@@ -1,6 +1,9 @@
 package sync
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -55,7 +58,30 @@ func TestProgress_ofABackfillListsFirstAndReadsDevicesThen(t *testing.T) {
 	}
 	_, err := r.Once(t.Context(), Request{Kind: store.Backfill})
 	w.ok(err)
-	if want := (Progress{Partner: "contoso", Listed: 4, Done: 4, Total: 4}); last != want || !listedFirst {
+	if want := (Progress{Partner: "contoso", Listed: 4, Done: 4, Total: 4, DeviceLists: 2}); last != want || !listedFirst {
 		t.Errorf("in the end %+v, want %+v; lists before devices: %t", last, want, listedFirst)
+	}
+}
+
+func TestOnce_progressGoesOnWithinALargeCustomer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	id := w.customers(1)[0]
+	for n := range 5 {
+		w.put(id, fmt.Sprint("batch ", n), "queued")
+	}
+	w.partner.Devices, w.partner.Concurrency = true, 2
+	w.api.Fail(partnercentertest.Fault{Path: "batch 4/devices", Hang: true})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	r := w.runner()
+	r.Progress = func(p Progress) {
+		if p.DeviceLists == 4 && p.Done == 0 {
+			stop() // it never would, if progress were only told of whole customers
+		}
+	}
+	_, err := r.Once(ctx, Request{Kind: store.Backfill})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -59,7 +59,7 @@ type Runner struct {
 	RunOnStart bool          // the daemon does not wait for the first tick
 	KeepRuns   time.Duration // the daemon removes runs that ended longer ago; 0: none
 	Logger     *slog.Logger  // nil: discard
-	// Progress, if set, is called with how far each partner's pass is, as its customers are done.
+	// Progress, if set, is called with how far each partner's pass is, as its customers are done, and each second.
 	Progress func(Progress)
 	// OnRun, if set, is called at the end of each run. Calls for different partners may overlap.
 	OnRun func(store.Run)
@@ -80,6 +80,8 @@ type Progress struct {
 	Listed  int // customers that have had their first turn
 	Done    int // customers with nothing left to do
 	Total   int // customers
+
+	DeviceLists int // read by this process, which tells that it goes on within a large customer
 }
 
 func (r *Runner) logger() *slog.Logger {

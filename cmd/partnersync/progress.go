@@ -67,7 +67,7 @@ func (p *progress) report(now sync.Progress) {
 	case !known: // what it begins with was done in an earlier attempt
 		p.pace.already += count(now, what)
 	}
-	words := p.pace.words(time.Now(), done, total)
+	words := p.deviceLists() + p.pace.words(time.Now(), done, total)
 	switch {
 	case p.terminal:
 		p.draw(done, max(1, total), what+words)
@@ -95,6 +95,18 @@ func (p *progress) phase() (what string, done, total int) {
 		}
 	}
 	return what, done, total
+}
+
+// deviceLists is how many device lists were read, which grows within a large customer too.
+func (p *progress) deviceLists() string {
+	read := 0
+	for _, each := range p.partners {
+		read += each.DeviceLists
+	}
+	if read == 0 {
+		return ""
+	}
+	return ", " + plural.Of(read, "device list", "device lists")
 }
 
 func count(p sync.Progress, what string) int {

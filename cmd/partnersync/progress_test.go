@@ -53,6 +53,24 @@ func TestProgress_countsTheDevicesAnewOnceAllIsListed(t *testing.T) {
 	})
 }
 
+func TestProgress_movesWithinALargeCustomer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		p := newProgress(&out, true)
+		p.terminal = true
+		for lists := range 3 {
+			p.report(sync.Progress{Partner: "contoso", Listed: 1, Total: 1, DeviceLists: lists})
+			<-time.After(time.Second)
+		}
+		for _, want := range []string{"devices", "devices, 1 device list", "devices, 2 device lists"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%q was not shown: %q", want, out.String())
+			}
+		}
+	})
+}
+
 func TestProgress_onATerminalIsABarBelowTheLog(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
