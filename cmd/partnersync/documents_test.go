@@ -220,6 +220,30 @@ func TestDocuments_everyCommandIsRunOrMarked(t *testing.T) {
 	}
 }
 
+var psqlCommand = regexp.MustCompile("`(\\\\d[^`]+)`")
+
+// TestDocuments_psqlFindsWhatTheySay has psql do what the documents say to do in it.
+func TestDocuments_psqlFindsWhatTheySay(t *testing.T) {
+	t.Parallel()
+	url, asked := storetest.New(t).URL, 0
+	for _, path := range documents(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range psqlCommand.FindAllStringSubmatch(string(text), -1) {
+			asked++
+			out, err := exec.CommandContext(t.Context(), "psql", url, "--command", m[1]).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "device_batches") {
+				t.Errorf("%s: %s: %v\n%s", filepath.Base(path), m[1], err, out)
+			}
+		}
+	}
+	if asked == 0 {
+		t.Error("nothing is said to do in psql")
+	}
+}
+
 var mention = regexp.MustCompile("`partnersync(?:-as-service)? ([^`]+)`")
 
 // TestDocuments_mentionWhatThereIs looks for the commands and flags that are mentioned in the text.
