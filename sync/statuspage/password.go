@@ -3,7 +3,7 @@ package statuspage
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"maps"
+	"hash/fnv"
 	"net"
 	"net/http"
 	"net/netip"
@@ -11,8 +11,6 @@ import (
 	"strings"
 	stdsync "sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // withPassword shows the page to those who know the password. On an address that only this machine can connect to, a
@@ -23,7 +21,7 @@ func (s *Site) withPassword(loopback bool, page http.Handler) http.Handler {
 		pageHost = hostname(u.Host)
 	}
 	want := sha256.Sum256([]byte(s.options.Password.Reveal()))
-	tries := guesses{by: map[netip.Prefix]*guesser{}}
+	var tries guesses
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if loopback && !isLoopbackHost(r.Host) && (pageHost == "" || hostname(r.Host) != pageHost) {
 			http.Error(w, "the status page is only for hosts such as localhost and 127.0.0.1, and that of page_url: "+
@@ -53,27 +51,22 @@ func (s *Site) withPassword(loopback bool, page http.Handler) http.Handler {
 	})
 }
 
-// guesses keeps passwords from being tried out: an address that has given wrong ones may try again once a second. The
-// right password from elsewhere is never kept waiting.
-type guesses struct {
-	mu stdsync.Mutex
-	by map[netip.Prefix]*guesser
-}
-
-// guesser is an address that has given a wrong password.
-type guesser struct {
-	left     *rate.Limiter // wrong passwords that it may give
-	last     time.Time
-	logged   time.Time
-	unlogged int // wrong passwords since
-}
-
 const (
 	guessesAtOnce = 5
 	guessPause    = time.Second
 	guessLogPause = time.Minute
-	maxGuessers   = 1000
 )
+
+// guesses keeps passwords from being tried out: an address that has given wrong ones may try again once a second. The
+// right password from elsewhere is not kept waiting. Each of its many elements is for the addresses of one hash.
+type guesses struct {
+	mu stdsync.Mutex
+	by [1024]struct {
+		paid     time.Time // when the wrong passwords so far have been waited for
+		logged   time.Time
+		unlogged int // wrong passwords since
+	}
+}
 
 // guess is what comes of a password that an address gave.
 type guess struct {
@@ -84,47 +77,27 @@ type guess struct {
 
 // try counts a password that an address gave.
 func (g *guesses) try(from netip.Prefix, isRight bool) guess {
+	hash := fnv.New32a()
+	hash.Write(from.Addr().AsSlice())
+	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := time.Now()
-	by := g.find(from)
-	if by != nil && by.left.TokensAt(now) < 1 {
+	by := &g.by[hash.Sum32()%uint32(len(g.by))]
+	switch {
+	case by.paid.Sub(now) > (guessesAtOnce-1)*guessPause:
 		return guess{unread: true}
-	}
-	if isRight {
+	case isRight:
 		return guess{right: true}
+	case by.paid.Before(now):
+		by.paid = now
 	}
-	if by == nil {
-		by = g.add(from, now)
-	}
-	by.left.AllowN(now, 1)
-	by.last = now
+	by.paid = by.paid.Add(guessPause)
 	if by.unlogged++; now.Sub(by.logged) < guessLogPause {
 		return guess{}
 	}
 	wrong := guess{toLog: by.unlogged}
 	by.unlogged, by.logged = 0, now
 	return wrong
-}
-
-// find returns what is known of an address; nil: nothing. If there are too many, all further ones are as one.
-func (g *guesses) find(from netip.Prefix) *guesser {
-	if by := g.by[from]; by != nil || len(g.by) < maxGuessers {
-		return by
-	}
-	return g.by[netip.Prefix{}]
-}
-
-func (g *guesses) add(from netip.Prefix, now time.Time) *guesser {
-	if len(g.by) >= maxGuessers {
-		maps.DeleteFunc(g.by, func(_ netip.Prefix, by *guesser) bool { return now.Sub(by.last) > guessLogPause })
-	}
-	if len(g.by) >= maxGuessers {
-		from = netip.Prefix{}
-	}
-	by := &guesser{left: rate.NewLimiter(rate.Every(guessPause), guessesAtOnce)}
-	g.by[from] = by
-	return by
 }
 
 // askedFrom returns the address that a request comes from: the one that a proxy on this machine names, if it is from
