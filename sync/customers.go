@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"slices"
 
 	"github.com/google/uuid"
@@ -48,12 +49,26 @@ func (p *pass) syncCustomer(ctx context.Context, c store.Claim) (store.Result, e
 		t.reading, cancel = context.WithTimeout(ctx, p.cutOff.Sub(p.now()))
 		defer cancel()
 	}
+	defer t.logChanges()
 	for _, step := range []func(context.Context) error{t.syncBatches, t.syncPolicies, t.syncDevices} {
 		if err := step(ctx); err != nil || t.over || !t.goesOn() {
 			return t.Result, err
 		}
 	}
 	return t.Result, nil
+}
+
+// logChanges says in one line what the turn has changed: the first turn alone to everybody, so that there is one line a
+// customer in a pass.
+func (t *turn) logChanges() {
+	level := slog.LevelInfo
+	if t.claim.Turn != store.FirstTurn {
+		level = slog.LevelDebug
+	}
+	if t.inserted+t.updated+t.removed > 0 {
+		t.log.Log(context.Background(), level, "customer changed", "customer_id", t.claim.CustomerID,
+			"inserted", t.inserted, "changed", t.updated, "removed", t.removed)
+	}
 }
 
 // goesOn reports whether another list may be begun in this turn: before the tick, or if the turn is not to be cut off.
@@ -68,6 +83,8 @@ type turn struct {
 	changed    bool            // its batches
 	devicesDue bool
 	over       bool // no more is read of the customer in this pass
+
+	inserted, updated, removed int // rows of all lists
 }
 
 // syncBatches reads and merges the customer's batches.

@@ -106,19 +106,19 @@ func syncList[I, R any](
 	case errors.Is(err, store.ErrClaimLost), err != nil && unusable(err):
 		return o, err
 	case o.cutOff:
-		log.Info("list cut off after the next tick: it comes first in the next pass")
+		log.Debug("list cut off after the next tick: it comes first in the next pass")
 		return o, nil
 	}
 	if o.Inserted+o.Changed+o.Removed > 0 {
-		log.Info("list changed", "inserted", o.Inserted, "changed", o.Changed, "removed", o.Removed)
+		log.Debug("list changed", "inserted", o.Inserted, "changed", o.Changed, "removed", o.Removed)
 	}
 	if o.Unconfirmed > 0 {
-		log.Info("rows that one listing of several pages lacks stay until another lacks them too", "rows", o.Unconfirmed)
+		log.Debug("rows that one listing of several pages lacks stay until another lacks them too", "rows", o.Unconfirmed)
 	}
 	if err := o.customerError(l.name, err); err != nil {
 		o.failure = asFailure(err, &o.listing)
-		log.Warn("list failed", "code", o.failure.Code, "request_id", o.failure.RequestID,
-			"correlation_id", o.failure.CorrelationID, "err", err)
+		log.Log(ctx, t.failures.level(o.failure.Code), "list failed", "code", o.failure.Code,
+			"request_id", o.failure.RequestID, "correlation_id", o.failure.CorrelationID, "err", err)
 	}
 	return o, nil
 }
@@ -183,6 +183,7 @@ func (o *listOutcome) customerError(name string, mergeErr error) error {
 func (t *turn) add(o *listOutcome) {
 	t.Requests += o.requests
 	t.Retries += o.retries
+	t.inserted, t.updated, t.removed = t.inserted+o.Inserted, t.updated+o.Changed, t.removed+o.Removed
 	if o.confirmed != nil {
 		t.Confirmed = append(t.Confirmed, *o.confirmed)
 	}

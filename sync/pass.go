@@ -26,6 +26,7 @@ type pass struct {
 	id        uuid.UUID // of this process's part, from which correlation ids are made
 	log       *slog.Logger
 	issues    dataIssues
+	failures  failures
 	listSlots chan struct{} // has an element for each device list being read
 
 	// tick is the next one after the run began, at which claiming stops; what has not come at cutOff is left to the next

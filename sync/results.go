@@ -1,9 +1,15 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	stdsync "sync"
 	"sync/atomic"
 	"time"
 
@@ -122,6 +128,9 @@ func (p *pass) report(err error) {
 	if run.FinishedAt != nil {
 		attrs = append(attrs, "took", run.FinishedAt.Sub(run.StartedAt).Round(time.Millisecond))
 	}
+	if failures := p.failures.String(); failures != "" {
+		attrs = append(attrs, "failed_lists", failures)
+	}
 	if run.Error != nil {
 		level, attrs = slog.LevelError, append(attrs, "err", *run.Error)
 	}
@@ -150,4 +159,36 @@ func (d *dataIssues) log(log *slog.Logger) {
 		"values_kept_in_extra", d.values.Load(), "invalid_unicode_replaced", d.replaced.Load(),
 		"ids_altered", d.ids.Load(), "items_without_id", d.skipped.Load(),
 		"items_with_an_id_seen_before", d.duplicates.Load())
+}
+
+// failures counts the lists that failed in this process's part of a pass, by code.
+type failures struct {
+	mu     stdsync.Mutex
+	byCode map[string]int
+}
+
+// level counts a failure, and returns the level at which to log it: of each code, the first one is a warning.
+func (f *failures) level(code string) slog.Level {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byCode == nil {
+		f.byCode = map[string]int{}
+	}
+	if f.byCode[code]++; f.byCode[code] > 1 {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
+
+// String returns the codes with their numbers, the most frequent first, such as "20002: 12, http_503: 1".
+func (f *failures) String() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	codes := slices.SortedFunc(maps.Keys(f.byCode), func(a, b string) int {
+		return cmp.Or(cmp.Compare(f.byCode[b], f.byCode[a]), cmp.Compare(a, b))
+	})
+	for i, code := range codes {
+		codes[i] = fmt.Sprintf("%s: %d", code, f.byCode[code])
+	}
+	return strings.Join(codes, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -83,5 +84,29 @@ func TestOnce_progressGoesOnWithinALargeCustomer(t *testing.T) {
 	_, err := r.Once(ctx, Request{Kind: store.Backfill})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A cause that fails many customers is one warning, and what a customer's lists change is one line.
+func TestOnce_logsACauseAndACustomerOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	ids := w.customers(12)
+	for _, id := range ids {
+		w.fill(id, "a", 1)
+		w.api.PutPolicy(id, partnercentertest.Policy{ID: "p", Name: "Default"})
+	}
+	for _, id := range ids[:9] {
+		w.api.Fail(partnercentertest.Fault{Path: id + "/deviceBatches$", Status: 403, Code: "20002"})
+	}
+	w.api.Fail(partnercentertest.Fault{Path: ids[9] + "/policies", Status: 400, Code: "1000"})
+	log := w.logged()
+	w.once()
+	for words, want := range map[string]int{
+		`"WARN","msg":"list failed"`: 2, `"WARN"`: 2, `"INFO","msg":"customer changed"`: 12, "20002: 9, 1000: 1": 1,
+	} {
+		if got := strings.Count(log.String(), words); got != want {
+			t.Errorf("%d times %q, want %d:\n%s", got, words, want, log)
+		}
 	}
 }

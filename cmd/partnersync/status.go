@@ -19,6 +19,7 @@ import (
 	"partnersync/store"
 	"partnersync/store/report"
 	"partnersync/store/sanitize"
+	"partnersync/sync/partnercenter"
 )
 
 // statusFlags are the flags of status.
@@ -126,7 +127,7 @@ func readStatus(ctx context.Context, reader *report.Reader, limit int) (s status
 	}
 	s = statusReport{
 		At: state.Now.UTC().Truncate(time.Second), Partners: state.Freshness, onlyAnalyst: state.OnlyAnalyst,
-		Findings: append([]report.Finding{}, report.Findings(state, report.Process{})...),
+		Findings: append([]report.Finding{}, report.Findings(state, report.Process{Hint: partnercenter.HintFor})...),
 	}
 	failing := report.CustomerSearch{Show: report.Failing, Order: report.ByFailure, Limit: limit}
 	if s.Failing, err = reader.Customers(ctx, failing); err != nil {

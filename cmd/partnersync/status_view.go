@@ -65,6 +65,9 @@ func printFindings(out io.Writer, s statusReport, colours palette) {
 			severity = colours.red(f.Severity + ":")
 		}
 		fmt.Fprintf(out, "%s %s\n", severity, sanitize.Line(f.Text))
+		for _, c := range f.Causes {
+			fmt.Fprintf(out, "  %d: %s\n", c.Customers, sanitize.Line(c.String()))
+		}
 		if f.Reason != "" {
 			fmt.Fprintf(out, "  %s\n", sanitize.Line(f.Reason))
 		}

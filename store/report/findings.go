@@ -64,12 +64,16 @@ type Finding struct {
 	// Reason is what the API or the database said, for the eyes of those who may see the log; "": nothing.
 	Reason string `json:"reason,omitempty"`
 	Action string `json:"action"` // what to do about it
+	// Causes are why customers fail, the most frequent first.
+	Causes []Cause `json:"causes,omitempty"`
 }
 
 // Process is what only a running daemon knows of itself. The zero value stands for a program that merely looks.
 type Process struct {
 	Database *Outage // nil: the database can be used
 	Schema   string  // why the schema cannot be used; "": it can
+	// Hint says what to do about failures with a code, "" if that is not known; nil: it never is.
+	Hint     func(code string) string
 	Refused  []RefusedSignIn
 	Expiring []Credential // those that it is time to replace
 }
@@ -110,6 +114,7 @@ func Findings(s State, p Process) []Finding {
 				Name: CustomersFailing, Partner: f.Partner, Count: f.Failing, Since: f.FailingSince,
 				Text: fmt.Sprintf("%d of %s of partner %s %s failing%s.", f.Failing,
 					plural.Of(f.Customers, "customer", "customers"), f.Partner, plural.Word(f.Failing, "is", "are"), repeatedly),
+				Causes: s.causes(f.Partner, p.Hint),
 				Action: "The view sync_freshness has the reason for each, with the request id to quote to Microsoft's support.",
 			})
 		}
@@ -206,6 +211,26 @@ func (p Process) findings(now time.Time) (all []Finding) {
 			Text:   fmt.Sprintf("The %s of partner %s %s at %s.", c.What, c.Partner, expires, stamp(c.Ends)),
 			Action: "Now is the time to " + c.Fix + ".",
 		})
+	}
+	return all
+}
+
+// mostCauses is how many causes of failures are told apart.
+const mostCauses = 5
+
+// causes returns why the partner's customers fail, with what to do about it.
+func (s State) causes(partner string, hint func(code string) string) (all []Cause) {
+	for _, c := range s.Causes {
+		switch {
+		case c.Partner != partner:
+		case len(all) == mostCauses:
+			all[mostCauses-1] = Cause{Partner: partner, Code: "other", Customers: all[mostCauses-1].Customers + c.Customers}
+		default:
+			if hint != nil {
+				c.Hint = hint(c.Code)
+			}
+			all = append(all, c)
+		}
 	}
 	return all
 }

@@ -17,6 +17,7 @@ type State struct {
 	// yet, or the role may not read them.
 	Settings  []Settings
 	Freshness []PartnerFreshness // of each partner that has customers, by name
+	Causes    []Cause            // why customers fail, by partner, the most frequent first
 	Passes    []LastPass         // of each partner that ever had a pass, by name
 	Stale     []StaleCustomers
 	Backlogs  []Backlog
@@ -67,6 +68,22 @@ type PartnerFreshness struct {
 	FailingSince       *time.Time `db:"failing_since" json:"-"`         // nil: none fails
 	// Dropped partners have left the configuration; their customers stay in the database, and nobody waits for them.
 	Dropped bool `db:"-" json:"-"`
+}
+
+// Cause is why customers of a partner fail.
+type Cause struct {
+	Partner   string `db:"partner" json:"-"`
+	Code      string `db:"code" json:"code"` // as sync_freshness.last_error_code
+	Customers int    `db:"customers" json:"customers"`
+	Hint      string `db:"-" json:"hint,omitempty"` // what to do about it, where that is known
+}
+
+// String returns the code and the hint.
+func (c Cause) String() string {
+	if c.Hint == "" {
+		return c.Code
+	}
+	return c.Code + ": " + c.Hint
 }
 
 // LastPass is how a partner's passes have gone lately. At least one of its times is set.
@@ -210,6 +227,15 @@ func (s *State) readFreshness(ctx context.Context, tx pgx.Tx) (err error) {
 		FROM partner_center.sync_freshness
 		GROUP BY partner
 		ORDER BY partner`
+	const causes = `
+		SELECT partner, coalesce(last_error_code, 'error') AS code, count(*)::integer AS customers
+		FROM partner_center.sync_freshness
+		WHERE consecutive_failures > 0
+		GROUP BY 1, 2
+		ORDER BY partner, customers DESC, code`
+	if s.Causes, err = collect[Cause](ctx, tx, "why customers fail", causes, nil); err != nil {
+		return err
+	}
 	s.Freshness, err = collect[PartnerFreshness](ctx, tx, "the freshness of the customers", freshness, nil)
 	for i := range s.Freshness {
 		s.Freshness[i].Dropped = !s.configured(s.Freshness[i].Partner)

@@ -3,6 +3,7 @@ package partnercenter
 import (
 	"cmp"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -191,6 +192,16 @@ const (
 	hintOtherCustomer = "nothing of this list is stored until its links name the right customer: if that goes on, " +
 		"quote the request id to Microsoft's support"
 )
+
+// HintFor returns what to do about errors with a code (see [Error.ErrorCode]), whoever is concerned; "" if there is
+// nothing to say in general.
+func HintFor(code string) string {
+	status, _ := strconv.Atoi(strings.TrimPrefix(code, "http_"))
+	return cmp.Or(hintsByCode[code], authorityHints[code], ownHints[code], hintsByStatus[status])
+}
+
+// ownHints are those about what this client found out itself.
+var ownHints = map[string]string{codeOtherCustomer: hintOtherCustomer, codeIncomplete: hintNoID}
 
 // hint returns what to do about an error of the API. The oldest refusals for want of MFA have their number in the text
 // alone.

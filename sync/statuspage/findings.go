@@ -11,6 +11,7 @@ import (
 
 	"partnersync/store/report"
 	"partnersync/sync"
+	"partnersync/sync/partnercenter"
 )
 
 const (
@@ -119,7 +120,7 @@ func (s *Site) findings(
 ) (state report.State, all []report.Finding, err error) {
 	process := s.process(ctx)
 	l, err := read(ctx)
-	process.Schema = l.schema
+	process.Schema, process.Hint = l.schema, partnercenter.HintFor
 	if err != nil && !errors.Is(err, report.ErrBusy) && process.Database == nil && process.Schema == "" {
 		process.Database = &report.Outage{Reason: err.Error()}
 	}
