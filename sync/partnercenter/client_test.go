@@ -202,3 +202,24 @@ func (c *Client) attemptOnce(t *testing.T) *Error {
 	p.op = operation{method: http.MethodGet, url: withoutQuery(&u)}
 	return p.try(t.Context())
 }
+
+// Where the server closes a connection that was kept, Go's transport sends a request once more without a word.
+func TestDeviceBatches_requestsThatTheTransportRepeatsCount(t *testing.T) {
+	t.Parallel()
+	closes := func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conn.Close()
+	}
+	a := newAPI(t, reply(200, `{"items":[]}`), closes, reply(200, `{"items":[]}`))
+	c := a.client(t)
+	var first, second Listing
+	readAll(t, c.DeviceBatches(t.Context(), testCustomer, &first))
+	readAll(t, c.DeviceBatches(t.Context(), testCustomer, &second))
+	if second.Requests != 2 || second.Retries != 1 {
+		t.Errorf("%d requests, %d retries; want both that the API has seen", second.Requests, second.Retries)
+	}
+}

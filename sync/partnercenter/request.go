@@ -8,7 +8,9 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,7 +103,13 @@ func (p *pageRequest) prepare(ctx context.Context) (e *Error) {
 func (p *pageRequest) try(ctx context.Context) *Error {
 	p.listing.RequestID = p.op.requestID
 	sent := time.Now()
-	resp, err := p.client.http.Do(p.request(ctx))
+	// Where the server has closed a connection that was kept, the transport sends the request once more by itself.
+	var writes atomic.Int32
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { writes.Add(1) }}
+	resp, err := p.client.http.Do(p.request(httptrace.WithClientTrace(ctx, trace)))
+	for n := 2; n <= int(writes.Load()); n++ {
+		p.listing.attempted(n)
+	}
 	if err != nil {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			err = wrapped.Err // without the URL and its query
