@@ -222,14 +222,6 @@ func (s *section) text(key, fallback string) string {
 	return v.text
 }
 
-// required reads text that must be present.
-func (s *section) required(key, fix string) string {
-	if !s.has(key) {
-		s.missing(key, fix)
-	}
-	return s.text(key, "")
-}
-
 func (s *section) boolean(key string, fallback bool) bool {
 	v, ok := s.scalar(key)
 	if !ok {
