@@ -127,7 +127,8 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		return addCounts(ctx, tx, run.ID, 0, counts)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("recording the results of %s of partner %s: %w", plural.Of(len(results), "customer", "customers"), run.Partner, err)
+		return 0, fmt.Errorf("recording the results of %s of partner %s: %w",
+			plural.Of(len(results), "customer", "customers"), run.Partner, err)
 	}
 	if enqueued {
 		s.outbox.Wake()

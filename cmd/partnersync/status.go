@@ -60,7 +60,8 @@ is 0 whatever is wrong, and 1 if that cannot be read. Times without a zone are l
 		},
 	}
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the status as JSON (deploy/json.md)")
-	cmd.Flags().BoolVar(&f.watch, "watch", false, "show it anew every two seconds until ^C, as much as the terminal has room for")
+	cmd.Flags().BoolVar(&f.watch, "watch", false,
+		"show it anew every two seconds until ^C, as much as the terminal has room for")
 	cmd.Flags().IntVar(&f.limit, "limit", 10, "show at most so many failing customers, others, and runs; 0: all")
 	return cmd
 }

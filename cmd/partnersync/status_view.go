@@ -89,7 +89,8 @@ func printFindings(out io.Writer, s statusReport, colours palette) {
 		fmt.Fprintf(out, "%d of %s %s not been synced yet\n", pending, plural.Of(customers, "customer", "customers"),
 			plural.Word(pending, "has", "have"))
 	default:
-		fmt.Fprintln(out, colours.green(plural.Word(customers, "the only customer is ok", fmt.Sprintf("all %d customers are ok", customers))))
+		all := fmt.Sprintf("all %d customers are ok", customers)
+		fmt.Fprintln(out, colours.green(plural.Word(customers, "the only customer is ok", all)))
 	}
 }
 

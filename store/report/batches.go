@@ -64,8 +64,9 @@ type Batches struct {
 func (r *Reader) Batches(ctx context.Context, days, limit int) (b Batches, err error) {
 	err = r.read(ctx, surveyTimeout, func(ctx context.Context, tx pgx.Tx) (err error) {
 		const now = `
-			SELECT now(), f.day, greatest(f.day, (SELECT (max(pruned_before) AT TIME ZONE 'UTC')::date FROM partner_center.customers))
-			FROM (SELECT (now() AT TIME ZONE 'UTC')::date - @days::integer + 1) f (day)`
+			SELECT now(), f.day, greatest(f.day, c.pruned)
+			FROM (SELECT (now() AT TIME ZONE 'UTC')::date - @days::integer + 1) f (day),
+			     (SELECT (max(pruned_before) AT TIME ZONE 'UTC')::date FROM partner_center.customers) c (pruned)`
 		if err := tx.QueryRow(ctx, now, pgx.NamedArgs{"days": days}).Scan(&b.AsOf, &b.FirstDay, &b.KnownDay); err != nil {
 			return err
 		}

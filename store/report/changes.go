@@ -24,7 +24,8 @@ func (r *Reader) Changes(ctx context.Context, since time.Time) ([]BatchChange, e
 		                WHEN h.removed_at IS NOT NULL THEN 'gone; was ' || h.status
 		                WHEN p.removed_at IS NOT NULL THEN 'back: ' || h.status
 		                WHEN p.status IS DISTINCT FROM h.status THEN p.status || ' -> ' || h.status
-		                ELSE p.devices_count || ' -> ' || h.devices_count || CASE h.devices_count WHEN 1 THEN ' device' ELSE ' devices' END
+		                ELSE p.devices_count || ' -> ' || h.devices_count ||
+		                     CASE h.devices_count WHEN 1 THEN ' device' ELSE ' devices' END
 		           END AS what
 		    FROM partner_center.device_batch_history h
 		    LEFT JOIN partner_center.device_batch_versions p

@@ -122,8 +122,9 @@ func Findings(s State, p Process) []Finding {
 	for _, c := range s.Stale {
 		all = append(all, Finding{
 			Name: CustomersStale, Partner: c.Partner, Count: c.Customers, Since: &c.OldestSync,
-			Text: fmt.Sprintf("%d %s of partner %s %s last synced long ago without failing, the stalest at %s.", c.Customers,
-				plural.Word(c.Customers, "customer", "customers"), c.Partner, plural.Word(c.Customers, "was", "were"), stamp(c.OldestSync)),
+			Text: fmt.Sprintf("%s of partner %s %s last synced long ago without failing, the stalest at %s.",
+				plural.Of(c.Customers, "customer", "customers"), c.Partner, plural.Word(c.Customers, "was", "were"),
+				stamp(c.OldestSync)),
 			Action: "The view sync_runs says how long passes take, and whether they end.",
 		})
 	}
@@ -134,8 +135,8 @@ func Findings(s State, p Process) []Finding {
 		if s.notifies(b.Endpoint) {
 			all = append(all, Finding{
 				Name: WebhookDown, Endpoint: b.Endpoint, Count: b.Events, Since: &b.Since,
-				Text: fmt.Sprintf("Webhook %s cannot be notified: %d %s.",
-					b.Endpoint, b.Events, plural.Word(b.Events, "event waits", "events wait")),
+				Text: fmt.Sprintf("Webhook %s cannot be notified: %s.",
+					b.Endpoint, plural.Of(b.Events, "event waits", "events wait")),
 				Action: "The log says what it answers. An event is given up when it is a day old.",
 			})
 		}

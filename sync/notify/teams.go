@@ -102,8 +102,8 @@ func newCard(all []summary, shown int, page string) card {
 		}
 		hidden := line("small", textRun{Text: strings.Join(ids, ", "), FontType: "monospace", Size: "small"})
 		hidden.ID, hidden.IsVisible = others, new(false)
-		what := line("medium",
-			textRun{Text: fmt.Sprintf("Left out for want of space: %s (%s).", plural.Of(len(leftOut), "event", "events"), countByTitle(leftOut))})
+		what := line("medium", textRun{Text: fmt.Sprintf("Left out for want of space: %s (%s).",
+			plural.Of(len(leftOut), "event", "events"), countByTitle(leftOut))})
 		what.Separator = true
 		c.Body = append(c.Body, what, hidden)
 		c.Actions = append(c.Actions,
