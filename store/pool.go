@@ -111,3 +111,19 @@ func poolConfig(read func() (url string, err error)) (*pgxpool.Config, error) {
 	}
 	return config, nil
 }
+
+// closeTimeout is how long a pool may take to close. A connection on which nothing comes any more would take 15 s.
+const closeTimeout = time.Second / 2
+
+// ClosePool closes a pool, and leaves connections that do not end in time to the end of the process.
+func ClosePool(pool *pgxpool.Pool) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		pool.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTimeout):
+	}
+}

@@ -36,7 +36,7 @@ func TestPasses_underSettingsOfTheDatabase(t *testing.T) {
 		"search_path = 'nowhere'",
 		"row_security = off",
 		"plan_cache_mode = 'force_generic_plan'",
-		"transaction_timeout = '50ms'",
+		"transaction_timeout = '200ms'",
 	} {
 		for _, mode := range []string{"cache_statement", "exec"} {
 			t.Run(setting+" "+mode, func(t *testing.T) {

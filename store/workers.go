@@ -45,7 +45,7 @@ func (h *heartbeatPool) close() {
 	defer h.mu.Unlock()
 	h.started = false
 	if h.pool != nil {
-		h.pool.Close()
+		ClosePool(h.pool)
 		h.pool = nil
 	}
 }

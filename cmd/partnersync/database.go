@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -88,18 +87,9 @@ func openDatabase(ctx context.Context, c *config.Config, log *slog.Logger) (*dat
 	return db, nil
 }
 
-// close closes the connections and stops the private server. It waits two seconds at most for a server that does not
-// answer.
+// close closes the connections and stops the private server.
 func (d *database) close() {
-	closed := make(chan struct{})
-	go func() {
-		d.Close()
-		close(closed)
-	}()
-	select {
-	case <-closed:
-	case <-time.After(2 * time.Second):
-	}
+	store.ClosePool(d.Pool)
 	d.stopServer()
 }
 

@@ -31,7 +31,7 @@ func TestTrial_connectionsDieSilently(t *testing.T) {
 	stop := tr.mutate(50 * time.Millisecond)
 	tr.mark("begin")
 	p := storetest.NewProxy(t, db.URL)
-	tr.replica(tr.serve(nil), p.URL+"&connect_timeout=1") // which limits pings, too
+	r := tr.replica(tr.serve(nil), p.URL+"&connect_timeout=1") // which limits pings, too
 	tr.awaitMark("begin")
 	for n := range rounds {
 		tr.until("the daemon to be idle", func() bool {
@@ -50,6 +50,19 @@ func TestTrial_connectionsDieSilently(t *testing.T) {
 	}
 	stop()
 	tr.settle(historytest.Options{OneProcess: true})
+
+	// A daemon that cannot reach its database at all ends in good time, too.
+	r.start()
+	tr.mark("again")
+	tr.awaitMark("again")
+	p.Silent.Store(true)
+	began := time.Now()
+	r.end()
+	took := time.Since(began)
+	t.Logf("it ended after %.1f s", took.Seconds())
+	if *soak && took > 10*time.Second {
+		t.Errorf("it ended after %s, want 10s at most", took)
+	}
 }
 
 // TestTrial_commitsArriveLate breaks the connections of commits, and has these get to the server when the daemon has

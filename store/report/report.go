@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"partnersync/store"
 )
 
 // Reader answers what people and monitoring ask. It has two connections of its own, so that the sync never waits for
@@ -54,8 +56,8 @@ func (r *Reader) Probe() *Reader { return r.probe }
 // Close cancels the readings that go on, and closes the connections.
 func (r *Reader) Close() {
 	r.end()
-	r.probe.pool.Close()
-	r.pool.Close()
+	store.ClosePool(r.probe.pool)
+	store.ClosePool(r.pool)
 }
 
 // Ping reports whether the database answers.
