@@ -45,8 +45,10 @@ func printStatus(out io.Writer, s statusReport, colours palette) {
 // printBriefStatus prints the status for a terminal that may be small: a line for what is wrong and one for each failing
 // customer, before the tables.
 func printBriefStatus(out io.Writer, s statusReport, colours palette) {
+	const causes = 3 // of a finding
 	for i := range s.Findings {
-		s.Findings[i].Reason, s.Findings[i].Action = "", ""
+		f := &s.Findings[i]
+		f.Reason, f.Action, f.Causes = "", "", f.Causes[:min(causes, len(f.Causes))]
 	}
 	printFindings(out, s, colours)
 	for _, f := range s.Failing {
