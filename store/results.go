@@ -176,27 +176,12 @@ func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result)
 		) r ON r.customer_id = locked.customer_id
 		WHERE s.customer_id = locked.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
 		RETURNING s.customer_id::text, s.lease_epoch`
-	n := len(results)
-	ids, epochs := make([]string, n), make([]int64, n)
-	succeeded, failed, recovered := make([]bool, n), make([]bool, n), make([]bool, n)
-	deferred, reread := make([]bool, n), make([]bool, n)
-	codes, messages, requestIDs, correlationIDs := make([]*string, n), make([]*string, n), make([]*string, n), make([]*string, n)
-	byClaim := make(map[claimKey]Result, n)
-	for i, r := range results {
-		ids[i], epochs[i] = r.Claim.CustomerID, r.Claim.Epoch
-		succeeded[i], deferred[i], reread[i] = r.Listed && r.Claim.Turn == FirstTurn, r.Deferred, r.Reread
-		failed[i], recovered[i] = r.settled() && r.Failure != nil, r.recovered()
-		if f := r.Failure; f != nil {
-			codes[i], messages[i] = notEmpty(f.Code), notEmpty(f.Message)
-			requestIDs[i], correlationIDs[i] = notEmpty(f.RequestID), notEmpty(f.CorrelationID)
-		}
-		byClaim[claimKey{ids[i], epochs[i]}] = r
+	byClaim := make(map[claimKey]Result, len(results))
+	for _, r := range results {
+		byClaim[claimKey{r.Claim.CustomerID, r.Claim.Epoch}] = r
 	}
-	args := pgx.NamedArgs{
-		"worker": s.worker, "ids": ids, "epochs": epochs, "succeeded": succeeded, "failed": failed,
-		"recovered": recovered, "deferred": deferred, "reread": reread,
-		"codes": codes, "messages": messages, "request_ids": requestIDs, "correlation_ids": correlationIDs,
-	}
+	args := attempts(results)
+	args["worker"] = s.worker
 	rows, _ := tx.Query(ctx, record, args) // ForEachRow returns its error
 	var key claimKey
 	_, err = pgx.ForEachRow(rows, []any{&key.customerID, &key.epoch}, func() error {
@@ -212,6 +197,30 @@ func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result)
 type claimKey struct {
 	customerID string
 	epoch      int64
+}
+
+// attempts are the results as arrays.
+func attempts(results []Result) pgx.NamedArgs {
+	n := len(results)
+	ids, epochs := make([]string, n), make([]int64, n)
+	succeeded, failed, recovered := make([]bool, n), make([]bool, n), make([]bool, n)
+	deferred, reread := make([]bool, n), make([]bool, n)
+	codes, messages := make([]*string, n), make([]*string, n)
+	requestIDs, correlationIDs := make([]*string, n), make([]*string, n)
+	for i, r := range results {
+		ids[i], epochs[i] = r.Claim.CustomerID, r.Claim.Epoch
+		succeeded[i], deferred[i], reread[i] = r.Listed && r.Claim.Turn == FirstTurn, r.Deferred, r.Reread
+		failed[i], recovered[i] = r.settled() && r.Failure != nil, r.recovered()
+		if f := r.Failure; f != nil {
+			codes[i], messages[i] = notEmpty(f.Code), notEmpty(f.Message)
+			requestIDs[i], correlationIDs[i] = notEmpty(f.RequestID), notEmpty(f.CorrelationID)
+		}
+	}
+	return pgx.NamedArgs{
+		"ids": ids, "epochs": epochs, "succeeded": succeeded, "failed": failed,
+		"recovered": recovered, "deferred": deferred, "reread": reread,
+		"codes": codes, "messages": messages, "request_ids": requestIDs, "correlation_ids": correlationIDs,
+	}
 }
 
 // recordOutcomes writes how the run counts the customers.
