@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Until says for how long a run goes on with what is left to do. What is left when it ends is deferred: that is done by
@@ -20,6 +21,9 @@ const (
 
 // FinishRun ends the run if it does not go on, and returns it as it is then: its State is Running if it does.
 func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error) {
+	// Results that are being recorded are waited for before anything is counted.
+	const lock = `
+		SELECT FROM partnersync.runs WHERE run_id = @run FOR UPDATE`
 	// Customers may have come and gone since the run began, so that the total is counted anew.
 	const finish = `
 		UPDATE partnersync.runs r
@@ -57,13 +61,22 @@ func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error
 				return err
 			}
 		}
+		if run.Kind == Scheduled {
+			if err := lockPartner(ctx, tx, run.Partner); err != nil { // whose rounds are noted
+				return err
+			}
+		}
 		args := run.args()
 		args["until"] = int(until)
-		tag, err := tx.Exec(ctx, finish, args)
-		if err != nil {
+		batch := &pgx.Batch{}
+		batch.Queue(lock, args)
+		batch.Queue(finish, args).Exec(func(tag pgconn.CommandTag) error {
+			ended = tag.RowsAffected() > 0
+			return nil
+		})
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
-		ended = tag.RowsAffected() > 0
 		if ended && run.Kind == Scheduled {
 			if err := noteRounds(ctx, tx, run.Partner, run.Rate); err != nil {
 				return err

@@ -50,16 +50,18 @@ func noteRounds(ctx context.Context, tx pgx.Tx, partner string, r Rate) error {
 		SELECT coalesce(sum(1 + least(c.lists_due, @lists)) FILTER (WHERE f.urgent), 0)::integer AS urgent,
 		       coalesce(sum(1 + c.lists_due) FILTER (WHERE NOT f.urgent), 0)::integer AS at_rest,
 		       count(*) FILTER (WHERE NOT f.urgent)::integer AS policies,
-		       (SELECT coalesce(sum(r.requests) / 60, 0)
-		        FROM partner_center.sync_runs r
-		        WHERE r.partner = @partner AND r.started_at > clock_timestamp() - interval '1 hour')::integer AS per_minute
+		       CASE WHEN @unlimited THEN (
+		           SELECT coalesce(sum(r.requests) / 60, 0)
+		           FROM partner_center.sync_runs r
+		           WHERE r.partner = @partner AND r.started_at > clock_timestamp() - interval '1 hour'
+		       ) ELSE 0 END::integer AS per_minute
 		FROM partner_center.sync_freshness f
 		JOIN partnersync.customer_state c ON c.customer_id = f.customer_id AND c.partner = f.partner
 		WHERE f.partner = @partner`
 	const note = `
 		UPDATE partnersync.partner_state SET next_tick = @tick, urgent_round = @urgent_round, round = @round
 		WHERE partner = @partner`
-	args := pgx.NamedArgs{"partner": partner, "tick": r.NextTick, "lists": maxListsOfTurn}
+	args := pgx.NamedArgs{"partner": partner, "tick": r.NextTick, "lists": maxListsOfTurn, "unlimited": r.RequestsPerMinute == 0}
 	rows, _ := tx.Query(ctx, load, args) // CollectExactlyOneRow returns its error
 	l, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Load])
 	if err == nil {

@@ -193,46 +193,6 @@ func (t *turn) add(o *listOutcome) {
 	}
 }
 
-// addDevices adds the outcome of a device list. A batch that has vanished since it was listed is no failure: it makes the
-// batch list be read again at once. Nor is a list that the API refuses lastingly.
-func (t *turn) addDevices(o *listOutcome, l store.DeviceList) {
-	if f := o.failure; f != nil {
-		failed := store.FailedList{
-			Resource: store.Devices, BatchID: l.BatchID, Refused: o.refused(), Error: f.Code + ": " + f.Message,
-		}
-		if failed.Refused {
-			l.Refusals++
-		}
-		switch {
-		case o.vanished() && l.Refusals == 1:
-			t.Reread, failed.Error, o.failure = true, "", nil
-		case failed.Refused && l.RefusedLastingly():
-			o.failure = nil
-		}
-		t.FailedLists = append(t.FailedLists, failed)
-	}
-	t.add(o)
-}
-
-// refused reports whether the API has refused this very list, or no request can be made for it.
-func (o *listOutcome) refused() bool {
-	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
-	if !ok || o.listing.Pages > 0 {
-		return false
-	}
-	switch e.Status {
-	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooManyRequests:
-		return false
-	}
-	return e.Method == http.MethodGet && (e.Status >= 400 && e.Status < 500 || e.ErrorCode() == "unaddressable_id")
-}
-
-// vanished reports whether the API does not know what the list is of.
-func (o *listOutcome) vanished() bool {
-	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
-	return ok && e.Status == http.StatusNotFound
-}
-
 // endsCustomer reports whether the customer is not asked for more in the same pass.
 func (o *listOutcome) endsCustomer() bool { return o.timedOut() || o.otherCustomer() }
 

@@ -390,6 +390,8 @@ SET devices_due_at = @due_at, devices_refresh = @refresh, lists_due = @lists_due
     lists_failing = @failing, lists_refused = @lists_refused
 WHERE customer_id = @customer_id::uuid;
 
+SELECT FROM partnersync.runs WHERE run_id = $1 FOR UPDATE;
+
 UPDATE partnersync.runs r
 SET finished_at = clock_timestamp(),
     customers_total = n.ok + n.failed + d.deferred,
@@ -399,31 +401,33 @@ SET finished_at = clock_timestamp(),
 FROM (
     SELECT coalesce(sum(customers_ok), 0) AS ok, coalesce(sum(customers_failed), 0) AS failed
     FROM partnersync.run_counts
-    WHERE run_id = @run
+    WHERE run_id = $1
 ) n, (
     SELECT count(*) FILTER (WHERE untried) AS deferred, count(*) AS remaining, count(*) FILTER (WHERE held) AS held
     FROM (
-        SELECT coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run AS untried,
+        SELECT coalesce(c.run_id, 0) < $1 OR $2 = 'backfill' AND c.run_id <> $1 AS untried,
                s.owner IN (SELECT worker_id FROM partnersync.live_workers) AS held
         FROM partnersync.customer_state s
-        LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = @kind
-        WHERE s.partner = @partner AND s.active
-          AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-          AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-          AND (coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
-               OR c.run_id = @run AND c.devices_left
-                  AND (@devices OR s.owner IN (SELECT worker_id FROM partnersync.live_workers)))
+        LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = $2
+        WHERE s.partner = $3 AND s.active
+          AND ($4::uuid[] IS NULL OR s.customer_id = ANY ($4::uuid[]))
+          AND ($5::uuid[] IS NULL OR s.customer_id <> ALL ($5::uuid[]))
+          AND (coalesce(c.run_id, 0) < $1 OR $2 = 'backfill' AND c.run_id <> $1
+               OR c.run_id = $1 AND c.devices_left
+                  AND ($6 OR s.owner IN (SELECT worker_id FROM partnersync.live_workers)))
     ) c
 ) d
-WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
-  AND (d.remaining = 0 OR @until = 1 AND d.held = 0 OR @until = 2);
+WHERE r.run_id = $1 AND r.state = 'running' AND r.enumerated_at IS NOT NULL
+  AND (d.remaining = 0 OR $7 = 1 AND d.held = 0 OR $7 = 2);
 
 SELECT coalesce(sum(1 + least(c.lists_due, @lists)) FILTER (WHERE f.urgent), 0)::integer AS urgent,
        coalesce(sum(1 + c.lists_due) FILTER (WHERE NOT f.urgent), 0)::integer AS at_rest,
        count(*) FILTER (WHERE NOT f.urgent)::integer AS policies,
-       (SELECT coalesce(sum(r.requests) / 60, 0)
-        FROM partner_center.sync_runs r
-        WHERE r.partner = @partner AND r.started_at > clock_timestamp() - interval '1 hour')::integer AS per_minute
+       CASE WHEN @unlimited THEN (
+           SELECT coalesce(sum(r.requests) / 60, 0)
+           FROM partner_center.sync_runs r
+           WHERE r.partner = @partner AND r.started_at > clock_timestamp() - interval '1 hour'
+       ) ELSE 0 END::integer AS per_minute
 FROM partner_center.sync_freshness f
 JOIN partnersync.customer_state c ON c.customer_id = f.customer_id AND c.partner = f.partner
 WHERE f.partner = @partner;
