@@ -44,6 +44,10 @@ type Customer struct {
 	LastError           *string    `db:"last_error" json:"last_error"`
 	LastRequestID       *string    `db:"last_request_id" json:"last_request_id"`
 	LastCorrelationID   *string    `db:"last_correlation_id" json:"last_correlation_id"`
+	Urgent              bool       `db:"urgent" json:"urgent"`
+	NextExpectedAt      *time.Time `db:"next_expected_at" json:"next_expected_at"`
+	ListsFailing        int        `db:"lists_failing" json:"lists_failing"`
+	FailingLists        *string    `db:"failing_lists" json:"failing_lists"`
 	Domain              *string    `db:"domain" json:"-"`
 	Found               int        `db:"found" json:"-"` // customers that the search found, on all pages
 }
@@ -52,6 +56,7 @@ type Customer struct {
 const customers = `
 	SELECT f.customer_id::text, f.partner, f.company_name, f.last_attempt_at, f.last_success_at, f.consecutive_failures,
 	       f.failing_since, f.last_error_code, f.last_error, f.last_request_id, f.last_correlation_id,
+	       f.urgent, f.next_expected_at, f.lists_failing, f.failing_lists,
 	       c.domain, count(*) OVER ()::integer AS found
 	FROM partner_center.sync_freshness f
 	LEFT JOIN partner_center.customers c ON c.customer_id = f.customer_id
