@@ -31,7 +31,7 @@ func TestPasses_underSettingsOfTheDatabase(t *testing.T) {
 		"TimeZone = 'Pacific/Chatham'",
 		"standard_conforming_strings = off",
 		"extra_float_digits = -15",
-		"statement_timeout = '100ms'",
+		"statement_timeout = '500ms'",
 		"lock_timeout = '1ms'",
 		"search_path = 'nowhere'",
 		"row_security = off",
