@@ -330,6 +330,25 @@ func TestRecordResults_deferred(t *testing.T) {
 	w.want("f|f", `SELECT concat_ws('|', last_success_at IS NULL, reread) FROM partnersync.customer_state`)
 }
 
+// What has vanished makes the next pass list the batches again, whatever turns of the customer there are in this one.
+func TestRecordResults_rereadByTheNextFirstTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.beginReading(RunRequest{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}, alpha)
+	w.record(run, Result{Claim: w.claim(run), Reread: true, DevicesLeft: true})
+	for _, c := range w.claimsFor(run, DevicesTurn) {
+		w.readDevices(c, nil)
+	}
+	w.finish(run)
+	next := w.begin(Scheduled, alpha)
+	claim := w.claim(next)
+	if !claim.Reread {
+		t.Error("the next pass does not know that the batches have to be listed again")
+	}
+	w.record(next, Result{Claim: claim})
+	w.want("f", "SELECT concat_ws('|', reread) FROM partnersync.customer_state")
+}
+
 // A worker whose configuration has no device lists does not end a run while others read them, and does not wait for
 // those that nobody reads.
 func TestDevices_workersWithAndWithoutThemInOneRun(t *testing.T) {

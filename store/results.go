@@ -209,7 +209,8 @@ func attempts(results []Result) pgx.NamedArgs {
 	requestIDs, correlationIDs := make([]*string, n), make([]*string, n)
 	for i, r := range results {
 		ids[i], epochs[i] = r.Claim.CustomerID, r.Claim.Epoch
-		succeeded[i], deferred[i], reread[i] = r.Listed && r.Claim.Turn == FirstTurn, r.Deferred, r.Reread
+		succeeded[i], deferred[i] = r.Listed && r.Claim.Turn == FirstTurn, r.Deferred
+		reread[i] = r.Reread || r.Claim.Reread && r.Claim.Turn != FirstTurn // a later turn does not list the batches again
 		failed[i], recovered[i] = r.settled() && r.Failure != nil, r.recovered()
 		if f := r.Failure; f != nil {
 			codes[i], messages[i] = notEmpty(f.Code), notEmpty(f.Message)
