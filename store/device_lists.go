@@ -51,14 +51,15 @@ func (s *Store) deviceLists(ctx context.Context, customerID string) (lists []Dev
 // maxListsOfTurn is how many device lists of a customer are read in one turn.
 const maxListsOfTurn = 20
 
-// DueDeviceLists returns the device lists of a claimed customer to read in this turn, and whether more are due.
-func (s *Store) DueDeviceLists(ctx context.Context, c Claim) (due []DeviceList, more bool, err error) {
+// DueDeviceLists returns the device lists of a claimed customer to read in this turn, and how many more are due.
+func (s *Store) DueDeviceLists(ctx context.Context, c Claim) (due []DeviceList, more int, err error) {
 	lists, now, err := s.deviceLists(ctx, c.CustomerID)
 	if err != nil {
-		return nil, false, fmt.Errorf("finding the device lists of customer %s that are due: %w", c.CustomerID, err)
+		return nil, 0, fmt.Errorf("finding the device lists of customer %s that are due: %w", c.CustomerID, err)
 	}
 	due = dueLists(lists, c.Run, now)
-	return due[:min(len(due), maxListsOfTurn)], len(due) > maxListsOfTurn, nil
+	inTurn := min(len(due), maxListsOfTurn)
+	return due[:inTurn], len(due) - inTurn, nil
 }
 
 // PlanDeviceLists returns what DueDeviceLists would, in all turns, after a merge of the customer's batches that lists some and removes

@@ -26,7 +26,8 @@ func (t *turn) syncDevices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.Devices, t.DevicesLeft = true, more
+	t.Devices, t.DevicesLeft = true, more > 0
+	t.deviceLists.due(t.claim.CustomerID, len(due)+more)
 	outcomes := make([]listOutcome, len(due))
 	var stop atomic.Bool
 	syncOne := func(ctx context.Context, i int) (err error) {
@@ -39,7 +40,7 @@ func (t *turn) syncDevices(ctx context.Context) error {
 			func(l store.Listing, rows []store.Device) (store.Outcome, error) {
 				return t.Store.MergeDevices(ctx, t.claim, due[i], l, rows)
 			})
-		t.deviceLists.Add(1)
+		t.deviceLists.wasRead(t.claim.CustomerID)
 		// After a timeout, a scheduled run leaves the rest to the next pass; a run of another kind reads them all.
 		if outcomes[i].otherCustomer() || t.run.Kind == store.Scheduled && outcomes[i].timedOut() {
 			stop.Store(true)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,9 +32,9 @@ type pass struct {
 	// pass. Zero: the run follows no schedule.
 	tick, cutOff time.Time
 
-	listed, done int          // customers, as in Progress
-	deviceLists  atomic.Int64 // likewise
-	more         bool         // another round may find something to do
+	listed, done int // customers, as in Progress
+	deviceLists  deviceListsProgress
+	more         bool // another round may find something to do
 }
 
 // selection is which of a partner's customers a run is about. The zero value is all of them.

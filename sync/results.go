@@ -84,6 +84,7 @@ func (p *pass) record(ctx context.Context, results []store.Result) error {
 		}
 		if !r.Deferred && !r.DevicesLeft && r.Claim.Turn != store.PoliciesTurn {
 			p.done++
+			p.deviceLists.done(r.Claim.CustomerID)
 		}
 		p.more = p.more || r.DevicesLeft
 	}
@@ -104,8 +105,9 @@ func (p *pass) progress() {
 	if p.Progress != nil {
 		total := p.run.CustomersTotal
 		listed, done := min(p.listed, total), min(p.done, total)
+		lists, within := p.deviceLists.sum()
 		p.Progress(Progress{
-			Partner: p.partner.Name, Listed: listed, Done: done, Total: total, DeviceLists: int(p.deviceLists.Load()),
+			Partner: p.partner.Name, Listed: listed, Done: done, Total: total, DeviceLists: lists, Within: within,
 		})
 	}
 }

@@ -81,7 +81,9 @@ type Progress struct {
 	Done    int // customers with nothing left to do
 	Total   int // customers
 
-	DeviceLists int // read by this process, which tells that it goes on within a large customer
+	// What this process has read of the device lists: of a large customer, that takes many turns.
+	DeviceLists int
+	Within      float64 // the parts, each at most 1, that are read of customers that are not done
 }
 
 func (r *Runner) logger() *slog.Logger {

@@ -73,7 +73,7 @@ func (p *progress) report(now sync.Progress) {
 		p.draw(done, max(1, total), what+words)
 	case time.Since(p.printed) >= printEvery:
 		p.printed = time.Now()
-		fmt.Fprintf(p.out, "%s of %d of %s read%s\n", what, done, plural.Of(total, "customer", "customers"), words)
+		fmt.Fprintf(p.out, "%s of %d of %s read%s\n", what, int(done), plural.Of(total, "customer", "customers"), words)
 	}
 }
 
@@ -84,13 +84,13 @@ const (
 )
 
 // phase returns what is being read, and for how many of the customers that is done.
-func (p *progress) phase() (what string, done, total int) {
+func (p *progress) phase() (what string, done float64, total int) {
 	for _, what = range []string{readingLists, readingDevices} {
 		done, total = 0, 0
 		for _, each := range p.partners {
 			done, total = done+count(each, what), total+each.Total
 		}
-		if done < total {
+		if done < float64(total) {
 			break
 		}
 	}
@@ -109,25 +109,27 @@ func (p *progress) deviceLists() string {
 	return ", " + plural.Of(read, "device list", "device lists")
 }
 
-func count(p sync.Progress, what string) int {
+// count returns of how many customers that is read, with the parts of those of which it is being read.
+func count(p sync.Progress, what string) float64 {
 	if what == readingDevices {
-		return p.Done
+		return min(float64(p.Done)+p.Within, float64(p.Total))
 	}
-	return p.Listed
+	return float64(p.Listed)
 }
 
 // draw shows the bar. It needs a new one if the customers of another partner are added after the bar was full. The rate
 // and the time left are not the bar's own, which would count what an interrupted backfill had done before.
-func (p *progress) draw(done, total int, words string) {
+func (p *progress) draw(done float64, total int, words string) {
+	const parts = 1000 // of a customer
 	if p.bar == nil || p.bar.IsFinished() {
-		p.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false),
+		p.bar = progressbar.NewOptions(parts*total,
+			progressbar.OptionSetWriter(p.out), progressbar.OptionSetPredictTime(false),
 			progressbar.OptionShowDescriptionAtLineEnd(), progressbar.OptionClearOnFinish(),
 		)
 	}
-	p.bar.ChangeMax(total)
-	p.bar.Describe(words)
-	p.bar.Set(done)
+	p.bar.ChangeMax(parts * total)
+	p.bar.Describe(fmt.Sprintf("(%d/%d) %s", int(done), total, words))
+	p.bar.Set(int(parts * done))
 }
 
 // finish removes the bar.
@@ -148,19 +150,19 @@ const (
 
 // pace measures how many customers are done per second. Its zero value is ready to use.
 type pace struct {
-	already int // done before the measurement began
+	already float64 // done before the measurement began
 	samples []paceSample
 }
 
 // paceSample is how many customers were done by a time, since the measurement began.
 type paceSample struct {
 	at   time.Time
-	done int
+	done float64
 }
 
 // words adds a sample and returns the rate of the last minute and the time left at that rate, or "" if it is too early
 // to tell.
-func (p *pace) words(now time.Time, done, total int) string {
+func (p *pace) words(now time.Time, done float64, total int) string {
 	since := done - p.already
 	if len(p.samples) == 0 {
 		p.samples = append(p.samples, paceSample{at: now})
@@ -173,16 +175,19 @@ func (p *pace) words(now time.Time, done, total int) string {
 	}
 	first := p.samples[0]
 	took := now.Sub(first.at)
-	rate := float64(since-first.done) / took.Seconds()
+	rate := (since - first.done) / took.Seconds()
 	if took < paceMinimum || rate <= 0 {
 		return ""
 	}
-	words := fmt.Sprintf(", %.1f/s", rate)
-	if rate < 1 {
+	words := ""
+	switch {
+	case rate >= 1:
+		words = fmt.Sprintf(", %.1f/s", rate)
+	case 60*rate >= 1:
 		words = fmt.Sprintf(", %.0f/min", 60*rate)
 	}
-	if left := total - done; left > 0 {
-		words += ", " + roughly(time.Duration(float64(left)/rate*float64(time.Second))) + " left"
+	if left := float64(total) - done; left > 0 {
+		words += ", " + roughly(time.Duration(left/rate*float64(time.Second))) + " left"
 	}
 	return words
 }

@@ -59,14 +59,22 @@ func TestProgress_movesWithinALargeCustomer(t *testing.T) {
 		var out bytes.Buffer
 		p := newProgress(&out, true)
 		p.terminal = true
-		for lists := range 3 {
-			p.report(sync.Progress{Partner: "contoso", Listed: 1, Total: 1, DeviceLists: lists})
+		for lists := range 5 {
+			p.report(sync.Progress{
+				Partner: "contoso", Listed: 2, Done: 1, Total: 2, DeviceLists: lists, Within: float64(lists) / 1000,
+			})
 			<-time.After(time.Second)
 		}
-		for _, want := range []string{"devices", "devices, 1 device list", "devices, 2 device lists"} {
+		for _, want := range []string{
+			"50%", "(1/2) devices", "devices, 1 device list", "devices, 4 device lists, 17 min left",
+		} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%q was not shown: %q", want, out.String())
 			}
+		}
+		p.report(sync.Progress{Partner: "contoso", Listed: 2, Done: 1, Total: 2, DeviceLists: 900, Within: 0.9})
+		if !strings.Contains(out.String(), "95%") {
+			t.Errorf("the bar has not moved: %q", out.String())
 		}
 	})
 }
@@ -135,10 +143,10 @@ func TestPace(t *testing.T) {
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	type at struct {
 		after time.Duration
-		done  int
+		done  float64
 	}
 	for name, test := range map[string]struct {
-		already int
+		already float64
 		reports []at
 		total   int
 		want    string
@@ -146,6 +154,7 @@ func TestPace(t *testing.T) {
 		"too early to tell": {0, []at{{0, 0}, {2 * time.Second, 50}}, 100, ""},
 		"steady":            {0, []at{{0, 0}, {10 * time.Second, 100}}, 1000, ", 10.0/s, 2 min left"},
 		"slow":              {0, []at{{0, 0}, {60 * time.Second, 6}}, 1000, ", 6/min, 2 h 46 min left"},
+		"very slow":         {0, []at{{0, 0}, {60 * time.Second, 0.5}}, 10, ", 19 min left"},
 		"resumed":           {5000, []at{{0, 5000}, {10 * time.Second, 5100}}, 5400, ", 10.0/s, 30 s left"},
 		"nothing moves":     {0, []at{{0, 0}, {10 * time.Second, 0}}, 100, ""},
 		"only the last minute counts": {0, []at{{0, 0}, {time.Minute, 6000}, {2 * time.Minute, 6060},
