@@ -19,7 +19,8 @@ import (
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
-var machineRoot = flag.String("machine", "", "directory of a Debian with systemd, sudo and PostgreSQL, to run commands on")
+var machineRoot = flag.String("machine", "",
+	"directory of a Debian with systemd, sudo and PostgreSQL, to run commands on")
 
 func init() { programs["machine-emulator"] = machineEmulator }
 
@@ -76,9 +77,9 @@ func newMachine(t *testing.T, root, given string) *machine {
 
 // command is a script of bash's that a user runs there, at home.
 func (m *machine) command(ctx context.Context, user, script string) *exec.Cmd {
-	return exec.CommandContext(ctx, "nsenter", "--target="+m.leader, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
-		"--root", "--wd=/", "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=dumb",
-		"su", "--login", user, "--command", script)
+	return exec.CommandContext(ctx, "nsenter", "--target="+m.leader, "--mount", "--uts", "--ipc", "--net", "--pid",
+		"--cgroup", "--root", "--wd=/", "env", "-i", "TERM=dumb",
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "su", "--login", user, "--command", script)
 }
 
 // does runs the script, which must succeed.
@@ -101,7 +102,8 @@ partners:
     authority_url: http://127.0.0.1:8470
 `
 
-// TestDocuments_onAMachine does what the documents say as one who has just got a machine, and then lets the service crash.
+// TestDocuments_onAMachine does what the documents say as one who has just got a machine, and then lets the service
+// crash.
 func TestDocuments_onAMachine(t *testing.T) {
 	t.Parallel()
 	if *machineRoot == "" {
@@ -122,7 +124,8 @@ func TestDocuments_onAMachine(t *testing.T) {
 		}
 	}
 	secret := "    client_secret_file: ${CREDENTIALS_DIRECTORY}/partnersync_contoso\n"
-	for name, text := range map[string]string{"app": machineConfig + secret, "user": machineConfig + "    app_user: true\n"} {
+	configs := map[string]string{"app": machineConfig + secret, "user": machineConfig + "    app_user: true\n"}
+	for name, text := range configs {
 		if err := os.WriteFile(filepath.Join(given, name+".yaml"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +144,8 @@ systemd-run --quiet --unit=emulator /srv/given/machine-emulator /run/emulator/to
 		onMachineFiles: `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout k -out c 2>/dev/null
 openssl pkcs12 -export -inkey k -in c -out contoso.pfx -passout pass:emulator-secret
 openssl rsa -aes256 -in k -out encrypted.key -passout pass:emulator-secret`,
-		onMachineForUser: `sudo cp /srv/given/user.yaml /etc/partnersync/partnersync.yaml; cp /run/emulator/token.txt .`,
+		onMachineForUser: `sudo cp /srv/given/user.yaml /etc/partnersync/partnersync.yaml
+cp /run/emulator/token.txt .`,
 	}
 	// As they are read: first how it is installed.
 	for _, document := range []string{"install.md", "webhooks.md", "sign-in.md"} {
@@ -169,7 +173,8 @@ func (m *machine) crashes() {
 printf '[Service]\nWatchdogSec=4s\nRestartSec=100ms\n' >/etc/systemd/system/partnersync.service.d/fast.conf
 systemctl daemon-reload; systemctl restart partnersync`)
 	pid := func() string {
-		return strings.TrimSpace(m.does("root", "systemctl is-active --quiet partnersync && systemctl show -P MainPID partnersync || echo 0"))
+		return strings.TrimSpace(m.does("root",
+			"systemctl is-active --quiet partnersync && systemctl show -P MainPID partnersync || echo 0"))
 	}
 	for _, signal := range []string{"ABRT", "QUIT", "KILL", "STOP"} {
 		was := pid()
@@ -182,7 +187,8 @@ systemctl daemon-reload; systemctl restart partnersync`)
 	m.does("root", `echo bogus: 1 >>/etc/partnersync/partnersync.yaml
 systemctl reset-failed partnersync; systemctl restart partnersync || true`)
 	storetest.Eventually(m.t, func() (string, bool) {
-		state := m.does("root", "for of in ActiveState ExecMainStatus NRestarts; do systemctl show -P $of partnersync; done")
+		state := m.does("root",
+			"for of in ActiveState ExecMainStatus NRestarts; do systemctl show -P $of partnersync; done")
 		return state, state == "failed\n2\n0\n"
 	})
 }

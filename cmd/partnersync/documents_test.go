@@ -52,7 +52,8 @@ var (
 	marking       = regexp.MustCompile(`^<!-- (run|until|not run): (.*) -->$`)
 	endingComment = regexp.MustCompile(`\s+#.*$`)
 	// aCommand is how a line begins that looks like a command of somebody's.
-	aCommand = regexp.MustCompile(`^(    )+(\$ |sudo |partnersync |deploy/\w|docker |kubectl |go |openssl |psql |cat |install )`)
+	aCommand = regexp.MustCompile(
+		`^(    )+(\$ |(sudo|partnersync|docker|kubectl|go|openssl|psql|cat|install) |deploy/\w)`)
 )
 
 // documents returns the paths of the documents that are for people who run commands.
@@ -163,8 +164,15 @@ func (b *block) script(input string) string {
 			command = fmt.Sprintf("sudo -u %s env -i PATH=/usr/bin:/bin sh -c %s", fields[5], quoted(line))
 		}
 		if text != "" {
-			fmt.Fprintf(&s, "(exec %s\n) >printed 2>&1 &\nuntil grep -q %s printed; do kill -0 $! || { cat printed; exit 1; }; sleep 0.1; done\n"+
-				"kill $!\nwait $!\n", command, quoted(text))
+			fmt.Fprintf(&s, `(exec %s
+) >printed 2>&1 &
+until grep -q %s printed; do
+	kill -0 $! || { cat printed; exit 1; }
+	sleep 0.1
+done
+kill $!
+wait $!
+`, command, quoted(text))
 			continue
 		}
 		fmt.Fprintf(&s, "eval %s <<<%s\n", quoted(command), quoted(input))
@@ -279,7 +287,8 @@ func (b *block) run(t *testing.T, dir, input string, env ...string) {
 	}
 }
 
-// newcomer returns variables of a user who has just come: nothing of ours is on the PATH, and Go's caches are as they are.
+// newcomer returns variables of a user who has just come: nothing of ours is on the PATH, and Go's caches are as they
+// are.
 func newcomer(t *testing.T) (env []string) {
 	t.Helper()
 	var path []string
@@ -304,8 +313,8 @@ func newcomer(t *testing.T) (env []string) {
 func repository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "cp", "-r", "README.md", "go.mod", "go.sum", "cmd", "store", "sync", "migrations",
-		"deploy", dir)
+	cmd := exec.CommandContext(t.Context(), "cp", "-r", "README.md", "go.mod", "go.sum", "cmd", "store", "sync",
+		"migrations", "deploy", dir)
 	cmd.Dir = "../.."
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
@@ -339,7 +348,7 @@ func TestDocuments_withTheirConfiguration(t *testing.T) {
 	for old, emulated := range map[string]string{
 		"contoso.onmicrosoft.com":              partnercentertest.DefaultTenantID,
 		"6b0a3a8e-2f0c-4c1b-9d5e-7a1f4b8c2d90": partnercentertest.DefaultClientID,
-		"    customers: all\n":                 "    customers: all\n    api_url: ${API_URL}\n    authority_url: ${API_URL}\n",
+		"    customers: all\n":                 "    api_url: ${API_URL}\n    authority_url: ${API_URL}\n    customers: all\n",
 	} {
 		if !strings.Contains(config, old) {
 			t.Errorf("README's configuration has no %s", old)
@@ -364,6 +373,6 @@ func TestDocuments_besideAConfiguration(t *testing.T) {
 	p.customers(1, "finished")
 	p.exits(exitOK, "--once")
 	for _, b := range blocksToRun(t, besideConfig) {
-		b.run(t, p.dir, "yes", "DATABASE_URL="+p.env["DATABASE_URL"], "API_URL="+p.env["API_URL"], "CLIENT_SECRET="+clientSecret)
+		b.run(t, p.dir, "yes", p.env.list()...)
 	}
 }

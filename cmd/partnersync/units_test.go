@@ -29,12 +29,13 @@ func unitLines(t *testing.T, unit string) (lines []string) {
 	return lines
 }
 
-// TestUnits_restartWhatCrashes reads what systemd makes of the program's exit codes: it starts again whatever ends but a
-// wrong configuration, and keeps no core dump.
+// TestUnits_restartWhatCrashes reads what systemd makes of the program's exit codes: it starts again whatever ends but
+// a wrong configuration, and keeps no core dump.
 func TestUnits_restartWhatCrashes(t *testing.T) {
 	t.Parallel()
 	lines := unitLines(t, "partnersync.service")
-	for _, want := range []string{"Restart=always", "RestartPreventExitStatus=" + strconv.Itoa(exitUsage), "LimitCORE=0"} {
+	prevent := "RestartPreventExitStatus=" + strconv.Itoa(exitUsage)
+	for _, want := range []string{"Restart=always", prevent, "LimitCORE=0"} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("partnersync.service has no %s", want)
 		}
@@ -44,12 +45,13 @@ func TestUnits_restartWhatCrashes(t *testing.T) {
 	}
 }
 
-// TestAsService_runsAsTheServiceDoes runs partnersync-as-service with stand-ins for systemd's programs, which need one that
-// runs: it hands on the service's own lines, in their order, and the arguments.
+// TestAsService_runsAsTheServiceDoes runs partnersync-as-service with stand-ins for systemd's programs, which need one
+// that runs: it hands on the service's own lines, in their order, and the arguments.
 func TestAsService_runsAsTheServiceDoes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	dropIn := "\n# /etc/systemd/system/partnersync.service.d/x.conf\n[Service]\nMemoryMax=1G\nRestart=no\n[Unit]\nAfter=x\n"
+	dropIn := "\n# /etc/systemd/system/partnersync.service.d/x.conf\n" +
+		"[Service]\nMemoryMax=1G\nRestart=no\n[Unit]\nAfter=x\n"
 	for name, script := range map[string]string{
 		"id":          "echo 0",
 		"systemctl":   `cat "$UNIT" && printf '%s' "$DROP_IN"`,
