@@ -56,11 +56,6 @@ func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error
 	ended := false
 	now := run
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
-		if run.Kind == Scheduled { // its end is noted in the partner's state
-			if err := lockPartner(ctx, tx, run.Partner); err != nil {
-				return err
-			}
-		}
 		if run.Kind == Scheduled {
 			if err := lockPartner(ctx, tx, run.Partner); err != nil { // whose rounds are noted
 				return err

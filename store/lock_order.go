@@ -22,14 +22,14 @@ import (
 //
 // A statement that writes several rows follows no order by itself: it has them locked before, by one that does. Claims
 // wait for nobody. What the server ends for a deadlock all the same is run again.
-const lockStatesSQL = `
-		SELECT FROM partnersync.customer_state WHERE customer_id = ANY (@ids::uuid[]) ORDER BY customer_id FOR UPDATE`
 
 // lockStates locks the states of customers, which may have none yet.
 func lockStates(ctx context.Context, tx pgx.Tx, ids []string) error {
+	const lock = `
+		SELECT FROM partnersync.customer_state WHERE customer_id = ANY (@ids::uuid[]) ORDER BY customer_id FOR UPDATE`
 	slices.Sort(ids)
 	for some := range slices.Chunk(ids, customersAtOnce) {
-		if _, err := tx.Exec(ctx, lockStatesSQL, pgx.NamedArgs{"ids": some}); err != nil {
+		if _, err := tx.Exec(ctx, lock, pgx.NamedArgs{"ids": some}); err != nil {
 			return fmt.Errorf("locking the states of %s: %w", plural.Of(len(some), "customer", "customers"), err)
 		}
 	}
