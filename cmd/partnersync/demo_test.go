@@ -56,7 +56,8 @@ func (d *watchedDemo) until(pattern string) string {
 
 func TestDemo_pageFollowsWhatHappens(t *testing.T) {
 	t.Parallel()
-	d := newWatchedDemo(t, "--interval", "1s")
+	// While it stands still, its customers become stale: after three ticks.
+	d := newWatchedDemo(t, "--interval", "5s")
 	page := d.until(`^The status page is at (http://.*/)$`)
 	for _, at := range []struct{ pass, shows string }{
 		{"1", "All is well: 3 customers are up to date"},
