@@ -14,35 +14,36 @@ type queue struct {
 	ids  []string
 }
 
-// order returns in which order a pass reads customers. First turns come before turns for more device lists, so that the
+// order returns in which order a pass reads customers, whom it sorts. First turns come before turns for more device lists, so that the
 // statuses of all customers come first, and both before turns for policies that are not due. Of the first turns, those
 // of urgent customers come before the others, and the longest unread first.
 //
 // budget is how many requests may be made until the tick; 0: any number. Where the urgent customers need more than
 // that, a tenth of the requests goes to the others all the same.
-func order(candidates []store.Candidate, now time.Time, budget int) []queue {
-	byTurn := map[store.Turn][]store.Candidate{}
-	for _, c := range candidates {
-		byTurn[c.Turn] = append(byTurn[c.Turn], c)
-	}
-	var queues []queue
-	for _, turn := range []store.Turn{store.FirstTurn, store.DevicesTurn, store.PoliciesTurn} {
-		all := byTurn[turn]
-		if len(all) == 0 {
-			continue
+func order(candidates []store.Candidate, now time.Time, budget int) (queues []queue) {
+	slices.SortFunc(candidates, func(a, b store.Candidate) int {
+		byID := cmp.Compare(a.CustomerID, b.CustomerID)
+		switch {
+		case a.Turn != b.Turn:
+			return cmp.Compare(a.Turn, b.Turn)
+		case a.Turn == store.PoliciesTurn:
+			return cmp.Or(compareTimes(a.PoliciesAt, b.PoliciesAt), byID)
 		}
-		slices.SortFunc(all, func(a, b store.Candidate) int {
-			if turn == store.PoliciesTurn {
-				return cmp.Or(compareTimes(a.PoliciesAt, b.PoliciesAt), cmp.Compare(a.CustomerID, b.CustomerID))
-			}
-			return cmp.Or(-compareBools(a.Urgent(now), b.Urgent(now)), -compareBools(a.Reread, b.Reread),
-				compareTimes(a.ReadAt, b.ReadAt), cmp.Compare(a.CustomerID, b.CustomerID))
-		})
-		if turn == store.FirstTurn && budget > 0 {
-			all = interleave(all, now, budget)
+		return cmp.Or(-compareBools(a.Urgent(now), b.Urgent(now)), -compareBools(a.Reread, b.Reread),
+			compareTimes(a.ReadAt, b.ReadAt), byID)
+	})
+	for len(candidates) > 0 {
+		q := queue{turn: candidates[0].Turn}
+		n := slices.IndexFunc(candidates, func(c store.Candidate) bool { return c.Turn != q.turn })
+		if n < 0 {
+			n = len(candidates)
 		}
-		q := queue{turn: turn, ids: make([]string, len(all))}
-		for i, c := range all {
+		of := candidates[:n]
+		if candidates = candidates[n:]; q.turn == store.FirstTurn && budget > 0 {
+			of = interleave(of, now, budget)
+		}
+		q.ids = make([]string, len(of))
+		for i, c := range of {
 			q.ids[i] = c.CustomerID
 		}
 		queues = append(queues, q)
