@@ -21,6 +21,32 @@ const (
 
 // FinishRun ends the run if it does not go on, and returns it as it is then: its State is Running if it does.
 func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error) {
+	now := run
+	err := s.write(ctx, func(tx pgx.Tx) (err error) {
+		if run.Kind == Scheduled {
+			if err := lockPartner(ctx, tx, run.Partner); err != nil { // whose rounds are noted
+				return err
+			}
+		}
+		ended, err := finish(ctx, tx, run, until)
+		if err == nil && ended && run.Kind == Scheduled {
+			err = noteRounds(ctx, tx, run.Partner, run.Rate)
+		}
+		if err != nil {
+			return err
+		}
+		now, err = readRun(ctx, tx, run)
+		now.EndedHere = ended
+		return err
+	})
+	if err != nil {
+		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
+	}
+	return now, nil
+}
+
+// finish ends the run if it does not go on, and reports whether it has.
+func finish(ctx context.Context, tx pgx.Tx, run Run, until Until) (ended bool, err error) {
 	// Results that are being recorded are waited for before anything is counted.
 	const lock = `
 		SELECT FROM partnersync.runs WHERE run_id = @run FOR UPDATE`
@@ -53,36 +79,14 @@ func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error
 		) d
 		WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
 		  AND (d.remaining = 0 OR @until = 1 AND d.held = 0 OR @until = 2)`
-	ended := false
-	now := run
-	err := s.write(ctx, func(tx pgx.Tx) (err error) {
-		if run.Kind == Scheduled {
-			if err := lockPartner(ctx, tx, run.Partner); err != nil { // whose rounds are noted
-				return err
-			}
-		}
-		args := run.args()
-		args["until"] = int(until)
-		batch := &pgx.Batch{}
-		batch.Queue(lock, args)
-		batch.Queue(finish, args).Exec(func(tag pgconn.CommandTag) error {
-			ended = tag.RowsAffected() > 0
-			return nil
-		})
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			return err
-		}
-		if ended && run.Kind == Scheduled {
-			if err := noteRounds(ctx, tx, run.Partner, run.Rate); err != nil {
-				return err
-			}
-		}
-		now, err = readRun(ctx, tx, run)
-		return err
+	args := run.args()
+	args["until"] = int(until)
+	batch := &pgx.Batch{}
+	batch.Queue(lock, args)
+	batch.Queue(finish, args).Exec(func(tag pgconn.CommandTag) error {
+		ended = tag.RowsAffected() > 0
+		return nil
 	})
-	if err != nil {
-		return run, fmt.Errorf("finishing run %d of partner %s: %w", run.ID, run.Partner, err)
-	}
-	now.EndedHere = ended
-	return now, nil
+	err = tx.SendBatch(ctx, batch).Close()
+	return ended, err
 }
