@@ -107,7 +107,7 @@ func (p *pageRequest) try(ctx context.Context) *Error {
 	var writes atomic.Int32
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { writes.Add(1) }}
 	resp, err := p.client.http.Do(p.request(httptrace.WithClientTrace(ctx, trace)))
-	for n := 2; n <= int(writes.Load()); n++ {
+	for n := 2 + redirects(resp); n <= int(writes.Load()); n++ {
 		p.listing.attempted(n)
 	}
 	if err != nil {
@@ -121,6 +121,14 @@ func (p *pageRequest) try(ctx context.Context) *Error {
 		return p.fail(resp)
 	}
 	return p.accept(resp, sent)
+}
+
+// redirects returns how many redirects led to an answer, which may be nil.
+func redirects(resp *http.Response) (n int) {
+	for ; resp != nil && resp.Request.Response != nil; resp = resp.Request.Response {
+		n++
+	}
+	return n
 }
 
 func (p *pageRequest) request(ctx context.Context) *http.Request {
