@@ -32,7 +32,9 @@ type Cause struct {
 	Partner   string `db:"partner" json:"-"`
 	Code      string `db:"code" json:"code"` // as sync_freshness.last_error_code
 	Customers int    `db:"customers" json:"customers"`
-	Hint      string `db:"-" json:"hint,omitempty"` // what to do about it, where that is known
+	// Repeatedly are those of Customers whose last three attempts failed, at least.
+	Repeatedly int    `db:"repeatedly" json:"-"`
+	Hint       string `db:"-" json:"hint,omitempty"` // what to do about it, where that is known
 }
 
 // String returns the code and the hint.
@@ -61,7 +63,8 @@ func (s *State) readFreshness(ctx context.Context, tx pgx.Tx) (err error) {
 		GROUP BY partner
 		ORDER BY partner`
 	const causes = `
-		SELECT partner, coalesce(last_error_code, 'error') AS code, count(*)::integer AS customers
+		SELECT partner, coalesce(last_error_code, 'error') AS code, count(*)::integer AS customers,
+		       count(*) FILTER (WHERE consecutive_failures > 2)::integer AS repeatedly
 		FROM partner_center.sync_freshness
 		WHERE consecutive_failures > 0
 		GROUP BY 1, 2

@@ -35,7 +35,7 @@ var (
 	stale = describe("stale_customers",
 		"Customers whose last success is longer ago than this.", "partner", "older_than")
 	failingRepeatedly = describe("repeatedly_failing_customers",
-		"Customers whose last three attempts failed, at least.", "partner")
+		"Customers whose last three attempts failed, at least, by the code of the last failure.", "partner", "code")
 	neverSynced  = describe("never_synced_customers", "Customers that have never been synced.", "partner")
 	customerSync = describe("customer_last_success_timestamp_seconds",
 		"When the customer was last synced; 0: never. Only with customer_metrics.", "partner", "customer_id")
@@ -174,7 +174,11 @@ func (s sink) freshness(state report.State) {
 		s.gauge(customersNow, float64(p.Customers-p.Failing-pending), p.Partner, "ok")
 		s.gauge(customersNow, float64(p.Failing), p.Partner, "failing")
 		s.gauge(customersNow, float64(pending), p.Partner, "pending")
-		s.gauge(failingRepeatedly, float64(p.FailingRepeatedly), p.Partner)
+		for _, c := range state.Causes {
+			if c.Partner == p.Partner {
+				s.gauge(failingRepeatedly, float64(c.Repeatedly), p.Partner, c.Code)
+			}
+		}
 		s.gauge(neverSynced, float64(p.NeverSynced), p.Partner)
 		if p.OldestSync != nil {
 			s.gauge(stalest, state.Now.Sub(*p.OldestSync).Seconds(), p.Partner)

@@ -53,7 +53,7 @@ func TestMetrics_ofPassesAndTheirCustomers(t *testing.T) {
 		`partnersync_customers{partner="contoso",state="failing"} 1`,
 		`partnersync_customers{partner="contoso",state="pending"} 0`,
 		`partnersync_stale_customers{older_than="1h",partner="contoso"} 0`,
-		`partnersync_repeatedly_failing_customers{partner="contoso"} 0`,
+		`partnersync_repeatedly_failing_customers{code="20002",partner="contoso"} 0`,
 		`partnersync_never_synced_customers{partner="contoso"} 1`,
 		`partnersync_customer_last_success_timestamp_seconds{customer_id="`+beta+`",partner="contoso"} 0`,
 		`partnersync_device_batches{status="processing"} 1`,
