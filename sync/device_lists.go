@@ -67,25 +67,32 @@ func (t *turn) syncDevices(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// addDevices adds the outcome of a device list. A batch that has vanished since it was listed is no failure: it makes the
-// batch list be read again at once. Nor is a list that the API refuses lastingly.
+// addDevices adds the outcome of a device list.
 func (t *turn) addDevices(o *listOutcome, l store.DeviceList) {
 	if f := o.failure; f != nil {
 		failed := store.FailedList{
 			Resource: store.Devices, BatchID: l.BatchID, Refused: o.refused(), Error: f.Code + ": " + f.Message,
 		}
-		if failed.Refused {
-			l.Refusals++
+		if o.vanished(l) {
+			t.Reread, failed.Error = true, ""
 		}
-		switch {
-		case o.vanished() && l.Refusals == 1:
-			t.Reread, failed.Error, o.failure = true, "", nil
-		case failed.Refused && l.RefusedLastingly():
+		if o.excused(l) {
 			o.failure = nil
 		}
 		t.FailedLists = append(t.FailedLists, failed)
 	}
 	t.add(o)
+}
+
+// excused reports whether it is no failure of the customer that the list could not be read: its batch has vanished, or
+// the API has refused it before, and so does lastingly.
+func (o *listOutcome) excused(l store.DeviceList) bool {
+	if !o.refused() {
+		return false
+	}
+	vanished := o.vanished(l)
+	l.Refusals++
+	return vanished || l.RefusedLastingly()
 }
 
 // refused reports whether the API has refused this very list, or no request can be made for it.
@@ -101,8 +108,9 @@ func (o *listOutcome) refused() bool {
 	return e.Method == http.MethodGet && (e.Status >= 400 && e.Status < 500 || e.ErrorCode() == "unaddressable_id")
 }
 
-// vanished reports whether the API does not know what the list is of.
-func (o *listOutcome) vanished() bool {
+// vanished reports whether the API does not know the batch any more, for the first time: the batch list is to be read
+// again then.
+func (o *listOutcome) vanished(l store.DeviceList) bool {
 	e, ok := errors.AsType[*partnercenter.Error](o.readErr)
-	return ok && e.Status == http.StatusNotFound
+	return ok && e.Status == http.StatusNotFound && l.BatchID != "" && l.Refusals == 0
 }

@@ -283,8 +283,14 @@ func TestDevices_batchThatVanishes(t *testing.T) {
 	w.fill(id, "a", 1)
 	w.fill(id, "b", 1)
 	remove := w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches/a/devices", Status: 404, Code: "20002"})
-	if run := w.once(); run.State != store.Complete || run.CustomersOK != 1 {
-		t.Errorf("run: %+v", run)
+	w.ok(w.runner().DryRun(t.Context(), Request{Kind: store.Once}, func(p Plan) {
+		if p.Err != nil {
+			t.Errorf("the dry run says %v", p.Err)
+		}
+	}))
+	log := w.logged()
+	if run := w.once(); run.State != store.Complete || run.CustomersOK != 1 || strings.Contains(log.String(), `"WARN"`) {
+		t.Errorf("run: %+v\n%s", run, log)
 	}
 	w.want("0|t|0", "SELECT consecutive_failures, urgent, lists_failing FROM partner_center.sync_freshness")
 	w.want("t", "SELECT reread FROM partnersync.customer_state")

@@ -200,7 +200,7 @@ func planList[I, R any](
 			break
 		}
 	}
-	if plan.Err == nil {
+	if plan.Err == nil && (l.known.Resource != store.Devices || !o.excused(l.known.Devices)) {
 		plan.Err = o.customerError(l.name, nil)
 	}
 	return read.all, &o, nil

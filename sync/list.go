@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -117,7 +118,11 @@ func syncList[I, R any](
 	}
 	if err := o.customerError(l.name, err); err != nil {
 		o.failure = asFailure(err, &o.listing)
-		log.Log(ctx, t.failures.level(o.failure.Code), "list failed", "code", o.failure.Code,
+		level := slog.LevelDebug
+		if !o.vanished(l.known.Devices) {
+			level = t.failures.level(o.failure.Code)
+		}
+		log.Log(ctx, level, "list failed", "code", o.failure.Code,
 			"request_id", o.failure.RequestID, "correlation_id", o.failure.CorrelationID, "err", err)
 	}
 	return o, nil
