@@ -21,6 +21,7 @@ BEGIN;
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 SELECT create_distributed_table('partner_center.customers', 'customer_id');
+SELECT create_distributed_table('partner_center.customer_versions', 'customer_id', colocate_with => 'partner_center.customers');
 SELECT create_distributed_table('partner_center.device_batches', 'customer_id', colocate_with => 'partner_center.customers');
 SELECT create_distributed_table('partner_center.device_batch_versions', 'customer_id', colocate_with => 'partner_center.customers');
 SELECT create_distributed_table('partner_center.devices', 'customer_id', colocate_with => 'partner_center.customers');

@@ -7,10 +7,13 @@ CREATE TABLE partner_center.customers (
     relationship  text,
     first_seen_at timestamptz NOT NULL,
     removed_at    timestamptz,
-    pruned_before timestamptz
+    pruned_before timestamptz,
+    valid_from    timestamptz,
+    not_before    timestamptz,
+    first_listed_at timestamptz
 );
 COMMENT ON TABLE partner_center.customers IS
-    'The partners'' customers: those the API lists, but for relationships other than reseller, or those named in the configuration. One row each; names are as last seen.';
+    'The partners'' customers: those the API lists, but for relationships other than reseller, or those named in the configuration, the current version of each; names are as last seen. Earlier ones: customer_versions; both: customer_history.';
 COMMENT ON COLUMN partner_center.customers.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.customers.partner IS 'The partner (a name in the configuration) that the customer belongs to.';
 COMMENT ON COLUMN partner_center.customers.company_name IS 'companyProfile.companyName; null where the customer is only named in the configuration.';
@@ -20,13 +23,64 @@ COMMENT ON COLUMN partner_center.customers.first_seen_at IS 'When the customer w
 COMMENT ON COLUMN partner_center.customers.removed_at IS
     'When the customer left the enumeration or the configuration; null while it is there. Its batches stay as they were.';
 COMMENT ON COLUMN partner_center.customers.pruned_before IS
-    'The versions of the customer''s batches, devices and policies that were superseded before this time were removed (partnersync prune), so that its history is complete from then on; null: from the beginning.';
+    'The versions of the customer, its batches, devices and policies that were superseded before this time were removed (partnersync prune), so that its history is complete from then on; null: from the beginning.';
+COMMENT ON COLUMN partner_center.customers.valid_from IS 'When this version was first observed; null for the first, which holds from first_seen_at on.';
+COMMENT ON COLUMN partner_center.customers.not_before IS 'The change to this version happened after this time and not later than valid_from. Null for the first version.';
+COMMENT ON COLUMN partner_center.customers.first_listed_at IS
+    'When the customer''s batches were first listed completely: what was there then is older than what partnersync knows, and not new. Null: not yet.';
+
+CREATE TABLE partner_center.customer_versions (
+    customer_id   uuid        NOT NULL,
+    partner       text        COLLATE "C" NOT NULL,
+    company_name  text,
+    domain        text,
+    relationship  text,
+    valid_from    timestamptz NOT NULL,
+    not_before    timestamptz,
+    removed_at    timestamptz,
+    valid_to      timestamptz NOT NULL CHECK (valid_to > valid_from),
+    PRIMARY KEY (customer_id, valid_to)
+);
+COMMENT ON TABLE partner_center.customer_versions IS 'Superseded versions of customers. Rows are only ever added; partnersync prune, run by hand, removes old ones.';
+COMMENT ON COLUMN partner_center.customer_versions.customer_id IS 'As in customers.';
+COMMENT ON COLUMN partner_center.customer_versions.partner IS 'As in customers.';
+COMMENT ON COLUMN partner_center.customer_versions.company_name IS 'As in customers.';
+COMMENT ON COLUMN partner_center.customer_versions.domain IS 'As in customers.';
+COMMENT ON COLUMN partner_center.customer_versions.relationship IS 'As in customers.';
+COMMENT ON COLUMN partner_center.customer_versions.valid_from IS 'When this version was first observed.';
+COMMENT ON COLUMN partner_center.customer_versions.not_before IS 'The change to this version happened after this time and not later than valid_from. Null for the first version.';
+COMMENT ON COLUMN partner_center.customer_versions.removed_at IS 'Set in a version in which the customer was not there: equal to valid_from.';
+COMMENT ON COLUMN partner_center.customer_versions.valid_to IS 'When the next version was first observed: the version held from valid_from until just before this time.';
+
+CREATE VIEW partner_center.customer_history AS
+SELECT customer_id, partner, company_name, domain, relationship, coalesce(valid_from, first_seen_at) AS valid_from,
+       NULL::timestamptz AS valid_to, true AS is_current, removed_at, not_before
+FROM partner_center.customers
+UNION ALL
+SELECT customer_id, partner, company_name, domain, relationship, valid_from,
+       valid_to, false, removed_at, not_before
+FROM partner_center.customer_versions;
+COMMENT ON VIEW partner_center.customer_history IS
+    'Every version of every customer: when it came, left, returned, changed its name or its partner. A version holds at a time t if valid_from <= t AND (valid_to > t OR valid_to IS NULL); the versions of a customer neither overlap nor leave gaps. The oldest one is the first, unless it has a not_before: then earlier ones were pruned (partnersync prune).';
+COMMENT ON COLUMN partner_center.customer_history.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partner_center.customer_history.partner IS 'As in customers.';
+COMMENT ON COLUMN partner_center.customer_history.company_name IS 'As in customers.';
+COMMENT ON COLUMN partner_center.customer_history.domain IS 'As in customers.';
+COMMENT ON COLUMN partner_center.customer_history.relationship IS 'As in customers.';
+COMMENT ON COLUMN partner_center.customer_history.valid_from IS 'When the version was first observed.';
+COMMENT ON COLUMN partner_center.customer_history.valid_to IS
+    'When the next version was first observed; null for the current one. What held at a time t: valid_from <= t AND (valid_to > t OR valid_to IS NULL).';
+COMMENT ON COLUMN partner_center.customer_history.is_current IS 'Whether the version is the current one.';
+COMMENT ON COLUMN partner_center.customer_history.removed_at IS 'Set in a version in which the customer was not there: equal to valid_from.';
+COMMENT ON COLUMN partner_center.customer_history.not_before IS 'The change to the version happened after this time and not later than valid_from; null for the first.';
 
 CREATE TABLE partnersync.partner_state (
     partner        text   COLLATE "C" PRIMARY KEY,
     owner          uuid,
     lease_epoch    bigint NOT NULL DEFAULT 0,
     observed_at    timestamptz,
+    confirmed_at   timestamptz,
+    confirmed_pages integer NOT NULL DEFAULT 0,
     held_customers text[],
     held_run       bigint,
     next_tick      timestamptz,
@@ -38,6 +92,8 @@ COMMENT ON COLUMN partnersync.partner_state.partner IS 'The partner''s name in t
 COMMENT ON COLUMN partnersync.partner_state.owner IS 'The worker that is enumerating; null: nobody.';
 COMMENT ON COLUMN partnersync.partner_state.lease_epoch IS 'The fencing token: incremented by each claim; a write under an older one is refused.';
 COMMENT ON COLUMN partnersync.partner_state.observed_at IS 'When the last enumeration that was merged was observed.';
+COMMENT ON COLUMN partnersync.partner_state.confirmed_at IS 'When the last complete enumeration of which nobody was held back was observed.';
+COMMENT ON COLUMN partnersync.partner_state.confirmed_pages IS 'How many pages that enumeration had: one of several may have missed a customer.';
 COMMENT ON COLUMN partnersync.partner_state.held_customers IS 'Customers that the last complete enumeration lacked, held back by the mass removal guard.';
 COMMENT ON COLUMN partnersync.partner_state.held_run IS 'The run of that enumeration; a later one may confirm it.';
 COMMENT ON COLUMN partnersync.partner_state.next_tick IS 'The tick after the last scheduled pass; null: there was none.';
@@ -132,4 +188,6 @@ DROP TABLE partnersync.contested_customers;
 DROP TABLE partnersync.customer_runs;
 DROP TABLE partnersync.customer_state;
 DROP TABLE partnersync.partner_state;
+DROP VIEW partner_center.customer_history;
+DROP TABLE partner_center.customer_versions;
 DROP TABLE partner_center.customers;

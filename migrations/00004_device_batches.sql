@@ -1,4 +1,29 @@
 -- +goose Up
+-- Only ASCII letters have their case folded, whatever the database's locale.
+-- +goose StatementBegin
+CREATE FUNCTION partner_center.is_finished(status text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(replace(lower(status COLLATE "C"), '-', '_') IN ('finished', 'finished_with_errors'), false);
+-- +goose StatementEnd
+COMMENT ON FUNCTION partner_center.is_finished(text) IS
+    'Whether a batch''s status is terminal: finished or finished_with_errors, in any case and with - as _. No status and unknown ones are not.';
+
+-- +goose StatementBegin
+CREATE FUNCTION partner_center.batch_key(customer_id uuid, batch_id text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN customer_id::text || '/' || batch_id;
+-- +goose StatementEnd
+COMMENT ON FUNCTION partner_center.batch_key(uuid, text) IS
+    'One value that identifies a batch, for tools that join by a single column: the customer, a slash and the batch.';
+
+-- +goose StatementBegin
+CREATE FUNCTION partner_center.device_key(customer_id uuid, batch_id text, device_id text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN customer_id::text || '/' || replace(replace(batch_id, '~', '~0'), '/', '~1') || '/' || device_id;
+-- +goose StatementEnd
+COMMENT ON FUNCTION partner_center.device_key(uuid, text, text) IS
+    'One value that identifies a device in a batch, for tools that join by a single column: the customer, a slash, the batch with ~ as ~0 and / as ~1, a slash, and the device.';
+
 -- valid_from comes before all that varies in length, where it is found fastest: what changed in a week is found by reading all
 -- current batches, since an index that each first load and each change had to write would cost more than it saved.
 CREATE TABLE partner_center.device_batches (
@@ -100,3 +125,6 @@ COMMENT ON COLUMN partnersync.list_state.last_run IS 'The last run that has read
 DROP TABLE partnersync.list_state;
 DROP TABLE partner_center.device_batch_versions;
 DROP TABLE partner_center.device_batches;
+DROP FUNCTION partner_center.device_key(uuid, text, text);
+DROP FUNCTION partner_center.batch_key(uuid, text);
+DROP FUNCTION partner_center.is_finished(text);

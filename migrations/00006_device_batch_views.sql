@@ -1,14 +1,14 @@
 -- +goose Up
 CREATE VIEW partner_center.device_batch_history AS
 SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at,
-       'infinity'::timestamptz AS valid_to
+       NULL::timestamptz AS valid_to, true AS is_current
 FROM partner_center.device_batches
 UNION ALL
 SELECT customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from, not_before, removed_at,
-       valid_to
+       valid_to, false
 FROM partner_center.device_batch_versions;
 COMMENT ON VIEW partner_center.device_batch_history IS
-    'Every version of every batch. A version holds at a time t if valid_from <= t and t < valid_to; the versions of a batch neither overlap nor leave gaps. The oldest one is the first, unless it has a not_before: then earlier ones were pruned (partnersync prune).';
+    'Every version of every batch. A version holds at a time t if valid_from <= t AND (valid_to > t OR valid_to IS NULL); the versions of a batch neither overlap nor leave gaps. The oldest one is the first, unless it has a not_before: then earlier ones were pruned (partnersync prune).';
 COMMENT ON COLUMN partner_center.device_batch_history.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.device_batch_history.batch_id IS 'The batch''s name.';
 COMMENT ON COLUMN partner_center.device_batch_history.status IS 'As in device_batches.';
@@ -19,7 +19,9 @@ COMMENT ON COLUMN partner_center.device_batch_history.extra IS 'As in device_bat
 COMMENT ON COLUMN partner_center.device_batch_history.valid_from IS 'When the version was first observed.';
 COMMENT ON COLUMN partner_center.device_batch_history.not_before IS 'The change to the version happened after this time and not later than valid_from; null for the first.';
 COMMENT ON COLUMN partner_center.device_batch_history.removed_at IS 'Set in a version in which the batch was absent: equal to valid_from.';
-COMMENT ON COLUMN partner_center.device_batch_history.valid_to IS 'When the next version was first observed; infinity for the current one.';
+COMMENT ON COLUMN partner_center.device_batch_history.valid_to IS
+    'When the next version was first observed; null for the current one. What held at a time t: valid_from <= t AND (valid_to > t OR valid_to IS NULL).';
+COMMENT ON COLUMN partner_center.device_batch_history.is_current IS 'Whether the version is the current one.';
 
 -- A version's predecessor ends where it begins, so that the planner may join them in whichever way suits the question.
 CREATE VIEW partner_center.device_batch_status_changes AS
@@ -64,11 +66,11 @@ FROM (
                WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id
            ) AS status_since
     FROM partner_center.device_batches b
-    WHERE b.removed_at IS NULL
-      AND coalesce(lower(replace(b.status, '-', '_')), '') NOT IN ('finished', 'finished_with_errors')
+    JOIN partner_center.customers c ON c.customer_id = b.customer_id AND c.removed_at IS NULL
+    WHERE b.removed_at IS NULL AND NOT partner_center.is_finished(b.status)
 ) u;
 COMMENT ON VIEW partner_center.unfinished_device_batches IS
-    'Batches that are listed and in no terminal status (finished, finished_with_errors); no status and unknown ones count as unfinished.';
+    'Batches that are listed, of customers that are there, in no terminal status (finished, finished_with_errors); no status and unknown ones count as unfinished.';
 COMMENT ON COLUMN partner_center.unfinished_device_batches.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.unfinished_device_batches.batch_id IS 'The batch''s name.';
 COMMENT ON COLUMN partner_center.unfinished_device_batches.status IS 'As in device_batches.';
@@ -95,7 +97,12 @@ BEGIN ATOMIC
     SELECT h.customer_id, h.batch_id, h.status, h.created_by, h.creation_date, h.devices_count,
            h.extra, h.valid_from, h.not_before, h.removed_at, h.valid_to
     FROM partner_center.device_batch_history h
-    WHERE h.valid_from <= at AND h.valid_to > at AND h.removed_at IS NULL
+    WHERE h.valid_from <= at AND (h.valid_to > at OR h.valid_to IS NULL) AND h.removed_at IS NULL
+      AND EXISTS (
+          SELECT
+          FROM partner_center.customer_history c
+          WHERE c.customer_id = h.customer_id
+            AND c.valid_from <= at AND (c.valid_to > at OR c.valid_to IS NULL) AND c.removed_at IS NULL)
       AND NOT EXISTS (
           SELECT
           FROM partner_center.customers c
@@ -103,7 +110,7 @@ BEGIN ATOMIC
 END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.device_batches_as_of(timestamptz) IS
-    'The batches as they were known at that time, removed ones left out: select * from partner_center.device_batches_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
+    'The batches as they were known at that time, of the customers that were there then, removed ones left out: select * from partner_center.device_batches_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
 
 -- +goose Down
 DROP FUNCTION partner_center.device_batches_as_of(timestamptz);

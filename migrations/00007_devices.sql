@@ -75,15 +75,15 @@ COMMENT ON COLUMN partner_center.device_versions.valid_to IS 'When the next vers
 CREATE VIEW partner_center.device_history AS
 SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name,
        oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at,
-       'infinity'::timestamptz AS valid_to
+       NULL::timestamptz AS valid_to, true AS is_current
 FROM partner_center.devices
 UNION ALL
 SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name,
        oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from, not_before, removed_at,
-       valid_to
+       valid_to, false
 FROM partner_center.device_versions;
 COMMENT ON VIEW partner_center.device_history IS
-    'Every version of devices. A version holds at a time t if valid_from <= t and t < valid_to; versions neither overlap nor leave gaps.';
+    'Every version of devices. A version holds at a time t if valid_from <= t AND (valid_to > t OR valid_to IS NULL); versions neither overlap nor leave gaps.';
 COMMENT ON COLUMN partner_center.device_history.customer_id IS 'As in devices.';
 COMMENT ON COLUMN partner_center.device_history.batch_id IS 'As in devices.';
 COMMENT ON COLUMN partner_center.device_history.device_id IS 'As in devices.';
@@ -99,7 +99,9 @@ COMMENT ON COLUMN partner_center.device_history.extra IS 'As in devices.';
 COMMENT ON COLUMN partner_center.device_history.valid_from IS 'When the version was first observed.';
 COMMENT ON COLUMN partner_center.device_history.not_before IS 'The change to the version happened after this time and not later than valid_from; null for the first.';
 COMMENT ON COLUMN partner_center.device_history.removed_at IS 'Set in a version that was absent: equal to valid_from.';
-COMMENT ON COLUMN partner_center.device_history.valid_to IS 'When the next version was first observed; infinity for the current one.';
+COMMENT ON COLUMN partner_center.device_history.valid_to IS
+    'When the next version was first observed; null for the current one. What held at a time t: valid_from <= t AND (valid_to > t OR valid_to IS NULL).';
+COMMENT ON COLUMN partner_center.device_history.is_current IS 'Whether the version is the current one.';
 
 -- +goose Down
 DROP VIEW partner_center.device_history;

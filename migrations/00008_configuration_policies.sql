@@ -67,15 +67,15 @@ COMMENT ON COLUMN partner_center.configuration_policy_versions.valid_to IS 'When
 CREATE VIEW partner_center.configuration_policy_history AS
 SELECT customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings,
        created_date, last_modified_date, extra, valid_from, not_before, removed_at,
-       'infinity'::timestamptz AS valid_to
+       NULL::timestamptz AS valid_to, true AS is_current
 FROM partner_center.configuration_policies
 UNION ALL
 SELECT customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings,
        created_date, last_modified_date, extra, valid_from, not_before, removed_at,
-       valid_to
+       valid_to, false
 FROM partner_center.configuration_policy_versions;
 COMMENT ON VIEW partner_center.configuration_policy_history IS
-    'Every version of configuration_policies. A version holds at a time t if valid_from <= t and t < valid_to; versions neither overlap nor leave gaps.';
+    'Every version of configuration_policies. A version holds at a time t if valid_from <= t AND (valid_to > t OR valid_to IS NULL); versions neither overlap nor leave gaps.';
 COMMENT ON COLUMN partner_center.configuration_policy_history.customer_id IS 'As in configuration_policies.';
 COMMENT ON COLUMN partner_center.configuration_policy_history.policy_id IS 'As in configuration_policies.';
 COMMENT ON COLUMN partner_center.configuration_policy_history.name IS 'As in configuration_policies.';
@@ -89,7 +89,9 @@ COMMENT ON COLUMN partner_center.configuration_policy_history.extra IS 'As in co
 COMMENT ON COLUMN partner_center.configuration_policy_history.valid_from IS 'When the version was first observed.';
 COMMENT ON COLUMN partner_center.configuration_policy_history.not_before IS 'The change to the version happened after this time and not later than valid_from; null for the first.';
 COMMENT ON COLUMN partner_center.configuration_policy_history.removed_at IS 'Set in a version that was absent: equal to valid_from.';
-COMMENT ON COLUMN partner_center.configuration_policy_history.valid_to IS 'When the next version was first observed; infinity for the current one.';
+COMMENT ON COLUMN partner_center.configuration_policy_history.valid_to IS
+    'When the next version was first observed; null for the current one. What held at a time t: valid_from <= t AND (valid_to > t OR valid_to IS NULL).';
+COMMENT ON COLUMN partner_center.configuration_policy_history.is_current IS 'Whether the version is the current one.';
 
 -- +goose Down
 DROP VIEW partner_center.configuration_policy_history;

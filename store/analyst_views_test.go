@@ -136,6 +136,7 @@ func TestDailyStatusesBetween_daysThatAreKnownOnly(t *testing.T) {
 func TestDevicePolicyChanges(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.known("2026-01-01")
 	const policy = "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9"
 	w.exec(`INSERT INTO partner_center.configuration_policies (customer_id, policy_id, name, valid_from) VALUES ($1::uuid, $2, 'Default', now())`, w.customer, policy)
 	device := func(from, to, policies string, removed bool) {

@@ -97,6 +97,22 @@ func (s *Store) PlanDeviceLists(
 	return dueLists(lists, run, now), nil
 }
 
+// noteFirstListing keeps when the customer's batches were first listed completely.
+func noteFirstListing(ctx context.Context, m *merging[DeviceBatch]) error {
+	const note = `
+		UPDATE partner_center.customers
+		SET first_listed_at = @at
+		WHERE customer_id = @customer_id::uuid AND first_listed_at IS NULL`
+	if m.state.ConfirmedAt != nil || !m.listing.Complete {
+		return nil
+	}
+	args := pgx.NamedArgs{"customer_id": m.list.customerID, "at": m.observedAt}
+	if _, err := m.tx.Exec(ctx, note, args); err != nil {
+		return fmt.Errorf("noting the first complete listing of the batches: %w", err)
+	}
+	return nil
+}
+
 // noteBatchChange records, after a merge of batches, that the customer has no device lists, or that some may be due (the
 // exact time is set when they are read), and when its batches last changed. It returns whether the run may have any
 // device lists to read.
@@ -129,7 +145,7 @@ func newestUnfinished(ctx context.Context, m *merging[DeviceBatch], customerID s
 		SELECT max(valid_from)
 		FROM partner_center.device_batches
 		WHERE customer_id = @customer_id::uuid AND removed_at IS NULL
-		  AND (status IS NULL OR replace(lower(status), '-', '_') NOT IN ('finished', 'finished_with_errors'))`
+		  AND NOT partner_center.is_finished(status)`
 	for _, b := range slices.Concat(m.diff.inserted, listedRows(m.diff.changed)) {
 		if !finished(b.Status) {
 			return &m.observedAt, nil

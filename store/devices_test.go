@@ -187,7 +187,7 @@ func TestDevices_goAndReturnWithTheirBatch(t *testing.T) {
 		t.Errorf("return: %+v, want a batch and a device back", run)
 	}
 	w.want("2|3\n3|2", "SELECT concat_ws('|', device_id, count(*)) FROM partner_center.device_history WHERE batch_id = 'goes' GROUP BY device_id ORDER BY device_id")
-	w.want("t", `SELECT concat_ws('|', bool_and(valid_to = coalesce(next, 'infinity') AND valid_to > valid_from)) FROM (
+	w.want("t", `SELECT concat_ws('|', bool_and(valid_to IS NOT DISTINCT FROM next AND coalesce(valid_to > valid_from, is_current))) FROM (
 		SELECT *, lead(valid_from) OVER (PARTITION BY batch_id, device_id ORDER BY valid_from) AS next FROM partner_center.device_history) h`)
 }
 
@@ -204,8 +204,8 @@ func TestDevices_goAndReturnAlthoughTheClockGoesBack(t *testing.T) {
 	w.devicesPass(Scheduled, batches, lists)
 	w.want("f|0\nt|1\nf|2", `SELECT concat_ws('|', removed_at IS NOT NULL,
 		extract(microseconds FROM valid_from - min(valid_from) OVER ())::int) FROM partner_center.device_history ORDER BY valid_from`)
-	w.want("t", `SELECT concat_ws('|', bool_and(valid_to > valid_from AND coalesce(not_before < valid_from, true)
-		AND valid_to = coalesce(next, 'infinity'))) FROM (
+	w.want("t", `SELECT concat_ws('|', bool_and(coalesce(valid_to > valid_from, is_current) AND coalesce(not_before < valid_from, true)
+		AND valid_to IS NOT DISTINCT FROM next)) FROM (
 		SELECT *, lead(valid_from) OVER (ORDER BY valid_from) AS next FROM partner_center.device_history) h`)
 }
 

@@ -106,9 +106,11 @@ type enumerating struct {
 	tx          pgx.Tx
 	run         Run
 	enumeration Enumeration
-	observedAt  time.Time // later than that of any earlier enumeration
-	heldBefore  []string  // customers that the guard held back in an earlier run
-	isHolding   bool      // there are customers that an earlier enumeration lacked
+	observedAt  time.Time  // later than that of any earlier enumeration
+	heldBefore  []string   // customers that the guard held back in an earlier run
+	confirmedAt *time.Time // when the last complete enumeration was observed that held nobody back; nil: none was
+	// confirmedPages is how many pages that enumeration had.
+	confirmedPages int
 }
 
 // checkClaim checks the claim, and releases it.
@@ -117,12 +119,12 @@ func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64
 		UPDATE partnersync.partner_state
 		SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
 		WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
-		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL`
+		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, confirmed_at, confirmed_pages`
 	args := pgx.NamedArgs{
 		"partner": t.run.Partner, "worker": worker, "epoch": epoch, "run": t.run.ID,
 		"observed": t.enumeration.ObservedAt.UTC().Truncate(time.Microsecond),
 	}
-	err := t.tx.QueryRow(ctx, fence, args).Scan(&t.observedAt, &t.heldBefore, &t.isHolding)
+	err := t.tx.QueryRow(ctx, fence, args).Scan(&t.observedAt, &t.heldBefore, &t.confirmedAt, &t.confirmedPages)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrClaimLost
 	}
@@ -133,8 +135,19 @@ func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64
 const customersAtOnce = 2000
 
 // upsert writes new customers, returned ones, those that another partner has let go, and changed names, and marks those
-// that are gone. It returns how many are new.
+// that are gone: what it replaces is kept as a version. It returns how many are new.
 func (t *enumerating) upsert(ctx context.Context, customers []Customer, gone []string) (added int, err error) {
+	// What another partner's enumeration does to the same customers must be over before their rows are read.
+	const lock = `
+		SELECT FROM partner_center.customers WHERE customer_id = ANY (@ids::uuid[]) ORDER BY customer_id FOR NO KEY UPDATE`
+	// That one may have been observed later than this one: a version begins after the one before all the same.
+	const supersede = `
+		INSERT INTO partner_center.customer_versions (
+		    customer_id, partner, company_name, domain, relationship, valid_from, not_before, removed_at, valid_to)
+		SELECT customer_id, partner, company_name, domain, relationship, coalesce(valid_from, first_seen_at), not_before,
+		       removed_at, greatest(@observed::timestamptz, coalesce(valid_from, first_seen_at) + interval '1 microsecond')
+		FROM partner_center.customers
+		WHERE customer_id = ANY (@ids::uuid[]) AND (partner = @partner OR removed_at IS NOT NULL)`
 	const upsert = `
 		WITH written AS (
 		    INSERT INTO partner_center.customers AS c (
@@ -149,7 +162,12 @@ func (t *enumerating) upsert(ctx context.Context, customers []Customer, gone []s
 		        company_name = coalesce(excluded.company_name, c.company_name),
 		        domain       = coalesce(excluded.domain, c.domain),
 		        relationship = coalesce(excluded.relationship, c.relationship),
-		        removed_at   = excluded.removed_at
+		        not_before   = greatest(
+		            CASE WHEN c.partner = excluded.partner AND (c.removed_at IS NULL OR @absence_certain) THEN @confirmed::timestamptz END,
+		            coalesce(c.valid_from, c.first_seen_at)),
+		        valid_from   = greatest(@observed::timestamptz, coalesce(c.valid_from, c.first_seen_at) + interval '1 microsecond'),
+		        removed_at   = CASE WHEN excluded.removed_at IS NOT NULL
+		            THEN greatest(@observed::timestamptz, coalesce(c.valid_from, c.first_seen_at) + interval '1 microsecond') END
 		    WHERE c.partner = excluded.partner OR c.removed_at IS NOT NULL
 		    RETURNING first_seen_at
 		)
@@ -172,12 +190,17 @@ func (t *enumerating) upsert(ctx context.Context, customers []Customer, gone []s
 				removed[i] = &t.observedAt
 			}
 		}
-		var n int
-		err := t.tx.QueryRow(ctx, upsert, pgx.NamedArgs{
+		args := pgx.NamedArgs{
 			"partner": t.run.Partner, "observed": t.observedAt, "removed": removed,
 			"ids": idsOf(some), "names": names, "domains": domains, "relationships": relationships,
-		}).Scan(&n)
-		if err != nil {
+			"confirmed": t.confirmedAt, "absence_certain": t.confirmedPages <= 1,
+		}
+		var n int
+		batch := &pgx.Batch{}
+		batch.Queue(lock, args)
+		batch.Queue(supersede, args)
+		batch.Queue(upsert, args).QueryRow(func(row pgx.Row) error { return row.Scan(&n) })
+		if err := t.tx.SendBatch(ctx, batch).Close(); err != nil {
 			return 0, fmt.Errorf("upserting customers: %w", err)
 		}
 		added += n
@@ -216,21 +239,27 @@ func (t *enumerating) settleOwnership(ctx context.Context, own []string) error {
 }
 
 // remove takes customers that are gone out of the runs, and their batches stay as they are: whoever still holds one is
-// fenced off, so that no run counts it any more. It keeps those that a complete enumeration lacked and the guard holds
-// back, for a later run's to confirm.
+// fenced off, so that no run counts it any more. Of a complete enumeration it keeps those that the guard holds back, for a
+// later run's to confirm, or that it confirms who is there.
 func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	const keep = `
 		UPDATE partnersync.partner_state
-		SET held_customers = @held::text[], held_run = CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END
+		SET held_customers  = @held::text[],
+		    held_run        = CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END,
+		    confirmed_at    = CASE WHEN @held::text[] IS NULL THEN @observed ELSE confirmed_at END,
+		    confirmed_pages = CASE WHEN @held::text[] IS NULL THEN @pages ELSE confirmed_pages END
 		WHERE partner = @partner`
 	const deactivate = `
 		UPDATE partnersync.customer_state
 		SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
 		WHERE customer_id = ANY (@ids::uuid[])`
-	args := pgx.NamedArgs{"partner": t.run.Partner, "run": t.run.ID, "held": hold, "ids": gone}
-	if t.enumeration.Complete && (t.isHolding || len(hold) > 0) {
+	args := pgx.NamedArgs{
+		"partner": t.run.Partner, "run": t.run.ID, "held": hold, "ids": gone, "observed": t.observedAt, "pages": t.enumeration.Pages,
+	}
+	if t.enumeration.Complete {
 		if err := execAll(ctx, t.tx, args, keep); err != nil {
-			return fmt.Errorf("keeping %s held back: %w", plural.Of(len(hold), "customer", "customers"), err)
+			return fmt.Errorf("keeping what the enumeration confirms, with %s held back: %w",
+				plural.Of(len(hold), "customer", "customers"), err)
 		}
 	}
 	if len(gone) > 0 {

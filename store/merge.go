@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // rowsAtOnce is how many rows a statement writes: its arguments are a second copy of them in memory.
@@ -67,7 +68,8 @@ func (e *UnconfirmedError) Error() string {
 
 // merge brings the rows of a list in line with a listing, in one transaction:
 //
-//   - check the claim, which locks the customer's state until the end: nobody can take the claim over meanwhile;
+//   - lock the customer, and check the claim, which locks its state until the end: nobody can take the claim over
+//     meanwhile;
 //   - compare the listed rows with the known ones, so that an unchanged row costs no write and no lock;
 //   - append what is superseded to the versions, and bring the current rows up to date;
 //   - do what goes along with it (also, if it is set), and count.
@@ -107,16 +109,25 @@ func merge[R any](
 
 // compare checks the claim, and finds out how the listed rows differ from the known ones.
 func (m *merging[R]) compare(ctx context.Context, s *Store, c Claim) error {
+	// The customer first, as in every transaction: its first listing is noted there.
+	const lock = `
+		SELECT FROM partner_center.customers WHERE customer_id = @customer_id::uuid FOR NO KEY UPDATE`
 	const fence = `
 		UPDATE partnersync.customer_state
 		SET last_attempt_at = clock_timestamp()
 		WHERE customer_id = @customer_id::uuid AND owner = @worker::uuid AND lease_epoch = @epoch`
 	args := pgx.NamedArgs{"customer_id": c.CustomerID, "worker": s.worker, "epoch": c.Epoch}
-	tag, err := m.tx.Exec(ctx, fence, args)
-	switch {
-	case err != nil:
+	claimed := false
+	batch := &pgx.Batch{}
+	batch.Queue(lock, args)
+	batch.Queue(fence, args).Exec(func(tag pgconn.CommandTag) error {
+		claimed = tag.RowsAffected() > 0
+		return nil
+	})
+	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("checking the claim: %w", err)
-	case tag.RowsAffected() == 0:
+	}
+	if !claimed {
 		return ErrClaimLost
 	}
 	return m.compareWithKnown(ctx, c.Run.ID)

@@ -13,7 +13,7 @@ import (
 )
 
 const history = `SELECT concat_ws('|', batch_id, status, to_char(valid_from AT TIME ZONE 'UTC', 'HH24:MI'),
-	CASE WHEN valid_to = 'infinity' THEN '-' ELSE to_char(valid_to AT TIME ZONE 'UTC', 'HH24:MI') END,
+	coalesce(to_char(valid_to AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
 	coalesce(to_char(not_before AT TIME ZONE 'UTC', 'HH24:MI'), '-'), coalesce(to_char(removed_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'))
 	FROM partner_center.device_batch_history WHERE customer_id = $1 AND batch_id = $2 ORDER BY valid_from`
 

@@ -61,12 +61,23 @@ var versionTables = []struct{ name, prune string }{
 		    LIMIT @limit
 		) old
 		WHERE v.customer_id = @customer_id::uuid AND v.policy_id = old.policy_id AND v.valid_to = old.valid_to`},
+	{"partner_center.customer_versions", `
+		DELETE FROM partner_center.customer_versions v
+		USING (
+		    SELECT valid_to
+		    FROM partner_center.customer_versions
+		    WHERE customer_id = @customer_id::uuid AND valid_to < @before
+		    ORDER BY valid_to
+		    LIMIT @limit
+		) old
+		WHERE v.customer_id = @customer_id::uuid AND v.valid_to = old.valid_to`},
 }
 
 // CheckMayPrune returns ErrMayNotPrune if PruneVersions would be refused.
 func (s *Store) CheckMayPrune(ctx context.Context) error {
 	const query = `
-		SELECT has_table_privilege('partner_center.device_batch_versions', 'DELETE')
+		SELECT has_table_privilege('partner_center.customer_versions', 'DELETE')
+		   AND has_table_privilege('partner_center.device_batch_versions', 'DELETE')
 		   AND has_table_privilege('partner_center.device_versions', 'DELETE')
 		   AND has_table_privilege('partner_center.configuration_policy_versions', 'DELETE')
 		   AND has_table_privilege('partner_center.customers', 'UPDATE')`
@@ -88,10 +99,12 @@ func (s *Store) CountVersions(ctx context.Context, p Pruning) ([]Pruned, error) 
 		       (SELECT count(*) FROM partner_center.device_versions
 		        WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))),
 		       (SELECT count(*) FROM partner_center.configuration_policy_versions
+		        WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))),
+		       (SELECT count(*) FROM partner_center.customer_versions
 		        WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers)))`
 	counts := unpruned()
 	err := s.readOnly(ctx, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, query, p.args()).Scan(&counts[0].Rows, &counts[1].Rows, &counts[2].Rows)
+		return tx.QueryRow(ctx, query, p.args()).Scan(&counts[0].Rows, &counts[1].Rows, &counts[2].Rows, &counts[3].Rows)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("counting the versions to prune: %w", err)
@@ -112,6 +125,9 @@ func unpruned() []Pruned {
 // table, also if there is an error: those stay removed.
 func (s *Store) PruneVersions(ctx context.Context, p Pruning) ([]Pruned, error) {
 	const customersSQL = `
+		SELECT customer_id::text FROM partner_center.customer_versions
+		WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))
+		UNION
 		SELECT customer_id::text FROM partner_center.device_batch_versions
 		WHERE valid_to < @before AND (@customers::uuid[] IS NULL OR customer_id = ANY (@customers))
 		UNION

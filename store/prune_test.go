@@ -35,7 +35,7 @@ const kept = `SELECT concat_ws('|', customer_id, batch_id, to_char(min(valid_to)
 func pruned(batches, devices, policies int64) []Pruned {
 	return []Pruned{
 		{"partner_center.device_batch_versions", batches}, {"partner_center.device_versions", devices},
-		{"partner_center.configuration_policy_versions", policies},
+		{"partner_center.configuration_policy_versions", policies}, {"partner_center.customer_versions", 0},
 	}
 }
 
@@ -200,17 +200,15 @@ func TestPruneVersions_nothingIsSaidOfTimesBefore(t *testing.T) {
 	const asOf = `SELECT concat_ws('|', (SELECT count(*) FROM partner_center.device_batches_as_of($1)),
 		(SELECT count(*) FROM partner_center.devices_as_of($1)))`
 	w.want("02|finished|1\n02|queued|1\n03|finished|1\n03|queued|1\n04|finished|2", daily)
-	pruned := time.Date(2026, 1, 4, 13, 0, 0, 0, time.UTC)
-	w.want("2|1", asOf, pruned.Add(-time.Second))
-	_, err := w.PruneVersions(t.Context(), Pruning{Before: pruned})
+	before := time.Date(2026, 1, 4, 13, 0, 0, 0, time.UTC)
+	w.want("2|1", asOf, before.Add(-time.Second))
+	_, err := w.PruneVersions(t.Context(), Pruning{Before: before})
 	w.ok(err)
 	w.want("04|finished|2", daily)
-	w.want("0|0", asOf, pruned.Add(-time.Second))
-	w.want("2|1", asOf, pruned)
-	w.wantPruned(Pruning{Before: pruned.AddDate(0, 0, -2)}, []Pruned{
-		{"partner_center.device_batch_versions", 0}, {"partner_center.device_versions", 0},
-		{"partner_center.configuration_policy_versions", 0}})
-	w.want("2|1", asOf, pruned)
+	w.want("0|0", asOf, before.Add(-time.Second))
+	w.want("2|1", asOf, before)
+	w.wantPruned(Pruning{Before: before.AddDate(0, 0, -2)}, pruned(0, 0, 0))
+	w.want("2|1", asOf, before)
 }
 
 func TestPruneVersions_policyChangesOfDevicesBeginWithThoseThatAreKnown(t *testing.T) {

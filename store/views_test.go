@@ -207,11 +207,11 @@ func TestDeviceBatchHistory_hasNeitherOverlapsNorGaps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.stories(map[string][]string{"b": {"queued", "processing", absent, absent, "processing", noStatus, "finished", absent, "queued", "queued"}})
-	w.want("b|8|8|1", `SELECT concat_ws('|', batch_id, count(*), count(DISTINCT valid_from), count(*) FILTER (WHERE valid_to = 'infinity'))
+	w.want("b|8|8|1", `SELECT concat_ws('|', batch_id, count(*), count(DISTINCT valid_from), count(*) FILTER (WHERE is_current AND valid_to IS NULL))
 		FROM partner_center.device_batch_history WHERE batch_id = 'b' GROUP BY batch_id`)
 	w.want("0", `SELECT concat_ws('|', count(*)) FROM (
-		SELECT valid_to, lead(valid_from, 1, 'infinity') OVER (PARTITION BY customer_id, batch_id ORDER BY valid_from) AS next
-		FROM partner_center.device_batch_history) v WHERE valid_to <> next`)
+		SELECT valid_to, lead(valid_from) OVER (PARTITION BY customer_id, batch_id ORDER BY valid_from) AS next
+		FROM partner_center.device_batch_history) v WHERE valid_to IS DISTINCT FROM next`)
 	w.want("0", `SELECT concat_ws('|', count(*)) FROM partner_center.device_batch_history
 		WHERE valid_from >= valid_to OR not_before >= valid_from OR removed_at <> valid_from`)
 	w.want("b00|-", `SELECT concat_ws('|', batch_id, coalesce(not_before::text, '-')) FROM partner_center.device_batch_history WHERE batch_id = 'b00'`)

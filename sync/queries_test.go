@@ -153,7 +153,7 @@ var answers = map[string]struct {
 		want: `
 		Contoso Bakery|Desktops|Finished|processing|4 days`},
 	"life_of_a_device": {literal: "CR3-OWG684", instead: "S4",
-		columns: "company_name, batch_id, device_id, state, date_trunc('day', now() - valid_from), valid_to = 'infinity'", want: `
+		columns: "company_name, batch_id, device_id, state, date_trunc('day', now() - valid_from), valid_to IS NULL", want: `
 		Fabrikam Logistics|Office|d4|listed|13 days|f
 		Fabrikam Logistics|Office|d4|gone|5 days|t`},
 	"policy_changes_of_the_last_week": {columns: "company_name, batch_id, device_id, serial_number, policy_key, from_policy, to_policy", want: `

@@ -54,7 +54,7 @@ func TestOnce_sixPassesOverABatchThatVanishesAndReturns(t *testing.T) {
 		finished|t|f|t
 		finished|f|f|t`,
 		`SELECT status, removed_at IS NOT NULL, not_before IS NULL,
-			valid_to = coalesce(lead(valid_from) OVER (ORDER BY valid_from), 'infinity')
+			valid_to IS NOT DISTINCT FROM lead(valid_from) OVER (ORDER BY valid_from)
 				AND coalesce(not_before < valid_from, true)
 		FROM partner_center.device_batch_history WHERE batch_id = 'b' ORDER BY valid_from`)
 	w.want("7", "SELECT count(*) FROM partner_center.device_batch_history")

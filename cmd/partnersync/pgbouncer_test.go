@@ -152,7 +152,7 @@ func TestPgBouncer_everyCommandThroughIt(t *testing.T) {
 	d.logged(2, "pass finished")
 	d.stop()
 	d.wantLines(0, `"level":"ERROR"`)
-	p.want("9|3", "SELECT count(*), count(*) FILTER (WHERE valid_to = 'infinity') FROM "+
+	p.want("9|3", "SELECT count(*), count(*) FILTER (WHERE is_current) FROM "+
 		"partner_center.device_batch_history")
 	p.exits(0, "migrate", "down", "--to", "0", "--yes")
 	p.exits(0, "migrate", "up")

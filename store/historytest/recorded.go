@@ -30,18 +30,18 @@ type counts struct{ Inserted, Changed, Removed int }
 var queries = map[string]string{
 	"deviceBatches": `
 		SELECT customer_id::text, '', batch_id, ARRAY[status, created_by, devices_count::text], NULL::jsonb,
-		       ARRAY[creation_date], valid_from, not_before, removed_at, nullif(valid_to, 'infinity')
+		       ARRAY[creation_date], valid_from, not_before, removed_at, valid_to
 		FROM partner_center.device_batch_history
 		ORDER BY valid_to`,
 	"policies": `
 		SELECT customer_id::text, '', policy_id, ARRAY[name, category, description], to_jsonb(policy_settings),
-		       ARRAY[created_date, last_modified_date], valid_from, not_before, removed_at, nullif(valid_to, 'infinity')
+		       ARRAY[created_date, last_modified_date], valid_from, not_before, removed_at, valid_to
 		FROM partner_center.configuration_policy_history
 		ORDER BY valid_to`,
 	"devices": `
 		SELECT customer_id::text, batch_id, device_id,
 		       ARRAY[serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by], policies,
-		       ARRAY[uploaded_date], valid_from, not_before, removed_at, nullif(valid_to, 'infinity')
+		       ARRAY[uploaded_date], valid_from, not_before, removed_at, valid_to
 		FROM partner_center.device_history
 		ORDER BY valid_to`,
 }

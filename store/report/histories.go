@@ -53,8 +53,7 @@ func (r *Reader) BatchHistories(ctx context.Context, s BatchSearch) (all []Batch
 		LIMIT @limit
 		OFFSET @offset`
 	const versions = `
-		SELECT h.batch_id, h.status, h.devices_count, h.valid_from, h.not_before,
-		       nullif(h.valid_to, 'infinity') AS valid_to, h.removed_at IS NOT NULL AS removed
+		SELECT h.batch_id, h.status, h.devices_count, h.valid_from, h.not_before, h.valid_to, h.removed_at IS NOT NULL AS removed
 		FROM unnest(@batches::text[]) b (batch_id)
 		CROSS JOIN LATERAL (
 		    SELECT h.*

@@ -86,19 +86,28 @@ SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = $1;
 UPDATE partnersync.partner_state
 SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
 WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
-RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL;
+RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, confirmed_at, confirmed_pages;
 
 SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
 FROM partner_center.customers
 WHERE partner = @partner AND removed_at IS NULL
 ORDER BY customers.customer_id;
 
+SELECT FROM partner_center.customers WHERE customer_id = ANY ($1::uuid[]) ORDER BY customer_id FOR NO KEY UPDATE;
+
+INSERT INTO partner_center.customer_versions (
+    customer_id, partner, company_name, domain, relationship, valid_from, not_before, removed_at, valid_to)
+SELECT customer_id, partner, company_name, domain, relationship, coalesce(valid_from, first_seen_at), not_before,
+       removed_at, greatest($1::timestamptz, coalesce(valid_from, first_seen_at) + interval '1 microsecond')
+FROM partner_center.customers
+WHERE customer_id = ANY ($2::uuid[]) AND (partner = $3 OR removed_at IS NOT NULL);
+
 WITH written AS (
     INSERT INTO partner_center.customers AS c (
         customer_id, partner, company_name, domain, relationship, first_seen_at, removed_at)
-    SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz,
+    SELECT i.customer_id, $1::text, i.company_name, i.domain, i.relationship, $2::timestamptz,
            i.removed_at
-    FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text[], @removed::timestamptz[])
+    FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
          AS i (customer_id, company_name, domain, relationship, removed_at)
     ORDER BY i.customer_id
     ON CONFLICT (customer_id) DO UPDATE
@@ -106,11 +115,16 @@ WITH written AS (
         company_name = coalesce(excluded.company_name, c.company_name),
         domain       = coalesce(excluded.domain, c.domain),
         relationship = coalesce(excluded.relationship, c.relationship),
-        removed_at   = excluded.removed_at
+        not_before   = greatest(
+            CASE WHEN c.partner = excluded.partner AND (c.removed_at IS NULL OR $8) THEN $9::timestamptz END,
+            coalesce(c.valid_from, c.first_seen_at)),
+        valid_from   = greatest($2::timestamptz, coalesce(c.valid_from, c.first_seen_at) + interval '1 microsecond'),
+        removed_at   = CASE WHEN excluded.removed_at IS NOT NULL
+            THEN greatest($2::timestamptz, coalesce(c.valid_from, c.first_seen_at) + interval '1 microsecond') END
     WHERE c.partner = excluded.partner OR c.removed_at IS NOT NULL
     RETURNING first_seen_at
 )
-SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM written;
+SELECT count(*) FILTER (WHERE first_seen_at = $2::timestamptz) FROM written;
 
 SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
 FROM partner_center.customers
@@ -147,6 +161,13 @@ FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i (customer_id, company_name,
 ON CONFLICT (customer_id, partner) DO UPDATE
 SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
     last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1;
+
+UPDATE partnersync.partner_state
+SET held_customers  = $1::text[],
+    held_run        = CASE WHEN $1::text[] IS NOT NULL THEN $2::bigint END,
+    confirmed_at    = CASE WHEN $1::text[] IS NULL THEN $3 ELSE confirmed_at END,
+    confirmed_pages = CASE WHEN $1::text[] IS NULL THEN $4 ELSE confirmed_pages END
+WHERE partner = $5;
 
 UPDATE partnersync.runs
 SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
@@ -241,9 +262,11 @@ SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_man
 FROM partner_center.devices
 WHERE customer_id = $1::uuid AND batch_id = $2::text;
 
+SELECT FROM partner_center.customers WHERE customer_id = $1::uuid FOR NO KEY UPDATE;
+
 UPDATE partnersync.customer_state
 SET last_attempt_at = clock_timestamp()
-WHERE customer_id = @customer_id::uuid AND owner = @worker::uuid AND lease_epoch = @epoch;
+WHERE customer_id = $1::uuid AND owner = $2::uuid AND lease_epoch = $3;
 
 INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
 SELECT $1::uuid, batch_id, status, created_by, creation_date, devices_count, extra, $2::timestamptz
@@ -283,6 +306,10 @@ SELECT @customer_id::uuid, 'devices', i.batch_id, i.received_id
 FROM unnest(@batch_ids::text[], @received_ids::bytea[]) AS i (batch_id, received_id)
 ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET received_id = excluded.received_id
 WHERE l.received_id IS DISTINCT FROM excluded.received_id;
+
+UPDATE partner_center.customers
+SET first_listed_at = @at
+WHERE customer_id = @customer_id::uuid AND first_listed_at IS NULL;
 
 UPDATE partnersync.customer_state
 SET devices_due_at  = CASE WHEN @none THEN NULL ELSE least(devices_due_at, @at::timestamptz) END,
@@ -474,7 +501,7 @@ WHERE customer_id = $7::uuid AND k.batch_id = i.batch_id;
 SELECT max(valid_from)
 FROM partner_center.device_batches
 WHERE customer_id = @customer_id::uuid AND removed_at IS NULL
-  AND (status IS NULL OR replace(lower(status), '-', '_') NOT IN ('finished', 'finished_with_errors'));
+  AND NOT partner_center.is_finished(status);
 
 INSERT INTO partner_center.configuration_policy_versions (customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from, not_before, removed_at, valid_to)
 SELECT customer_id, policy_id, name, category, description, devices_assigned_count, policy_settings, created_date, last_modified_date, extra, valid_from, not_before, removed_at, $1::timestamptz
