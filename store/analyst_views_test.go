@@ -25,67 +25,6 @@ func (w *world) known(since string) {
 		w.customer, since)
 }
 
-func TestTurnaround_countsFromTheCreationToTheFirstFinishedVersionAfterAnUnfinishedOne(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.version("simple", "queued", "02", "03", false)
-	w.version("simple", "Finished", "03", "", false)
-	w.version("reopened", "processing", "02", "04", false)
-	w.version("reopened", "finished-with-errors", "04", "05", false)
-	w.version("reopened", "processing", "05", "06", false)
-	w.version("reopened", "finished", "06", "", false)
-	w.version("found finished", "finished", "02", "03", false)
-	w.version("found finished", "processing", "03", "04", false)
-	w.version("found finished", "finished_with_errors", "04", "", false)
-	w.version("open", "", "02", "", false)
-	w.version("gone", "processing", "02", "03", false)
-	w.version("gone", "finished", "03", "04", false)
-	w.version("gone", "finished", "04", "", true)
-	w.want(`
-		found finished|02 12:00|-|-|t
-		gone|02 12:00|03 12:00|2 days 12:00:00|f
-		open|02 12:00|-|-|-
-		reopened|02 12:00|04 12:00|3 days 12:00:00|f
-		simple|02 12:00|03 12:00|2 days 12:00:00|f`,
-		`SELECT concat_ws('|', batch_id, to_char(first_seen_at AT TIME ZONE 'UTC', 'DD HH24:MI'), coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'DD HH24:MI'), '-'),
-			coalesce(duration::text, '-'), coalesce(with_errors::text, '-')) FROM (
-				SELECT batch_id, first_seen_at, finished_at, duration, left(with_errors::text, 1) AS with_errors
-				FROM partner_center.device_batch_turnaround) t ORDER BY batch_id`)
-}
-
-func TestTurnaround_ofANameThatIsUsedAgainIsThatOfTheBatchThatFinished(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	created := func(batchID, until, creationDate string) {
-		t.Helper()
-		w.exec(`UPDATE partner_center.device_batch_versions SET creation_date = nullif($3, '')::timestamptz
-			WHERE batch_id = $1 AND valid_to = ('2026-01-' || $2 || 'T12:00Z')::timestamptz`, batchID, until, creationDate)
-	}
-	w.version("again", "queued", "02", "03", false)
-	w.version("again", "finished", "03", "04", false)
-	w.version("again", "queued", "05", "06", false)
-	w.version("again", "finished", "06", "", false)
-	w.version("undated", "queued", "02", "03", false)
-	w.version("undated", "finished", "03", "04", false)
-	created("undated", "04", "")
-	w.version("undated", "queued", "05", "", false)
-	w.version("ahead", "queued", "02", "03", false)
-	w.version("ahead", "finished", "03", "04", false)
-	created("ahead", "04", "2026-01-03T12:00:01Z")
-	w.version("ahead", "queued", "05", "", false)
-	w.version("open again", "finished", "02", "03", false)
-	w.version("open again", "queued", "03", "", false)
-	w.exec("UPDATE partner_center.device_batches SET creation_date = '2026-01-05T00:00Z'")
-	w.want(`
-		again|01 00:00|03 12:00|2 days 12:00:00
-		ahead|03 12:00|03 12:00|00:00:00
-		open again|05 00:00|-|-
-		undated|-|03 12:00|1 day`,
-		`SELECT concat_ws('|', batch_id, coalesce(to_char(creation_date AT TIME ZONE 'UTC', 'DD HH24:MI'), '-'),
-			coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'DD HH24:MI'), '-'), coalesce(duration::text, '-'))
-		FROM partner_center.device_batch_turnaround ORDER BY batch_id`)
-}
-
 func TestDailyStatuses_areThoseOfTheEndOfEachDay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -136,14 +136,9 @@ func TestPruneVersions_viewsDoNotTakeTheOldestVersionForTheFirst(t *testing.T) {
 	w.want("b|processing|finished|-\nstays|-|finished|-\nstays too|-|finished|-", `SELECT concat_ws('|', batch_id, coalesce(from_status, '-'), to_status,
 		coalesce(time_in_from_status::text, '-')) FROM partner_center.device_batch_status_changes
 		ORDER BY batch_id, changed_by`)
-	w.want("b|-|-\nstays|00:01|-\nstays too|00:01|-", `SELECT concat_ws('|', batch_id, coalesce(to_char(first_seen_at AT TIME ZONE 'UTC', 'HH24:MI'), '-'),
-		coalesce(to_char(finished_at AT TIME ZONE 'UTC', 'HH24:MI'), '-')) FROM partner_center.device_batch_turnaround
-		ORDER BY batch_id`)
 	w.wantPruned(Pruning{Before: minute(60)}, pruned(3, 0, 0))
 	w.want("stays\nstays too",
 		`SELECT concat_ws('|', batch_id) FROM partner_center.device_batch_status_changes ORDER BY batch_id`)
-	w.want("b|t|t", `SELECT concat_ws('|', batch_id, first_seen_at IS NULL, finished_at IS NULL)
-		FROM partner_center.device_batch_turnaround WHERE batch_id = 'b'`)
 }
 
 // since are the times since when batches have had their status, and how long they had the one before.

@@ -116,9 +116,18 @@ var answers = map[string]struct {
 		want: `
 		Contoso Bakery|Stuck|queued|3|13 days
 		Contoso Bakery|Desktops|processing|0|5 days`},
-	"turnaround": {columns: "company_name, batches, date_trunc('hour', justify_hours(median)), date_trunc('hour', justify_hours(percentile_95))", want: `
-		Contoso Bakery|2|4 days|4 days 21:00:00
-		Fabrikam Logistics|1|5 days|5 days`},
+	"time_to_finish": {columns: "company_name, rounds, date_trunc('hour', justify_hours(median)), date_trunc('hour', justify_hours(percentile_95))", want: `
+		Contoso Bakery|1|2 days|2 days`},
+	"time_per_status": {columns: "company_name, status, batches, date_trunc('day', total), date_trunc('day', median)",
+		order: ` ORDER BY company_name, status COLLATE "C"`, want: `
+		Contoso Bakery|Finished|1|4 days|4 days
+		Contoso Bakery|finished|1|9 days|9 days
+		Contoso Bakery|processing|1|5 days|5 days
+		Contoso Bakery|queued|4|19 days|3 days
+		Fabrikam Logistics|finished|1|11 days|11 days
+		Fabrikam Logistics|finished-with-errors|1|9 days|9 days
+		Fabrikam Logistics|processing|1|2 days|2 days
+		Fabrikam Logistics|queued|1|2 days|2 days`},
 	"changes_of_the_last_week": {columns: "company_name, batch_id, what, date_trunc('day', now() - changed_by)",
 		order: " ORDER BY date_trunc('day', now() - changed_by) DESC, company_name, batch_id", want: `
 		Contoso Bakery|Desktops|Finished -> processing|5 days
@@ -204,7 +213,8 @@ func (w *world) wantOncePruned(queries map[string]string) {
 			Contoso Bakery|Tablets|new, queued
 			Fabrikam Logistics|Office|finished-with-errors
 			Fabrikam Logistics|Old|gone, finished`},
-		"turnaround":        {"batches", ""},
+		"time_to_finish":    {"rounds", ""},
+		"time_per_status":   {"company_name, status, batches", "Contoso Bakery|queued|1"},
 		"batches_at_a_time": {"batch_id", ""},
 	} {
 		w.want(answer.want, "SELECT "+answer.columns+" FROM ("+queries[name]+") a ORDER BY a")

@@ -91,7 +91,7 @@ func TestDemo_isTrueToLife(t *testing.T) {
 		return rows
 	}
 	for never, query := range map[string]string{
-		"finished before it was created": `SELECT FROM partner_center.device_batch_turnaround WHERE finished_at < creation_date`,
+		"finished before it was created": `SELECT FROM partner_center.device_batch_history WHERE partner_center.is_finished(status) AND creation_date > valid_from`,
 		"created in the future":          `SELECT FROM partner_center.device_batches WHERE creation_date > valid_from`,
 		"without the devices it says":    cookbookFile(t, "batches_that_lack_devices.sql"),
 	} {
@@ -99,7 +99,7 @@ func TestDemo_isTrueToLife(t *testing.T) {
 			t.Errorf("%d times a batch is %s", n, never)
 		}
 	}
-	if count("SELECT FROM partner_center.device_batch_turnaround WHERE finished_at IS NOT NULL") < 5 {
+	if count("SELECT FROM partner_center.device_batch_rounds WHERE finished_by IS NOT NULL") < 5 {
 		t.Error("hardly a batch is finished")
 	}
 	readme, err := os.ReadFile("../../README.md")

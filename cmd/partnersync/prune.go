@@ -37,8 +37,8 @@ What is not known afterwards is left out or null. device_batches_as_of, devices_
 daily_device_batch_statuses have no rows of times before DATE for customers whose versions were
 removed (customers.pruned_before). device_batch_status_changes and device_policy_changes lose the
 changes whose version before was removed. The time since when a batch has had its status, or had
-the one before, is null where that began with a version removed, and so are first_seen_at,
-finished_at and duration in device_batch_turnaround where the batch's first version was.`,
+the one before, is null where that began with a version removed, and so are the begin and the
+duration of such rounds and periods in device_batch_rounds and device_batch_status_periods.`,
 		Example: "  partnersync prune --before 2024-01-01 --dry-run\n" +
 			"  partnersync prune --before 2024-01-01 --partner contoso --yes",
 		Args: cobra.NoArgs,

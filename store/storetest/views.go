@@ -18,9 +18,12 @@ var Views = []View{
 	{"device_batches_as_of", `
 		SELECT count(*), sum(devices_count)
 		FROM partner_center.device_batches_as_of(now() - interval '200 days')`},
-	{"device_batch_turnaround", `
+	{"device_batch_rounds", `
 		SELECT count(*), max(duration)
-		FROM partner_center.device_batch_turnaround`},
+		FROM partner_center.device_batch_rounds`},
+	{"device_batch_status_periods", `
+		SELECT count(*), max(duration)
+		FROM partner_center.device_batch_status_periods`},
 	{"daily_device_batch_statuses", `
 		SELECT count(*), sum(batches)
 		FROM partner_center.daily_device_batch_statuses`},
