@@ -10,7 +10,8 @@ CREATE TABLE partner_center.customers (
     pruned_before timestamptz,
     valid_from    timestamptz,
     not_before    timestamptz,
-    first_listed_at timestamptz
+    first_listed_at timestamptz,
+    devices_first_listed_at timestamptz
 );
 COMMENT ON TABLE partner_center.customers IS
     'The partners'' customers: those the API lists, but for relationships other than reseller, or those named in the configuration, the current version of each; names are as last seen. Earlier ones: customer_versions; both: customer_history.';
@@ -28,6 +29,7 @@ COMMENT ON COLUMN partner_center.customers.valid_from IS 'When this version was 
 COMMENT ON COLUMN partner_center.customers.not_before IS 'The change to this version happened after this time and not later than valid_from. Null for the first version.';
 COMMENT ON COLUMN partner_center.customers.first_listed_at IS
     'When the customer''s batches were first listed completely: what was there then is older than what partnersync knows, and not new. Null: not yet.';
+COMMENT ON COLUMN partner_center.customers.devices_first_listed_at IS 'When the devices of one of its batches were first listed completely; null: not yet.';
 
 CREATE TABLE partner_center.customer_versions (
     customer_id   uuid        NOT NULL,
@@ -79,6 +81,7 @@ CREATE TABLE partnersync.partner_state (
     owner          uuid,
     lease_epoch    bigint NOT NULL DEFAULT 0,
     observed_at    timestamptz,
+    observed_pages integer NOT NULL DEFAULT 0,
     confirmed_at   timestamptz,
     confirmed_pages integer NOT NULL DEFAULT 0,
     held_customers text[],
@@ -92,7 +95,8 @@ COMMENT ON COLUMN partnersync.partner_state.partner IS 'The partner''s name in t
 COMMENT ON COLUMN partnersync.partner_state.owner IS 'The worker that is enumerating; null: nobody.';
 COMMENT ON COLUMN partnersync.partner_state.lease_epoch IS 'The fencing token: incremented by each claim; a write under an older one is refused.';
 COMMENT ON COLUMN partnersync.partner_state.observed_at IS 'When the last enumeration that was merged was observed.';
-COMMENT ON COLUMN partnersync.partner_state.confirmed_at IS 'When the last complete enumeration of which nobody was held back was observed.';
+COMMENT ON COLUMN partnersync.partner_state.observed_pages IS 'How many pages that enumeration had; 0: it was not complete.';
+COMMENT ON COLUMN partnersync.partner_state.confirmed_at IS 'When the last complete one before it that held nobody back was observed.';
 COMMENT ON COLUMN partnersync.partner_state.confirmed_pages IS 'How many pages that enumeration had: one of several may have missed a customer.';
 COMMENT ON COLUMN partnersync.partner_state.held_customers IS 'Customers that the last complete enumeration lacked, held back by the mass removal guard.';
 COMMENT ON COLUMN partnersync.partner_state.held_run IS 'The run of that enumeration; a later one may confirm it.';

@@ -66,8 +66,9 @@ FROM (
                WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id
            ) AS status_since
     FROM partner_center.device_batches b
-    JOIN partner_center.customers c ON c.customer_id = b.customer_id AND c.removed_at IS NULL
     WHERE b.removed_at IS NULL AND NOT partner_center.is_finished(b.status)
+      AND NOT EXISTS (
+          SELECT FROM partner_center.customers c WHERE c.customer_id = b.customer_id AND c.removed_at IS NOT NULL)
 ) u;
 COMMENT ON VIEW partner_center.unfinished_device_batches IS
     'Batches that are listed, of customers that are there, in no terminal status (finished, finished_with_errors); no status and unknown ones count as unfinished.';
@@ -98,11 +99,11 @@ BEGIN ATOMIC
            h.extra, h.valid_from, h.not_before, h.removed_at, h.valid_to
     FROM partner_center.device_batch_history h
     WHERE h.valid_from <= at AND (h.valid_to > at OR h.valid_to IS NULL) AND h.removed_at IS NULL
-      AND EXISTS (
+      AND NOT EXISTS (
           SELECT
           FROM partner_center.customer_history c
           WHERE c.customer_id = h.customer_id
-            AND c.valid_from <= at AND (c.valid_to > at OR c.valid_to IS NULL) AND c.removed_at IS NULL)
+            AND c.valid_from <= at AND (c.valid_to > at OR c.valid_to IS NULL) AND c.removed_at IS NOT NULL)
       AND NOT EXISTS (
           SELECT
           FROM partner_center.customers c
@@ -110,7 +111,7 @@ BEGIN ATOMIC
 END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.device_batches_as_of(timestamptz) IS
-    'The batches as they were known at that time, of the customers that were there then, removed ones left out: select * from partner_center.device_batches_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
+    'The batches as they were known at that time, without removed ones and without those of customers that had left: select * from partner_center.device_batches_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
 
 -- +goose Down
 DROP FUNCTION partner_center.device_batches_as_of(timestamptz);

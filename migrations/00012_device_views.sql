@@ -13,11 +13,11 @@ BEGIN ATOMIC
            h.valid_from, h.not_before, h.removed_at, h.valid_to
     FROM partner_center.device_history h
     WHERE h.valid_from <= at AND (h.valid_to > at OR h.valid_to IS NULL) AND h.removed_at IS NULL
-      AND EXISTS (
+      AND NOT EXISTS (
           SELECT
           FROM partner_center.customer_history c
           WHERE c.customer_id = h.customer_id
-            AND c.valid_from <= at AND (c.valid_to > at OR c.valid_to IS NULL) AND c.removed_at IS NULL)
+            AND c.valid_from <= at AND (c.valid_to > at OR c.valid_to IS NULL) AND c.removed_at IS NOT NULL)
       AND NOT EXISTS (
           SELECT
           FROM partner_center.customers c
@@ -25,7 +25,7 @@ BEGIN ATOMIC
 END;
 -- +goose StatementEnd
 COMMENT ON FUNCTION partner_center.devices_as_of(timestamptz) IS
-    'The devices as they were known at that time, of the customers that were there then, removed ones left out: select * from partner_center.devices_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
+    'The devices as they were known at that time, without removed ones and without those of customers that had left: select * from partner_center.devices_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
 
 -- Consecutive versions are compared key by key; a key without a value and a missing key are the same.
 CREATE VIEW partner_center.device_policy_changes AS

@@ -54,9 +54,6 @@ func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows
 		if err := keepReceivedIDs(ctx, m.tx, c.CustomerID, rows); err != nil {
 			return err
 		}
-		if err := noteFirstListing(ctx, m); err != nil {
-			return err
-		}
 		if done.DevicesDue, err = noteBatchChange(ctx, m, c); err != nil {
 			return err
 		}

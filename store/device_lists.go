@@ -97,18 +97,25 @@ func (s *Store) PlanDeviceLists(
 	return dueLists(lists, run, now), nil
 }
 
-// noteFirstListing keeps when the customer's batches were first listed completely.
-func noteFirstListing(ctx context.Context, m *merging[DeviceBatch]) error {
-	const note = `
-		UPDATE partner_center.customers
-		SET first_listed_at = @at
-		WHERE customer_id = @customer_id::uuid AND first_listed_at IS NULL`
-	if m.state.ConfirmedAt != nil || !m.listing.Complete {
+// noteFirstListing keeps when the customer's batches were first listed completely, and when the devices of one of them
+// were.
+func noteFirstListing[R any](ctx context.Context, m *merging[R]) error {
+	const (
+		batches = `UPDATE partner_center.customers SET first_listed_at = @at WHERE customer_id = @customer_id::uuid`
+		devices = `UPDATE partner_center.customers SET devices_first_listed_at = @at WHERE customer_id = @customer_id::uuid`
+	)
+	note := ""
+	switch {
+	case m.listing.Complete && m.neverListed && m.list.resource == DeviceBatches:
+		note = batches
+	case m.listing.Complete && m.devicesNeverListed && m.list.resource == Devices:
+		note = devices
+	default:
 		return nil
 	}
 	args := pgx.NamedArgs{"customer_id": m.list.customerID, "at": m.observedAt}
 	if _, err := m.tx.Exec(ctx, note, args); err != nil {
-		return fmt.Errorf("noting the first complete listing of the batches: %w", err)
+		return fmt.Errorf("noting the first complete listing of the %s: %w", m.list.resource, err)
 	}
 	return nil
 }

@@ -106,10 +106,12 @@ type enumerating struct {
 	tx          pgx.Tx
 	run         Run
 	enumeration Enumeration
-	observedAt  time.Time  // later than that of any earlier enumeration
-	heldBefore  []string   // customers that the guard held back in an earlier run
-	confirmedAt *time.Time // when the last complete enumeration was observed that held nobody back; nil: none was
-	// confirmedPages is how many pages that enumeration had.
+	observedAt  time.Time // later than that of any earlier enumeration
+	heldBefore  []string  // customers that the guard held back in an earlier run
+	isHolding   bool      // there are customers that an earlier enumeration lacked
+	// confirmedAt is when the last complete enumeration before was observed that held nobody back, and confirmedPages
+	// how many pages it had; nil: there was none.
+	confirmedAt    *time.Time
 	confirmedPages int
 }
 
@@ -117,14 +119,20 @@ type enumerating struct {
 func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64) error {
 	const fence = `
 		UPDATE partnersync.partner_state
-		SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
+		SET owner           = NULL,
+		    observed_at     = greatest(@observed::timestamptz, observed_at + interval '1 microsecond'),
+		    observed_pages  = CASE WHEN @complete THEN greatest(@pages::integer, 1) ELSE 0 END,
+		    confirmed_at    = CASE WHEN observed_pages > 0 AND held_customers IS NULL THEN observed_at ELSE confirmed_at END,
+		    confirmed_pages = CASE WHEN observed_pages > 0 AND held_customers IS NULL THEN observed_pages ELSE confirmed_pages END
 		WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
-		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, confirmed_at, confirmed_pages`
+		RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL,
+		          confirmed_at, confirmed_pages`
 	args := pgx.NamedArgs{
 		"partner": t.run.Partner, "worker": worker, "epoch": epoch, "run": t.run.ID,
 		"observed": t.enumeration.ObservedAt.UTC().Truncate(time.Microsecond),
+		"complete": t.enumeration.Complete, "pages": t.enumeration.Pages,
 	}
-	err := t.tx.QueryRow(ctx, fence, args).Scan(&t.observedAt, &t.heldBefore, &t.confirmedAt, &t.confirmedPages)
+	err := t.tx.QueryRow(ctx, fence, args).Scan(&t.observedAt, &t.heldBefore, &t.isHolding, &t.confirmedAt, &t.confirmedPages)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrClaimLost
 	}
@@ -239,27 +247,21 @@ func (t *enumerating) settleOwnership(ctx context.Context, own []string) error {
 }
 
 // remove takes customers that are gone out of the runs, and their batches stay as they are: whoever still holds one is
-// fenced off, so that no run counts it any more. Of a complete enumeration it keeps those that the guard holds back, for a
-// later run's to confirm, or that it confirms who is there.
+// fenced off, so that no run counts it any more. It keeps those that a complete enumeration lacked and the guard holds
+// back, for a later run's to confirm.
 func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	const keep = `
 		UPDATE partnersync.partner_state
-		SET held_customers  = @held::text[],
-		    held_run        = CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END,
-		    confirmed_at    = CASE WHEN @held::text[] IS NULL THEN @observed ELSE confirmed_at END,
-		    confirmed_pages = CASE WHEN @held::text[] IS NULL THEN @pages ELSE confirmed_pages END
+		SET held_customers = @held::text[], held_run = CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END
 		WHERE partner = @partner`
 	const deactivate = `
 		UPDATE partnersync.customer_state
 		SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
 		WHERE customer_id = ANY (@ids::uuid[])`
-	args := pgx.NamedArgs{
-		"partner": t.run.Partner, "run": t.run.ID, "held": hold, "ids": gone, "observed": t.observedAt, "pages": t.enumeration.Pages,
-	}
-	if t.enumeration.Complete {
+	args := pgx.NamedArgs{"partner": t.run.Partner, "run": t.run.ID, "held": hold, "ids": gone}
+	if t.enumeration.Complete && (t.isHolding || len(hold) > 0) {
 		if err := execAll(ctx, t.tx, args, keep); err != nil {
-			return fmt.Errorf("keeping what the enumeration confirms, with %s held back: %w",
-				plural.Of(len(hold), "customer", "customers"), err)
+			return fmt.Errorf("keeping %s held back: %w", plural.Of(len(hold), "customer", "customers"), err)
 		}
 	}
 	if len(gone) > 0 {

@@ -41,17 +41,19 @@ type Outcome struct {
 
 // merging is the transaction of a merge.
 type merging[R any] struct {
-	tx          pgx.Tx
-	resource    *resource[R]
-	list        list
-	listing     Listing
-	rows        []R
-	state       listState
-	observedAt  time.Time
-	diff        difference[R]
-	removed     []string // keys
-	held        []string // keys that the guard holds back
-	unconfirmed []string // keys that this listing of several pages is the first to lack
+	tx       pgx.Tx
+	resource *resource[R]
+	list     list
+	listing  Listing
+	rows     []R
+	state    listState
+	// neverListed: no list of the customer's batches was complete yet, and devicesNeverListed: none of devices.
+	neverListed, devicesNeverListed bool
+	observedAt                      time.Time
+	diff                            difference[R]
+	removed                         []string // keys
+	held                            []string // keys that the guard holds back
+	unconfirmed                     []string // keys that this listing of several pages is the first to lack
 }
 
 // maxPagesToReread is how many pages a listing may have to be read again at once. Of a longer one, the next pass's
@@ -89,6 +91,9 @@ func merge[R any](
 			return fmt.Errorf("writing %d new, %d changed and %d removed rows and the state of the list: %w",
 				len(m.diff.inserted), len(m.diff.changed), len(m.removed), err)
 		}
+		if err := noteFirstListing(ctx, &m); err != nil {
+			return err
+		}
 		done = m.outcome()
 		if also != nil {
 			if err := also(&m, &done); err != nil {
@@ -109,9 +114,12 @@ func merge[R any](
 
 // compare checks the claim, and finds out how the listed rows differ from the known ones.
 func (m *merging[R]) compare(ctx context.Context, s *Store, c Claim) error {
-	// The customer first, as in every transaction: its first listing is noted there.
+	// The customer first, as in every transaction.
 	const lock = `
-		SELECT FROM partner_center.customers WHERE customer_id = @customer_id::uuid FOR NO KEY UPDATE`
+		SELECT first_listed_at IS NULL, devices_first_listed_at IS NULL
+		FROM partner_center.customers
+		WHERE customer_id = @customer_id::uuid
+		FOR NO KEY UPDATE`
 	const fence = `
 		UPDATE partnersync.customer_state
 		SET last_attempt_at = clock_timestamp()
@@ -119,7 +127,7 @@ func (m *merging[R]) compare(ctx context.Context, s *Store, c Claim) error {
 	args := pgx.NamedArgs{"customer_id": c.CustomerID, "worker": s.worker, "epoch": c.Epoch}
 	claimed := false
 	batch := &pgx.Batch{}
-	batch.Queue(lock, args)
+	batch.Queue(lock, args).QueryRow(func(row pgx.Row) error { return row.Scan(&m.neverListed, &m.devicesNeverListed) })
 	batch.Queue(fence, args).Exec(func(tag pgconn.CommandTag) error {
 		claimed = tag.RowsAffected() > 0
 		return nil

@@ -191,7 +191,7 @@ func TestPruneVersions_nothingIsSaidOfTimesBefore(t *testing.T) {
 	w.exec(`INSERT INTO partner_center.devices (customer_id, batch_id, device_id, valid_from)
 		VALUES ($1, 'old', 'd', '2026-01-01T12:00Z')`, w.customer)
 	const daily = `SELECT concat_ws('|', to_char(day, 'DD'), status, batches)
-		FROM partner_center.daily_device_batch_statuses_between('2026-01-02', '2026-01-04') ORDER BY day, status`
+		FROM partner_center.daily_device_batch_statuses WHERE day BETWEEN '2026-01-02' AND '2026-01-04' ORDER BY day, status`
 	const asOf = `SELECT concat_ws('|', (SELECT count(*) FROM partner_center.device_batches_as_of($1)),
 		(SELECT count(*) FROM partner_center.devices_as_of($1)))`
 	w.want("02|finished|1\n02|queued|1\n03|finished|1\n03|queued|1\n04|finished|2", daily)

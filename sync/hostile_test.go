@@ -295,7 +295,7 @@ func (w *world) wantViews() {
 		SELECT format('%I.%I', schemaname, viewname) FROM pg_views WHERE schemaname = 'partner_center'
 		UNION ALL
 		SELECT format('%s(now())', p.oid::regproc) FROM pg_proc p
-			WHERE p.pronamespace = 'partner_center'::regnamespace AND p.pronargs = 1`
+			WHERE p.pronamespace = 'partner_center'::regnamespace AND p.pronargs = 1 AND p.proargtypes[0] = 'timestamptz'::regtype`
 	rows, _ := w.pool.Query(w.t.Context(), views) // CollectRows returns its error
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	w.ok(err)

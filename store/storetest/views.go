@@ -27,6 +27,12 @@ var Views = []View{
 	{"daily_device_batch_statuses", `
 		SELECT count(*), sum(batches)
 		FROM partner_center.daily_device_batch_statuses`},
+	{"daily_devices", `
+		SELECT count(*), sum(devices)
+		FROM partner_center.daily_devices`},
+	{"customer_history", `
+		SELECT count(*), max(valid_from)
+		FROM partner_center.customer_history`},
 	{"device_history", `
 		SELECT count(*), max(serial_number)
 		FROM partner_center.device_history`},

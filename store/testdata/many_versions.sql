@@ -1,9 +1,9 @@
--- Two years that end now: 1,000 customers, 100,000 batches of 10 versions, 200,000 devices of 2, 5,000 policies of 4, and
--- 70,000 runs.
+-- Two years that end now: 1,000 customers, 100,000 batches of 10 versions, 1,000,000 devices, a fifth of them of 2 versions,
+-- 5,000 policies of 4, and 70,000 runs.
 CREATE FUNCTION pg_temp.customer(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT md5('customer ' || n)::uuid $$;
 
-INSERT INTO partner_center.customers (customer_id, partner, company_name, first_seen_at)
-SELECT pg_temp.customer(c), 'contoso', 'Company ' || c, now() - interval '730 days' FROM generate_series(1, 1000) c;
+INSERT INTO partner_center.customers (customer_id, partner, company_name, first_seen_at, first_listed_at)
+SELECT pg_temp.customer(c), 'contoso', 'Company ' || c, now() - interval '731 days', now() - interval '700 days' FROM generate_series(1, 1000) c;
 
 INSERT INTO partnersync.customer_state (customer_id, partner, last_attempt_at, last_success_at)
 SELECT pg_temp.customer(c), 'contoso', now(), now() FROM generate_series(1, 1000) c;
@@ -43,19 +43,20 @@ SELECT pg_temp.customer(p / 5 + 1), md5('policy ' || p)::uuid, 'Profile ' || p |
 FROM generate_series(0, 4999) p;
 
 CREATE TABLE d AS
-SELECT pg_temp.customer(d / 200 + 1) AS customer_id, 'Batch ' || d / 2 AS batch_id, md5('device ' || d)::uuid::text AS device_id, d,
-       now() - interval '730 days' * (1 - (d % 1000) / 2000.0) AS first, now() - interval '730 days' * (d % 997) / 2000.0 AS second
-FROM generate_series(0, 199999) d;
+SELECT pg_temp.customer(d / 1000 + 1) AS customer_id, 'Batch ' || d / 10 AS batch_id, md5('device ' || d)::uuid::text AS device_id, d,
+       d % 5 = 0 AS twice, 'policy ' || (d / 1000 * 5 + d % 5) AS policy,
+       now() - interval '730 days' * (1 - (d / 10 % 1000) / 2000.0) AS first, now() - interval '730 days' * (d % 997) / 2000.0 AS second
+FROM generate_series(0, 999999) d;
 INSERT INTO partner_center.device_versions
 SELECT customer_id, batch_id, device_id, '0000-' || d, NULL, NULL, 'Model', 'OEM', 'user', first,
-       CASE d % 4 WHEN 0 THEN '[]'::jsonb WHEN 1 THEN '[{"key": "o_o_b_e", "value": null}]' ELSE jsonb_build_array(jsonb_build_object('key', 'o_o_b_e', 'value', md5('policy ' || d / 40)::uuid)) END,
+       CASE d % 4 WHEN 0 THEN '[]'::jsonb WHEN 1 THEN '[{"key": "o_o_b_e", "value": null}]' ELSE jsonb_build_array(jsonb_build_object('key', 'o_o_b_e', 'value', md5(policy)::uuid)) END,
        '{}', first, NULL, NULL, second
-FROM d ORDER BY second;
+FROM d WHERE twice ORDER BY second;
 INSERT INTO partner_center.devices
 SELECT customer_id, batch_id, device_id, '0000-' || d, NULL, NULL, 'Model', 'OEM', 'user', first,
-       CASE d % 5 WHEN 0 THEN '[{"key": "o_o_b_e", "value": "A default profile"}]'::jsonb ELSE jsonb_build_array(jsonb_build_object('key', 'o_o_b_e', 'value', md5('policy ' || (d / 200 * 5 + d % 5))::uuid)) END,
-       '{}', second, first, NULL
-FROM d ORDER BY second;
+       CASE d % 25 WHEN 0 THEN '[{"key": "o_o_b_e", "value": "A default profile"}]'::jsonb ELSE jsonb_build_array(jsonb_build_object('key', 'o_o_b_e', 'value', md5(policy)::uuid)) END,
+       '{}', CASE WHEN twice THEN second ELSE first END, CASE WHEN twice THEN first END, CASE WHEN d % 50 = 3 THEN first END
+FROM d ORDER BY 13;
 
 INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, enumerated_at, finished_at, state, customers_total)
 SELECT 'contoso', 'scheduled', t, t, t, t, 'complete', 1000 FROM generate_series(now() - interval '730 days', now(), interval '15 minutes') t;

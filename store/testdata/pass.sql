@@ -84,9 +84,14 @@ RETURNING s.lease_epoch, clock_timestamp();
 SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = $1;
 
 UPDATE partnersync.partner_state
-SET owner = NULL, observed_at = greatest(@observed::timestamptz, observed_at + interval '1 microsecond')
+SET owner           = NULL,
+    observed_at     = greatest(@observed::timestamptz, observed_at + interval '1 microsecond'),
+    observed_pages  = CASE WHEN @complete THEN greatest(@pages::integer, 1) ELSE 0 END,
+    confirmed_at    = CASE WHEN observed_pages > 0 AND held_customers IS NULL THEN observed_at ELSE confirmed_at END,
+    confirmed_pages = CASE WHEN observed_pages > 0 AND held_customers IS NULL THEN observed_pages ELSE confirmed_pages END
 WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
-RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, confirmed_at, confirmed_pages;
+RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL,
+          confirmed_at, confirmed_pages;
 
 SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
 FROM partner_center.customers
@@ -161,13 +166,6 @@ FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i (customer_id, company_name,
 ON CONFLICT (customer_id, partner) DO UPDATE
 SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
     last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1;
-
-UPDATE partnersync.partner_state
-SET held_customers  = $1::text[],
-    held_run        = CASE WHEN $1::text[] IS NOT NULL THEN $2::bigint END,
-    confirmed_at    = CASE WHEN $1::text[] IS NULL THEN $3 ELSE confirmed_at END,
-    confirmed_pages = CASE WHEN $1::text[] IS NULL THEN $4 ELSE confirmed_pages END
-WHERE partner = $5;
 
 UPDATE partnersync.runs
 SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
@@ -262,7 +260,10 @@ SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_man
 FROM partner_center.devices
 WHERE customer_id = $1::uuid AND batch_id = $2::text;
 
-SELECT FROM partner_center.customers WHERE customer_id = $1::uuid FOR NO KEY UPDATE;
+SELECT first_listed_at IS NULL, devices_first_listed_at IS NULL
+FROM partner_center.customers
+WHERE customer_id = $1::uuid
+FOR NO KEY UPDATE;
 
 UPDATE partnersync.customer_state
 SET last_attempt_at = clock_timestamp()
@@ -301,15 +302,13 @@ ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
     error               = NULL,
     last_run            = excluded.last_run;
 
+UPDATE partner_center.customers SET first_listed_at = @at WHERE customer_id = @customer_id::uuid;
+
 INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, received_id)
 SELECT @customer_id::uuid, 'devices', i.batch_id, i.received_id
 FROM unnest(@batch_ids::text[], @received_ids::bytea[]) AS i (batch_id, received_id)
 ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET received_id = excluded.received_id
 WHERE l.received_id IS DISTINCT FROM excluded.received_id;
-
-UPDATE partner_center.customers
-SET first_listed_at = @at
-WHERE customer_id = @customer_id::uuid AND first_listed_at IS NULL;
 
 UPDATE partnersync.customer_state
 SET devices_due_at  = CASE WHEN @none THEN NULL ELSE least(devices_due_at, @at::timestamptz) END,
@@ -411,6 +410,8 @@ FROM (
            unnest($12::jsonb[]) AS policies,
            unnest($13::jsonb[]) AS extra
 ) i;
+
+UPDATE partner_center.customers SET devices_first_listed_at = @at WHERE customer_id = @customer_id::uuid;
 
 UPDATE partnersync.customer_state
 SET devices_due_at = @due_at, devices_refresh = @refresh, lists_due = @lists_due,
