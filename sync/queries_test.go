@@ -17,6 +17,7 @@ import (
 const (
 	beta  = "b44bb1fb-c595-45b0-9e09-d657365580bf"
 	gamma = "c6a1f1d0-8c9e-4d5b-9a1e-3c2b1a0f9e8d"
+	delta = "de17a000-3c55-4c0b-8f43-1b2d5f6a7c88" // leaves
 )
 
 // later lets days pass between two passes: whatever the passes have written so far becomes older by that.
@@ -46,7 +47,7 @@ func (w *world) later(days int) {
 // uploaded is when the devices of the cookbook's tests were uploaded.
 func uploaded() time.Time { return time.Now().UTC().Truncate(24 * time.Hour).Add(-36 * time.Hour) }
 
-// cookbookWorld is 13 days in the life of three customers.
+// cookbookWorld is 13 days in the life of four customers, the last of which leaves: what stands there today is not shown.
 func cookbookWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, partnercentertest.Options{}).reading()
@@ -63,7 +64,7 @@ func cookbookWorld(t *testing.T) *world {
 	policy := func(value string) partnercentertest.PolicyAssignment {
 		return partnercentertest.PolicyAssignment{Key: "o_o_b_e", Value: value}
 	}
-	for id, name := range map[string]string{alpha: "Contoso Bakery", beta: "Fabrikam Logistics", gamma: "Wide World"} {
+	for id, name := range map[string]string{alpha: "Contoso Bakery", beta: "Fabrikam Logistics", gamma: "Wide World", delta: "Northwind Traders"} {
 		w.api.AddCustomer(partnercentertest.Customer{ID: id, CompanyName: name})
 	}
 	w.api.PutPolicy(alpha, partnercentertest.Policy{ID: "p1", Name: "Standard users"})
@@ -79,6 +80,9 @@ func cookbookWorld(t *testing.T) *world {
 	device(beta, "Office", "d4", "S4", policy("Elsewhere"))
 	batch(beta, "Old", "finished")
 	device(beta, "Old", "d5", "S5", policy("Elsewhere"))
+	batch(delta, "Kiosks", "queued")
+	batch(delta, "Broken", "finished_with_errors")
+	device(delta, "Kiosks", "d6", "S2")
 	w.once()
 	w.later(2)
 	batch(alpha, "Desktops", "queued")
@@ -97,6 +101,7 @@ func cookbookWorld(t *testing.T) *world {
 	w.once()
 	w.later(3)
 	w.api.RemoveBatch(beta, "Old")
+	w.api.RemoveCustomer(delta)
 	w.once()
 	w.later(2)
 	batch(alpha, "Tablets", "queued")
@@ -127,7 +132,9 @@ var answers = map[string]struct {
 		Fabrikam Logistics|finished|1|11 days|11 days
 		Fabrikam Logistics|finished-with-errors|1|9 days|9 days
 		Fabrikam Logistics|processing|1|2 days|2 days
-		Fabrikam Logistics|queued|1|2 days|2 days`},
+		Fabrikam Logistics|queued|1|2 days|2 days
+		Northwind Traders|finished_with_errors|1|11 days|11 days
+		Northwind Traders|queued|1|11 days|11 days`},
 	"changes_of_the_last_week": {columns: "company_name, batch_id, what, date_trunc('day', now() - changed_by)",
 		order: " ORDER BY date_trunc('day', now() - changed_by) DESC, company_name, batch_id", want: `
 		Contoso Bakery|Desktops|Finished -> processing|5 days
@@ -141,7 +148,9 @@ var answers = map[string]struct {
 		Contoso Bakery|Sales|finished|2
 		Contoso Bakery|Stuck|queued|0
 		Fabrikam Logistics|Office|finished-with-errors|2
-		Fabrikam Logistics|Old|finished|1`},
+		Fabrikam Logistics|Old|finished|1
+		Northwind Traders|Broken|finished_with_errors|0
+		Northwind Traders|Kiosks|queued|1`},
 	"batches_with_errors": {columns: "company_name, batch_id, devices_count, date_trunc('day', now() - finished_by)",
 		want: `
 		Fabrikam Logistics|Office|1|9 days`},
@@ -154,7 +163,8 @@ var answers = map[string]struct {
 		S2|2|2|Contoso Bakery: Sales, Fabrikam Logistics: Office`},
 	"uploads_by_day": {columns: "day, company_name, devices", want: strings.ReplaceAll(`
 		DAY|Contoso Bakery|2
-		DAY|Fabrikam Logistics|3`, "DAY", uploaded().Format(time.DateOnly))},
+		DAY|Fabrikam Logistics|3
+		DAY|Northwind Traders|1`, "DAY", uploaded().Format(time.DateOnly))},
 	"stale_customers": {columns: "partner, company_name, date_trunc('day', age), consecutive_failures, last_error_code, length(last_request_id)", want: `
 		contoso|Wide World|6|20002|36
 		contoso|Fabrikam Logistics|2 days|1|1000|36`},

@@ -6,7 +6,7 @@ SELECT d.serial_number,
                   ORDER BY c.company_name, d.batch_id) AS found_in
 FROM partner_center.devices d
 JOIN partner_center.customers c USING (customer_id)
-WHERE d.removed_at IS NULL AND d.serial_number <> ''
+WHERE d.removed_at IS NULL AND c.removed_at IS NULL AND d.serial_number <> ''
 GROUP BY d.serial_number
 HAVING count(DISTINCT (d.customer_id, d.batch_id)) > 1
 ORDER BY customers DESC, places DESC, d.serial_number;

@@ -7,12 +7,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// StatusDay is how many batches came into a status on a day, less those that left it. The first day includes all time
-// before it.
+// StatusDay is how many batches were in a status at the end of a day.
 type StatusDay struct {
-	Status string    `db:"status"` // one of BatchStatuses
-	Day    time.Time `db:"day"`    // UTC
-	More   int64     `db:"more"`
+	Status  string    `db:"status"` // one of BatchStatuses
+	Day     time.Time `db:"day"`    // UTC
+	Batches int64     `db:"batches"`
 }
 
 // BatchStatuses are the statuses that batches are counted by: the API's words in lower case with _ for -, and "other"
@@ -56,6 +55,7 @@ type Batches struct {
 	Changes  []StatusChange    // the latest, newest first
 	AsOf     time.Time
 	FirstDay time.Time // of Days
+	Today    time.Time // the last of Days
 	KnownDay time.Time // the first of them whose history no customer lacks, since it was pruned
 }
 
@@ -64,10 +64,10 @@ type Batches struct {
 func (r *Reader) Batches(ctx context.Context, days, limit int) (b Batches, err error) {
 	err = r.read(ctx, surveyTimeout, func(ctx context.Context, tx pgx.Tx) (err error) {
 		const now = `
-			SELECT now(), f.day, greatest(f.day, c.pruned)
+			SELECT now(), f.day, f.day + @days::integer - 1, greatest(f.day, c.pruned)
 			FROM (SELECT (now() AT TIME ZONE 'UTC')::date - @days::integer + 1) f (day),
 			     (SELECT (max(pruned_before) AT TIME ZONE 'UTC')::date FROM partner_center.customers) c (pruned)`
-		if err := tx.QueryRow(ctx, now, pgx.NamedArgs{"days": days}).Scan(&b.AsOf, &b.FirstDay, &b.KnownDay); err != nil {
+		if err := tx.QueryRow(ctx, now, pgx.NamedArgs{"days": days}).Scan(&b.AsOf, &b.FirstDay, &b.Today, &b.KnownDay); err != nil {
 			return err
 		}
 		if b.Days, err = statusDays(ctx, tx, b.FirstDay); err != nil {
@@ -85,31 +85,16 @@ func (r *Reader) Batches(ctx context.Context, days, limit int) (b Batches, err e
 	return b, err
 }
 
-// statusDays counts as the view daily_device_batch_statuses does, but over all customers: a version counts one more on
-// the day it begins and one less on the day it ends. The view has a row for each customer, status and day, which may be
-// millions.
+// statusDays adds up the daily statuses of all customers.
 func statusDays(ctx context.Context, tx pgx.Tx, first time.Time) ([]StatusDay, error) {
 	const sql = `
 		SELECT CASE WHEN s.word IN ('queued', 'processing', 'finished', 'finished_with_errors') THEN s.word
 		            ELSE 'other' END AS status,
-		       s.day, sum(s.more)::bigint AS more
+		       s.day, sum(s.batches)::bigint AS batches
 		FROM (
-		    SELECT lower(replace(status, '-', '_')) AS word,
-		           greatest((valid_from AT TIME ZONE 'UTC')::date, @first) AS day, count(*) AS more
-		    FROM partner_center.device_batches
-		    WHERE removed_at IS NULL
-		    GROUP BY 1, 2
-		    UNION ALL
-		    SELECT lower(replace(v.status, '-', '_')), c.day, sum(c.more)
-		    FROM partner_center.device_batch_versions v
-		    CROSS JOIN LATERAL (
-		        VALUES (greatest((v.valid_from AT TIME ZONE 'UTC')::date, @first), 1),
-		               ((v.valid_to AT TIME ZONE 'UTC')::date, -1)
-		    ) c (day, more)
-		    WHERE v.removed_at IS NULL
-		      AND v.valid_to >= @first::date::timestamp AT TIME ZONE 'UTC'
-		      AND (v.valid_from AT TIME ZONE 'UTC')::date < (v.valid_to AT TIME ZONE 'UTC')::date -- else no day ends with it
-		    GROUP BY 1, 2
+		    SELECT replace(lower(status COLLATE "C"), '-', '_') AS word, day, batches
+		    FROM partner_center.daily_device_batch_statuses
+		    WHERE day >= @first::date
 		) s
 		GROUP BY 1, 2
 		ORDER BY 2, 1`

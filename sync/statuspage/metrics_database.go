@@ -122,14 +122,16 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// batchesByStatus adds up the days.
+// batchesByStatus returns the numbers of the last day.
 func batchesByStatus(b report.Batches) map[string]int64 {
 	sums := map[string]int64{}
 	for _, status := range report.BatchStatuses {
 		sums[status] = 0
 	}
 	for _, d := range b.Days {
-		sums[d.Status] += d.More
+		if d.Day.Equal(b.Today) {
+			sums[d.Status] = d.Batches
+		}
 	}
 	return sums
 }

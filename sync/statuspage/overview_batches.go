@@ -70,29 +70,23 @@ func newBatchesView(b report.Batches) *batchesView {
 	return v
 }
 
-// columns adds up the changes of each day to the numbers at the end of each day, but for days that were pruned.
+// columns puts the numbers at the end of each day into a column, but for days that were pruned.
 func columns(b report.Batches) []column {
-	byDay := make([]map[string]int64, shownDays)
-	for _, d := range b.Days {
-		n := int(d.Day.Sub(b.FirstDay).Hours() / 24)
-		if n < 0 || n >= shownDays {
-			continue
-		}
-		if byDay[n] == nil {
-			byDay[n] = map[string]int64{}
-		}
-		byDay[n][d.Status] += d.More
+	type key struct {
+		day    time.Time
+		status string
 	}
-	sums := map[string]int64{}
+	batches := map[key]int64{}
+	for _, d := range b.Days {
+		batches[key{d.Day, d.Status}] = d.Batches
+	}
 	days := make([]column, shownDays)
 	for n := range days {
 		c := column{X: n, Day: b.FirstDay.AddDate(0, 0, n)}
-		for _, status := range report.BatchStatuses {
-			sums[status] += byDay[n][status]
-		}
 		for _, status := range stackOrder {
-			c.Parts = append(c.Parts, part{Status: status, Batches: sums[status]})
-			c.Total += sums[status]
+			p := part{Status: status, Batches: batches[key{c.Day, status}]}
+			c.Parts = append(c.Parts, p)
+			c.Total += p.Batches
 		}
 		c.Title = c.describe()
 		days[n] = c

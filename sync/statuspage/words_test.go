@@ -1,6 +1,7 @@
 package statuspage
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,14 +42,21 @@ func TestNiceTop(t *testing.T) {
 	}
 }
 
+// daysOf returns what the batches in a status were, day by day.
+func daysOf(status string, first time.Time, batches ...int64) (days []report.StatusDay) {
+	for n, batches := range batches {
+		days = append(days, report.StatusDay{Status: status, Day: first.AddDate(0, 0, n), Batches: batches})
+	}
+	return days
+}
+
 func TestBatchesView_partsOfADayFillItsColumn(t *testing.T) {
 	t.Parallel()
 	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	v := newBatchesView(report.Batches{FirstDay: first, Days: []report.StatusDay{
-		{Status: "finished", Day: first, More: 30}, {Status: "queued", Day: first.AddDate(0, 0, 10), More: 10},
-		{Status: "queued", Day: first.AddDate(0, 0, 20), More: -10},
-		{Status: "finished", Day: first.AddDate(0, 0, 20), More: 10},
-	}})
+	finished, queued := slices.Repeat([]int64{30}, 30), make([]int64, 30)
+	finished[29], queued[10] = 40, 10
+	v := newBatchesView(report.Batches{FirstDay: first,
+		Days: slices.Concat(daysOf("finished", first, finished...), daysOf("queued", first, queued...))})
 	if v.Total != 40 || v.Ticks[0] != 40 || len(v.Columns) != shownDays {
 		t.Fatalf("total %d, ticks %v, %d days", v.Total, v.Ticks, len(v.Columns))
 	}
@@ -68,9 +76,8 @@ func TestBatchesView_partsOfADayFillItsColumn(t *testing.T) {
 func TestBatchesView_leavesOutDaysThatWerePruned(t *testing.T) {
 	t.Parallel()
 	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	v := newBatchesView(report.Batches{FirstDay: first, KnownDay: first.AddDate(0, 0, 28), Days: []report.StatusDay{
-		{Status: "finished", Day: first, More: 30}, {Status: "finished", Day: first.AddDate(0, 0, 20), More: 10},
-	}})
+	v := newBatchesView(report.Batches{FirstDay: first, KnownDay: first.AddDate(0, 0, 28),
+		Days: daysOf("finished", first.AddDate(0, 0, 27), 30, 40, 40)})
 	if len(v.Columns) != 2 || v.Columns[0].X != 28 || v.Columns[0].Title != "29 January: 40 finished" || v.Total != 40 {
 		t.Errorf("%d batches, columns %+v", v.Total, v.Columns)
 	}
