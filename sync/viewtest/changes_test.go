@@ -144,7 +144,7 @@ func (w *world) removeBatch(id batchID) {
 func (w *world) putDevice(id batchID, key string) {
 	d := partnercentertest.Device{
 		ID:           key,
-		SerialNumber: pickOf(w, "", "", "sn-1", "SN-1", " sn-1 ", "sn-2", "Sn-3", "sn-4", "é5", "sn-6", "sn-7", "sn-8", " "),
+		SerialNumber: pickOf(w, "", "", "sn-1", "SN-1", " sn-1 ", "sn-2", "Sn-3", "sn-4", "sn-5", "sn-6", "sn-7", "sn-8", " "),
 		ProductKey:   pickOf(w, "", "key"), ModelName: pickOf(w, "Surface", "Latitude"), OEMManufacturerName: pickOf(w, "", "Dell"),
 		UploadedBy: "ada@contoso.com", Policies: w.assignments(id.customer),
 	}

@@ -86,7 +86,12 @@ func (w *world) query(query string, args ...any) []string {
 // want compares the rows of a query, in any order, with lines.
 func (w *world) want(want []string, query string, args ...any) {
 	w.t.Helper()
-	got := w.query(query, args...)
+	w.same(fmt.Sprintln(query, args), want, w.query(query, args...))
+}
+
+// same compares lines in any order.
+func (w *world) same(what string, want, got []string) {
+	w.t.Helper()
 	var differences []string
 	for _, line := range without(want, got) {
 		differences = append(differences, "- "+line)
@@ -96,8 +101,19 @@ func (w *world) want(want []string, query string, args ...any) {
 	}
 	slices.SortFunc(differences, func(a, b string) int { return strings.Compare(a[2:], b[2:]) })
 	if len(differences) > 0 {
-		w.t.Errorf("%s\n%v (-want +got):\n%s", query, args, strings.Join(differences, "\n"))
+		w.t.Errorf("%s (-want +got):\n%s", what, strings.Join(differences, "\n"))
 	}
+}
+
+// scan calls row for each row of a query, whose columns it scans into targets.
+func (w *world) scan(targets []any, row func(), query string, args ...any) {
+	w.t.Helper()
+	rows, _ := w.pool.Query(w.t.Context(), query, args...) // ForEachRow returns its error
+	_, err := pgx.ForEachRow(rows, targets, func() error {
+		row()
+		return nil
+	})
+	w.ok(err)
 }
 
 // without returns the lines that are not among others, as often as they are more there.

@@ -36,14 +36,15 @@ func (w *world) compareDays(r *record) {
 			}
 		}
 		for g, batches := range batchesIn {
-			var status *string
-			if !g.none {
-				status = &g.status
+			status, n := &g.status, any(devicesIn[g])
+			if g.none {
+				status = nil
 			}
-			statuses = append(statuses, line(g.day, g.customer, status, batches, devicesIn[g]))
-			if devicesIn[g] > 0 {
-				devices = append(devices, line(g.day, g.customer, status, devicesIn[g]))
+			if first := r.customers[g.customer].firstDevices; n == 0 && (first == nil || first.After(end)) {
+				n = nil // no device list has been read
 			}
+			statuses = append(statuses, line(g.day, g.customer, status, batches, n))
+			devices = append(devices, line(g.day, g.customer, status, n))
 		}
 	}
 	w.want(statuses, `

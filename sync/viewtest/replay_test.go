@@ -28,13 +28,14 @@ func (p *pass) move(by time.Duration) {
 
 // customer is everything that is known of a customer.
 type customer struct {
-	id          string
-	versions    []version[profile]
-	firstListed *time.Time // its first complete list of batches
-	batches     list[batch]
-	devices     map[string]*list[device] // by batch
-	policies    list[policy]
-	turns       []turn
+	id           string
+	versions     []version[profile]
+	firstListed  *time.Time // its first complete list of batches
+	firstDevices *time.Time // its first complete list of devices
+	batches      list[batch]
+	devices      map[string]*list[device] // by batch
+	policies     list[policy]
+	turns        []turn
 }
 
 // profile is how a customer is enumerated.
@@ -50,6 +51,7 @@ type turn struct {
 	code      string // why it failed; "" if it did not
 	requestID string // of the failure
 	contested bool   // another partner than the customer's lists it
+	listed    bool   // its batches and policies were read as a whole
 }
 
 // world is everything that is known.
@@ -164,6 +166,7 @@ func (c *customer) takeTurn(i int, p *pass, all map[listID]served) turn {
 	if s, read := all[id]; read {
 		failed(s, s.pages > 0 && c.policies.merge(p.observed[id], s, toPolicy, same, true))
 	}
+	t.listed = t.code == ""
 	for _, key := range c.batches.there() {
 		id = listID{customer: c.id, kind: "devices", batch: key}
 		if s, read := all[id]; read {
@@ -172,7 +175,11 @@ func (c *customer) takeTurn(i int, p *pass, all map[listID]served) turn {
 			if l.refusals++; !s.refused {
 				l.refusals = 0
 			}
-			held := s.pages > 0 && l.merge(p.observed[id], s, toDevice, same, false)
+			at := p.observed[id]
+			held := s.pages > 0 && l.merge(at, s, toDevice, same, false)
+			if s.complete && (c.firstDevices == nil || at.Before(*c.firstDevices)) {
+				c.firstDevices = &at
+			}
 			if !excused {
 				failed(s, held)
 			}

@@ -64,6 +64,13 @@ func (w *world) compare() {
 		{"device_batch_status_periods", w.comparePeriods},
 		{"configuration_policies_as_of", w.compareAsOf},
 		{"daily_devices", w.compareDays},
+		{"device_policies", w.compareDevicePolicies},
+		{"device_policies", w.compareDevicePolicyChanges},
+		{"device_inventory", w.compareInventory},
+		{"device_list_freshness", w.compareListFreshness},
+		{"sync_freshness", w.compareSyncFreshness},
+		{"sync_failures", w.compareFailures},
+		{"freshness_as_of", w.compareFreshness},
 	} {
 		if w.has(v.name) {
 			v.compare(r)
