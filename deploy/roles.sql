@@ -97,11 +97,11 @@ BEGIN
     REVOKE ALL ON ALL ROUTINES IN SCHEMA partnersync FROM PUBLIC, partnersync_writer, partnersync_analyst;
     GRANT USAGE ON SCHEMA partnersync TO partnersync_writer;
     FOR relation IN
-        SELECT c.oid::regclass AS name, c.relname
+        SELECT c.oid::regclass AS name, c.relname, c.relkind
         FROM pg_class c
         WHERE c.relnamespace = 'partnersync'::regnamespace AND c.relkind IN ('r', 'p', 'v')
     LOOP
-        IF relation.relname IN ('goose_db_version', 'live_workers') THEN
+        IF relation.relname = 'goose_db_version' OR relation.relkind = 'v' THEN
             EXECUTE format('GRANT SELECT ON %s TO partnersync_writer', relation.name);
         ELSIF relation.relname NOT LIKE 'goose%' THEN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %s TO partnersync_writer', relation.name);

@@ -15,7 +15,7 @@ COMMENT ON FUNCTION partner_center.days(date, date) IS 'The days from first to l
 -- How many listed devices the batches in a status had: totals[n] from days[n] on. What a batch's device list gained or lost by a
 -- day counts for each status that the batch was in after that: from that day or from when the status began, until it ended.
 -- The status stands in an array, since null = null is not true, but array[null] = array[null] is.
-CREATE VIEW partner_center.devices_by_batch_status AS
+CREATE VIEW partnersync.devices_by_batch_status AS
 SELECT customer_id, status, array_agg(day ORDER BY day) AS days, array_agg(total ORDER BY day) AS totals
 FROM (
     SELECT m.customer_id, m.status, m.day,
@@ -48,12 +48,12 @@ FROM (
     GROUP BY m.customer_id, m.status, m.day
 ) t
 GROUP BY customer_id, status;
-COMMENT ON VIEW partner_center.devices_by_batch_status IS
-    'How many listed devices a customer''s batches in a status had at the end of each day (UTC): what daily_devices looks up. Ask that one.';
-COMMENT ON COLUMN partner_center.devices_by_batch_status.customer_id IS 'The customer''s Microsoft Entra tenant id.';
-COMMENT ON COLUMN partner_center.devices_by_batch_status.status IS 'The status, as the only element of an array.';
-COMMENT ON COLUMN partner_center.devices_by_batch_status.days IS 'The days on which the number changed, in their order; infinity where it ends.';
-COMMENT ON COLUMN partner_center.devices_by_batch_status.totals IS 'The number of devices at the end of each of these days, and until the next.';
+COMMENT ON VIEW partnersync.devices_by_batch_status IS
+    'How many listed devices a customer''s batches in a status had at the end of each day (UTC): what daily_device_batch_statuses looks up.';
+COMMENT ON COLUMN partnersync.devices_by_batch_status.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partnersync.devices_by_batch_status.status IS 'The status, as the only element of an array.';
+COMMENT ON COLUMN partnersync.devices_by_batch_status.days IS 'The days on which the number changed, in their order; infinity where it ends.';
+COMMENT ON COLUMN partnersync.devices_by_batch_status.totals IS 'The number of devices at the end of each of these days, and until the next.';
 
 CREATE VIEW partner_center.daily_device_batch_statuses AS
 SELECT d.day, c.customer_id, s.status,
@@ -74,7 +74,7 @@ JOIN (
     WHERE removed_at IS NULL
     GROUP BY customer_id, status COLLATE "C"
 ) s ON s.customer_id = c.customer_id
-LEFT JOIN partner_center.devices_by_batch_status n ON n.customer_id = s.customer_id AND n.status = ARRAY[s.status]
+LEFT JOIN partnersync.devices_by_batch_status n ON n.customer_id = s.customer_id AND n.status = ARRAY[s.status]
 WHERE c.removed_at IS NULL AND width_bucket(d.day, s.begins) > width_bucket(d.day, s.ends);
 COMMENT ON VIEW partner_center.daily_device_batch_statuses IS
     'How many batches each customer had in each status at the end of each day (UTC), removed ones left out; today as it is now. A status that no batch was in has no row, and neither has a customer from the day on that it left until it returns. For a customer whose history was pruned there are no rows of days before customers.pruned_before (UTC).';
@@ -99,5 +99,5 @@ COMMENT ON COLUMN partner_center.daily_devices.devices IS
 -- +goose Down
 DROP VIEW partner_center.daily_devices;
 DROP VIEW partner_center.daily_device_batch_statuses;
-DROP VIEW partner_center.devices_by_batch_status;
+DROP VIEW partnersync.devices_by_batch_status;
 DROP FUNCTION partner_center.days(date, date);

@@ -64,6 +64,9 @@ func printDictionary(out io.Writer, d report.Dictionary) error {
 
 func printEntry(b *strings.Builder, e report.DictionaryEntry) {
 	fmt.Fprintf(b, "\n### %s\n\n%s\n", e.Name, inMarkdown(e.Comment))
+	if e.Returns != "" {
+		fmt.Fprintf(b, "\nReturns %s.\n", e.Returns)
+	}
 	if len(e.Columns) == 0 {
 		return
 	}

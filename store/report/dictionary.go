@@ -18,6 +18,7 @@ type Dictionary struct {
 type DictionaryEntry struct {
 	Kind    string // "table", "view" or "function"
 	Name    string // of a function: with its arguments
+	Returns string // the type that a function returns; "" where that is rows of Columns
 	Comment string
 	Columns []DictionaryColumn // in order; of a function those of the rows that it returns
 }
@@ -35,12 +36,13 @@ type DictionaryColumn struct {
 // dictionarySQL reads the columns of all entries. An entry without columns is one row, whose column is empty.
 const dictionarySQL = `
 	WITH entry AS (
-	    SELECT c.oid, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind, c.relname::text AS name,
+	    SELECT c.oid, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind, c.relname::text AS name, '' AS returns,
 	           coalesce(obj_description(c.oid, 'pg_class'), '') AS comment
 	    FROM pg_class c
 	    WHERE c.relnamespace = to_regnamespace('partner_center') AND c.relkind IN ('r', 'p', 'v')
 	    UNION ALL
 	    SELECT p.oid, 'function', format('%s(%s)', p.proname, pg_get_function_arguments(p.oid)),
+	           CASE WHEN pg_get_function_result(p.oid) NOT LIKE 'TABLE(%' THEN lower(pg_get_function_result(p.oid)) ELSE '' END,
 	           coalesce(obj_description(p.oid, 'pg_proc'), '')
 	    FROM pg_proc p
 	    WHERE p.pronamespace = to_regnamespace('partner_center')
@@ -63,7 +65,7 @@ const dictionarySQL = `
 	         WITH ORDINALITY AS o (name, type, mode, position)
 	    WHERE o.mode IN ('o', 't')
 	)
-	SELECT e.kind, e.name, e.comment, coalesce(d.name, ''), coalesce(d.type, ''), coalesce(d.nullable, ''),
+	SELECT e.kind, e.name, e.returns, e.comment, coalesce(d.name, ''), coalesce(d.type, ''), coalesce(d.nullable, ''),
 	       coalesce(d.comment, '')
 	FROM entry e
 	LEFT JOIN described d ON d.oid = e.oid
@@ -83,7 +85,7 @@ func ReadDictionary(ctx context.Context, pool *pgxpool.Pool) (d Dictionary, err 
 		rows, _ := tx.Query(ctx, dictionarySQL) // ForEachRow returns its error
 		var e DictionaryEntry
 		var c DictionaryColumn
-		into := []any{&e.Kind, &e.Name, &e.Comment, &c.Name, &c.Type, &c.Null, &c.Comment}
+		into := []any{&e.Kind, &e.Name, &e.Returns, &e.Comment, &c.Name, &c.Type, &c.Null, &c.Comment}
 		_, err := pgx.ForEachRow(rows, into, func() error {
 			d.add(e, c)
 			return nil

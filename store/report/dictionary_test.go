@@ -38,7 +38,7 @@ func TestReadDictionary_tellsWhatTheCatalogueHas(t *testing.T) {
 			Columns: []DictionaryColumn{{Name: "id", Type: "uuid", Comment: "Another."}}},
 		{Kind: "function", Name: "c(at date)", Comment: "A function.",
 			Columns: []DictionaryColumn{{Name: "x", Type: "text"}, {Name: "y", Type: "integer"}}},
-		{Kind: "function", Name: "f(at date, OUT n integer)", Columns: []DictionaryColumn{{Name: "n", Type: "integer"}}},
+		{Kind: "function", Name: "f(at date, OUT n integer)", Returns: "integer", Columns: []DictionaryColumn{{Name: "n", Type: "integer"}}},
 	}}
 	got, err := ReadDictionary(t.Context(), w.pool)
 	w.ok(err)
