@@ -108,9 +108,10 @@ func (t *turn) syncBatches(ctx context.Context) error {
 	t.Listed = o.failure == nil
 	t.changed = o.Inserted+o.Changed+o.Removed > 0
 	// Where only the list of batches failed, the device lists of the batches that are known are read all the same:
-	// whether any are due is known from the merge, or else from the claim.
+	// whether any are due is known from the merge, or else from the claim. Where none is left, none fails any more.
 	if o.merged {
 		t.devicesDue = o.DevicesDue
+		t.Devices = c.DevicesDue && !o.DevicesDue
 	}
 	t.over = o.endsCustomer()
 	t.devicesDue = t.devicesDue && !o.nobodyThere()

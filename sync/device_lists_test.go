@@ -302,6 +302,25 @@ func TestDevices_batchThatVanishes(t *testing.T) {
 	w.want("f|0", "SELECT reread, lists_failing FROM partnersync.customer_state")
 }
 
+// A customer whose last batch goes while its device list fails has nothing left that fails.
+func TestDevices_lastBatchGoesWhileItsListFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	id := w.customers(1)[0]
+	w.fill(id, "a", 1)
+	w.once()
+	w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches/a/devices", Status: 400, Times: 1})
+	w.partner.DevicesRefresh = time.Nanosecond
+	w.once()
+	w.want("1|1", "SELECT consecutive_failures, lists_failing FROM partner_center.sync_freshness")
+	w.api.RemoveBatch(id, "a")
+	w.once() // a listing that lacks all batches is held
+	if run := w.once(); run.State != store.Complete || run.Removed != 2 {
+		t.Errorf("run after the batch went: %+v", run)
+	}
+	w.want("0|t|0", "SELECT consecutive_failures, failing_since IS NULL, lists_failing FROM partner_center.sync_freshness")
+}
+
 // A list that the API refuses for a reason of its own fails its customer twice, and from the third pass on nobody. It is
 // tried once a day then.
 func TestDevices_listThatIsRefusedLastingly(t *testing.T) {
