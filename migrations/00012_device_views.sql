@@ -27,30 +27,114 @@ END;
 COMMENT ON FUNCTION partner_center.devices_as_of(timestamptz) IS
     'The devices as they were known at that time, without removed ones and without those of customers that had left: select * from partner_center.devices_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
 
--- Consecutive versions are compared key by key; a key without a value and a missing key are the same.
-CREATE VIEW partner_center.device_policy_changes AS
-SELECT d.customer_id, d.batch_id, d.device_id, d.policy_key, d.from_value, d.to_value,
-       coalesce(f.name, CASE WHEN d.from_value !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN d.from_value END) AS from_policy_name,
-       coalesce(t.name, CASE WHEN d.to_value !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN d.to_value END) AS to_policy_name,
-       d.changed_after, d.changed_by
+-- What the values of devices.policies mean, so that it is found once for each customer, and not for each device: by_id has
+-- [policy_id, name] by the id in lower case, and by_name the id by a name that is one policy's alone. Policies that are
+-- listed come before those that were removed.
+CREATE VIEW partnersync.policy_values AS
+SELECT p.customer_id,
+       jsonb_object_agg(lower(p.policy_id), jsonb_build_array(p.policy_id, p.name) ORDER BY p.removed_at) AS by_id,
+       jsonb_object_agg(p.name, p.policy_id) FILTER (
+           WHERE p.name IS NOT NULL AND CASE WHEN p.listed > 0 THEN p.listed = 1 AND p.removed_at IS NULL
+                                             ELSE p.namesakes = 1 END) AS by_name
 FROM (
-    SELECT h.customer_id, h.batch_id, h.device_id, x.policy_key, x.from_value, x.to_value,
-           h.not_before AS changed_after, h.valid_from AS changed_by
+    SELECT customer_id, policy_id, nullif(name, '') AS name, removed_at,
+           count(*) FILTER (WHERE removed_at IS NULL) OVER same_name AS listed, count(*) OVER same_name AS namesakes
+    FROM partner_center.configuration_policies
+    WINDOW same_name AS (PARTITION BY customer_id, name)
+) p
+GROUP BY p.customer_id;
+COMMENT ON VIEW partnersync.policy_values IS 'Of each customer that has policies, removed ones included: what the values of devices.policies mean.';
+COMMENT ON COLUMN partnersync.policy_values.customer_id IS 'The customer.';
+COMMENT ON COLUMN partnersync.policy_values.by_id IS 'An object: policy_id in lower case -> [policy_id, name].';
+COMMENT ON COLUMN partnersync.policy_values.by_name IS 'An object: name -> policy_id, without names that several policies share; null: there is none.';
+
+CREATE VIEW partner_center.device_policies AS
+SELECT d.customer_id, d.batch_id, d.device_id, a.policy_key, a.policy_id, a.policy_name,
+       partner_center.device_key(d.customer_id, d.batch_id, d.device_id) AS device_key,
+       partner_center.batch_key(d.customer_id, d.batch_id) AS batch_key
+FROM partner_center.devices d
+JOIN partner_center.customers c ON c.customer_id = d.customer_id
+LEFT JOIN LATERAL (
+    SELECT v.by_id, v.by_name
+    FROM partnersync.policy_values v
+    WHERE v.customer_id = d.customer_id
+    LIMIT 1
+) p ON true
+CROSS JOIN LATERAL (
+    SELECT DISTINCT e ->> 'key' AS policy_key,
+           coalesce(p.by_id -> lower((e ->> 'value') COLLATE "C") ->> 0, p.by_name ->> (e ->> 'value')) AS policy_id,
+           coalesce(p.by_id -> lower((e ->> 'value') COLLATE "C") ->> 1, e ->> 'value') AS policy_name
+    FROM jsonb_array_elements(d.policies) e
+    WHERE e ->> 'value' <> ''
+) a
+WHERE d.removed_at IS NULL AND c.removed_at IS NULL;
+COMMENT ON VIEW partner_center.device_policies IS
+    'Which policies are assigned to each device that is listed, of customers that are there; a key without a value has no row. The API names a policy by its id, matched in any case, or by its name; policies that were removed count where no listed one matches.';
+COMMENT ON COLUMN partner_center.device_policies.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partner_center.device_policies.batch_id IS 'The batch that lists the device.';
+COMMENT ON COLUMN partner_center.device_policies.device_id IS 'The device''s id.';
+COMMENT ON COLUMN partner_center.device_policies.policy_key IS 'The category of the policy, such as o_o_b_e.';
+COMMENT ON COLUMN partner_center.device_policies.policy_id IS 'As in configuration_policies; null where no policy matches, or several of the customer have that name.';
+COMMENT ON COLUMN partner_center.device_policies.policy_name IS 'The policy''s name, as last known; where that is unknown, the value as received.';
+COMMENT ON COLUMN partner_center.device_policies.device_key IS 'One value that identifies the device in its batch: device_key(customer_id, batch_id, device_id).';
+COMMENT ON COLUMN partner_center.device_policies.batch_key IS 'One value that identifies the batch: batch_key(customer_id, batch_id).';
+
+-- The policies of consecutive versions are compared key by key as sets, once for all devices of a customer that changed in the
+-- same way. Where one of two values with the same name is a name that says no more, they are the same policy. What a key lost
+-- and what it gained are put side by side in the order of the values.
+CREATE VIEW partner_center.device_policy_changes AS
+SELECT c.customer_id, d.batch_id, d.device_id, x.policy_key, x.from_value, x.to_value, x.from_policy_name, x.to_policy_name,
+       d.changed_after, d.changed_by,
+       partner_center.device_key(c.customer_id, d.batch_id, d.device_id) AS device_key,
+       partner_center.batch_key(c.customer_id, d.batch_id) AS batch_key
+FROM (
+    SELECT h.customer_id, p.policies AS from_policies, h.policies AS to_policies,
+           array_agg(h.batch_id) AS batch_ids, array_agg(h.device_id) AS device_ids,
+           array_agg(h.not_before) AS changed_after, array_agg(h.valid_from) AS changed_by
     FROM partner_center.device_history h
     LEFT JOIN partner_center.device_versions p
            ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.device_id = h.device_id AND p.valid_to = h.valid_from
-    CROSS JOIN LATERAL (
-        SELECT coalesce(o.key, n.key) AS policy_key, o.value AS from_value, n.value AS to_value
-        FROM jsonb_to_recordset(p.policies) AS o (key text, value text)
-        FULL JOIN jsonb_to_recordset(h.policies) AS n (key text, value text) ON n.key = o.key
-    ) x
-    WHERE p.policies IS DISTINCT FROM h.policies AND x.from_value IS DISTINCT FROM x.to_value
+    WHERE p.policies IS DISTINCT FROM h.policies
       AND (p.customer_id IS NOT NULL OR h.not_before IS NULL) -- else the version before was pruned
-) d
-LEFT JOIN partner_center.configuration_policies f ON f.customer_id = d.customer_id AND f.policy_id = d.from_value
-LEFT JOIN partner_center.configuration_policies t ON t.customer_id = d.customer_id AND t.policy_id = d.to_value;
+    GROUP BY h.customer_id, p.policies, h.policies
+) c
+LEFT JOIN partnersync.policy_values m ON m.customer_id = c.customer_id
+CROSS JOIN LATERAL (
+    SELECT s.policy_key,
+           max(s.value) FILTER (WHERE s.before)           AS from_value,
+           max(s.value) FILTER (WHERE NOT s.before)       AS to_value,
+           max(s.policy_name) FILTER (WHERE s.before)     AS from_policy_name,
+           max(s.policy_name) FILTER (WHERE NOT s.before) AS to_policy_name
+    FROM (
+        SELECT i.policy_key, bool_or(i.before) AS before, min(i.value) AS value, min(i.policy_name) AS policy_name,
+               row_number() OVER (PARTITION BY i.policy_key, bool_or(i.before) ORDER BY min(i.value)) AS position
+        FROM (
+            SELECT v.before, v.policy_key, v.value, v.policy_name,
+                   CASE WHEN bool_or(v.policy_id IS NULL) OVER (PARTITION BY v.policy_key, v.policy_name) THEN v.policy_name
+                        ELSE v.policy_id END AS policy
+            FROM (
+                SELECT e.before, e.policy_key, e.value,
+                       coalesce(m.by_id -> lower(e.value) ->> 0, m.by_name ->> e.value) AS policy_id,
+                       coalesce(m.by_id -> lower(e.value) ->> 1, e.value) AS policy_name
+                FROM (
+                    SELECT true AS before, o ->> 'key' AS policy_key, (o ->> 'value') COLLATE "C" AS value
+                    FROM jsonb_array_elements(c.from_policies) o
+                    UNION ALL
+                    SELECT false, n ->> 'key', (n ->> 'value') COLLATE "C"
+                    FROM jsonb_array_elements(c.to_policies) n
+                ) e
+                WHERE e.value <> ''
+            ) v
+        ) i
+        GROUP BY i.policy_key, i.policy
+        HAVING bool_and(i.before) = bool_or(i.before) -- else it was there before and after
+    ) s
+    GROUP BY s.policy_key, s.position
+) x
+CROSS JOIN LATERAL unnest(c.batch_ids, c.device_ids, c.changed_after, c.changed_by)
+    AS d (batch_id, device_id, changed_after, changed_by);
 COMMENT ON VIEW partner_center.device_policy_changes IS
-    'Which device got or lost which policy, and when. The first version of a device gives the policies it came with. Removal and return are no changes. A change is shown as long as the version before it is kept (partnersync prune).';
+    'Which device got or lost which policy, and when. The first version of a device gives the policies it came with. Removal and return are no changes, and neither is an id that becomes the policy''s own name. The values of a key that is repeated are compared as a set. A change is shown as long as the version before it is kept (partnersync prune).';
 COMMENT ON COLUMN partner_center.device_policy_changes.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.device_policy_changes.batch_id IS 'The batch that lists the device.';
 COMMENT ON COLUMN partner_center.device_policy_changes.device_id IS 'The device''s id.';
@@ -58,11 +142,15 @@ COMMENT ON COLUMN partner_center.device_policy_changes.policy_key IS 'The catego
 COMMENT ON COLUMN partner_center.device_policy_changes.from_value IS 'The value before: a policy''s id or its name; null for none.';
 COMMENT ON COLUMN partner_center.device_policy_changes.to_value IS 'The value after: a policy''s id or its name; null for none.';
 COMMENT ON COLUMN partner_center.device_policy_changes.from_policy_name IS
-    'Name of the policy before, as last known in configuration_policies where the value is its id; the value itself where it is no id.';
+    'Name of the policy before, matched as in device_policies; where that is unknown, the value.';
 COMMENT ON COLUMN partner_center.device_policy_changes.to_policy_name IS 'Name of the policy after, likewise.';
 COMMENT ON COLUMN partner_center.device_policy_changes.changed_after IS 'The change happened after this time; null when the device was first seen.';
 COMMENT ON COLUMN partner_center.device_policy_changes.changed_by IS 'The change had happened by this time.';
+COMMENT ON COLUMN partner_center.device_policy_changes.device_key IS 'One value that identifies the device in its batch: device_key(customer_id, batch_id, device_id).';
+COMMENT ON COLUMN partner_center.device_policy_changes.batch_key IS 'One value that identifies the batch: batch_key(customer_id, batch_id).';
 
 -- +goose Down
 DROP VIEW partner_center.device_policy_changes;
+DROP VIEW partner_center.device_policies;
+DROP VIEW partnersync.policy_values;
 DROP FUNCTION partner_center.devices_as_of(timestamptz);

@@ -125,35 +125,3 @@ func TestDailyDevices_followTheStatusOfTheirBatch(t *testing.T) {
 	w.want("02|-\n03|1\n04|0\n05|0\n06|0\n07|1", `SELECT concat_ws('|', to_char(day, 'DD'), coalesce(devices::text, '-'))
 		FROM partner_center.daily_devices WHERE batch_status = 'queued' AND day < '2026-01-08' ORDER BY day`)
 }
-
-func TestDevicePolicyChanges(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.known("2026-01-01")
-	const policy = "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9"
-	w.exec(`INSERT INTO partner_center.configuration_policies (customer_id, policy_id, name, valid_from) VALUES ($1::uuid, $2, 'Default', now())`, w.customer, policy)
-	device := func(from, to, policies string, removed bool) {
-		t.Helper()
-		table, columns, values := "devices", "", ""
-		if to != "" {
-			table, columns, values = "device_versions", ", valid_to", fmt.Sprintf(", '2026-01-%sT12:00Z'", to)
-		}
-		w.exec(fmt.Sprintf(`INSERT INTO partner_center.%[1]s (customer_id, batch_id, device_id, policies, valid_from, removed_at%[2]s)
-			VALUES ($1::uuid, 'b', 'd', $2::jsonb, '2026-01-%[4]sT12:00Z', CASE WHEN $3::boolean THEN '2026-01-%[4]sT12:00Z'::timestamptz END%[3]s)`,
-			table, columns, values, from), w.customer, policies, removed)
-	}
-	device("02", "03", `[{"key": "o_o_b_e", "value": null}]`, false)
-	device("03", "04", `[{"key": "o_o_b_e", "value": "`+policy+`"}]`, false)
-	device("04", "05", `[{"key": "o_o_b_e", "value": "`+policy+`"}]`, true)
-	device("05", "06", `[{"key": "o_o_b_e", "value": "Shared devices"}, {"key": "none", "value": "x"}]`, false)
-	device("06", "", `[{"key": "none", "value": "x"}]`, false)
-	w.want(`
-		03|o_o_b_e|-|-|8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9|Default
-		05|none|-|-|x|x
-		05|o_o_b_e|8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9|Default|Shared devices|Shared devices
-		06|o_o_b_e|Shared devices|Shared devices|-|-`,
-		`SELECT concat_ws('|', to_char(changed_by AT TIME ZONE 'UTC', 'DD'), policy_key, coalesce(from_value, '-'), coalesce(from_policy_name, '-'), coalesce(to_value, '-'), coalesce(to_policy_name, '-'))
-		FROM partner_center.device_policy_changes ORDER BY changed_by, policy_key`)
-	w.want("b|d|05", `SELECT concat_ws('|', batch_id, device_id, to_char(valid_from AT TIME ZONE 'UTC', 'DD')) FROM partner_center.devices_as_of('2026-01-06T11:59Z')`)
-	w.want("0", `SELECT concat_ws('|', count(*)) FROM partner_center.devices_as_of('2026-01-04T12:00Z')`)
-}

@@ -180,6 +180,9 @@ var answers = map[string]struct {
 	"devices_per_policy": {columns: "company_name, category, name, devices, devices_assigned_count", want: `
 		Contoso Bakery|o_o_b_e|Shared devices|1|7
 		Contoso Bakery|o_o_b_e|Standard users|0|0`},
+	"where_a_device_is": {literal: "cr3-owg684", instead: " s2 ", columns: "company_name, batch_id, batch_status, device_id, serial_number, policies", want: `
+		Contoso Bakery|Sales|finished|d2|S2
+		Fabrikam Logistics|Office|finished-with-errors|d3|S2|Elsewhere`},
 	"batches_that_lack_devices": {columns: "company_name, batch_id, devices_count, listed", want: `
 		Contoso Bakery|Stuck|3|0`},
 	"passes_that_went_wrong": {columns: "partner, kind, state, customers_failed, customers_total, took > '0'", want: `

@@ -1,9 +1,6 @@
 -- Which devices were given another configuration policy in the last seven days, or lost theirs?
--- The API names a policy by its id or by its name; ids of known policies are shown as names.
 SELECT c.company_name, p.batch_id, p.device_id, d.serial_number, p.policy_key,
-       coalesce(p.from_policy_name, p.from_value) AS from_policy,
-       coalesce(p.to_policy_name, p.to_value)     AS to_policy,
-       p.changed_after, p.changed_by
+       p.from_policy_name AS from_policy, p.to_policy_name AS to_policy, p.changed_after, p.changed_by
 FROM partner_center.device_policy_changes p
 JOIN partner_center.devices d USING (customer_id, batch_id, device_id)
 JOIN partner_center.customers c USING (customer_id)

@@ -39,6 +39,12 @@ var Views = []View{
 	{"devices_as_of", `
 		SELECT count(*), max(serial_number)
 		FROM partner_center.devices_as_of(now() - interval '200 days')`},
+	{"device_inventory", `
+		SELECT count(*), max(serial_key), max(policies), max(batch_status)
+		FROM partner_center.device_inventory`},
+	{"device_policies", `
+		SELECT count(*), max(policy_name)
+		FROM partner_center.device_policies`},
 	{"device_policy_changes", `
 		SELECT count(*), max(to_policy_name)
 		FROM partner_center.device_policy_changes`},
