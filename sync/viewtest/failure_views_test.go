@@ -8,13 +8,12 @@ import (
 
 // failing is a time in which a customer failed in each pass of its partner.
 type failing struct {
-	partner                   string
-	since                     int // the pass in which it failed first
-	until                     int // the pass in which it did not fail, or had left; -1: it lasts
-	passes                    int
-	code                      string // the last one
-	firstRequest, lastRequest string
-	lastSuccess               int // the pass before in which the customer was last read as a whole; -1: none
+	partner     string
+	since, last int // the first pass in which it failed, and the last
+	until       int // the pass in which it did not fail, or had left; -1: it lasts
+	passes      int
+	contested   bool // since it is another partner's
+	lastSuccess int  // the pass before in which the customer was last read as a whole; -1: none
 }
 
 // failings returns the times in which a customer failed, in their order.
@@ -35,19 +34,16 @@ func (r *record) failings(c *customer) (all []failing) {
 		for _, t := range c.turns {
 			switch {
 			case t.pass != i || t.contested:
-			case t.code == "":
+			case len(t.failures) == 0:
 				end(i)
 			case open == nil:
 				if success < 0 && t.listed {
 					success = i // of a customer's first pass, the devices are read after the batches of all
 				}
-				all = append(all, failing{
-					partner: p.partner, since: i, until: -1, passes: 1, code: t.code, firstRequest: t.requestID, lastRequest: t.requestID,
-					lastSuccess: success,
-				})
+				all = append(all, failing{partner: p.partner, since: i, last: i, until: -1, passes: 1, lastSuccess: success})
 				open = &all[len(all)-1]
 			default:
-				open.passes, open.code, open.lastRequest = open.passes+1, t.code, t.requestID
+				open.passes, open.last = open.passes+1, i
 			}
 			if t.pass == i && t.listed {
 				success = i
@@ -66,7 +62,7 @@ func (r *record) contests(c *customer) (all []failing) {
 			switch {
 			case p.partner != partner:
 			case contested && open == nil:
-				all = append(all, failing{partner: partner, since: i, until: -1, passes: 1, code: "customer_of_two_partners", lastSuccess: -1})
+				all = append(all, failing{partner: partner, since: i, until: -1, passes: 1, contested: true, lastSuccess: -1})
 				open = &all[len(all)-1]
 			case contested:
 				open.passes++
@@ -103,115 +99,58 @@ func inPass(i int) string {
 	return fmt.Sprint("in pass ", i)
 }
 
+// failed writes an error code and a request as the pass in which a customer failed so.
+func (c *customer) failed(code, requestID string) string {
+	for _, t := range c.turns {
+		if slices.Contains(t.failures, failure{code, requestID}) {
+			return inPass(t.pass)
+		}
+	}
+	return code + requestID
+}
+
+// requested writes a request as the pass in which it failed a customer.
+func (c *customer) requested(id string) string {
+	for _, t := range c.turns {
+		if slices.ContainsFunc(t.failures, func(f failure) bool { return f.requestID == id }) {
+			return inPass(t.pass)
+		}
+	}
+	return id
+}
+
+// failedWith reports whether a customer failed in a pass with an error.
+func (c *customer) failedWith(pass int, code string) bool {
+	return slices.ContainsFunc(c.turns, func(t turn) bool {
+		return t.pass == pass && slices.ContainsFunc(t.failures, func(f failure) bool { return f.code == code })
+	})
+}
+
 func (w *world) compareFailures(r *record) {
 	w.t.Helper()
 	var want, got []string
 	for _, c := range r.customers {
 		for _, f := range r.failings(c) {
-			want = append(want, line(c.id, f.partner, inPass(f.since), inPass(f.until), f.passes, f.code, f.firstRequest, f.lastRequest))
+			first, last := inPass(f.since), inPass(f.last)
+			if f.contested {
+				first, last = "", contested
+			}
+			want = append(want, line(c.id, f.partner, inPass(f.since), inPass(f.until), f.passes, first, last))
 		}
 	}
 	var id, partner, code, first, last string
 	var since, until *time.Time
 	var passes int
 	w.scan([]any{&id, &partner, &since, &until, &passes, &code, &first, &last}, func() {
-		got = append(got, line(id, partner, r.when(since), r.when(until), passes, code, first, last))
+		c := r.customers[id]
+		got = append(got, line(id, partner, r.when(since), r.when(until), passes, c.requested(first), c.failed(code, last)))
 	}, `
 		SELECT customer_id::text, partner, failing_since, failing_until, passes, error_code,
 		       coalesce(first_request_id, ''), coalesce(last_request_id, '')
 		FROM partner_center.sync_failures`)
 	w.same("partner_center.sync_failures", want, got)
+	w.want(nil, "SELECT * FROM partner_center.sync_failures WHERE coalesce(error, '') = ''")
 }
 
-// compareFreshness compares how fresh the customers' data was before and after some passes.
-func (w *world) compareFreshness(r *record) {
-	w.t.Helper()
-	for range 6 {
-		p := pickOf(w, r.passes...)
-		at := pickOf(w, p.began, p.finished)
-		var want, got []string
-		for _, c := range r.customers {
-			if f, there := r.freshness(c, at); there {
-				want = append(want, f)
-			}
-		}
-		var id, partner, code string
-		var success, since *time.Time
-		w.scan([]any{&id, &partner, &success, &since, &code}, func() {
-			got = append(got, line(id, partner, r.when(success), r.when(since), code))
-		}, `
-			SELECT customer_id::text, partner, last_success_at, failing_since, coalesce(error_code, '')
-			FROM partner_center.freshness_as_of($1)`, at)
-		w.same(fmt.Sprintf("partner_center.freshness_as_of(%s)", at), want, got)
-		w.want(nil, `
-			SELECT customer_id::text, last_success_at, age, age_seconds
-			FROM partner_center.freshness_as_of($1)
-			WHERE age IS DISTINCT FROM $1 - last_success_at
-			   OR age_seconds IS DISTINCT FROM extract(epoch FROM age)::double precision`, at)
-	}
-}
-
-// freshness returns the line of a customer that was there at a time between passes.
-func (r *record) freshness(c *customer, at time.Time) (string, bool) {
-	for _, v := range c.versions {
-		if !v.holds(at) || v.removed {
-			continue
-		}
-		success, f := r.lastSuccess(c, v.item.Partner, at)
-		return line(c.id, v.item.Partner, inPass(success), inPass(f.since), f.code), true
-	}
-	return "", false
-}
-
-// lastSuccess returns the pass in which a customer that was there at a time between passes was last read as a whole: where
-// it was failing, the last before it failed, and else the last of its partner. f says how it was failing; else its since
-// is -1.
-func (r *record) lastSuccess(c *customer, partner string, at time.Time) (pass int, f failing) {
-	for _, f := range r.failings(c) {
-		if f.partner == partner && r.endedBy(f.since, at) && (f.until < 0 || !r.endedBy(f.until, at)) {
-			return f.lastSuccess, f
-		}
-	}
-	pass = -1
-	for i, p := range r.passes {
-		if p.partner == partner && r.endedBy(i, at) {
-			pass = i
-		}
-	}
-	return pass, failing{since: -1}
-}
-
-// endedBy reports whether a pass had ended by a time.
-func (r *record) endedBy(pass int, at time.Time) bool { return !r.passes[pass].finished.After(at) }
-
-// compareSyncFreshness compares how customers fail now that have never left.
-func (w *world) compareSyncFreshness(r *record) {
-	w.t.Helper()
-	var want, got []string
-	stayed := map[string]bool{}
-	for _, c := range r.customers {
-		left := func(v version[profile]) bool { return v.removed }
-		if stayed[c.id] = !slices.ContainsFunc(c.versions, left); !stayed[c.id] {
-			continue
-		}
-		now := failing{since: -1}
-		for _, f := range r.failings(c) {
-			if f.until < 0 && f.partner == c.partner() {
-				now = f
-			}
-		}
-		want = append(want, line(c.id, c.partner(), now.passes, inPass(now.since), now.code, now.lastRequest))
-	}
-	var id, partner, code, last string
-	var since *time.Time
-	var passes int
-	w.scan([]any{&id, &partner, &passes, &since, &code, &last}, func() {
-		if stayed[id] {
-			got = append(got, line(id, partner, passes, r.when(since), code, last))
-		}
-	}, `
-		SELECT customer_id::text, partner, consecutive_failures, failing_since, coalesce(last_error_code, ''), coalesce(last_request_id, '')
-		FROM partner_center.sync_freshness
-		WHERE last_error_code IS DISTINCT FROM 'customer_of_two_partners'`)
-	w.same("partner_center.sync_freshness", want, got)
-}
+// contested is the error of a customer that another partner has.
+const contested = "customer_of_two_partners"

@@ -48,13 +48,15 @@ type profile struct {
 type turn struct {
 	pass      int // position among all
 	partner   string
-	code      string // why it failed; "" if it did not
-	requestID string // of the failure
-	contested bool   // another partner than the customer's lists it
-	listed    bool   // its batches and policies were read as a whole
+	failures  []failure // why it failed, if it did: the first of these, or any of them if they are of device lists
+	contested bool      // another partner than the customer's lists it
+	listed    bool      // its batches and policies were read as a whole
 }
 
-// world is everything that is known.
+// failure is why a list failed.
+type failure struct{ code, requestID string }
+
+// record is everything that is known.
 type record struct {
 	passes    []*pass
 	customers map[string]*customer
@@ -112,7 +114,7 @@ func (r *record) enumerate(i int, p *pass, s served) {
 			c.versions = []version[profile]{{item: now, from: at}}
 			r.customers[id] = c
 		case c.there() && c.partner() != p.partner:
-			c.turns = append(c.turns, turn{pass: i, partner: p.partner, code: "customer_of_two_partners", contested: true})
+			c.turns = append(c.turns, turn{pass: i, partner: p.partner, contested: true})
 		case !c.there() && c.partner() != p.partner:
 			c.begin(version[profile]{item: now, from: at}, nil)
 			c.batches.held, c.policies.held = nil, nil
@@ -146,8 +148,8 @@ func (c *customer) begin(v version[profile], confirmed *time.Time) {
 func (c *customer) takeTurn(i int, p *pass, all map[listID]served) turn {
 	t := turn{pass: i, partner: p.partner}
 	failed := func(s served, held bool) {
-		if code := cmp.Or(s.code, map[bool]string{true: "mass_removal_held"}[held]); code != "" && t.code == "" {
-			t.code, t.requestID = code, s.requestID
+		if code := cmp.Or(s.code, map[bool]string{true: "mass_removal_held"}[held]); code != "" {
+			t.failures = append(t.failures, failure{code, s.requestID})
 		}
 	}
 	id := listID{customer: c.id, kind: "deviceBatches"}
@@ -166,7 +168,7 @@ func (c *customer) takeTurn(i int, p *pass, all map[listID]served) turn {
 	if s, read := all[id]; read {
 		failed(s, s.pages > 0 && c.policies.merge(p.observed[id], s, toPolicy, same, true))
 	}
-	t.listed = t.code == ""
+	t.listed = len(t.failures) == 0
 	for _, key := range c.batches.there() {
 		id = listID{customer: c.id, kind: "devices", batch: key}
 		if s, read := all[id]; read {
@@ -180,10 +182,13 @@ func (c *customer) takeTurn(i int, p *pass, all map[listID]served) turn {
 			if s.complete && (c.firstDevices == nil || at.Before(*c.firstDevices)) {
 				c.firstDevices = &at
 			}
-			if !excused {
-				failed(s, held)
+			if !excused && t.listed {
+				failed(s, held) // device lists are read in an order of their own
 			}
 		}
+	}
+	if !t.listed {
+		t.failures = t.failures[:1]
 	}
 	return t
 }
