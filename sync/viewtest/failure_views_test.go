@@ -60,7 +60,7 @@ func (r *record) contests(c *customer) (all []failing) {
 		for i, p := range r.passes {
 			contested := slices.ContainsFunc(c.turns, func(t turn) bool { return t.pass == i && t.contested })
 			switch {
-			case p.partner != partner:
+			case p.partner != partner || p.only != nil:
 			case contested && open == nil:
 				all = append(all, failing{partner: partner, since: i, until: -1, passes: 1, contested: true, lastSuccess: -1})
 				open = &all[len(all)-1]

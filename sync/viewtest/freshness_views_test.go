@@ -49,9 +49,9 @@ func (r *record) freshness(c *customer, at time.Time) (string, bool) {
 	return "", false
 }
 
-// lastSuccess returns the pass in which a customer that was there at a time between passes was last read as a whole: where
-// it was failing, the last before it failed, and else the last of its partner. f says how it was failing; else its since
-// is -1.
+// lastSuccess returns the pass in which a customer that was there at a time between passes was last read as a whole. Where it
+// was failing, that is the last before it failed. Else it is the last of its partner over all customers, or where the
+// customer failed in that one, the one since in which it did not. f says how it was failing; else its since is -1.
 func (r *record) lastSuccess(c *customer, partner string, at time.Time) (pass int, f failing) {
 	for _, f := range r.failings(c) {
 		if f.partner == partner && r.endedBy(f.since, at) && (f.until < 0 || !r.endedBy(f.until, at)) {
@@ -60,8 +60,13 @@ func (r *record) lastSuccess(c *customer, partner string, at time.Time) (pass in
 	}
 	pass = -1
 	for i, p := range r.passes {
-		if p.partner == partner && r.endedBy(i, at) {
+		if p.partner == partner && p.only == nil && r.endedBy(i, at) {
 			pass = i
+		}
+	}
+	for _, f := range r.failings(c) {
+		if f.partner == partner && f.since <= pass && f.until > pass {
+			pass = f.until
 		}
 	}
 	return pass, failing{since: -1, last: -1}

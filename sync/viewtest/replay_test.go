@@ -11,6 +11,7 @@ import (
 type pass struct {
 	partner  string
 	excluded []string // customers that the configuration leaves out
+	only     []string // the customers that the pass is restricted to; nil: it is not
 	run      int64
 	began    time.Time            // before it
 	finished time.Time            // when its run ended
@@ -68,9 +69,12 @@ func replay(passes []*pass) *record {
 	r := &record{passes: passes, customers: map[string]*customer{}, confirmed: map[string]*time.Time{}}
 	for i, p := range passes {
 		all := lists(p.answers)
-		r.enumerate(i, p, all[listID{kind: "customers"}])
+		if p.only == nil {
+			r.enumerate(i, p, all[listID{kind: "customers"}])
+		}
 		for _, id := range r.ids() {
-			if c := r.customers[id]; c.there() && c.partner() == p.partner {
+			c, asked := r.customers[id], p.only == nil || slices.Contains(p.only, id)
+			if asked && c.there() && c.partner() == p.partner {
 				c.turns = append(c.turns, c.takeTurn(i, p, all))
 			}
 		}

@@ -147,16 +147,33 @@ func (w *world) pass(partner string) {
 			Policies: true, Devices: true, DevicesRefresh: time.Millisecond,
 		}},
 	}
+	request := sync.Request{Kind: pickOf(w, store.Once, store.Once, store.Once, store.Backfill), Restart: true}
+	if w.n(6) == 0 {
+		p.only = w.someOf(p)
+		request.Customers = p.only
+	}
 	p.began = w.now()
 	w.rec.take()
-	runs, err := runner.Once(w.t.Context(), sync.Request{Kind: store.Once})
+	runs, err := runner.Once(w.t.Context(), request)
 	w.ok(err)
 	p.answers = w.rec.take()
 	p.run, p.finished = runs[0].ID, *runs[0].FinishedAt
 	w.readObserved(p)
 	w.passes = append(w.passes, p)
-	w.note("%s: run %d %s, %d inserted, %d changed, %d removed", partner, p.run, runs[0].State,
+	w.note("%s: run %d %s, only %v, %d inserted, %d changed, %d removed", partner, p.run, runs[0].State, p.only,
 		runs[0].Inserted, runs[0].Changed, runs[0].Removed)
+}
+
+// someOf returns one or two customers of the pass's partner, by what is known; nil if there are none.
+func (w *world) someOf(p *pass) (ids []string) {
+	for id, c := range replay(w.passes).customers {
+		if c.there() && c.partner() == p.partner && !slices.Contains(p.excluded, id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	w.rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	return ids[:min(len(ids), 1+w.n(2))]
 }
 
 // readObserved reads when the lists were observed that the pass has read: by the database's clock, as the histories
