@@ -74,6 +74,7 @@ func cookbookWorld(t *testing.T) *world {
 	batch(alpha, "Sales", "queued")
 	device(alpha, "Sales", "d1", "2R9-ZNP67", policy("p1"))
 	device(alpha, "Sales", "d2", "S2")
+	device(alpha, "Sales", "d6", "S6", policy("p1"))
 	batch(alpha, "Stuck", "queued")
 	batch(beta, "Office", "queued")
 	device(beta, "Office", "d3", "S2", policy("Elsewhere"))
@@ -98,6 +99,8 @@ func cookbookWorld(t *testing.T) *world {
 	w.api.PutBatch(alpha, partnercentertest.Batch{ID: "Stuck", Status: "queued", DevicesCount: 3})
 	device(alpha, "Sales", "d1", "2R9-ZNP67", policy("Shared devices"))
 	w.api.RemoveDevice(beta, "Office", "d4")
+	w.api.RemoveDevice(alpha, "Sales", "d6")
+	device(alpha, "Desktops", "d7", "s6", policy("p1"))
 	w.once()
 	w.later(3)
 	w.api.RemoveBatch(beta, "Old")
@@ -120,7 +123,7 @@ var answers = map[string]struct {
 	"stuck_batches": {columns: "company_name, batch_id, status, devices_count, date_trunc('day', in_status_for)",
 		want: `
 		Contoso Bakery|Stuck|queued|3|13 days
-		Contoso Bakery|Desktops|processing|0|5 days`},
+		Contoso Bakery|Desktops|processing|1|5 days`},
 	"time_to_finish": {columns: "company_name, rounds, date_trunc('hour', justify_hours(median)), date_trunc('hour', justify_hours(percentile_95))", want: `
 		Contoso Bakery|1|2 days|2 days`},
 	"time_per_status": {columns: "company_name, status, batches, date_trunc('day', total), date_trunc('day', median)",
@@ -137,7 +140,8 @@ var answers = map[string]struct {
 		Northwind Traders|queued|1|11 days|11 days`},
 	"changes_of_the_last_week": {columns: "company_name, batch_id, what, date_trunc('day', now() - changed_by)",
 		order: " ORDER BY date_trunc('day', now() - changed_by) DESC, company_name, batch_id", want: `
-		Contoso Bakery|Desktops|Finished -> processing|5 days
+		Contoso Bakery|Desktops|Finished -> processing, 0 -> 1 device|5 days
+		Contoso Bakery|Sales|3 -> 2 devices|5 days
 		Contoso Bakery|Stuck|0 -> 3 devices|5 days
 		Fabrikam Logistics|Office|2 -> 1 device|5 days
 		Fabrikam Logistics|Old|gone|2 days
@@ -145,7 +149,7 @@ var answers = map[string]struct {
 	"batches_at_a_time": {literal: "2026-01-31 18:00Z",
 		instead: time.Now().Add(-6 * 24 * time.Hour).UTC().Format("2006-01-02 15:04Z"), columns: "company_name, batch_id, status, devices_count", want: `
 		Contoso Bakery|Desktops|Finished|0
-		Contoso Bakery|Sales|finished|2
+		Contoso Bakery|Sales|finished|3
 		Contoso Bakery|Stuck|queued|0
 		Fabrikam Logistics|Office|finished-with-errors|2
 		Fabrikam Logistics|Old|finished|1
@@ -157,12 +161,14 @@ var answers = map[string]struct {
 	"vanished_devices": {columns: "company_name, batch_id, device_id, serial_number, batch_is_gone, gone_after < gone_by", want: `
 		Fabrikam Logistics|Old|d5|S5|t|t
 		Fabrikam Logistics|Office|d4|S4|f|t`},
+	"moved_devices": {columns: "company_name, batch_id, device_id, serial_number, to_company_name, to_batch_id, to_device_id, left_after < left_by, arrived_after IS NULL", want: `
+		Contoso Bakery|Sales|d6|S6|Contoso Bakery|Desktops|d7|t|t`},
 	"devices_without_policy": {columns: "company_name, batch_id, device_id, serial_number", want: `
 		Contoso Bakery|Sales|d2|S2`},
 	"repeated_serial_numbers": {columns: "serial_number, customers, places, found_in", want: `
 		S2|2|2|Contoso Bakery: Sales, Fabrikam Logistics: Office`},
 	"uploads_by_day": {columns: "day, company_name, devices", want: strings.ReplaceAll(`
-		DAY|Contoso Bakery|2
+		DAY|Contoso Bakery|3
 		DAY|Fabrikam Logistics|3
 		DAY|Northwind Traders|1`, "DAY", uploaded().Format(time.DateOnly))},
 	"stale_customers": {columns: "partner, company_name, date_trunc('day', age), consecutive_failures, last_error_code, length(last_request_id)", want: `
@@ -179,7 +185,7 @@ var answers = map[string]struct {
 		Contoso Bakery|Sales|d1|2R9-ZNP67|o_o_b_e|Standard users|Shared devices`},
 	"devices_per_policy": {columns: "company_name, category, name, devices, devices_assigned_count", want: `
 		Contoso Bakery|o_o_b_e|Shared devices|1|7
-		Contoso Bakery|o_o_b_e|Standard users|0|0`},
+		Contoso Bakery|o_o_b_e|Standard users|1|1`},
 	"where_a_device_is": {literal: "cr3-owg684", instead: " s2 ", columns: "company_name, batch_id, batch_status, device_id, serial_number, policies", want: `
 		Contoso Bakery|Sales|finished|d2|S2
 		Fabrikam Logistics|Office|finished-with-errors|d3|S2|Elsewhere`},
@@ -222,6 +228,7 @@ func (w *world) wantOncePruned(queries map[string]string) {
 			Fabrikam Logistics|Office|t`},
 		"changes_of_the_last_week": {"company_name, batch_id, what", `
 			Contoso Bakery|Desktops|processing
+			Contoso Bakery|Sales|finished
 			Contoso Bakery|Stuck|queued
 			Contoso Bakery|Tablets|new, queued
 			Fabrikam Logistics|Office|finished-with-errors

@@ -45,6 +45,9 @@ var Views = []View{
 	{"device_policies", `
 		SELECT count(*), max(policy_name)
 		FROM partner_center.device_policies`},
+	{"device_moves", `
+		SELECT count(*), max(arrived_by)
+		FROM partner_center.device_moves`},
 	{"device_policy_changes", `
 		SELECT count(*), max(to_policy_name)
 		FROM partner_center.device_policy_changes`},

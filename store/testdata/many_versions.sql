@@ -1,4 +1,5 @@
--- Two years that end now: 1,000 customers, 100,000 batches of 10 versions, 1,000,000 devices, a fifth of them of 2 versions,
+-- Two years that end now: 1,000 customers, 100,000 batches of 10 versions, 1,000,000 devices, a fifth of them of 2 versions
+-- and 20,000 in another batch since,
 -- 5,000 policies of 4, and 70,000 runs.
 CREATE FUNCTION pg_temp.customer(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT md5('customer ' || n)::uuid $$;
 
@@ -55,8 +56,12 @@ FROM d WHERE twice ORDER BY second;
 INSERT INTO partner_center.devices
 SELECT customer_id, batch_id, device_id, '0000-' || d, NULL, NULL, 'Model', 'OEM', 'user', first,
        CASE d % 25 WHEN 0 THEN '[{"key": "o_o_b_e", "value": "A default profile"}]'::jsonb ELSE jsonb_build_array(jsonb_build_object('key', 'o_o_b_e', 'value', md5(policy)::uuid)) END,
-       '{}', CASE WHEN twice THEN second ELSE first END, CASE WHEN twice THEN first END, CASE WHEN d % 50 = 3 THEN first END
+       '{}', CASE WHEN twice THEN second ELSE first END, CASE WHEN twice THEN first END, CASE WHEN d % 25 = 10 THEN second WHEN d % 50 = 3 THEN first END
 FROM d ORDER BY 13;
+INSERT INTO partner_center.devices
+SELECT pg_temp.customer((d / 10 + 1) % 100000 / 100 + 1), 'Batch ' || (d / 10 + 1) % 100000, md5('moved ' || d)::uuid::text, '0000-' || d,
+       NULL, NULL, 'Model', 'OEM', 'user', first, '[]', '{}', second
+FROM d WHERE d % 50 = 10 ORDER BY second;
 
 INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, enumerated_at, finished_at, state, customers_total)
 SELECT 'contoso', 'scheduled', t, t, t, t, 'complete', 1000 FROM generate_series(now() - interval '730 days', now(), interval '15 minutes') t;
