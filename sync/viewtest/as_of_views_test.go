@@ -36,7 +36,7 @@ func (w *world) compareAsOf(r *record) {
 	for _, at := range w.moments(r) {
 		var batches, devices, policies []string
 		for _, c := range r.customers {
-			if !c.thereAt(at) {
+			if !c.thereAt(at) || !c.knownAt(at) {
 				continue
 			}
 			batches = append(batches, c.batches.asOf(at, []any{c.id}, batch.columns)...)

@@ -17,6 +17,7 @@ type round struct {
 	customer, batch string
 	number          int
 	began           version[batch]
+	pruned          bool            // it began with a version that is not kept
 	finished        *version[batch] // nil: not yet
 	removedBy       *time.Time      // while it is not finished, and the batch is gone
 	beginSeen       bool
@@ -35,8 +36,11 @@ func (r *record) rounds() (all []round) {
 // roundsOf returns the rounds of a batch. While it is gone, it is in no status.
 func (c *customer) roundsOf(key string, versions []version[batch]) (all []round) {
 	var open *round
-	for _, v := range versions {
-		switch {
+	for i, v := range versions {
+		switch pruned := i == 0 && unknownBefore(versions); {
+		case pruned && !isFinished(v.item.Status): // also if it was gone: it had been unfinished before
+			all = append(all, round{customer: c.id, batch: key, number: 1, pruned: true})
+			open = &all[0]
 		case v.removed:
 		case open == nil && !isFinished(v.item.Status):
 			there := v.notBefore == nil && (c.firstListed == nil || !v.from.After(*c.firstListed))
@@ -54,7 +58,7 @@ func (c *customer) roundsOf(key string, versions []version[batch]) (all []round)
 
 // duration is nil for a round that is not finished.
 func (r round) duration() *time.Duration {
-	if r.finished == nil {
+	if r.finished == nil || r.pruned {
 		return nil
 	}
 	d := r.finished.from.Sub(r.began.from)
@@ -70,7 +74,11 @@ func (w *world) compareRounds(r *record) {
 		if o.finished != nil {
 			finished, finishedBy = *o.finished, &o.finished.from
 		}
-		want = append(want, line(o.customer, o.batch, o.number, o.began.notBefore, o.began.from, finished.notBefore, finishedBy,
+		begun := &o.began.from
+		if o.pruned {
+			begun = nil
+		}
+		want = append(want, line(o.customer, o.batch, o.number, o.began.notBefore, begun, finished.notBefore, finishedBy,
 			o.duration(), finished.item.Status, finished.item.DevicesCount, o.removedBy, o.beginSeen, seconds(o.duration())))
 	}
 	w.want(want, `
@@ -81,6 +89,7 @@ func (w *world) compareRounds(r *record) {
 
 // period is a time in which a batch was there in one status, of a customer that was there.
 type period struct {
+	pruned                 bool // it began with a version that is not kept
 	status                 *string
 	from                   time.Time
 	to                     *time.Time // nil: it lasts
@@ -96,11 +105,17 @@ func (c *customer) periods(versions []version[batch]) (all []period) {
 				continue
 			}
 			p := period{status: v.item.Status, from: v.from, beganAfter: v.notBefore, to: v.to}
+			if p.pruned = i == 0 && unknownBefore(versions); p.pruned {
+				p.beganAfter = nil
+			}
 			if v.to != nil {
 				p.endedAfter = versions[i+1].notBefore
 			}
 			if there.from.After(v.from) {
 				p.from, p.beganAfter = there.from, there.notBefore
+				if p.pruned = j == 0 && unknownBefore(c.versions); p.pruned { // it may have left before, and returned then
+					p.beganAfter = nil
+				}
 			}
 			if there.to != nil && (v.to == nil || there.to.Before(*v.to)) {
 				p.to, p.endedAfter = there.to, c.versions[j+1].notBefore
@@ -128,11 +143,15 @@ func (w *world) comparePeriods(r *record) {
 		for key, versions := range c.batches.items {
 			for _, p := range c.periods(versions) {
 				var duration *time.Duration // it grows while the period lasts
-				if p.to != nil {
+				if p.to != nil && !p.pruned {
 					d := p.to.Sub(p.from)
 					duration = &d
 				}
-				want = append(want, line(c.id, key, p.status, p.beganAfter, p.from, p.endedAfter, p.to, duration, seconds(duration)))
+				begun := &p.from
+				if p.pruned {
+					begun = nil
+				}
+				want = append(want, line(c.id, key, p.status, p.beganAfter, begun, p.endedAfter, p.to, duration, seconds(duration)))
 			}
 		}
 	}
@@ -153,12 +172,21 @@ func (w *world) compareStatusChanges(r *record) {
 	var changes, unfinished []string
 	for _, c := range r.customers {
 		for key, versions := range c.batches.items {
-			since := versions[0].from // when the batch was first seen in its status
-			changes = append(changes, line(c.id, key, nil, versions[0].item.Status, nil, since, nil))
+			since := &versions[0].from // when the batch was first seen in its status
+			if unknownBefore(versions) {
+				since = nil
+			} else {
+				changes = append(changes, line(c.id, key, nil, versions[0].item.Status, nil, since, nil))
+			}
 			for i, v := range versions[1:] {
 				if before := versions[i].item.Status; !same(before, v.item.Status) {
-					changes = append(changes, line(c.id, key, before, v.item.Status, v.notBefore, v.from, v.from.Sub(since)))
-					since = v.from
+					var took *time.Duration
+					if since != nil {
+						d := v.from.Sub(*since)
+						took = &d
+					}
+					changes = append(changes, line(c.id, key, before, v.item.Status, v.notBefore, v.from, took))
+					since = &v.from
 				}
 			}
 			if last := versions[len(versions)-1]; c.there() && !last.removed && !isFinished(last.item.Status) {

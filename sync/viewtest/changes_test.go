@@ -74,8 +74,9 @@ func (w *world) changeOf(c string) {
 		w.moveDevice(b)
 	case 26, 27:
 		w.putPolicy(c)
+		w.putPolicy(c)
 	case 28:
-		w.removePolicies(c, 1+4*(w.n(5)/4))
+		w.removePolicies(c, pickOf(w, 1, 1, 1, 2, 3))
 	case 29:
 		w.rename(c)
 	case 30:
@@ -214,7 +215,7 @@ var policyIDs = []string{
 
 func (w *world) putPolicy(customer string) {
 	p := partnercentertest.Policy{
-		ID: pickOf(w, policyIDs...), Name: pickOf(w, "Kiosk", "Office", "kiosk", "Standard, EU"), Settings: []string{"skip_eula"},
+		ID: pickOf(w, policyIDs...), Name: pickOf(w, "Kiosk", "Kiosk", "Office", "kiosk", "Standard, EU"), Settings: []string{"skip_eula"},
 	}
 	w.api.PutPolicy(customer, p)
 	w.policies[customer][p.ID] = p
@@ -223,7 +224,9 @@ func (w *world) putPolicy(customer string) {
 
 // removePolicies removes so many policies of a customer.
 func (w *world) removePolicies(customer string, n int) {
-	for _, id := range slices.Sorted(maps.Keys(w.policies[customer])) {
+	ids := slices.Sorted(maps.Keys(w.policies[customer]))
+	w.rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	for _, id := range ids {
 		if n--; n >= 0 {
 			w.api.RemovePolicy(customer, id)
 			delete(w.policies[customer], id)

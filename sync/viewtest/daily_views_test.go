@@ -15,7 +15,7 @@ func (w *world) compareDays(r *record) {
 		end := day.AddDate(0, 0, 1).Add(-time.Microsecond)
 		batchesIn, devicesIn := map[group]int{}, map[group]int{}
 		for _, c := range r.customers {
-			if !c.thereAt(end) {
+			if !c.thereAt(end) || !c.knownAt(end) {
 				continue
 			}
 			for key, versions := range c.batches.items {

@@ -64,6 +64,9 @@ func (r *record) lastSuccess(c *customer, partner string, at time.Time) (pass in
 			pass = i
 		}
 	}
+	if pass >= 0 && !c.thereAt(r.passes[pass].finished) {
+		pass = -1 // it was not there, or that was pruned
+	}
 	for _, f := range r.failings(c) {
 		if f.partner == partner && f.since <= pass && f.until > pass {
 			pass = f.until
@@ -75,14 +78,15 @@ func (r *record) lastSuccess(c *customer, partner string, at time.Time) (pass in
 // endedBy reports whether a pass had ended by a time.
 func (r *record) endedBy(pass int, at time.Time) bool { return !r.passes[pass].finished.After(at) }
 
-// compareSyncFreshness compares how customers fail now that have never left.
+// compareSyncFreshness compares how customers fail now that have never left, and were read as a whole when they first failed:
+// of the others it says since when without what was before.
 func (w *world) compareSyncFreshness(r *record) {
 	w.t.Helper()
 	var want, got []string
 	stayed := map[string]bool{}
 	for _, c := range r.customers {
 		left := func(v version[profile]) bool { return v.removed }
-		if stayed[c.id] = !slices.ContainsFunc(c.versions, left); !stayed[c.id] {
+		if stayed[c.id] = !slices.ContainsFunc(c.versions, left) && len(c.turns) > 0 && c.turns[0].listed; !stayed[c.id] {
 			continue
 		}
 		now := failing{since: -1, last: -1}

@@ -108,6 +108,26 @@ func (l *list[T]) remove(key string, at time.Time) {
 	l.begin(key, version[T]{item: before.item, from: at, notBefore: &notBefore, removed: true})
 }
 
+// prune drops the versions that ended before a time, and reports whether there were any.
+func (l *list[T]) prune(before time.Time) (any bool) {
+	for key, versions := range l.items {
+		l.items[key] = pruned(versions, before)
+		any = any || len(l.items[key]) < len(versions)
+	}
+	return any
+}
+
+// pruned returns the versions that are left when those that ended before a time are gone.
+func pruned[T any](versions []version[T], before time.Time) []version[T] {
+	for len(versions) > 1 && versions[0].to.Before(before) {
+		versions = versions[1:]
+	}
+	return versions
+}
+
+// unknownBefore reports whether the first version that is kept has a predecessor that was pruned.
+func unknownBefore[T any](versions []version[T]) bool { return versions[0].notBefore != nil }
+
 // later returns the later of two times, of which the first may be none.
 func later(a *time.Time, b time.Time) time.Time {
 	if a != nil && a.After(b) {

@@ -38,7 +38,7 @@ func (r *record) sightings() (departures, arrivals []sighting) {
 					switch {
 					case v.removed:
 						departures = append(departures, s)
-					case i == 0 || versions[i-1].removed:
+					case i == 0 && !unknownBefore(versions) || i > 0 && versions[i-1].removed:
 						arrivals = append(arrivals, s)
 					}
 				}

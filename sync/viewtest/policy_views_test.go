@@ -82,8 +82,10 @@ func (w *world) compareDevicePolicyChanges(r *record) {
 		for batch, l := range c.devices {
 			for key, versions := range l.items {
 				var before device
-				for _, v := range versions {
-					want = append(want, c.policyChanges(batch, key, before, v)...)
+				for i, v := range versions {
+					if i > 0 || !unknownBefore(versions) {
+						want = append(want, c.policyChanges(batch, key, before, v)...)
+					}
 					before = v.item
 				}
 			}

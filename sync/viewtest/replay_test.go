@@ -37,6 +37,7 @@ type customer struct {
 	devices      map[string]*list[device] // by batch
 	policies     list[policy]
 	turns        []turn
+	prunedBefore *time.Time // nil: nothing was pruned
 }
 
 // profile is how a customer is enumerated.
@@ -80,6 +81,27 @@ func replay(passes []*pass) *record {
 		}
 	}
 	return r
+}
+
+// prune drops what ended before a time.
+func (r *record) prune(before time.Time) {
+	for _, c := range r.customers {
+		kept := pruned(c.versions, before)
+		any := len(kept) < len(c.versions)
+		any = c.batches.prune(before) || any
+		any = c.policies.prune(before) || any
+		for _, l := range c.devices {
+			any = l.prune(before) || any
+		}
+		if c.versions = kept; any {
+			c.prunedBefore = &before
+		}
+	}
+}
+
+// knownAt reports whether nothing of a time was pruned.
+func (c *customer) knownAt(at time.Time) bool {
+	return c.prunedBefore == nil || !c.prunedBefore.After(at)
 }
 
 // ids returns the known customers' ids, in order.

@@ -54,6 +54,9 @@ func TestModel_views(t *testing.T) {
 func (w *world) compare() {
 	w.t.Helper()
 	r := replay(w.passes)
+	if w.pruned != nil {
+		r.prune(*w.pruned)
+	}
 	for _, v := range []struct {
 		name    string // of a view that the comparison needs
 		compare func(*record)

@@ -38,6 +38,7 @@ type world struct {
 	policies  map[string]map[string]partnercentertest.Policy // that the API has, by customer and id
 
 	passes []*pass
+	pruned *time.Time      // what ended before is pruned; nil: nothing is
 	log    strings.Builder // what was done
 }
 
@@ -68,7 +69,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.owner[id] = pickOf(w, partners...)
 		w.policies[id] = map[string]partnercentertest.Policy{}
 		w.rename(id)
-		for range w.n(8) {
+		for range 8 {
 			w.changeOf(id)
 		}
 	}
@@ -120,6 +121,9 @@ func (w *world) live(rounds int) {
 			w.pass(name)
 			w.api.ClearFaults()
 		}
+		if round > rounds/2 && w.n(rounds) == 0 {
+			w.prune()
+		}
 		if round == rounds-1 || w.n(rounds) == 0 {
 			w.compare()
 		}
@@ -162,6 +166,19 @@ func (w *world) pass(partner string) {
 	w.passes = append(w.passes, p)
 	w.note("%s: run %d %s, only %v, %d inserted, %d changed, %d removed", partner, p.run, runs[0].State, p.only,
 		runs[0].Inserted, runs[0].Changed, runs[0].Removed)
+}
+
+// prune removes what ended before a time since which about half of the passes have been made.
+func (w *world) prune() {
+	w.t.Helper()
+	before := w.passes[w.n(len(w.passes))].began
+	if w.pruned != nil && w.pruned.After(before) {
+		return
+	}
+	w.pruned = &before
+	_, err := store.New(w.pool, store.Options{}).PruneVersions(w.t.Context(), store.Pruning{Before: before})
+	w.ok(err)
+	w.note("pruned before %s", before)
 }
 
 // someOf returns one or two customers of the pass's partner, by what is known; nil if there are none.
@@ -236,6 +253,9 @@ func (w *world) move(by time.Duration) {
 	w.ok(err)
 	for _, p := range w.passes {
 		p.move(by)
+	}
+	if w.pruned != nil {
+		*w.pruned = w.pruned.Add(by)
 	}
 	w.note("%s pass", -by)
 }
