@@ -106,7 +106,7 @@ BEGIN
         ELSIF relation.relname NOT LIKE 'goose%' THEN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %s TO partnersync_writer', relation.name);
         END IF;
-        IF relation.relname IN ('workers', 'runs', 'run_workers', 'contested_customers', 'outbox', 'notified', 'partner_settings') THEN
+        IF relation.relname IN ('workers', 'runs', 'run_workers', 'contested_customers', 'sync_failures', 'outbox', 'notified', 'partner_settings') THEN
             EXECUTE format('GRANT DELETE ON %s TO partnersync_writer', relation.name);
         END IF;
     END LOOP;

@@ -35,6 +35,7 @@ CREATE TABLE partnersync.runs (
     state           text        NOT NULL DEFAULT 'running'
                     CHECK (state IN ('running', 'complete', 'partial', 'failed', 'abandoned')),
     customers_total integer     NOT NULL DEFAULT 0,
+    read_all_customers boolean  NOT NULL DEFAULT false,
     error           text
 );
 -- One scheduled run of a partner is open at a time; replicas join it.
@@ -56,6 +57,7 @@ COMMENT ON COLUMN partnersync.runs.enumerated_at IS 'When the partner''s custome
 COMMENT ON COLUMN partnersync.runs.finished_at IS 'When the run ended; null while it is running.';
 COMMENT ON COLUMN partnersync.runs.state IS 'running, complete (no customer failed), partial (some did), failed (some did and none was ok, or there was none), abandoned (stopped before its end).';
 COMMENT ON COLUMN partnersync.runs.customers_total IS 'Customers of the run, those contested by another partner included.';
+COMMENT ON COLUMN partnersync.runs.read_all_customers IS 'The run is over and has read all of the partner''s customers, but for those that failed: it was not restricted, and left none for later.';
 COMMENT ON COLUMN partnersync.runs.error IS 'What went wrong with the run as a whole, such as the enumeration of customers.';
 
 CREATE TABLE partnersync.run_workers (

@@ -12,7 +12,7 @@ SELECT r.run_id, r.partner, r.kind, r.scheduled_for, r.started_at, r.finished_at
        coalesce(n.unchanged, 0)::bigint         AS unchanged,
        coalesce(n.requests, 0)::bigint          AS requests,
        coalesce(n.retries, 0)::bigint           AS retries,
-       r.error
+       r.error, r.read_all_customers
 FROM partnersync.runs r
 LEFT JOIN LATERAL (
     SELECT sum(c.customers_ok) AS customers_ok, sum(c.customers_failed) AS customers_failed,
@@ -39,7 +39,9 @@ COMMENT ON COLUMN partner_center.sync_runs.removed IS 'Rows that a complete list
 COMMENT ON COLUMN partner_center.sync_runs.unchanged IS 'Rows that were listed and no different.';
 COMMENT ON COLUMN partner_center.sync_runs.requests IS 'HTTP attempts, those for tokens included.';
 COMMENT ON COLUMN partner_center.sync_runs.retries IS 'HTTP attempts after the first of each request.';
-COMMENT ON COLUMN partner_center.sync_runs.error IS 'What went wrong with the run as a whole; failures of single customers are in sync_freshness.';
+COMMENT ON COLUMN partner_center.sync_runs.error IS 'What went wrong with the run as a whole; failures of single customers are in sync_freshness and sync_failures.';
+COMMENT ON COLUMN partner_center.sync_runs.read_all_customers IS
+    'True of a run that is over and has read all of the partner''s customers, but for those that failed: it was not restricted to some, and left none for a later pass.';
 
 CREATE VIEW partner_center.sync_freshness AS
 SELECT c.customer_id, c.partner, c.company_name,
@@ -60,7 +62,8 @@ SELECT c.customer_id, c.partner, c.company_name,
                ORDER BY l.batch_id
                LIMIT 3
            ) l
-       ) END                                AS failing_lists
+       ) END                                AS failing_lists,
+       extract(epoch FROM now() - s.last_success_at)::double precision AS age_seconds
 FROM partner_center.customers c
 LEFT JOIN partnersync.customer_state s ON s.customer_id = c.customer_id
 LEFT JOIN partnersync.partner_state p ON p.partner = c.partner
@@ -74,7 +77,7 @@ CROSS JOIN LATERAL (
 WHERE c.removed_at IS NULL
 UNION ALL
 SELECT t.customer_id, t.partner, t.company_name, t.last_attempt_at, NULL, NULL,
-       t.consecutive_failures, t.failing_since, 'customer_of_two_partners', t.last_error, NULL, NULL, false, NULL, 0, NULL
+       t.consecutive_failures, t.failing_since, 'customer_of_two_partners', t.last_error, NULL, NULL, false, NULL, 0, NULL, NULL
 FROM partnersync.contested_customers t;
 COMMENT ON VIEW partner_center.sync_freshness IS
     'How fresh each customer''s data is, and why it fails if it does. One row a customer; a customer that two partners list has one more under the second.';
@@ -94,6 +97,7 @@ COMMENT ON COLUMN partner_center.sync_freshness.urgent IS 'True while something 
 COMMENT ON COLUMN partner_center.sync_freshness.next_expected_at IS 'When the customer is expected to be read next, at the rate that there is; null before the first scheduled pass, and for a customer of two partners.';
 COMMENT ON COLUMN partner_center.sync_freshness.lists_failing IS 'Device lists of the customer whose last read failed. One that the API lastingly refuses is among them, though it does not make the customer fail.';
 COMMENT ON COLUMN partner_center.sync_freshness.failing_lists IS 'The first three of them by batch_id, with the reason, a line each; null: there are none.';
+COMMENT ON COLUMN partner_center.sync_freshness.age_seconds IS 'age in seconds.';
 
 -- +goose Down
 DROP VIEW partner_center.sync_freshness;

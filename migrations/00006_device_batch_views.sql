@@ -23,36 +23,11 @@ COMMENT ON COLUMN partner_center.device_batch_history.valid_to IS
     'When the next version was first observed; null for the current one. What held at a time t: valid_from <= t AND (valid_to > t OR valid_to IS NULL).';
 COMMENT ON COLUMN partner_center.device_batch_history.is_current IS 'Whether the version is the current one.';
 
--- A version's predecessor ends where it begins, so that the planner may join them in whichever way suits the question.
-CREATE VIEW partner_center.device_batch_status_changes AS
-SELECT h.customer_id, h.batch_id,
-       p.status     AS from_status,
-       h.status     AS to_status,
-       h.not_before AS changed_after,
-       h.valid_from AS changed_by,
-       h.valid_from - (
-           -- The status before began after the last version that had another one, or with the first version of all.
-           SELECT coalesce(max(v.valid_to) FILTER (WHERE v.status IS DISTINCT FROM p.status), min(v.valid_from))
-           FROM partner_center.device_batch_versions v
-           WHERE v.customer_id = p.customer_id AND v.batch_id = p.batch_id AND v.valid_to <= p.valid_to
-       ) AS time_in_from_status
-FROM partner_center.device_batch_history h
-LEFT JOIN partner_center.device_batch_versions p
-       ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
-WHERE p.customer_id IS NULL OR p.status IS DISTINCT FROM h.status;
-COMMENT ON VIEW partner_center.device_batch_status_changes IS
-    'One row for each change of a batch''s status, its first one included. Removal and return are no changes of status. A change is shown as long as the version before it is kept (partnersync prune).';
-COMMENT ON COLUMN partner_center.device_batch_status_changes.customer_id IS 'The customer''s Microsoft Entra tenant id.';
-COMMENT ON COLUMN partner_center.device_batch_status_changes.batch_id IS 'The batch''s name.';
-COMMENT ON COLUMN partner_center.device_batch_status_changes.from_status IS 'The status before; null when the batch was first seen.';
-COMMENT ON COLUMN partner_center.device_batch_status_changes.to_status IS 'The status after.';
-COMMENT ON COLUMN partner_center.device_batch_status_changes.changed_after IS 'The change happened after this time; null when the batch was first seen.';
-COMMENT ON COLUMN partner_center.device_batch_status_changes.changed_by IS 'The change had happened by this time.';
-COMMENT ON COLUMN partner_center.device_batch_status_changes.time_in_from_status IS
-    'How long the batch was seen in the status before (interval), from its first version with it; null when the batch was first seen, and where that version was pruned.';
-
 CREATE VIEW partner_center.unfinished_device_batches AS
-SELECT u.*, now() - u.status_since AS in_status_for, now() - u.creation_date AS age
+SELECT u.*, now() - u.status_since AS in_status_for, now() - u.creation_date AS age,
+       extract(epoch FROM now() - u.status_since)::double precision AS in_status_for_seconds,
+       extract(epoch FROM now() - u.creation_date)::double precision AS age_seconds,
+       partner_center.batch_key(u.customer_id, u.batch_id) AS batch_key
 FROM (
     SELECT b.customer_id, b.batch_id, b.status, b.created_by, b.creation_date, b.devices_count, b.extra,
            b.valid_from, b.not_before, b.removed_at,
@@ -86,6 +61,9 @@ COMMENT ON COLUMN partner_center.unfinished_device_batches.status_since IS
     'When the batch was first seen in its present status; null if that version was pruned: then it has been in this status since before customers.pruned_before.';
 COMMENT ON COLUMN partner_center.unfinished_device_batches.in_status_for IS 'Time since status_since (interval); null where that is.';
 COMMENT ON COLUMN partner_center.unfinished_device_batches.age IS 'Time since creation_date (interval); null where that is unknown.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.in_status_for_seconds IS 'in_status_for in seconds.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.age_seconds IS 'age in seconds.';
+COMMENT ON COLUMN partner_center.unfinished_device_batches.batch_key IS 'customer_id and batch_id as a single key (function batch_key).';
 
 -- +goose StatementBegin
 CREATE FUNCTION partner_center.device_batches_as_of(at timestamptz)
@@ -116,5 +94,4 @@ COMMENT ON FUNCTION partner_center.device_batches_as_of(timestamptz) IS
 -- +goose Down
 DROP FUNCTION partner_center.device_batches_as_of(timestamptz);
 DROP VIEW partner_center.unfinished_device_batches;
-DROP VIEW partner_center.device_batch_status_changes;
 DROP VIEW partner_center.device_batch_history;

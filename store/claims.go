@@ -36,7 +36,9 @@ type Claim struct {
 	failed       bool // the run counts the customer as failed already
 	failures     int  // attempts that failed since the last one without a failure
 	listsFailing int  // device lists that fail, and are not refused lastingly
-	clock        clock
+	// lastSuccessAt is when the customer was last read as a whole; nil: never.
+	lastSuccessAt *time.Time
+	clock         clock
 }
 
 // ObservedAt turns the local time at which a request was sent into the database's time.
@@ -115,6 +117,7 @@ type claimRow struct {
 	Epoch           int64      `db:"lease_epoch"`
 	DevicesDue      bool       `db:"devices_due"`
 	ListsFailing    int        `db:"lists_failing"`
+	LastSuccessAt   *time.Time `db:"last_success_at"`
 	Failed          bool       `db:"failed"` // in this run
 	BatchesDigest   []byte     `db:"batches_digest"`
 	PoliciesDigest  []byte     `db:"policies_digest"`
@@ -130,7 +133,8 @@ func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids, locked []string) (
 		            WHEN r.devices_left AND @devices THEN 2
 		            WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
 		            ELSE 0 END AS turn,
-		       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at IS NOT NULL AS synced,
+		       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
+		       s.last_success_at IS NOT NULL AS synced,
 		       s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread, s.lists_due,
 		       s.lists_failing - s.lists_refused AS lists_failing,
 		       coalesce(r.run_id = @run AND r.outcome = 'failed', false) AS failed,
@@ -159,7 +163,7 @@ func (r claimRow) claim(run Run, c clock) Claim {
 		Run: run, Turn: r.Turn, CustomerID: r.CustomerID, Epoch: r.Epoch, Synced: r.Synced, Reread: r.Reread,
 		BatchesDigest: r.BatchesDigest, PoliciesDigest: r.PoliciesDigest,
 		DevicesDue: r.DevicesDue, PoliciesDue: r.policiesDue(r.Now),
-		failed: r.Failed, failures: r.Failures, listsFailing: r.ListsFailing, clock: c,
+		failed: r.Failed, failures: r.Failures, listsFailing: r.ListsFailing, lastSuccessAt: r.LastSuccessAt, clock: c,
 	}
 }
 

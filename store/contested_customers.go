@@ -45,21 +45,36 @@ func (t *enumerating) own(
 	return slices.DeleteFunc(idsOf(unknown), func(id string) bool { return contested[id] != "" }), nil
 }
 
-// recordContested writes down the customers of two partners for sync_freshness.
+// recordContested writes down the customers of two partners, for sync_freshness and sync_failures.
 func (t *enumerating) recordContested(ctx context.Context, contested map[string]string) error {
 	// What an incomplete enumeration lacks is not over.
 	const forget = `
-		DELETE FROM partnersync.contested_customers
-		WHERE partner = @partner AND customer_id <> ALL (@ids::uuid[])
-		  AND (@complete OR customer_id = ANY (@listed::uuid[]))`
+		WITH forgotten AS (
+		    DELETE FROM partnersync.contested_customers
+		    WHERE partner = @partner AND customer_id <> ALL (@ids::uuid[])
+		      AND (@complete OR customer_id = ANY (@listed::uuid[]))
+		    RETURNING customer_id
+		)
+		UPDATE partnersync.sync_failures f
+		SET failing_until = @observed::timestamptz
+		FROM forgotten
+		WHERE f.customer_id = forgotten.customer_id AND f.partner = @partner AND f.failing_until IS NULL`
 	const record = `
-		INSERT INTO partnersync.contested_customers AS t
-		    (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
-		SELECT i.customer_id, @partner::text, i.company_name, @observed::timestamptz, @observed::timestamptz, i.error
-		FROM unnest(@ids::uuid[], @names::text[], @errors::text[]) AS i (customer_id, company_name, error)
-		ON CONFLICT (customer_id, partner) DO UPDATE
-		SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
-		    last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1`
+		WITH contested AS (
+		    INSERT INTO partnersync.contested_customers AS t
+		        (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
+		    SELECT i.customer_id, @partner::text, i.company_name, @observed::timestamptz, @observed::timestamptz, i.error
+		    FROM unnest(@ids::uuid[], @names::text[], @errors::text[]) AS i (customer_id, company_name, error)
+		    ON CONFLICT (customer_id, partner) DO UPDATE
+		    SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
+		        last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1
+		    RETURNING customer_id, partner, failing_since, last_error
+		)
+		INSERT INTO partnersync.sync_failures AS f (customer_id, partner, failing_since, error_code, error)
+		SELECT customer_id, partner, failing_since, 'customer_of_two_partners', last_error
+		FROM contested
+		ON CONFLICT (customer_id, partner) WHERE failing_until IS NULL DO UPDATE
+		SET passes = f.passes + 1, error = excluded.error`
 	e, ids, names, errs := t.enumeration, []string{}, []*string{}, []string{}
 	for _, c := range e.Customers {
 		if holder, ok := contested[c.ID]; ok {

@@ -247,8 +247,8 @@ func (t *enumerating) settleOwnership(ctx context.Context, own []string) error {
 }
 
 // remove takes customers that are gone out of the runs, and their batches stay as they are: whoever still holds one is
-// fenced off, so that no run counts it any more. It keeps those that a complete enumeration lacked and the guard holds
-// back, for a later run's to confirm.
+// fenced off, so that no run counts it any more, and it no longer fails. It keeps those that a complete enumeration lacked
+// and the guard holds back, for a later run's to confirm.
 func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	const keep = `
 		UPDATE partnersync.partner_state
@@ -258,14 +258,20 @@ func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 		UPDATE partnersync.customer_state
 		SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
 		WHERE customer_id = ANY (@ids::uuid[])`
-	args := pgx.NamedArgs{"partner": t.run.Partner, "run": t.run.ID, "held": hold, "ids": gone}
+	const endFailures = `
+		UPDATE partnersync.sync_failures
+		SET failing_until = greatest(failing_since, @observed::timestamptz)
+		WHERE customer_id = ANY (@ids::uuid[]) AND partner = @partner AND failing_until IS NULL`
+	args := pgx.NamedArgs{
+		"partner": t.run.Partner, "run": t.run.ID, "observed": t.observedAt, "held": hold, "ids": gone,
+	}
 	if t.enumeration.Complete && (t.isHolding || len(hold) > 0) {
 		if err := execAll(ctx, t.tx, args, keep); err != nil {
 			return fmt.Errorf("keeping %s held back: %w", plural.Of(len(hold), "customer", "customers"), err)
 		}
 	}
 	if len(gone) > 0 {
-		if err := execAll(ctx, t.tx, args, deactivate); err != nil {
+		if err := execAll(ctx, t.tx, args, deactivate, endFailures); err != nil {
 			return fmt.Errorf("removing %s: %w", plural.Of(len(gone), "customer", "customers"), err)
 		}
 	}

@@ -55,6 +55,7 @@ func finish(ctx context.Context, tx pgx.Tx, run Run, until Until) (ended bool, e
 		UPDATE partnersync.runs r
 		SET finished_at = clock_timestamp(),
 		    customers_total = n.ok + n.failed + d.deferred,
+		    read_all_customers = @customers::uuid[] IS NULL AND @skip::uuid[] IS NULL AND d.deferred = 0,
 		    state = CASE WHEN n.ok = 0 AND n.failed > 0 OR n.ok + n.failed + d.deferred = 0 THEN 'failed'
 		                 WHEN n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
 		                 ELSE 'complete' END

@@ -213,8 +213,8 @@ func (s *Store) PartnersOfCustomers(ctx context.Context) (map[string]string, err
 // maxPrunedRuns is how many runs one transaction removes at most.
 const maxPrunedRuns = 500
 
-// PruneRuns removes the runs that ended longer ago than keep, with their counts and workers, and returns how many
-// it has removed. Open runs stay, and so does the newest run of each partner and kind, which says what has been
+// PruneRuns removes the runs that ended longer ago than keep, with their counts and workers, and the failures of customers
+// that ended then, and returns how many runs it has removed. Open runs stay, and so does the newest run of each partner and kind, which says what has been
 // done. While another worker prunes, it does nothing.
 func (s *Store) PruneRuns(ctx context.Context, keep time.Duration) (removed int64, err error) {
 	for {
@@ -254,6 +254,12 @@ func pruneRuns(ctx context.Context, tx pgx.Tx, keep time.Duration) (removed int6
 	if err := tx.QueryRow(ctx, lock).Scan(&locked); err != nil || !locked {
 		return 0, err
 	}
-	tag, err := tx.Exec(ctx, prune, pgx.NamedArgs{"keep": keep, "limit": maxPrunedRuns})
+	const failures = `
+		DELETE FROM partnersync.sync_failures WHERE failing_until < clock_timestamp() - @keep::interval`
+	args := pgx.NamedArgs{"keep": keep, "limit": maxPrunedRuns}
+	tag, err := tx.Exec(ctx, prune, args)
+	if err == nil {
+		_, err = tx.Exec(ctx, failures, args)
+	}
 	return tag.RowsAffected(), err
 }

@@ -51,6 +51,9 @@ func (r Result) settled() bool {
 	return !r.Deferred && (r.Claim.Turn == FirstTurn || r.Failure != nil && !r.Claim.failed)
 }
 
+// failed reports whether the run counts the customer as failed, which it did not before.
+func (r Result) failed() bool { return r.settled() && r.Failure != nil }
+
 // recovered reports whether nothing of the customer fails any more. Device lists that fail are always due, so that one
 // whose lists were all gone through has none but those that are refused lastingly.
 func (r Result) recovered() bool {
@@ -79,6 +82,7 @@ func (r Result) count(c *Counts) {
 //   - check the claims, and write how the attempts went; what follows is for the claims that still hold;
 //   - write how the run counts the customers;
 //   - confirm unchanged lists;
+//   - keep the periods in which customers fail;
 //   - put events into the outbox;
 //   - note which lists failed and when device lists are due again, and count. A run that has ended meanwhile, at its tick,
 //     has deferred the customers that were not counted by then.
@@ -104,6 +108,9 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		}
 		counts := Counts{}
 		if counts.Unchanged, err = confirmLists(ctx, tx, run.ID, held); err != nil {
+			return err
+		}
+		if err := recordFailures(ctx, tx, held); err != nil {
 			return err
 		}
 		if enqueued, err = s.enqueueEvents(ctx, tx, run, held); err != nil {
@@ -211,7 +218,7 @@ func attempts(results []Result) pgx.NamedArgs {
 		ids[i], epochs[i] = r.Claim.CustomerID, r.Claim.Epoch
 		succeeded[i], deferred[i] = r.Listed && r.Claim.Turn == FirstTurn, r.Deferred
 		reread[i] = r.Reread || r.Claim.Reread && r.Claim.Turn != FirstTurn // a later turn does not list the batches again
-		failed[i], recovered[i] = r.settled() && r.Failure != nil, r.recovered()
+		failed[i], recovered[i] = r.failed(), r.recovered()
 		if f := r.Failure; f != nil {
 			codes[i], messages[i] = notEmpty(f.Code), notEmpty(f.Message)
 			requestIDs[i], correlationIDs[i] = notEmpty(f.RequestID), notEmpty(f.CorrelationID)
@@ -254,7 +261,7 @@ func (s *Store) enqueueEvents(ctx context.Context, tx pgx.Tx, run Run, results [
 	var recovered []string
 	for _, r := range results {
 		switch {
-		case r.settled() && r.Failure != nil:
+		case r.failed():
 			failed = append(failed, outbox.FailedCustomer{
 				CustomerID: r.Claim.CustomerID, Failure: *r.Failure,
 				Failures: r.Claim.failures + 1, Synced: r.Claim.Synced,

@@ -174,6 +174,16 @@ var answers = map[string]struct {
 	"stale_customers": {columns: "partner, company_name, date_trunc('day', age), consecutive_failures, last_error_code, length(last_request_id)", want: `
 		contoso|Wide World|6|20002|36
 		contoso|Fabrikam Logistics|2 days|1|1000|36`},
+	"failures_of_the_last_month": {columns: "partner, company_name, failing_until IS NULL, recovered, date_trunc('day', failed_for), passes, error_code, last_request_id <> first_request_id",
+		want: `
+		contoso|Fabrikam Logistics|t|f|00:00:00|1|1000|f
+		contoso|Wide World|t|f|13 days|6|20002|t`},
+	"freshness_at_a_time": {literal: "2026-01-31 18:00Z",
+		instead: time.Now().Add(-6 * 24 * time.Hour).UTC().Format("2006-01-02 15:04Z"), columns: "partner, company_name, date_trunc('day', age), error_code", want: `
+		contoso|Wide World|20002
+		contoso|Contoso Bakery|2 days
+		contoso|Fabrikam Logistics|2 days
+		contoso|Northwind Traders|2 days`},
 	"reopened_batches": {columns: "company_name, batch_id, from_status, to_status, date_trunc('day', was_finished_for)",
 		want: `
 		Contoso Bakery|Desktops|Finished|processing|4 days`},

@@ -54,6 +54,12 @@ var Views = []View{
 	{"configuration_policy_history", `
 		SELECT count(*), max(name)
 		FROM partner_center.configuration_policy_history`},
+	{"sync_failures", `
+		SELECT count(*), max(passes)
+		FROM partner_center.sync_failures`},
+	{"freshness_as_of", `
+		SELECT count(*), max(age)
+		FROM partner_center.freshness_as_of(now() - interval '200 days')`},
 	{"sync_freshness", `
 		SELECT count(*), max(age)
 		FROM partner_center.sync_freshness`},

@@ -1,6 +1,5 @@
 -- Two years that end now: 1,000 customers, 100,000 batches of 10 versions, 1,000,000 devices, a fifth of them of 2 versions
--- and 20,000 in another batch since,
--- 5,000 policies of 4, and 70,000 runs.
+-- and 20,000 in another batch since, 5,000 policies of 4, 70,000 runs, and 100 failures of each customer.
 CREATE FUNCTION pg_temp.customer(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT md5('customer ' || n)::uuid $$;
 
 INSERT INTO partner_center.customers (customer_id, partner, company_name, first_seen_at, first_listed_at)
@@ -63,8 +62,12 @@ SELECT pg_temp.customer((d / 10 + 1) % 100000 / 100 + 1), 'Batch ' || (d / 10 + 
        NULL, NULL, 'Model', 'OEM', 'user', first, '[]', '{}', second
 FROM d WHERE d % 50 = 10 ORDER BY second;
 
-INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, enumerated_at, finished_at, state, customers_total)
-SELECT 'contoso', 'scheduled', t, t, t, t, 'complete', 1000 FROM generate_series(now() - interval '730 days', now(), interval '15 minutes') t;
+INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, enumerated_at, finished_at, state, customers_total, read_all_customers)
+SELECT 'contoso', 'scheduled', t, t, t, t, 'complete', 1000, true FROM generate_series(now() - interval '730 days', now(), interval '15 minutes') t;
 INSERT INTO partnersync.run_counts (run_id, shard, customers_ok, unchanged, requests)
 SELECT run_id, s, 60, 6000, 120 FROM partnersync.runs, generate_series(0, 15) s;
+INSERT INTO partnersync.sync_failures (customer_id, partner, failing_since, failing_until, recovered, last_success_at, passes, error_code, error)
+SELECT pg_temp.customer(c), 'contoso', now() - n * interval '7 days', now() - n * interval '7 days' + interval '3 days', true, now() - n * interval '7 days' - interval '15 minutes',
+       288, 'http_503', 'no answer'
+FROM generate_series(1, 1000) c, generate_series(1, 100) n;
 DROP TABLE v, w, d;

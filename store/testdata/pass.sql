@@ -155,17 +155,32 @@ SELECT i.customer_id, $1::text
 FROM unnest($2::uuid[]) AS i (customer_id)
 ON CONFLICT (customer_id) DO UPDATE SET active = true;
 
-DELETE FROM partnersync.contested_customers
-WHERE partner = $1 AND customer_id <> ALL ($2::uuid[])
-  AND ($3 OR customer_id = ANY ($4::uuid[]));
+WITH forgotten AS (
+    DELETE FROM partnersync.contested_customers
+    WHERE partner = $1 AND customer_id <> ALL ($2::uuid[])
+      AND ($3 OR customer_id = ANY ($4::uuid[]))
+    RETURNING customer_id
+)
+UPDATE partnersync.sync_failures f
+SET failing_until = $5::timestamptz
+FROM forgotten
+WHERE f.customer_id = forgotten.customer_id AND f.partner = $1 AND f.failing_until IS NULL;
 
-INSERT INTO partnersync.contested_customers AS t
-    (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
-SELECT i.customer_id, $1::text, i.company_name, $2::timestamptz, $2::timestamptz, i.error
-FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i (customer_id, company_name, error)
-ON CONFLICT (customer_id, partner) DO UPDATE
-SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
-    last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1;
+WITH contested AS (
+    INSERT INTO partnersync.contested_customers AS t
+        (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
+    SELECT i.customer_id, $1::text, i.company_name, $2::timestamptz, $2::timestamptz, i.error
+    FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i (customer_id, company_name, error)
+    ON CONFLICT (customer_id, partner) DO UPDATE
+    SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
+        last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1
+    RETURNING customer_id, partner, failing_since, last_error
+)
+INSERT INTO partnersync.sync_failures AS f (customer_id, partner, failing_since, error_code, error)
+SELECT customer_id, partner, failing_since, 'customer_of_two_partners', last_error
+FROM contested
+ON CONFLICT (customer_id, partner) WHERE failing_until IS NULL DO UPDATE
+SET passes = f.passes + 1, error = excluded.error;
 
 UPDATE partnersync.runs
 SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
@@ -224,7 +239,8 @@ SELECT s.customer_id::text, s.lease_epoch,
             WHEN r.devices_left AND @devices THEN 2
             WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
             ELSE 0 END AS turn,
-       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at IS NOT NULL AS synced,
+       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
+       s.last_success_at IS NOT NULL AS synced,
        s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread, s.lists_due,
        s.lists_failing - s.lists_refused AS lists_failing,
        coalesce(r.run_id = @run AND r.outcome = 'failed', false) AS failed,
@@ -423,29 +439,30 @@ SELECT FROM partnersync.runs WHERE run_id = $1 FOR UPDATE;
 UPDATE partnersync.runs r
 SET finished_at = clock_timestamp(),
     customers_total = n.ok + n.failed + d.deferred,
+    read_all_customers = $1::uuid[] IS NULL AND $2::uuid[] IS NULL AND d.deferred = 0,
     state = CASE WHEN n.ok = 0 AND n.failed > 0 OR n.ok + n.failed + d.deferred = 0 THEN 'failed'
                  WHEN n.failed > 0 OR r.error IS NOT NULL THEN 'partial'
                  ELSE 'complete' END
 FROM (
     SELECT coalesce(sum(customers_ok), 0) AS ok, coalesce(sum(customers_failed), 0) AS failed
     FROM partnersync.run_counts
-    WHERE run_id = $1
+    WHERE run_id = $3
 ) n, (
     SELECT count(*) FILTER (WHERE untried) AS deferred, count(*) AS remaining, count(*) FILTER (WHERE held) AS held
     FROM (
-        SELECT coalesce(c.run_id, 0) < $1 OR $2 = 'backfill' AND c.run_id <> $1 AS untried,
+        SELECT coalesce(c.run_id, 0) < $3 OR $4 = 'backfill' AND c.run_id <> $3 AS untried,
                s.owner IN (SELECT worker_id FROM partnersync.live_workers) AS held
         FROM partnersync.customer_state s
-        LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = $2
-        WHERE s.partner = $3 AND s.active
-          AND ($4::uuid[] IS NULL OR s.customer_id = ANY ($4::uuid[]))
-          AND ($5::uuid[] IS NULL OR s.customer_id <> ALL ($5::uuid[]))
-          AND (coalesce(c.run_id, 0) < $1 OR $2 = 'backfill' AND c.run_id <> $1
-               OR c.run_id = $1 AND c.devices_left
+        LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = $4
+        WHERE s.partner = $5 AND s.active
+          AND ($1::uuid[] IS NULL OR s.customer_id = ANY ($1::uuid[]))
+          AND ($2::uuid[] IS NULL OR s.customer_id <> ALL ($2::uuid[]))
+          AND (coalesce(c.run_id, 0) < $3 OR $4 = 'backfill' AND c.run_id <> $3
+               OR c.run_id = $3 AND c.devices_left
                   AND ($6 OR s.owner IN (SELECT worker_id FROM partnersync.live_workers)))
     ) c
 ) d
-WHERE r.run_id = $1 AND r.state = 'running' AND r.enumerated_at IS NOT NULL
+WHERE r.run_id = $3 AND r.state = 'running' AND r.enumerated_at IS NOT NULL
   AND (d.remaining = 0 OR $7 = 1 AND d.held = 0 OR $7 = 2);
 
 SELECT coalesce(sum(1 + least(c.lists_due, @lists)) FILTER (WHERE f.urgent), 0)::integer AS urgent,
@@ -629,6 +646,16 @@ FROM unnest(@batch_ids::text[], @confirmed::timestamptz[], @observed::timestampt
      AS l (batch_id, confirmed_at, observed_at)
 WHERE d.customer_id = @customer_id::uuid AND d.batch_id = l.batch_id AND d.removed_at IS NULL;
 
+INSERT INTO partnersync.sync_failures AS f (
+    customer_id, partner, failing_since, last_success_at, error_code, error, first_request_id, last_request_id)
+SELECT s.customer_id, s.partner, greatest(s.last_attempt_at, s.last_success_at), r.last_success_at,
+       s.last_error_code, s.last_error, s.last_request_id, s.last_request_id
+FROM unnest(@ids::uuid[], @last_success_at::timestamptz[]) AS r (customer_id, last_success_at)
+JOIN partnersync.customer_state s ON s.customer_id = r.customer_id
+ON CONFLICT (customer_id, partner) WHERE failing_until IS NULL DO UPDATE
+SET passes = f.passes + 1, error_code = excluded.error_code, error = excluded.error,
+    last_request_id = excluded.last_request_id;
+
 INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, stale_at, last_run, refusals, error)
 SELECT @customer_id::uuid, i.resource, i.batch_id, clock_timestamp(), @run, i.refused::integer, nullif(i.error, '')
 FROM unnest(@resources::text[], @batch_ids::text[], @refused::boolean[], @errors::text[])
@@ -650,6 +677,12 @@ WHERE r.run_id = newest.run_id AND newest.state IN ('running', 'abandoned')
   AND r.started_at BETWEEN clock_timestamp() - @resumable::interval AND clock_timestamp() + @resumable::interval
 RETURNING r.run_id, newest.state = 'abandoned';
 
+UPDATE partnersync.sync_failures f
+SET failing_until = greatest(s.last_attempt_at, s.last_success_at), recovered = true
+FROM partnersync.customer_state s
+WHERE s.customer_id = ANY (@ids::uuid[])
+  AND f.customer_id = s.customer_id AND f.partner = s.partner AND f.failing_until IS NULL;
+
 rollback;
 
 UPDATE partnersync.runs SET state = 'abandoned', finished_at = clock_timestamp() WHERE partner = $1 AND kind = $2 AND state = 'running';
@@ -657,6 +690,10 @@ UPDATE partnersync.runs SET state = 'abandoned', finished_at = clock_timestamp()
 UPDATE partnersync.customer_state
 SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
 WHERE customer_id = ANY ($1::uuid[]);
+
+UPDATE partnersync.sync_failures
+SET failing_until = greatest(failing_since, $1::timestamptz)
+WHERE customer_id = ANY ($2::uuid[]) AND partner = $3 AND failing_until IS NULL;
 
 DELETE FROM partnersync.run_workers WHERE run_id = $1 AND worker_id = $2::uuid;
 
