@@ -27,6 +27,66 @@ END;
 COMMENT ON FUNCTION partner_center.devices_as_of(timestamptz) IS
     'The devices as they were known at that time, without removed ones and without those of customers that had left: select * from partner_center.devices_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
 
+-- +goose StatementBegin
+CREATE FUNCTION partner_center.configuration_policies_as_of(at timestamptz)
+RETURNS TABLE (
+    customer_id uuid, policy_id text, name text, category text, description text, devices_assigned_count integer,
+    policy_settings text[], created_date timestamptz, last_modified_date timestamptz, extra jsonb,
+    valid_from timestamptz, not_before timestamptz, removed_at timestamptz, valid_to timestamptz
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT h.customer_id, h.policy_id, h.name, h.category, h.description, h.devices_assigned_count,
+           h.policy_settings, h.created_date, h.last_modified_date, h.extra,
+           h.valid_from, h.not_before, h.removed_at, h.valid_to
+    FROM partner_center.configuration_policy_history h
+    WHERE h.valid_from <= at AND (h.valid_to > at OR h.valid_to IS NULL) AND h.removed_at IS NULL
+      AND EXISTS (
+          SELECT
+          FROM partner_center.customer_history c
+          WHERE c.customer_id = h.customer_id
+            AND c.valid_from <= at AND (c.valid_to > at OR c.valid_to IS NULL) AND c.removed_at IS NULL)
+      AND NOT EXISTS (
+          SELECT
+          FROM partner_center.customers c
+          WHERE c.customer_id = h.customer_id AND c.pruned_before > at);
+END;
+-- +goose StatementEnd
+COMMENT ON FUNCTION partner_center.configuration_policies_as_of(timestamptz) IS
+    'The configuration policies as they were known at that time, of the customers that were there then, removed ones left out: select * from partner_center.configuration_policies_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
+
+-- With a batch that is removed go its devices: what was read before says nothing of a batch that is back.
+CREATE VIEW partner_center.device_list_freshness AS
+SELECT b.customer_id, b.batch_id, l.confirmed_at AS listed_at,
+       CASE WHEN l.confirmed_at IS NOT NULL THEN coalesce(d.devices, 0) END AS devices,
+       partner_center.batch_key(b.customer_id, b.batch_id) AS batch_key
+FROM partner_center.device_batches b
+JOIN partner_center.customers c ON c.customer_id = b.customer_id
+LEFT JOIN (
+    SELECT v.customer_id, v.batch_id, max(v.removed_at) AS removed_at
+    FROM partner_center.device_batch_versions v
+    WHERE v.removed_at IS NOT NULL
+    GROUP BY v.customer_id, v.batch_id
+) r ON r.customer_id = b.customer_id AND r.batch_id = b.batch_id
+LEFT JOIN partnersync.list_state l
+       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
+      AND (l.confirmed_at > r.removed_at OR r.removed_at IS NULL)
+LEFT JOIN (
+    SELECT v.customer_id, v.batch_id, count(*) AS devices
+    FROM partner_center.devices v
+    WHERE v.removed_at IS NULL
+    GROUP BY v.customer_id, v.batch_id
+) d ON d.customer_id = b.customer_id AND d.batch_id = b.batch_id
+WHERE b.removed_at IS NULL AND c.removed_at IS NULL;
+COMMENT ON VIEW partner_center.device_list_freshness IS
+    'When the devices of each batch that is there, of customers that are there, were last read as a whole. A list is read when it may have changed, and once in devices_refresh otherwise.';
+COMMENT ON COLUMN partner_center.device_list_freshness.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partner_center.device_list_freshness.batch_id IS 'The batch''s name.';
+COMMENT ON COLUMN partner_center.device_list_freshness.listed_at IS
+    'When the batch''s devices were last read completely; null: never, or not since the batch returned, or device lists are not read.';
+COMMENT ON COLUMN partner_center.device_list_freshness.devices IS 'How many devices are listed in the batch; null where listed_at is.';
+COMMENT ON COLUMN partner_center.device_list_freshness.batch_key IS 'One value that identifies the batch: batch_key(customer_id, batch_id).';
+
 -- What the values of devices.policies mean, so that it is found once for each customer, and not for each device: by_id has
 -- [policy_id, name] by the id in lower case, and by_name the id by a name that is one policy's alone. Policies that are
 -- listed come before those that were removed.
@@ -153,4 +213,6 @@ COMMENT ON COLUMN partner_center.device_policy_changes.batch_key IS 'One value t
 DROP VIEW partner_center.device_policy_changes;
 DROP VIEW partner_center.device_policies;
 DROP VIEW partnersync.policy_values;
+DROP VIEW partner_center.device_list_freshness;
+DROP FUNCTION partner_center.configuration_policies_as_of(timestamptz);
 DROP FUNCTION partner_center.devices_as_of(timestamptz);

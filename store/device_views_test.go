@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -238,4 +239,45 @@ func TestDeviceInventory_findsASerialNumberByItsIndexHoweverLong(t *testing.T) {
 	if plan := w.lines("EXPLAIN SELECT device_id "+of, "serial 1"); !strings.Contains(plan, "devices_by_serial_key") {
 		t.Errorf("the index is not used:\n%s", plan)
 	}
+}
+
+func TestDeviceListFreshness(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const freshness = `SELECT concat_ws('|', f.batch_id, coalesce(f.devices::text, '-'), CASE WHEN f.listed_at = l.confirmed_at THEN 'read' WHEN f.listed_at IS NULL THEN '-' END)
+		FROM partner_center.device_list_freshness f LEFT JOIN partnersync.list_state l ON l.resource = 'devices' AND l.batch_id = f.batch_id ORDER BY f.batch_id`
+	batches := []DeviceBatch{batch("a", "finished"), batch("b", "finished"), batch("empty", "finished"), batch("failing", "finished")}
+	lists := deviceLists{"a": {device("1"), device("2")}, "b": {device("3")}, "empty": {}}
+	w.devicesPass(Scheduled, batches, lists)
+	w.want("a|2|read\nb|1|read\nempty|0|read\nfailing|-|-", freshness)
+	batches = slices.Delete(batches, 1, 2)
+	w.devicesPass(Scheduled, batches, lists)
+	w.want("a|2|read\nempty|0|read\nfailing|-|-", freshness)
+	batches = append(batches, batch("b", "finished"))
+	w.devicesPass(Scheduled, batches, deviceLists{"a": {device("1")}})
+	w.want("a|2|read\nb|-|-\nempty|0|read\nfailing|-|-", freshness)
+	w.devicesPass(Scheduled, batches, lists)
+	w.want("a|2|read\nb|1|read\nempty|0|read\nfailing|-|-", freshness)
+	w.exec("UPDATE partner_center.customers SET removed_at = now()")
+	w.want("", freshness)
+}
+
+func TestConfigurationPoliciesAsOf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.known("2026-01-01")
+	w.exec(`INSERT INTO partner_center.configuration_policy_versions (customer_id, policy_id, name, valid_from, not_before, removed_at, valid_to) VALUES
+		($1, 'p', 'First', '2026-01-02', NULL, NULL, '2026-01-04'), ($1, 'p', 'First', '2026-01-04', '2026-01-03', '2026-01-04', '2026-01-06')`, alpha)
+	w.exec(`INSERT INTO partner_center.configuration_policies (customer_id, policy_id, name, valid_from, not_before) VALUES
+		($1, 'p', 'Second', '2026-01-06', '2026-01-05'), ($1, 'q', 'Other', '2026-01-03', NULL)`, alpha)
+	const asOf = `SELECT concat_ws('|', name, to_char(valid_to, 'DD')) FROM partner_center.configuration_policies_as_of($1::timestamptz) ORDER BY policy_id`
+	for at, want := range map[string]string{
+		"2026-01-01": "", "2026-01-02": "First|04", "2026-01-03": "First|04\nOther", "2026-01-04": "Other", "2026-01-06": "Second\nOther", "infinity": "Second\nOther",
+	} {
+		w.want(want, asOf, at)
+	}
+	w.exec("UPDATE partner_center.customers SET pruned_before = '2026-01-04'")
+	w.want("", asOf, "2026-01-03")
+	w.exec("UPDATE partner_center.customers SET removed_at = '2026-01-08', valid_from = '2026-01-08'")
+	w.want("", asOf, "infinity")
 }

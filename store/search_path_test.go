@@ -49,7 +49,7 @@ func TestSearchPath_noFunctionOfAStrangerIsCalled(t *testing.T) {
 func TestSearchPath_functionsAreInlined(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, function := range []string{"device_batches_as_of", "devices_as_of"} {
+	for _, function := range []string{"device_batches_as_of", "devices_as_of", "configuration_policies_as_of"} {
 		rows, err := w.pool.Query(t.Context(), "EXPLAIN SELECT * FROM partner_center."+function+"(now()) WHERE customer_id = '"+alpha+"'")
 		w.ok(err)
 		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])

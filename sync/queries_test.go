@@ -201,6 +201,12 @@ var answers = map[string]struct {
 		Fabrikam Logistics|Office|finished-with-errors|d3|S2|Elsewhere`},
 	"batches_that_lack_devices": {columns: "company_name, batch_id, devices_count, listed", want: `
 		Contoso Bakery|Stuck|3|0`},
+	"device_lists_that_are_old": {columns: "company_name, batch_id, listed_at IS NULL, devices", want: `
+		Fabrikam Logistics|Office|f|1`},
+	"policies_at_a_time": {literal: "2026-01-31 18:00Z",
+		instead: time.Now().Add(-6 * 24 * time.Hour).UTC().Format("2006-01-02 15:04Z"), columns: "company_name, category, name", want: `
+		Contoso Bakery|o_o_b_e|Shared devices
+		Contoso Bakery|o_o_b_e|Standard users`},
 	"passes_that_went_wrong": {columns: "partner, kind, state, customers_failed, customers_total, took > '0'", want: `
 		contoso|once|partial|2|3|t`},
 }

@@ -45,6 +45,9 @@ var Views = []View{
 	{"device_policies", `
 		SELECT count(*), max(policy_name)
 		FROM partner_center.device_policies`},
+	{"device_list_freshness", `
+		SELECT count(*), sum(devices)
+		FROM partner_center.device_list_freshness`},
 	{"device_moves", `
 		SELECT count(*), max(arrived_by)
 		FROM partner_center.device_moves`},
@@ -60,6 +63,9 @@ var Views = []View{
 	{"freshness_as_of", `
 		SELECT count(*), max(age)
 		FROM partner_center.freshness_as_of(now() - interval '200 days')`},
+	{"configuration_policies_as_of", `
+		SELECT count(*), max(name)
+		FROM partner_center.configuration_policies_as_of(now() - interval '200 days')`},
 	{"sync_freshness", `
 		SELECT count(*), max(age)
 		FROM partner_center.sync_freshness`},
