@@ -112,7 +112,7 @@ func TestFirstListedAt_isThatOfTheFirstCompleteListing(t *testing.T) {
 	w.want("00:02", first)
 
 	const devices = `SELECT concat_ws('|', coalesce(to_char(devices_first_listed_at AT TIME ZONE 'UTC', 'HH24:MI'), '-')) FROM partner_center.customers`
-	claim := w.claim(w.begin(Once))
+	claim := w.claim(w.begin(Once, alpha))
 	for m, complete := range []bool{false, true, true} {
 		_, err := w.MergeDevices(t.Context(), claim, DeviceList{BatchID: "a"}, Listing{ObservedAt: minute(m + 1), Complete: complete, Pages: 1}, nil)
 		w.ok(err)

@@ -27,6 +27,7 @@ type knownCustomer struct {
 	Customer
 	Partner   string     `db:"partner"`
 	RemovedAt *time.Time `db:"removed_at"`
+	ValidFrom time.Time  `db:"valid_from"`
 }
 
 // customerDifference is what sets an enumeration apart from the partner's known customers that are not removed.
@@ -182,7 +183,8 @@ func describeCustomer(partner string, listed Customer, known *knownCustomer) (d 
 // compareWithKnownCustomers sorts the listed customers, and compares them with those that are known of the partner.
 func compareWithKnownCustomers(ctx context.Context, tx pgx.Tx, partner string, e Enumeration) (customerDifference, error) {
 	const known = `
-		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
+		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,
+		       coalesce(valid_from, first_seen_at) AS valid_from
 		FROM partner_center.customers
 		WHERE partner = @partner AND removed_at IS NULL
 		ORDER BY customers.customer_id`
@@ -198,7 +200,8 @@ func compareWithKnownCustomers(ctx context.Context, tx pgx.Tx, partner string, e
 // readCustomers reads the customers with these ids, removed ones and those of other partners too.
 func readCustomers(ctx context.Context, tx pgx.Tx, ids []string) iter.Seq2[*knownCustomer, error] {
 	const query = `
-		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
+		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,
+		       coalesce(valid_from, first_seen_at) AS valid_from
 		FROM partner_center.customers
 		WHERE customer_id = ANY (@ids::uuid[])`
 	rows, _ := tx.Query(ctx, query, pgx.NamedArgs{"ids": ids}) // stream returns its error

@@ -104,14 +104,12 @@ func noteFirstListing[R any](ctx context.Context, m *merging[R]) error {
 		batches = `UPDATE partner_center.customers SET first_listed_at = @at WHERE customer_id = @customer_id::uuid`
 		devices = `UPDATE partner_center.customers SET devices_first_listed_at = @at WHERE customer_id = @customer_id::uuid`
 	)
-	note := ""
-	switch {
-	case m.listing.Complete && m.neverListed && m.list.resource == DeviceBatches:
-		note = batches
-	case m.listing.Complete && m.devicesNeverListed && m.list.resource == Devices:
-		note = devices
-	default:
+	if !m.isFirst {
 		return nil
+	}
+	note := batches
+	if m.list.resource == Devices {
+		note = devices
 	}
 	args := pgx.NamedArgs{"customer_id": m.list.customerID, "at": m.observedAt}
 	if _, err := m.tx.Exec(ctx, note, args); err != nil {

@@ -73,7 +73,7 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 			return &UnconfirmedError{unconfirmed}
 		}
 		done = Enumerated{Removed: len(remove), Held: len(hold), Contested: map[string]string{}}
-		if done.Added, err = t.upsert(ctx, d.written(), remove); err != nil {
+		if done.Added, err = t.write(ctx, d.written(), remove); err != nil {
 			return err
 		}
 		own, err := t.own(ctx, d.unknown, done.Contested)
@@ -137,83 +137,6 @@ func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64
 		return ErrClaimLost
 	}
 	return err
-}
-
-// customersAtOnce is how many customers are written by a statement: all that it is given is in memory a few times.
-const customersAtOnce = 2000
-
-// upsert writes new customers, returned ones, those that another partner has let go, and changed names, and marks those
-// that are gone: what it replaces is kept as a version. It returns how many are new.
-func (t *enumerating) upsert(ctx context.Context, customers []Customer, gone []string) (added int, err error) {
-	// What another partner's enumeration does to the same customers must be over before their rows are read.
-	const lock = `
-		SELECT FROM partner_center.customers WHERE customer_id = ANY (@ids::uuid[]) ORDER BY customer_id FOR NO KEY UPDATE`
-	// That one may have been observed later than this one: a version begins after the one before all the same.
-	const supersede = `
-		INSERT INTO partner_center.customer_versions (
-		    customer_id, partner, company_name, domain, relationship, valid_from, not_before, removed_at, valid_to)
-		SELECT customer_id, partner, company_name, domain, relationship, coalesce(valid_from, first_seen_at), not_before,
-		       removed_at, greatest(@observed::timestamptz, coalesce(valid_from, first_seen_at) + interval '1 microsecond')
-		FROM partner_center.customers
-		WHERE customer_id = ANY (@ids::uuid[]) AND (partner = @partner OR removed_at IS NOT NULL)`
-	const upsert = `
-		WITH written AS (
-		    INSERT INTO partner_center.customers AS c (
-		        customer_id, partner, company_name, domain, relationship, first_seen_at, removed_at)
-		    SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz,
-		           i.removed_at
-		    FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text[], @removed::timestamptz[])
-		         AS i (customer_id, company_name, domain, relationship, removed_at)
-		    ORDER BY i.customer_id
-		    ON CONFLICT (customer_id) DO UPDATE
-		    SET partner      = excluded.partner,
-		        company_name = coalesce(excluded.company_name, c.company_name),
-		        domain       = coalesce(excluded.domain, c.domain),
-		        relationship = coalesce(excluded.relationship, c.relationship),
-		        not_before   = greatest(
-		            CASE WHEN c.partner = excluded.partner AND (c.removed_at IS NULL OR @absence_certain) THEN @confirmed::timestamptz END,
-		            coalesce(c.valid_from, c.first_seen_at)),
-		        valid_from   = greatest(@observed::timestamptz, coalesce(c.valid_from, c.first_seen_at) + interval '1 microsecond'),
-		        removed_at   = CASE WHEN excluded.removed_at IS NOT NULL
-		            THEN greatest(@observed::timestamptz, coalesce(c.valid_from, c.first_seen_at) + interval '1 microsecond') END
-		    WHERE c.partner = excluded.partner OR c.removed_at IS NOT NULL
-		    RETURNING first_seen_at
-		)
-		SELECT count(*) FILTER (WHERE first_seen_at = @observed::timestamptz) FROM written`
-	// All in the order of their ids, so that partners with the same customers cannot deadlock.
-	if len(gone) > 0 {
-		customers = slices.Clone(customers)
-		for _, id := range gone {
-			customers = append(customers, Customer{ID: id})
-		}
-		slices.SortFunc(customers, compareIDs)
-		slices.Sort(gone)
-	}
-	for some := range slices.Chunk(customers, customersAtOnce) {
-		names, domains, relationships := make([]*string, len(some)), make([]*string, len(some)), make([]*string, len(some))
-		removed := make([]*time.Time, len(some))
-		for i, c := range some {
-			names[i], domains[i], relationships[i] = c.CompanyName, c.Domain, c.Relationship
-			if _, isGone := slices.BinarySearch(gone, c.ID); isGone {
-				removed[i] = &t.observedAt
-			}
-		}
-		args := pgx.NamedArgs{
-			"partner": t.run.Partner, "observed": t.observedAt, "removed": removed,
-			"ids": idsOf(some), "names": names, "domains": domains, "relationships": relationships,
-			"confirmed": t.confirmedAt, "absence_certain": t.confirmedPages <= 1,
-		}
-		var n int
-		batch := &pgx.Batch{}
-		batch.Queue(lock, args)
-		batch.Queue(supersede, args)
-		batch.Queue(upsert, args).QueryRow(func(row pgx.Row) error { return row.Scan(&n) })
-		if err := t.tx.SendBatch(ctx, batch).Close(); err != nil {
-			return 0, fmt.Errorf("upserting customers: %w", err)
-		}
-		added += n
-	}
-	return added, nil
 }
 
 // settleOwnership gives each of the partner's new customers a state. One that came from another partner starts afresh:

@@ -41,19 +41,18 @@ type Outcome struct {
 
 // merging is the transaction of a merge.
 type merging[R any] struct {
-	tx       pgx.Tx
-	resource *resource[R]
-	list     list
-	listing  Listing
-	rows     []R
-	state    listState
-	// neverListed: no list of the customer's batches was complete yet, and devicesNeverListed: none of devices.
-	neverListed, devicesNeverListed bool
-	observedAt                      time.Time
-	diff                            difference[R]
-	removed                         []string // keys
-	held                            []string // keys that the guard holds back
-	unconfirmed                     []string // keys that this listing of several pages is the first to lack
+	tx          pgx.Tx
+	resource    *resource[R]
+	list        list
+	listing     Listing
+	rows        []R
+	state       listState
+	isFirst     bool // it is the customer's first complete listing, of batches or of devices
+	observedAt  time.Time
+	diff        difference[R]
+	removed     []string // keys
+	held        []string // keys that the guard holds back
+	unconfirmed []string // keys that this listing of several pages is the first to lack
 }
 
 // maxPagesToReread is how many pages a listing may have to be read again at once. Of a longer one, the next pass's
@@ -114,24 +113,37 @@ func merge[R any](
 
 // compare checks the claim, and finds out how the listed rows differ from the known ones.
 func (m *merging[R]) compare(ctx context.Context, s *Store, c Claim) error {
-	// The customer first, as in every transaction.
+	// The customer first, as in every transaction, if its row is to be written.
 	const lock = `
-		SELECT first_listed_at IS NULL, devices_first_listed_at IS NULL
+		SELECT true
 		FROM partner_center.customers
 		WHERE customer_id = @customer_id::uuid
+		  AND (@resource = 'device_batches' AND first_listed_at IS NULL OR @resource = 'devices' AND devices_first_listed_at IS NULL)
 		FOR NO KEY UPDATE`
 	const fence = `
 		UPDATE partnersync.customer_state
 		SET last_attempt_at = clock_timestamp()
 		WHERE customer_id = @customer_id::uuid AND owner = @worker::uuid AND lease_epoch = @epoch`
-	args := pgx.NamedArgs{"customer_id": c.CustomerID, "worker": s.worker, "epoch": c.Epoch}
+	// In a cluster, what the customer's last owner wrote may be in doubt on the customer's node: prepared, and not yet
+	// committed. It holds this lock, which is taken on that node, until then. There is a row in any case.
+	const settle = `
+		SELECT pg_advisory_xact_lock(hashtextextended('partnersync: merges of customer ' || @customer_id, 0))
+		FROM (SELECT count(*) FROM (
+		    SELECT FROM partner_center.device_batches WHERE customer_id = @customer_id::uuid LIMIT 1) b) n`
+	args := pgx.NamedArgs{"customer_id": c.CustomerID, "worker": s.worker, "epoch": c.Epoch, "resource": m.list.resource}
 	claimed := false
 	batch := &pgx.Batch{}
-	batch.Queue(lock, args).QueryRow(func(row pgx.Row) error { return row.Scan(&m.neverListed, &m.devicesNeverListed) })
+	if m.listing.Complete {
+		batch.Queue(lock, args).Query(func(rows pgx.Rows) error {
+			m.isFirst = rows.Next()
+			return nil
+		})
+	}
 	batch.Queue(fence, args).Exec(func(tag pgconn.CommandTag) error {
 		claimed = tag.RowsAffected() > 0
 		return nil
 	})
+	batch.Queue(settle, args)
 	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("checking the claim: %w", err)
 	}

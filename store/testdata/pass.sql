@@ -93,45 +93,28 @@ WHERE partner = @partner AND owner = @worker::uuid AND lease_epoch = @epoch
 RETURNING observed_at, CASE WHEN held_run < @run THEN held_customers END, held_customers IS NOT NULL,
           confirmed_at, confirmed_pages;
 
-SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
+SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,
+       coalesce(valid_from, first_seen_at) AS valid_from
 FROM partner_center.customers
 WHERE partner = @partner AND removed_at IS NULL
 ORDER BY customers.customer_id;
 
-SELECT FROM partner_center.customers WHERE customer_id = ANY ($1::uuid[]) ORDER BY customer_id FOR NO KEY UPDATE;
-
-INSERT INTO partner_center.customer_versions (
-    customer_id, partner, company_name, domain, relationship, valid_from, not_before, removed_at, valid_to)
-SELECT customer_id, partner, company_name, domain, relationship, coalesce(valid_from, first_seen_at), not_before,
-       removed_at, greatest($1::timestamptz, coalesce(valid_from, first_seen_at) + interval '1 microsecond')
+SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,
+       coalesce(valid_from, first_seen_at) AS valid_from
 FROM partner_center.customers
-WHERE customer_id = ANY ($2::uuid[]) AND (partner = $3 OR removed_at IS NOT NULL);
+WHERE customer_id = ANY (@ids::uuid[])
+ORDER BY customers.customer_id
+FOR NO KEY UPDATE;
 
-WITH written AS (
-    INSERT INTO partner_center.customers AS c (
-        customer_id, partner, company_name, domain, relationship, first_seen_at, removed_at)
-    SELECT i.customer_id, $1::text, i.company_name, i.domain, i.relationship, $2::timestamptz,
-           i.removed_at
-    FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-         AS i (customer_id, company_name, domain, relationship, removed_at)
-    ORDER BY i.customer_id
-    ON CONFLICT (customer_id) DO UPDATE
-    SET partner      = excluded.partner,
-        company_name = coalesce(excluded.company_name, c.company_name),
-        domain       = coalesce(excluded.domain, c.domain),
-        relationship = coalesce(excluded.relationship, c.relationship),
-        not_before   = greatest(
-            CASE WHEN c.partner = excluded.partner AND (c.removed_at IS NULL OR $8) THEN $9::timestamptz END,
-            coalesce(c.valid_from, c.first_seen_at)),
-        valid_from   = greatest($2::timestamptz, coalesce(c.valid_from, c.first_seen_at) + interval '1 microsecond'),
-        removed_at   = CASE WHEN excluded.removed_at IS NOT NULL
-            THEN greatest($2::timestamptz, coalesce(c.valid_from, c.first_seen_at) + interval '1 microsecond') END
-    WHERE c.partner = excluded.partner OR c.removed_at IS NOT NULL
-    RETURNING first_seen_at
-)
-SELECT count(*) FILTER (WHERE first_seen_at = $2::timestamptz) FROM written;
+INSERT INTO partner_center.customers (customer_id, partner, company_name, domain, relationship, first_seen_at)
+SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz
+FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text[])
+     AS i (customer_id, company_name, domain, relationship)
+ORDER BY i.customer_id
+ON CONFLICT (customer_id) DO NOTHING;
 
-SELECT customer_id::text, company_name, domain, relationship, partner, removed_at
+SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,
+       coalesce(valid_from, first_seen_at) AS valid_from
 FROM partner_center.customers
 WHERE customer_id = ANY (@ids::uuid[]);
 
@@ -276,14 +259,19 @@ SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_man
 FROM partner_center.devices
 WHERE customer_id = $1::uuid AND batch_id = $2::text;
 
-SELECT first_listed_at IS NULL, devices_first_listed_at IS NULL
+SELECT true
 FROM partner_center.customers
 WHERE customer_id = $1::uuid
+  AND ($2 = 'device_batches' AND first_listed_at IS NULL OR $2 = 'devices' AND devices_first_listed_at IS NULL)
 FOR NO KEY UPDATE;
 
 UPDATE partnersync.customer_state
 SET last_attempt_at = clock_timestamp()
 WHERE customer_id = $1::uuid AND owner = $2::uuid AND lease_epoch = $3;
+
+SELECT pg_advisory_xact_lock(hashtextextended('partnersync: merges of customer ' || $1, 0))
+FROM (SELECT count(*) FROM (
+    SELECT FROM partner_center.device_batches WHERE customer_id = $1::uuid LIMIT 1) b) n;
 
 INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
 SELECT $1::uuid, batch_id, status, created_by, creation_date, devices_count, extra, $2::timestamptz
@@ -686,6 +674,26 @@ WHERE s.customer_id = ANY (@ids::uuid[])
 rollback;
 
 UPDATE partnersync.runs SET state = 'abandoned', finished_at = clock_timestamp() WHERE partner = $1 AND kind = $2 AND state = 'running';
+
+INSERT INTO partner_center.customer_versions (
+    customer_id, partner, company_name, domain, relationship, valid_from, not_before, removed_at, valid_to)
+SELECT c.customer_id, c.partner, c.company_name, c.domain, c.relationship, coalesce(c.valid_from, c.first_seen_at),
+       c.not_before, c.removed_at, i.valid_to
+FROM partner_center.customers c
+JOIN unnest($1::uuid[], $2::timestamptz[]) AS i (customer_id, valid_to) ON i.customer_id = c.customer_id;
+
+UPDATE partner_center.customers c
+SET partner      = $1,
+    company_name = i.company_name,
+    domain       = i.domain,
+    relationship = i.relationship,
+    valid_from   = i.valid_from,
+    not_before   = i.not_before,
+    removed_at   = i.removed_at
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[],
+            $6::timestamptz[], $7::timestamptz[], $8::timestamptz[])
+     AS i (customer_id, company_name, domain, relationship, valid_from, not_before, removed_at)
+WHERE c.customer_id = i.customer_id;
 
 UPDATE partnersync.customer_state
 SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
