@@ -4,7 +4,7 @@ CREATE TABLE partnersync.sync_failures (
     partner          text        COLLATE "C" NOT NULL,
     failing_since    timestamptz NOT NULL,
     failing_until    timestamptz,
-    recovered        boolean     NOT NULL DEFAULT false,
+    recovered_run    bigint,
     last_success_at  timestamptz,
     passes           integer     NOT NULL DEFAULT 1,
     error_code       text,
@@ -20,7 +20,7 @@ COMMENT ON COLUMN partnersync.sync_failures.customer_id IS 'The customer.';
 COMMENT ON COLUMN partnersync.sync_failures.partner IS 'The partner under which it failed.';
 COMMENT ON COLUMN partnersync.sync_failures.failing_since IS 'When the first pass on it failed.';
 COMMENT ON COLUMN partnersync.sync_failures.failing_until IS 'When the first pass after that succeeded, or the customer left the partner; null while it fails.';
-COMMENT ON COLUMN partnersync.sync_failures.recovered IS 'Whether it ended with a success.';
+COMMENT ON COLUMN partnersync.sync_failures.recovered_run IS 'The run that succeeded then; null: none did.';
 COMMENT ON COLUMN partnersync.sync_failures.last_success_at IS 'customer_state.last_success_at as it was before failing_since.';
 COMMENT ON COLUMN partnersync.sync_failures.passes IS 'Passes that failed.';
 COMMENT ON COLUMN partnersync.sync_failures.error_code IS 'Code of the last failure.';
@@ -30,7 +30,7 @@ COMMENT ON COLUMN partnersync.sync_failures.last_request_id IS 'MS-RequestId of 
 
 CREATE VIEW partner_center.sync_failures AS
 SELECT customer_id, partner, failing_since, failing_until, passes, error_code, error, first_request_id, last_request_id,
-       recovered, last_success_at
+       recovered_run IS NOT NULL AS recovered, last_success_at
 FROM partnersync.sync_failures;
 COMMENT ON VIEW partner_center.sync_failures IS
     'The periods in which each customer failed, from the first pass that did to the first that succeeded. Kept as long as runs (keep_runs); partnersync prune removes none. A customer that two partners list fails under the second for as long.';

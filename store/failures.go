@@ -11,8 +11,12 @@ import (
 )
 
 // recordFailures keeps the periods in which customers fail, for sync_failures: a failure begins one or goes on with it, and
-// a success ends it. The transaction holds the customers' states, and has written how the attempts went.
-func recordFailures(ctx context.Context, tx pgx.Tx, results []Result) error {
+// a success ends it, unless a later turn of the customer in that run fails. The transaction holds the customers' states, and has written how the attempts went.
+func recordFailures(ctx context.Context, tx pgx.Tx, run Run, results []Result) error {
+	const goOn = `
+		UPDATE partnersync.sync_failures
+		SET failing_until = NULL, recovered_run = NULL
+		WHERE customer_id = ANY (@ids::uuid[]) AND partner = @partner AND recovered_run = @run`
 	const fail = `
 		INSERT INTO partnersync.sync_failures AS f (
 		    customer_id, partner, failing_since, last_success_at, error_code, error, first_request_id, last_request_id)
@@ -25,7 +29,7 @@ func recordFailures(ctx context.Context, tx pgx.Tx, results []Result) error {
 		    last_request_id = excluded.last_request_id`
 	const recover = `
 		UPDATE partnersync.sync_failures f
-		SET failing_until = greatest(s.last_attempt_at, s.last_success_at), recovered = true
+		SET failing_until = greatest(s.last_attempt_at, s.last_success_at), recovered_run = @run
 		FROM partnersync.customer_state s
 		WHERE s.customer_id = ANY (@ids::uuid[])
 		  AND f.customer_id = s.customer_id AND f.partner = s.partner AND f.failing_until IS NULL`
@@ -39,13 +43,15 @@ func recordFailures(ctx context.Context, tx pgx.Tx, results []Result) error {
 			recovered = append(recovered, r.Claim.CustomerID)
 		}
 	}
+	args := pgx.NamedArgs{"run": run.ID, "partner": run.Partner, "ids": failed, "last_success_at": lastSuccessAt}
 	if len(failed) > 0 {
-		if _, err := tx.Exec(ctx, fail, pgx.NamedArgs{"ids": failed, "last_success_at": lastSuccessAt}); err != nil {
+		if err := execAll(ctx, tx, args, goOn, fail); err != nil {
 			return fmt.Errorf("recording that %s failed: %w", plural.Of(len(failed), "customer", "customers"), err)
 		}
 	}
 	if len(recovered) > 0 {
-		if _, err := tx.Exec(ctx, recover, pgx.NamedArgs{"ids": recovered}); err != nil {
+		args["ids"] = recovered
+		if err := execAll(ctx, tx, args, recover); err != nil {
 			return fmt.Errorf("recording that %s no longer fails: %w", plural.Of(len(recovered), "customer", "customers"), err)
 		}
 	}

@@ -54,6 +54,18 @@ func TestSyncFailures_ofDeviceListsAlone(t *testing.T) {
 	w.want("t", `SELECT concat_ws('|', s.failing_until = f.last_attempt_at) FROM partner_center.sync_failures s JOIN partner_center.sync_freshness f USING (customer_id)`)
 }
 
+func TestSyncFailures_goOnWhereALaterTurnOfTheRunFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.attempt(&Failure{Code: "http_503", Message: "no answer"})
+	lists := deviceLists{"a": nil}
+	w.wholePass(Scheduled, lists, nil, batch("a", "queued"))
+	w.want("contoso|2|http_503|devices of a|-|-|fails", failures, alpha)
+	lists["a"] = []Device{device("1")}
+	w.wholePass(Scheduled, lists, nil, batch("a", "queued"))
+	w.want("contoso|2|http_503|devices of a|-|-|recovered", failures, alpha)
+}
+
 func TestSyncFailures_endWithTheLeaving(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -122,8 +134,8 @@ func TestFreshnessAsOf(t *testing.T) {
 	run("contoso", 8, false) // restricted, or some were left for later
 	run("fabrikam", 10, true)
 	fail := func(id string, since, until, success int) {
-		w.exec(`INSERT INTO partnersync.sync_failures (customer_id, partner, failing_since, failing_until, recovered, last_success_at, error_code)
-			VALUES ($1, 'contoso', $2, $3, $3::timestamptz <> $6, nullif($4::timestamptz, $5), 'http_503')`,
+		w.exec(`INSERT INTO partnersync.sync_failures (customer_id, partner, failing_since, failing_until, recovered_run, last_success_at, error_code)
+			VALUES ($1, 'contoso', $2, $3, CASE WHEN $3::timestamptz <> $6 THEN 1 END, nullif($4::timestamptz, $5), 'http_503')`,
 			id, minute(since), minute(until), minute(success), minute(0), minute(40))
 	}
 	fail(alpha, 14, 24, 4)

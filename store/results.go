@@ -110,7 +110,7 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		if counts.Unchanged, err = confirmLists(ctx, tx, run.ID, held); err != nil {
 			return err
 		}
-		if err := recordFailures(ctx, tx, held); err != nil {
+		if err := recordFailures(ctx, tx, run, held); err != nil {
 			return err
 		}
 		if enqueued, err = s.enqueueEvents(ctx, tx, run, held); err != nil {

@@ -66,8 +66,8 @@ INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, enumerat
 SELECT 'contoso', 'scheduled', t, t, t, t, 'complete', 1000, true FROM generate_series(now() - interval '730 days', now(), interval '15 minutes') t;
 INSERT INTO partnersync.run_counts (run_id, shard, customers_ok, unchanged, requests)
 SELECT run_id, s, 60, 6000, 120 FROM partnersync.runs, generate_series(0, 15) s;
-INSERT INTO partnersync.sync_failures (customer_id, partner, failing_since, failing_until, recovered, last_success_at, passes, error_code, error)
-SELECT pg_temp.customer(c), 'contoso', now() - n * interval '7 days', now() - n * interval '7 days' + interval '3 days', true, now() - n * interval '7 days' - interval '15 minutes',
+INSERT INTO partnersync.sync_failures (customer_id, partner, failing_since, failing_until, recovered_run, last_success_at, passes, error_code, error)
+SELECT pg_temp.customer(c), 'contoso', now() - n * interval '7 days', now() - n * interval '7 days' + interval '3 days', 1, now() - n * interval '7 days' - interval '15 minutes',
        288, 'http_503', 'no answer'
 FROM generate_series(1, 1000) c, generate_series(1, 100) n;
 DROP TABLE v, w, d;

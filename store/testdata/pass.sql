@@ -634,11 +634,15 @@ FROM unnest(@batch_ids::text[], @confirmed::timestamptz[], @observed::timestampt
      AS l (batch_id, confirmed_at, observed_at)
 WHERE d.customer_id = @customer_id::uuid AND d.batch_id = l.batch_id AND d.removed_at IS NULL;
 
+UPDATE partnersync.sync_failures
+SET failing_until = NULL, recovered_run = NULL
+WHERE customer_id = ANY ($1::uuid[]) AND partner = $2 AND recovered_run = $3;
+
 INSERT INTO partnersync.sync_failures AS f (
     customer_id, partner, failing_since, last_success_at, error_code, error, first_request_id, last_request_id)
 SELECT s.customer_id, s.partner, greatest(s.last_attempt_at, s.last_success_at), r.last_success_at,
        s.last_error_code, s.last_error, s.last_request_id, s.last_request_id
-FROM unnest(@ids::uuid[], @last_success_at::timestamptz[]) AS r (customer_id, last_success_at)
+FROM unnest($1::uuid[], $2::timestamptz[]) AS r (customer_id, last_success_at)
 JOIN partnersync.customer_state s ON s.customer_id = r.customer_id
 ON CONFLICT (customer_id, partner) WHERE failing_until IS NULL DO UPDATE
 SET passes = f.passes + 1, error_code = excluded.error_code, error = excluded.error,
@@ -666,9 +670,9 @@ WHERE r.run_id = newest.run_id AND newest.state IN ('running', 'abandoned')
 RETURNING r.run_id, newest.state = 'abandoned';
 
 UPDATE partnersync.sync_failures f
-SET failing_until = greatest(s.last_attempt_at, s.last_success_at), recovered = true
+SET failing_until = greatest(s.last_attempt_at, s.last_success_at), recovered_run = $1
 FROM partnersync.customer_state s
-WHERE s.customer_id = ANY (@ids::uuid[])
+WHERE s.customer_id = ANY ($2::uuid[])
   AND f.customer_id = s.customer_id AND f.partner = s.partner AND f.failing_until IS NULL;
 
 rollback;
