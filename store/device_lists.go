@@ -15,27 +15,52 @@ import (
 func readDeviceLists(ctx context.Context, tx pgx.Tx, customerID string) (
 	lists []DeviceList, now time.Time, err error,
 ) {
-	const query = `
-		SELECT b.customer_id::text, b.batch_id, l.received_id, b.status, b.devices_count, b.creation_date, b.valid_from,
-		       coalesce((
-		           SELECT min(v.valid_from) FROM partner_center.device_batch_versions v
-		           WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id), b.valid_from) AS first_seen_at,
-		       l.digest, l.confirmed_at, l.stale_at, coalesce(l.refusals, 0) AS refusals, l.error IS NOT NULL AS failing,
-		       coalesce(l.last_run, 0) AS last_run, l.batch_status, l.batch_devices_count, clock_timestamp() AS now
+	const clock = `SELECT clock_timestamp()`
+	const states = `
+		SELECT batch_id, received_id, digest, confirmed_at, stale_at, refusals, error IS NOT NULL AS failing,
+		       coalesce(last_run, 0) AS last_run, batch_status, batch_devices_count
+		FROM partnersync.list_state
+		WHERE customer_id = @customer_id::uuid AND resource = 'devices'`
+	const batches = `
+		SELECT b.batch_id, b.status, b.devices_count, b.creation_date, b.valid_from,
+		       coalesce(v.first_seen_at, b.valid_from) AS first_seen_at
 		FROM partner_center.device_batches b
-		LEFT JOIN partnersync.list_state l
-		       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
+		LEFT JOIN (
+		    SELECT batch_id, min(valid_from) AS first_seen_at
+		    FROM partner_center.device_batch_versions
+		    WHERE customer_id = @customer_id::uuid
+		    GROUP BY batch_id
+		) v ON v.batch_id = b.batch_id
 		WHERE b.customer_id = @customer_id::uuid AND b.removed_at IS NULL`
-	type row struct {
-		DeviceList
-		Now time.Time `db:"now"`
-	}
-	rows, _ := tx.Query(ctx, query, pgx.NamedArgs{"customer_id": customerID}) // stream returns its error
-	for r, err := range stream[row](rows) {
-		if err != nil {
-			return nil, now, fmt.Errorf("reading the states of device lists: %w", err)
-		}
-		lists, now = append(lists, r.DeviceList), r.Now
+	read := map[string]DeviceList{}
+	args, batch := pgx.NamedArgs{"customer_id": customerID}, &pgx.Batch{}
+	batch.Queue(clock).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+	batch.Queue(states, args).Query(func(rows pgx.Rows) error {
+		var l DeviceList
+		_, err := pgx.ForEachRow(rows, []any{
+			&l.BatchID, &l.ReceivedID, &l.Digest, &l.ConfirmedAt, &l.StaleAt, &l.Refusals, &l.Failing,
+			&l.LastRun, &l.ReadStatus, &l.ReadDevicesCount,
+		}, func() error {
+			read[l.BatchID] = l
+			return nil
+		})
+		return err
+	})
+	batch.Queue(batches, args).Query(func(rows pgx.Rows) error {
+		var b DeviceList
+		_, err := pgx.ForEachRow(rows, []any{
+			&b.BatchID, &b.Status, &b.DevicesCount, &b.CreationDate, &b.ValidFrom, &b.FirstSeenAt,
+		}, func() error {
+			l := read[b.BatchID]
+			l.CustomerID, l.BatchID, l.Status, l.DevicesCount = customerID, b.BatchID, b.Status, b.DevicesCount
+			l.CreationDate, l.ValidFrom, l.FirstSeenAt = b.CreationDate, b.ValidFrom, b.FirstSeenAt
+			lists = append(lists, l)
+			return nil
+		})
+		return err
+	})
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, now, fmt.Errorf("reading the states of device lists: %w", err)
 	}
 	return lists, now, nil
 }

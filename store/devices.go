@@ -70,7 +70,7 @@ func removeDevices(ctx context.Context, tx pgx.Tx, customerID string, batchIDs [
 	const clear = `
 		UPDATE partnersync.list_state
 		SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz, refusals = 0, error = NULL,
-		    observed_at = greatest(observed_at + interval '1 microsecond', @at::timestamptz)
+		    observed_at = greatest((observed_at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC', @at::timestamptz)
 		WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[])
 		RETURNING batch_id, confirmed_at, observed_at`
 	const supersede = `

@@ -18,23 +18,23 @@ type DeviceReading struct {
 
 // DeviceList is the list of a batch's devices: the batch as it is known, and how the list was last read.
 type DeviceList struct {
-	CustomerID   string     `db:"customer_id"`
-	BatchID      string     `db:"batch_id"`
-	ReceivedID   []byte     `db:"received_id"` // for requests, where that is not the BatchID; else nil
-	Status       *string    `db:"status"`
-	DevicesCount *int32     `db:"devices_count"`
-	CreationDate *time.Time `db:"creation_date"`
-	ValidFrom    time.Time  `db:"valid_from"`    // of the batch's current version
-	FirstSeenAt  time.Time  `db:"first_seen_at"` // valid_from of its first version
-	Digest       []byte     `db:"digest"`        // of the list, if its rows are exactly the current ones; else nil
+	CustomerID   string
+	BatchID      string
+	ReceivedID   []byte // for requests, where that is not the BatchID; else nil
+	Status       *string
+	DevicesCount *int32
+	CreationDate *time.Time
+	ValidFrom    time.Time // of the batch's current version
+	FirstSeenAt  time.Time // valid_from of its first version
+	Digest       []byte    // of the list, if its rows are exactly the current ones; else nil
 
-	ConfirmedAt      *time.Time `db:"confirmed_at"`        // when it was last read completely; nil: never
-	StaleAt          *time.Time `db:"stale_at"`            // when the last read failed or was held; nil: it was complete
-	Refusals         int        `db:"refusals"`            // runs in a row in which the API has refused this very list
-	Failing          bool       `db:"failing"`             // the last read failed
-	LastRun          int64      `db:"last_run"`            // that has read the list, or failed to; 0: none
-	ReadStatus       *string    `db:"batch_status"`        // the batch's status at the last complete read
-	ReadDevicesCount *int32     `db:"batch_devices_count"` // and its devices_count
+	ConfirmedAt      *time.Time // when it was last read completely; nil: never
+	StaleAt          *time.Time // when the last read failed or was held; nil: it was complete
+	Refusals         int        // runs in a row in which the API has refused this very list
+	Failing          bool       // the last read failed
+	LastRun          int64      // that has read the list, or failed to; 0: none
+	ReadStatus       *string    // the batch's status at the last complete read
+	ReadDevicesCount *int32     // and its devices_count
 }
 
 // RequestID returns the batch's id for requests.

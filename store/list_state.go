@@ -119,11 +119,12 @@ type Confirmation struct {
 // confirmLists moves the confirmation of unchanged lists on, and returns how many rows they have together. Lists that
 // the run has counted already are left out of that.
 func confirmLists(ctx context.Context, tx pgx.Tx, run int64, results []Result) (rows int, err error) {
+	// A time with a zone plus an interval is STABLE, one without is not.
 	const confirm = `
 		WITH confirmed AS (
 		    UPDATE partnersync.list_state l
-		    SET observed_at         = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
-		        confirmed_at        = greatest(c.observed_at, l.observed_at + interval '1 microsecond'),
+		    SET observed_at         = greatest(c.observed_at, (l.observed_at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC'),
+		        confirmed_at        = greatest(c.observed_at, (l.observed_at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC'),
 		        batch_status        = c.batch_status,
 		        batch_devices_count = c.batch_devices_count,
 		        stale_at            = NULL,

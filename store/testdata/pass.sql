@@ -389,16 +389,23 @@ SET run_id = excluded.run_id, outcome = excluded.outcome, devices_left = exclude
 
 SELECT state = 'running' FROM partnersync.runs WHERE run_id = @run FOR SHARE;
 
-SELECT b.customer_id::text, b.batch_id, l.received_id, b.status, b.devices_count, b.creation_date, b.valid_from,
-       coalesce((
-           SELECT min(v.valid_from) FROM partner_center.device_batch_versions v
-           WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id), b.valid_from) AS first_seen_at,
-       l.digest, l.confirmed_at, l.stale_at, coalesce(l.refusals, 0) AS refusals, l.error IS NOT NULL AS failing,
-       coalesce(l.last_run, 0) AS last_run, l.batch_status, l.batch_devices_count, clock_timestamp() AS now
+SELECT clock_timestamp();
+
+SELECT batch_id, received_id, digest, confirmed_at, stale_at, refusals, error IS NOT NULL AS failing,
+       coalesce(last_run, 0) AS last_run, batch_status, batch_devices_count
+FROM partnersync.list_state
+WHERE customer_id = $1::uuid AND resource = 'devices';
+
+SELECT b.batch_id, b.status, b.devices_count, b.creation_date, b.valid_from,
+       coalesce(v.first_seen_at, b.valid_from) AS first_seen_at
 FROM partner_center.device_batches b
-LEFT JOIN partnersync.list_state l
-       ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
-WHERE b.customer_id = @customer_id::uuid AND b.removed_at IS NULL;
+LEFT JOIN (
+    SELECT batch_id, min(valid_from) AS first_seen_at
+    FROM partner_center.device_batch_versions
+    WHERE customer_id = $1::uuid
+    GROUP BY batch_id
+) v ON v.batch_id = b.batch_id
+WHERE b.customer_id = $1::uuid AND b.removed_at IS NULL;
 
 INSERT INTO partner_center.devices (customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, valid_from)
 SELECT $1::uuid, $2::text, device_id, serial_number, product_key, hardware_hash, model_name, oem_manufacturer_name, uploaded_by, uploaded_date, policies, extra, $3::timestamptz
@@ -614,7 +621,7 @@ WHERE customer_id = $3::uuid AND k.batch_id = ANY ($4::text[]);
 
 UPDATE partnersync.list_state
 SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz, refusals = 0, error = NULL,
-    observed_at = greatest(observed_at + interval '1 microsecond', @at::timestamptz)
+    observed_at = greatest((observed_at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC', @at::timestamptz)
 WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[])
 RETURNING batch_id, confirmed_at, observed_at;
 
