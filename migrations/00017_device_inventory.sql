@@ -3,9 +3,10 @@
 -- has it, which is how upper() does it in the question too.
 CREATE INDEX devices_by_serial_key ON partner_center.devices USING hash ((upper(btrim(serial_number))) COLLATE "C");
 
--- Speed: the names of policies are found once for each customer and the policies of a device once for each set of them, in
--- subqueries whose results PostgreSQL keeps (Memoize). The batch is joined as if it might be missing, though it never is:
--- else the planner, who does not know that, expects next to no rows.
+-- Speed: what a customer's values mean is found once for the customer, and the policies of a device once for each set of them,
+-- since PostgreSQL keeps the results of the two subqueries (Memoize). DISTINCT keeps the first apart, and lets the planner know
+-- that there is one. The batch is joined as if it might be missing, though it never is: else the planner, who does not know
+-- that, expects next to no devices.
 CREATE VIEW partner_center.device_inventory AS
 SELECT d.customer_id, c.partner, c.company_name, c.domain, d.batch_id, b.status AS batch_status, d.device_id, d.serial_number,
        upper(btrim(d.serial_number)) COLLATE "C" AS serial_key,
@@ -16,10 +17,9 @@ FROM partner_center.devices d
 JOIN partner_center.customers c ON c.customer_id = d.customer_id
 LEFT JOIN partner_center.device_batches b ON b.customer_id = d.customer_id AND b.batch_id = d.batch_id
 LEFT JOIN LATERAL (
-    SELECT v.by_id
+    SELECT DISTINCT v.by_id
     FROM partnersync.policy_values v
     WHERE v.customer_id = d.customer_id
-    LIMIT 1
 ) p ON true
 CROSS JOIN LATERAL (
     SELECT string_agg(n.policy_name, ', ' ORDER BY n.policy_key, n.policy_name) AS policies

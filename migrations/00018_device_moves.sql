@@ -9,7 +9,8 @@ CREATE INDEX device_versions_without_serial_key ON partner_center.device_version
 -- For each departure d the same device's listings that reached that time or began later are looked up, and the first of them is
 -- taken: a. It is a move if it began later, alone and elsewhere. A listing o reaches to the last time at which it was seen: the
 -- next version begins where it ends, but a removal r happened at some time since r.not_before, and of a customer that left
--- nothing is seen any more.
+-- nothing is seen any more. One that was seen while the device that left was there too (s) may have reached that time if it had
+-- not been missed by then.
 CREATE VIEW partner_center.device_moves AS
 SELECT d.customer_id, d.batch_id, d.device_id, d.serial_number,
        a.customer_id AS to_customer_id, a.batch_id AS to_batch_id, a.device_id AS to_device_id,
@@ -27,6 +28,11 @@ FROM (
 ) d
 JOIN partner_center.customers dc ON dc.customer_id = d.customer_id
 CROSS JOIN LATERAL (
+    SELECT coalesce(max(v.valid_to) FILTER (WHERE v.removed_at IS NOT NULL), min(v.valid_from)) AS listed_by
+    FROM partner_center.device_versions v
+    WHERE v.customer_id = d.customer_id AND v.batch_id = d.batch_id AND v.device_id = d.device_id AND v.valid_to <= d.left_by
+) s
+CROSS JOIN LATERAL (
     SELECT o.customer_id, o.batch_id, o.device_id, o.not_before AS arrived_after, o.valid_from AS arrived_by,
            lead(o.valid_from) OVER (ORDER BY o.valid_from) AS next_by
     FROM partner_center.device_history o
@@ -37,7 +43,7 @@ CROSS JOIN LATERAL (
     WHERE (upper(btrim(o.serial_number)) COLLATE "C" = d.serial_key AND d.serial_key <> ''
            OR o.device_id = d.device_id AND coalesce(upper(btrim(o.serial_number)) COLLATE "C", '') = '' AND d.serial_key = '')
       AND o.removed_at IS NULL
-      AND coalesce(r.not_before, o.valid_to, c.removed_at, 'infinity') >= d.left_after
+      AND coalesce(r.not_before, o.valid_to, c.removed_at, 'infinity') >= CASE WHEN r.valid_from > d.left_after THEN s.listed_by ELSE d.left_after END
       AND NOT (o.customer_id = d.customer_id AND o.batch_id = d.batch_id AND o.device_id = d.device_id AND o.valid_from < d.left_by)
     ORDER BY o.valid_from
     LIMIT 1

@@ -111,6 +111,12 @@ func TestDeviceMoves(t *testing.T) {
 		{"two with the serial number, one after the other", [][]stay{{{serial: "S", by: 2, left: 4, goneBy: 5}},
 			{{id: "e", serial: "S", by: 2, left: 7, goneBy: 8}}, {{batch: "c", serial: "S", by: 9}}},
 			"alpha|b|e|S|alpha|c|d|07|08|-|09"},
+		{"two with the serial number, which go between the same passes", [][]stay{{{serial: "S", by: 2, left: 4, goneBy: 7}},
+			{{id: "e", batch: "e", serial: "S", by: 3, left: 5, goneBy: 8}}, {{batch: "c", serial: "S", by: 9}}}, ""},
+		{"two with the serial number, of which one came back", [][]stay{{{serial: "S", by: 2, left: 4, goneBy: 5}, {serial: "S", came: 8, by: 9, left: 10, goneBy: 11}},
+			{{id: "e", batch: "e", serial: "S", by: 3, left: 6, goneBy: 15}}, {{batch: "c", serial: "S", by: 12}}}, `
+			alpha|b|d|S|alpha|c|d|10|11|-|12
+			alpha|e|e|S|alpha|b|d|06|15|08|09`},
 		{"two that arrive at once", [][]stay{{{serial: "S", by: 2, left: 4, goneBy: 5}}, {{batch: "c", serial: "S", by: 6}}, {{batch: "c", id: "e", serial: "S", by: 6}}}, ""},
 		{"two that arrive one after the other", [][]stay{{{serial: "S", by: 2, left: 4, goneBy: 5}}, {{batch: "c", serial: "S", by: 6}},
 			{{batch: "c", id: "e", serial: "S", by: 7}}},
@@ -219,7 +225,8 @@ func (w *world) randomStays(r *rand.Rand, like stay) (all []stay) {
 	return all
 }
 
-// movesOf pairs each departure with each arrival elsewhere between which nothing is listed that might be the device.
+// movesOf pairs each departure with each arrival elsewhere between which nothing is listed that might be the device. What was
+// seen together with it may be there until it is missed, and what was not, until it was last seen.
 func movesOf(all []stay) (moves []string) {
 	until := func(s stay) int {
 		if s.goneBy == 0 {
@@ -236,7 +243,8 @@ func movesOf(all []stay) (moves []string) {
 			}
 			alone := true
 			for k, o := range all {
-				alone = alone && (k == i || k == j || !same(o, x) || o.by > y.by || until(o) < x.left)
+				gone := until(o) < x.left && (o.goneBy <= x.left || until(o) < x.by)
+				alone = alone && (k == i || k == j || !same(o, x) || o.by > y.by || gone)
 			}
 			if alone {
 				moves = append(moves, strings.Join([]string{x.customer, x.batch, x.id, y.customer, y.batch, y.id,
