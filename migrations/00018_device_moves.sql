@@ -18,10 +18,11 @@ SELECT d.customer_id, d.batch_id, d.device_id, d.serial_number,
        partner_center.device_key(d.customer_id, d.batch_id, d.device_id) AS device_key,
        partner_center.batch_key(d.customer_id, d.batch_id) AS batch_key,
        partner_center.device_key(a.customer_id, a.batch_id, a.device_id) AS to_device_key,
-       partner_center.batch_key(a.customer_id, a.batch_id) AS to_batch_key
+       partner_center.batch_key(a.customer_id, a.batch_id) AS to_batch_key,
+       d.serial_key
 FROM (
     SELECT h.customer_id, h.batch_id, h.device_id, h.serial_number,
-           coalesce(upper(btrim(h.serial_number)) COLLATE "C", '') AS serial_key,
+           upper(btrim(h.serial_number)) COLLATE "C" AS serial_key,
            h.not_before AS left_after, h.valid_from AS left_by
     FROM partner_center.device_history h
     WHERE h.removed_at IS NOT NULL
@@ -41,7 +42,7 @@ CROSS JOIN LATERAL (
           AND r.removed_at IS NOT NULL
     LEFT JOIN partner_center.customers c ON c.customer_id = o.customer_id AND o.is_current
     WHERE (upper(btrim(o.serial_number)) COLLATE "C" = d.serial_key AND d.serial_key <> ''
-           OR o.device_id = d.device_id AND coalesce(upper(btrim(o.serial_number)) COLLATE "C", '') = '' AND d.serial_key = '')
+           OR o.device_id = d.device_id AND coalesce(upper(btrim(o.serial_number)) COLLATE "C", '') = '' AND coalesce(d.serial_key, '') = '')
       AND o.removed_at IS NULL
       AND coalesce(r.not_before, o.valid_to, c.removed_at, 'infinity') >= CASE WHEN r.valid_from > d.left_after THEN s.listed_by ELSE d.left_after END
       AND NOT (o.customer_id = d.customer_id AND o.batch_id = d.batch_id AND o.device_id = d.device_id AND o.valid_from < d.left_by)
@@ -72,6 +73,7 @@ COMMENT ON COLUMN partner_center.device_moves.device_key IS 'One value that iden
 COMMENT ON COLUMN partner_center.device_moves.batch_key IS 'One value that identifies the batch that it left: batch_key(customer_id, batch_id).';
 COMMENT ON COLUMN partner_center.device_moves.to_device_key IS 'One value that identifies it where it turned up.';
 COMMENT ON COLUMN partner_center.device_moves.to_batch_key IS 'One value that identifies the batch where it turned up.';
+COMMENT ON COLUMN partner_center.device_moves.serial_key IS 'As in device_inventory, of the device where it left. To look for the moves of a device: WHERE serial_key = upper(btrim(''...'')), which is quick.';
 
 -- +goose Down
 DROP VIEW partner_center.device_moves;

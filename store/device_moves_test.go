@@ -153,6 +153,16 @@ func TestDeviceMoves_aSerialNumberThatIsCorrected(t *testing.T) {
 	w.want("", movesQuery, alpha)
 }
 
+func TestDeviceMoves_keys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.bothCustomers()
+	w.stays(stay{batch: "a/b", serial: " s-1", by: 2, left: 4, goneBy: 5})
+	w.stays(stay{customer: beta, batch: "c", id: "e", serial: "S-1", by: 5})
+	w.want("S-1|"+alpha+"/a~1b/d|"+alpha+"/a/b|"+beta+"/c/e|"+beta+"/c", `SELECT concat_ws('|', serial_key, device_key, batch_key, to_device_key, to_batch_key)
+		FROM partner_center.device_moves WHERE serial_key = upper(btrim('s-1 '))`)
+}
+
 func TestDeviceMoves_ofCustomersThatLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
