@@ -177,11 +177,9 @@ CROSS JOIN LATERAL (
                        coalesce(m.by_id -> lower(e.value) ->> 0, m.by_name ->> e.value) AS policy_id,
                        coalesce(m.by_id -> lower(e.value) ->> 1, e.value) AS policy_name
                 FROM (
-                    SELECT true AS before, o ->> 'key' AS policy_key, (o ->> 'value') COLLATE "C" AS value
-                    FROM jsonb_array_elements(c.from_policies) o
-                    UNION ALL
-                    SELECT false, n ->> 'key', (n ->> 'value') COLLATE "C"
-                    FROM jsonb_array_elements(c.to_policies) n
+                    SELECT side.before, a ->> 'key' AS policy_key, (a ->> 'value') COLLATE "C" AS value
+                    FROM (VALUES (true, c.from_policies), (false, c.to_policies)) AS side (before, policies)
+                    CROSS JOIN LATERAL jsonb_array_elements(side.policies) a
                 ) e
                 WHERE e.value <> ''
             ) v

@@ -48,7 +48,11 @@ func withDatabase(ctx context.Context, pool *pgxpool.Pool, do func(*sql.DB) erro
 // PostgreSQL's own.
 const searchPath = "SET LOCAL search_path = pg_catalog, pg_temp"
 
-// connector makes connections whose transactions begin with searchPath, behind PgBouncer too.
+// oneByOne has a Citus cluster make changes to the shards of a table one after the other: it refuses some combinations of
+// them in a transaction otherwise. PostgreSQL alone takes the setting for one of an application's own.
+const oneByOne = "SET LOCAL citus.multi_shard_modify_mode = 'sequential'"
+
+// connector makes connections whose transactions begin with searchPath and oneByOne, behind PgBouncer too.
 type connector struct{ driver.Connector }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -67,7 +71,7 @@ func (c connection) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx,
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Conn.ExecContext(ctx, searchPath, nil); err != nil {
+	if _, err := c.Conn.ExecContext(ctx, searchPath+"; "+oneByOne, nil); err != nil {
 		return nil, errors.Join(err, tx.Rollback())
 	}
 	return tx, nil
