@@ -25,8 +25,12 @@ func (r *record) failings(c *customer) (all []failing) {
 		}
 	}
 	success := -1
+	versions := c.versions
+	if c.unpruned != nil {
+		versions = c.unpruned // failures are kept as long as runs
+	}
 	for i, p := range r.passes {
-		for _, v := range c.versions[1:] {
+		for _, v := range versions[1:] {
 			if moved := v.removed || open != nil && open.partner != v.item.Partner; moved && r.passOf(v.from) == i {
 				end(i)
 			}

@@ -78,8 +78,8 @@ func (r *record) lastSuccess(c *customer, partner string, at time.Time) (pass in
 // endedBy reports whether a pass had ended by a time.
 func (r *record) endedBy(pass int, at time.Time) bool { return !r.passes[pass].finished.After(at) }
 
-// compareSyncFreshness compares how customers fail now that have never left, and were read as a whole when they first failed:
-// of the others it says since when without what was before.
+// compareSyncFreshness compares how customers fail now that have never left, and did not fail before they were first read as a
+// whole: it begins anew when they return, and when their batches are read for the first time.
 func (w *world) compareSyncFreshness(r *record) {
 	w.t.Helper()
 	var want, got []string

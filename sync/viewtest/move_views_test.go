@@ -5,66 +5,96 @@ import (
 	"time"
 )
 
-// sighting is a device that left a batch, or turned up in one.
-type sighting struct {
+// listing is a time in which a device was listed in a batch, and bore one serial number.
+type listing struct {
 	customer, batch, device string
 	serial                  *string
-	after                   *time.Time // nil: it is a device's first version
-	by                      time.Time
-	until                   *time.Time // of an arrival: when the device was first missed again
-	since                   time.Time  // of a departure: when the device had arrived
+	from                    time.Time
+	after                   *time.Time
+	arrives                 bool       // the device was not listed before; else it has another serial number than before
+	seen                    *time.Time // the last time of which it is certain that it was listed; nil: it is
 }
 
-// key says which device it is: the serial number, or the id where there is none.
-func (s sighting) key() string {
-	if key := serialKey(s.serial); text(key) != "" {
+// departure is a device that is not listed any more.
+type departure struct {
+	customer, batch, device string
+	serial                  *string
+	after, by               time.Time
+}
+
+// deviceID says which device has a serial number and an id in its list: the serial number does, and the id where there is none.
+func deviceID(serial *string, id string) string {
+	if key := serialKey(serial); text(key) != "" {
 		return "serial number " + *key
 	}
-	return "id " + s.device
+	return "id " + id
 }
 
-// elsewhere reports whether two sightings are in different batches.
-func (s sighting) elsewhere(other sighting) bool {
-	return s.customer != other.customer || s.batch != other.batch
-}
-
-// sightings returns the departures and the arrivals of devices, each in the order of their times.
-func (r *record) sightings() (departures, arrivals []sighting) {
+// listings returns when devices were listed, and when they left.
+func (r *record) listings() (listings []listing, departures []departure) {
 	for _, c := range r.customers {
 		for batch, l := range c.devices {
 			for key, versions := range l.items {
 				for i, v := range versions {
-					s := sighting{customer: c.id, batch: batch, device: key, serial: v.item.SerialNumber, after: v.notBefore, by: v.from}
+					serial := v.item.SerialNumber
 					switch {
 					case v.removed:
-						departures = append(departures, s)
-					case i == 0 && !unknownBefore(versions) || i > 0 && versions[i-1].removed:
-						arrivals = append(arrivals, s)
+						departures = append(departures, departure{c.id, batch, key, serial, *v.notBefore, v.from})
+					case i > 0 && !versions[i-1].removed && deviceID(serial, key) == deviceID(versions[i-1].item.SerialNumber, key):
+						listings[len(listings)-1].seen = c.seen(versions, i) // it goes on
+					default:
+						arrives := i == 0 && !unknownBefore(versions) || i > 0 && versions[i-1].removed
+						listings = append(listings, listing{c.id, batch, key, serial, v.from, v.notBefore, arrives, c.seen(versions, i)})
 					}
 				}
 			}
 		}
 	}
-	byTime := func(a, b sighting) int { return a.by.Compare(b.by) }
-	slices.SortFunc(departures, byTime)
-	slices.SortFunc(arrivals, byTime)
-	return departures, arrivals
+	slices.SortFunc(listings, func(a, b listing) int { return a.from.Compare(b.from) })
+	return listings, departures
+}
+
+// seen returns the last time of which it is certain that a version of a device held; nil if it does.
+func (c *customer) seen(versions []version[device], i int) *time.Time {
+	switch {
+	case i+1 < len(versions) && versions[i+1].removed:
+		return versions[i+1].notBefore
+	case i+1 < len(versions):
+		return versions[i].to
+	case !c.there():
+		left := c.current().from
+		return &left
+	}
+	return nil
 }
 
 // move is a device that left one batch and turned up in another.
-type move struct{ from, to sighting }
+type move struct {
+	from departure
+	to   listing
+}
 
-// moves pairs each departure with the first arrival elsewhere that was seen later than the device was last seen in its
-// place, and that is not another departure's.
+// moves returns the moves. A departure goes with the next listing of the device, anywhere, unless another one was still
+// there when the device was last seen: it has moved if it arrives there, elsewhere and in one place only.
 func (r *record) moves() (all []move) {
-	departures, arrivals := r.sightings()
+	listings, departures := r.listings()
 	for _, d := range departures {
-		i := slices.IndexFunc(arrivals, func(a sighting) bool {
-			return a.key() == d.key() && a.elsewhere(d) && a.by.After(*d.after)
-		})
-		if i >= 0 {
-			all = append(all, move{d, arrivals[i]})
-			arrivals = slices.Delete(arrivals, i, i+1)
+		var next []listing
+		for _, l := range listings {
+			same := deviceID(l.serial, l.device) == deviceID(d.serial, d.device)
+			gone := l.seen != nil && l.seen.Before(d.after)
+			itself := l.customer == d.customer && l.batch == d.batch && l.device == d.device && l.from.Before(d.by)
+			if same && !gone && !itself {
+				next = append(next, l)
+			}
+		}
+		switch {
+		case len(next) == 0 || len(next) > 1 && next[1].from.Equal(next[0].from):
+		case !next[0].arrives || !next[0].from.After(d.after):
+		case next[0].customer == d.customer && next[0].batch == d.batch:
+		case !r.customers[d.customer].knownAt(d.after) || !r.customers[next[0].customer].knownAt(d.after):
+		default:
+			all = append(all, move{d, next[0]})
 		}
 	}
 	return all
@@ -75,7 +105,7 @@ func (w *world) compareMoves(r *record) {
 	var want []string
 	for _, m := range r.moves() {
 		want = append(want, line(m.from.customer, m.from.batch, m.from.device, m.from.serial, m.to.customer, m.to.batch, m.to.device,
-			m.from.after, m.from.by, m.to.after, m.to.by))
+			m.from.after, m.from.by, m.to.after, m.to.from))
 	}
 	w.want(want, `
 		SELECT customer_id::text, batch_id, device_id, serial_number, to_customer_id::text, to_batch_id, to_device_id,

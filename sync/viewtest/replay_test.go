@@ -37,7 +37,8 @@ type customer struct {
 	devices      map[string]*list[device] // by batch
 	policies     list[policy]
 	turns        []turn
-	prunedBefore *time.Time // nil: nothing was pruned
+	prunedBefore *time.Time         // nil: nothing was pruned
+	unpruned     []version[profile] // its versions, pruned ones too
 }
 
 // profile is how a customer is enumerated.
@@ -86,6 +87,9 @@ func replay(passes []*pass) *record {
 // prune drops what ended before a time.
 func (r *record) prune(before time.Time) {
 	for _, c := range r.customers {
+		if c.unpruned == nil {
+			c.unpruned = c.versions
+		}
 		kept := pruned(c.versions, before)
 		any := len(kept) < len(c.versions)
 		any = c.batches.prune(before) || any
@@ -234,7 +238,7 @@ func (c *customer) removeDevices(at time.Time) {
 			for _, key := range l.there() {
 				l.remove(key, at)
 			}
-			l.held, l.refusals = nil, 0
+			l.held, l.refusals, l.confirmed = nil, 0, nil
 		}
 	}
 }

@@ -54,8 +54,8 @@ func TestModel_views(t *testing.T) {
 func (w *world) compare() {
 	w.t.Helper()
 	r := replay(w.passes)
-	if w.pruned != nil {
-		r.prune(*w.pruned)
+	for _, before := range w.prunes {
+		r.prune(before)
 	}
 	for _, v := range []struct {
 		name    string // of a view that the comparison needs
@@ -70,6 +70,7 @@ func (w *world) compare() {
 		{"device_policies", w.compareDevicePolicies},
 		{"device_policies", w.compareDevicePolicyChanges},
 		{"device_inventory", w.compareInventory},
+		{"device_moves", w.compareMoves},
 		{"device_list_freshness", w.compareListFreshness},
 		{"sync_freshness", w.compareSyncFreshness},
 		{"sync_failures", w.compareFailures},

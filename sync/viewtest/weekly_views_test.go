@@ -69,14 +69,11 @@ func (r *record) week(c *customer, from, to time.Time) (row string, there bool) 
 			unfinished++
 		}
 	}
-	departures, arrivals := r.sightings()
+	listings, departures := r.listings()
 	for _, m := range r.moves() {
-		is := func(s sighting) func(sighting) bool {
-			return func(other sighting) bool { return s == other }
-		}
-		departures = slices.DeleteFunc(departures, is(m.from))
-		arrivals = slices.DeleteFunc(arrivals, is(m.to))
-		if m.to.customer == c.id && in(m.to.by) {
+		departures = slices.DeleteFunc(departures, func(d departure) bool { return d == m.from })
+		listings = slices.DeleteFunc(listings, func(l listing) bool { return l == m.to })
+		if m.to.customer == c.id && in(m.to.from) {
 			moved++
 		}
 	}
@@ -85,8 +82,8 @@ func (r *record) week(c *customer, from, to time.Time) (row string, there bool) 
 			gone++
 		}
 	}
-	for _, a := range arrivals {
-		if a.customer == c.id && a.after == nil && in(a.by) && !c.inFirstListing(a) {
+	for _, l := range listings {
+		if l.customer == c.id && l.arrives && l.after == nil && in(l.from) && !c.inFirstListing(l) {
 			added++
 		}
 	}
@@ -100,7 +97,7 @@ func (r *record) week(c *customer, from, to time.Time) (row string, there bool) 
 }
 
 // inFirstListing reports whether a device was there in the customer's first listing.
-func (c *customer) inFirstListing(s sighting) bool {
+func (c *customer) inFirstListing(s listing) bool {
 	return c.firstListed == nil || !c.batches.items[s.batch][0].from.After(*c.firstListed)
 }
 

@@ -38,7 +38,7 @@ type world struct {
 	policies  map[string]map[string]partnercentertest.Policy // that the API has, by customer and id
 
 	passes []*pass
-	pruned *time.Time      // what ended before is pruned; nil: nothing is
+	prunes []time.Time     // what ended before these times was pruned, one after the other
 	log    strings.Builder // what was done
 }
 
@@ -172,10 +172,7 @@ func (w *world) pass(partner string) {
 func (w *world) prune() {
 	w.t.Helper()
 	before := w.passes[w.n(len(w.passes))].began
-	if w.pruned != nil && w.pruned.After(before) {
-		return
-	}
-	w.pruned = &before
+	w.prunes = append(w.prunes, before)
 	_, err := store.New(w.pool, store.Options{}).PruneVersions(w.t.Context(), store.Pruning{Before: before})
 	w.ok(err)
 	w.note("pruned before %s", before)
@@ -254,8 +251,8 @@ func (w *world) move(by time.Duration) {
 	for _, p := range w.passes {
 		p.move(by)
 	}
-	if w.pruned != nil {
-		*w.pruned = w.pruned.Add(by)
+	for i := range w.prunes {
+		w.prunes[i] = w.prunes[i].Add(by)
 	}
 	w.note("%s pass", -by)
 }
