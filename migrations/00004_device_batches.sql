@@ -108,7 +108,7 @@ COMMENT ON COLUMN partnersync.list_state.resource IS 'The table of partner_cente
 COMMENT ON COLUMN partnersync.list_state.batch_id IS 'The batch whose devices are listed; empty for the other lists.';
 COMMENT ON COLUMN partnersync.list_state.digest IS 'Digest of the last complete listing, as long as its rows are exactly the current ones; else null.';
 COMMENT ON COLUMN partnersync.list_state.observed_at IS 'When the last listing that was merged or found unchanged was observed. Only grows.';
-COMMENT ON COLUMN partnersync.list_state.confirmed_at IS 'When the last complete listing that was not held was observed.';
+COMMENT ON COLUMN partnersync.list_state.confirmed_at IS 'When the last complete listing that was not held was observed; null also where the batch of a device list has been removed since.';
 COMMENT ON COLUMN partnersync.list_state.confirmed_pages IS 'How many pages that listing had: one of several may have missed an item that moved between them.';
 COMMENT ON COLUMN partnersync.list_state.rows IS 'Number of rows of the listing that the digest stands for.';
 COMMENT ON COLUMN partnersync.list_state.held IS 'Keys that the last complete listing lacked, held back by the mass removal guard.';

@@ -55,22 +55,14 @@ END;
 COMMENT ON FUNCTION partner_center.configuration_policies_as_of(timestamptz) IS
     'The configuration policies as they were known at that time, of the customers that were there then, removed ones left out: select * from partner_center.configuration_policies_as_of(''2026-01-31 18:00Z''). For a customer whose history was pruned there are no rows of times before customers.pruned_before.';
 
--- With a batch that is removed go its devices: what was read before says nothing of a batch that is back.
 CREATE VIEW partner_center.device_list_freshness AS
 SELECT b.customer_id, b.batch_id, l.confirmed_at AS listed_at,
        CASE WHEN l.confirmed_at IS NOT NULL THEN coalesce(d.devices, 0) END AS devices,
        partner_center.batch_key(b.customer_id, b.batch_id) AS batch_key
 FROM partner_center.device_batches b
 JOIN partner_center.customers c ON c.customer_id = b.customer_id
-LEFT JOIN (
-    SELECT v.customer_id, v.batch_id, max(v.removed_at) AS removed_at
-    FROM partner_center.device_batch_versions v
-    WHERE v.removed_at IS NOT NULL
-    GROUP BY v.customer_id, v.batch_id
-) r ON r.customer_id = b.customer_id AND r.batch_id = b.batch_id
 LEFT JOIN partnersync.list_state l
        ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
-      AND (l.confirmed_at > r.removed_at OR r.removed_at IS NULL)
 LEFT JOIN (
     SELECT v.customer_id, v.batch_id, count(*) AS devices
     FROM partner_center.devices v

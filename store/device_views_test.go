@@ -256,6 +256,8 @@ func TestDeviceListFreshness(t *testing.T) {
 	batches = append(batches, batch("b", "finished"))
 	w.devicesPass(Scheduled, batches, deviceLists{"a": {device("1")}})
 	w.want("a|2|read\nb|-|-\nempty|0|read\nfailing|-|-", freshness)
+	w.exec("DELETE FROM partner_center.device_batch_versions") // as a prune would
+	w.want("a|2|read\nb|-|-\nempty|0|read\nfailing|-|-", freshness)
 	w.devicesPass(Scheduled, batches, lists)
 	w.want("a|2|read\nb|1|read\nempty|0|read\nfailing|-|-", freshness)
 	w.exec("UPDATE partner_center.customers SET removed_at = now()")

@@ -64,15 +64,18 @@ func (s *Store) CompareDevices(ctx context.Context, customerID, batchID string, 
 }
 
 // removeDevices removes the devices of batches that are removed at that time, and returns how many those were. The
-// lists lose their digests, so that they are read anew if the batches return.
+// lists lose their digests and confirmations, so that they are read anew if the batches return, and unread until then.
 func removeDevices(ctx context.Context, tx pgx.Tx, customerID string, batchIDs []string, at time.Time) (int, error) {
 	// The observed time of a list only grows: the devices go at the later of its own next one and the batch list's.
 	const clear = `
-		UPDATE partnersync.list_state
+		UPDATE partnersync.list_state l
 		SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz, refusals = 0, error = NULL,
-		    observed_at = greatest((observed_at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC', @at::timestamptz)
-		WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[])
-		RETURNING batch_id, confirmed_at, observed_at`
+		    confirmed_at = NULL,
+		    observed_at = greatest((l.observed_at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC', @at::timestamptz)
+		FROM partnersync.list_state before
+		WHERE l.customer_id = @customer_id::uuid AND l.resource = 'devices' AND l.batch_id = ANY (@batch_ids::text[])
+		  AND before.customer_id = l.customer_id AND before.resource = l.resource AND before.batch_id = l.batch_id
+		RETURNING l.batch_id, before.confirmed_at, l.observed_at`
 	const supersede = `
 		INSERT INTO partner_center.device_versions (
 		    customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name,

@@ -619,11 +619,14 @@ SET not_before = greatest($1::timestamptz, k.valid_from),
     removed_at = $2::timestamptz
 WHERE customer_id = $3::uuid AND k.batch_id = ANY ($4::text[]);
 
-UPDATE partnersync.list_state
+UPDATE partnersync.list_state l
 SET digest = NULL, held = NULL, held_run = NULL, stale_at = @at::timestamptz, refusals = 0, error = NULL,
-    observed_at = greatest((observed_at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC', @at::timestamptz)
-WHERE customer_id = @customer_id::uuid AND resource = 'devices' AND batch_id = ANY (@batch_ids::text[])
-RETURNING batch_id, confirmed_at, observed_at;
+    confirmed_at = NULL,
+    observed_at = greatest((l.observed_at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC', @at::timestamptz)
+FROM partnersync.list_state before
+WHERE l.customer_id = @customer_id::uuid AND l.resource = 'devices' AND l.batch_id = ANY (@batch_ids::text[])
+  AND before.customer_id = l.customer_id AND before.resource = l.resource AND before.batch_id = l.batch_id
+RETURNING l.batch_id, before.confirmed_at, l.observed_at;
 
 INSERT INTO partner_center.device_versions (
     customer_id, batch_id, device_id, serial_number, product_key, hardware_hash, model_name,
