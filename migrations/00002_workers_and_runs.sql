@@ -45,6 +45,8 @@ CREATE INDEX runs_by_partner ON partnersync.runs (partner, kind, run_id);
 CREATE INDEX runs_by_tick ON partnersync.runs (partner, scheduled_for) WHERE kind = 'scheduled';
 -- Those whose workers may be gone are looked for each time that a run opens.
 CREATE INDEX runs_open ON partnersync.runs (partner) WHERE state = 'running';
+-- The last that has read all customers by a time is looked for by freshness_as_of.
+CREATE INDEX runs_by_end ON partnersync.runs (partner, finished_at) WHERE read_all_customers;
 COMMENT ON TABLE partnersync.runs IS 'Passes over one partner''s customers. Analysts read partner_center.sync_runs.';
 COMMENT ON COLUMN partnersync.runs.run_id IS 'Grows with time.';
 COMMENT ON COLUMN partnersync.runs.partner IS 'The partner''s name in the configuration.';

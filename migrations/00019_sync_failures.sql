@@ -67,12 +67,13 @@ BEGIN ATOMIC
         LEFT JOIN partner_center.sync_failures f -- at that time
                ON f.customer_id = c.customer_id AND f.partner = c.partner
               AND f.failing_since <= at AND (f.failing_until > at OR f.failing_until IS NULL)
-        LEFT JOIN (
-            SELECT n.partner, max(n.finished_at) AS finished_at
+        LEFT JOIN LATERAL (
+            SELECT n.finished_at
             FROM partner_center.sync_runs n
-            WHERE n.read_all_customers AND n.finished_at <= at
-            GROUP BY n.partner
-        ) r ON r.partner = c.partner
+            WHERE n.partner = c.partner AND n.read_all_customers AND n.finished_at <= at
+            ORDER BY n.finished_at DESC
+            LIMIT 1
+        ) r ON true
         LEFT JOIN partner_center.sync_failures b -- before that time, when the last run that read all customers ended
                ON b.customer_id = c.customer_id AND b.partner = c.partner
               AND b.failing_since <= r.finished_at AND (b.failing_until > r.finished_at OR b.failing_until IS NULL)

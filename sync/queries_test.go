@@ -184,6 +184,11 @@ var answers = map[string]struct {
 		contoso|Contoso Bakery|2 days
 		contoso|Fabrikam Logistics|2 days
 		contoso|Northwind Traders|2 days`},
+	"weekly_report": {columns: "company_name", want: `
+		Contoso Bakery
+		Fabrikam Logistics
+		Northwind Traders
+		Wide World`},
 	"reopened_batches": {columns: "company_name, batch_id, from_status, to_status, date_trunc('day', was_finished_for)",
 		want: `
 		Contoso Bakery|Desktops|Finished|processing|4 days`},

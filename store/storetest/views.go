@@ -66,6 +66,9 @@ var Views = []View{
 	{"configuration_policies_as_of", `
 		SELECT count(*), max(name)
 		FROM partner_center.configuration_policies_as_of(now() - interval '200 days')`},
+	{"weekly_customer_report", `
+		SELECT count(*), max(batches_finished), max(devices_moved), max(devices_gone), max(last_success_at)
+		FROM partner_center.weekly_customer_report((now() - interval '200 days')::date)`},
 	{"sync_freshness", `
 		SELECT count(*), max(age)
 		FROM partner_center.sync_freshness`},
