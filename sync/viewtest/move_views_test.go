@@ -11,14 +11,16 @@ type listing struct {
 	serial                  *string
 	from                    time.Time
 	after                   *time.Time
-	arrives                 bool       // the device was not listed before; else it has another serial number than before
-	seen                    *time.Time // the last time of which it is certain that it was listed; nil: it is
+	arrives                 bool       // the device was not listed before; else it had another serial number
+	seen                    *time.Time // the last time of which it is certain that it was listed so; nil: it is
+	missed                  *time.Time // when it was first missed; nil: it was not
 }
 
 // departure is a device that is not listed any more.
 type departure struct {
 	customer, batch, device string
 	serial                  *string
+	arrived                 time.Time // when it was first seen there
 	after, by               time.Time
 }
 
@@ -35,18 +37,8 @@ func (r *record) listings() (listings []listing, departures []departure) {
 	for _, c := range r.customers {
 		for batch, l := range c.devices {
 			for key, versions := range l.items {
-				for i, v := range versions {
-					serial := v.item.SerialNumber
-					switch {
-					case v.removed:
-						departures = append(departures, departure{c.id, batch, key, serial, *v.notBefore, v.from})
-					case i > 0 && !versions[i-1].removed && deviceID(serial, key) == deviceID(versions[i-1].item.SerialNumber, key):
-						listings[len(listings)-1].seen = c.seen(versions, i) // it goes on
-					default:
-						arrives := i == 0 && !unknownBefore(versions) || i > 0 && versions[i-1].removed
-						listings = append(listings, listing{c.id, batch, key, serial, v.from, v.notBefore, arrives, c.seen(versions, i)})
-					}
-				}
+				some, left := c.listingsOf(batch, key, versions)
+				listings, departures = append(listings, some...), append(departures, left...)
 			}
 		}
 	}
@@ -54,18 +46,40 @@ func (r *record) listings() (listings []listing, departures []departure) {
 	return listings, departures
 }
 
-// seen returns the last time of which it is certain that a version of a device held; nil if it does.
-func (c *customer) seen(versions []version[device], i int) *time.Time {
-	switch {
-	case i+1 < len(versions) && versions[i+1].removed:
-		return versions[i+1].notBefore
-	case i+1 < len(versions):
-		return versions[i].to
-	case !c.there():
-		left := c.current().from
-		return &left
+// listingsOf returns when a device was listed in a batch, and when it left.
+func (c *customer) listingsOf(batch, key string, versions []version[device]) (listings []listing, departures []departure) {
+	var open *listing
+	arrived := versions[0].from
+	for i, v := range versions {
+		serial := v.item.SerialNumber
+		returns := i > 0 && versions[i-1].removed
+		switch {
+		case v.removed:
+			departures = append(departures, departure{c.id, batch, key, serial, arrived, *v.notBefore, v.from})
+			if open != nil {
+				open.seen, open.missed, open = v.notBefore, &v.from, nil
+			}
+		case open != nil && deviceID(open.serial, key) == deviceID(serial, key):
+			// It goes on.
+		default:
+			if returns {
+				arrived = v.from
+			}
+			if open != nil {
+				open.seen = &v.from
+			}
+			listings = append(listings, listing{
+				customer: c.id, batch: batch, device: key, serial: serial, from: v.from, after: v.notBefore,
+				arrives: returns || i == 0 && !unknownBefore(versions),
+			})
+			open = &listings[len(listings)-1]
+		}
 	}
-	return nil
+	if open != nil && !c.there() {
+		left := c.current().from
+		open.seen = &left
+	}
+	return listings, departures
 }
 
 // move is a device that left one batch and turned up in another.
@@ -74,8 +88,9 @@ type move struct {
 	to   listing
 }
 
-// moves returns the moves. A departure goes with the next listing of the device, anywhere, unless another one was still
-// there when the device was last seen: it has moved if it arrives there, elsewhere and in one place only.
+// moves returns the moves. A departure goes with the next listing of the device, anywhere, unless another one may still have
+// been there when the device was last seen: one that had not been missed by then, if they were there together. It is a move
+// if the device arrives there, elsewhere and in one place only.
 func (r *record) moves() (all []move) {
 	listings, departures := r.listings()
 	for _, d := range departures {
@@ -83,6 +98,9 @@ func (r *record) moves() (all []move) {
 		for _, l := range listings {
 			same := deviceID(l.serial, l.device) == deviceID(d.serial, d.device)
 			gone := l.seen != nil && l.seen.Before(d.after)
+			if l.missed != nil && l.missed.After(d.after) {
+				gone = l.seen.Before(d.arrived)
+			}
 			itself := l.customer == d.customer && l.batch == d.batch && l.device == d.device && l.from.Before(d.by)
 			if same && !gone && !itself {
 				next = append(next, l)
