@@ -83,7 +83,7 @@ SELECT customer_id, batch_id, device_id, serial_number, product_key, hardware_ha
        valid_to, false
 FROM partner_center.device_versions;
 COMMENT ON VIEW partner_center.device_history IS
-    'Every version of devices. A version holds at a time t if valid_from <= t AND (valid_to > t OR valid_to IS NULL); versions neither overlap nor leave gaps.';
+    'Every version of devices. A version holds at a time t if valid_from <= t AND (valid_to > t OR valid_to IS NULL); versions neither overlap nor leave gaps. The oldest one is the first, unless it has a not_before: then earlier ones were pruned (partnersync prune).';
 COMMENT ON COLUMN partner_center.device_history.customer_id IS 'As in devices.';
 COMMENT ON COLUMN partner_center.device_history.batch_id IS 'As in devices.';
 COMMENT ON COLUMN partner_center.device_history.device_id IS 'As in devices.';

@@ -75,7 +75,7 @@ SELECT customer_id, policy_id, name, category, description, devices_assigned_cou
        valid_to, false
 FROM partner_center.configuration_policy_versions;
 COMMENT ON VIEW partner_center.configuration_policy_history IS
-    'Every version of configuration_policies. A version holds at a time t if valid_from <= t AND (valid_to > t OR valid_to IS NULL); versions neither overlap nor leave gaps.';
+    'Every version of configuration_policies. A version holds at a time t if valid_from <= t AND (valid_to > t OR valid_to IS NULL); versions neither overlap nor leave gaps. The oldest one is the first, unless it has a not_before: then earlier ones were pruned (partnersync prune).';
 COMMENT ON COLUMN partner_center.configuration_policy_history.customer_id IS 'As in configuration_policies.';
 COMMENT ON COLUMN partner_center.configuration_policy_history.policy_id IS 'As in configuration_policies.';
 COMMENT ON COLUMN partner_center.configuration_policy_history.name IS 'As in configuration_policies.';

@@ -71,7 +71,7 @@ LEFT JOIN (
 ) d ON d.customer_id = b.customer_id AND d.batch_id = b.batch_id
 WHERE b.removed_at IS NULL AND c.removed_at IS NULL;
 COMMENT ON VIEW partner_center.device_list_freshness IS
-    'When the devices of each batch that is there, of customers that are there, were last read as a whole. A list is read when it may have changed, and once in devices_refresh otherwise.';
+    'When the devices of each batch that is there, of customers that are there, were last read as a whole. A list is read when it may have changed, and once in devices_refresh otherwise. A prune (partnersync prune) takes nothing away here.';
 COMMENT ON COLUMN partner_center.device_list_freshness.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.device_list_freshness.batch_id IS 'The batch''s name.';
 COMMENT ON COLUMN partner_center.device_list_freshness.listed_at IS
@@ -121,7 +121,7 @@ CROSS JOIN LATERAL (
 ) a
 WHERE d.removed_at IS NULL AND c.removed_at IS NULL;
 COMMENT ON VIEW partner_center.device_policies IS
-    'Which policies are assigned to each device that is listed, of customers that are there; a key without a value has no row. The API names a policy by its id, matched in any case, or by its name; policies that were removed count where no listed one matches.';
+    'Which policies are assigned to each device that is listed, of customers that are there; a key without a value has no row. The API names a policy by its id, matched in any case, or by its name; policies that were removed count where no listed one matches. A prune (partnersync prune) takes nothing away here.';
 COMMENT ON COLUMN partner_center.device_policies.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.device_policies.batch_id IS 'The batch that lists the device.';
 COMMENT ON COLUMN partner_center.device_policies.device_id IS 'The device''s id.';

@@ -32,7 +32,7 @@ CROSS JOIN LATERAL (
 ) a
 WHERE d.removed_at IS NULL AND c.removed_at IS NULL;
 COMMENT ON VIEW partner_center.device_inventory IS
-    'Every device that is listed, of customers that are there: one row each, with its customer, its batch and its policies. A device in several batches has a row for each.';
+    'Every device that is listed, of customers that are there: one row each, with its customer, its batch and its policies. A device in several batches has a row for each. A prune (partnersync prune) takes nothing away here.';
 COMMENT ON COLUMN partner_center.device_inventory.customer_id IS 'The customer''s Microsoft Entra tenant id.';
 COMMENT ON COLUMN partner_center.device_inventory.partner IS 'As in customers.';
 COMMENT ON COLUMN partner_center.device_inventory.company_name IS 'As in customers.';
