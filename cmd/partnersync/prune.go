@@ -28,17 +28,17 @@ func newPruneCommand(a *app) *cobra.Command {
 	prune := &cobra.Command{
 		Use:   "prune --before DATE",
 		Short: "Remove superseded versions of long ago for good",
-		Long: `Prune removes, for good, the versions of device batches, devices and configuration policies that
-were superseded before DATE. Current rows stay, whatever their age, and so do versions that were
-still valid at DATE. Nothing else ever removes history. It needs the rights of partnersync_owner
-(deploy/roles.sql); the daemon may go on meanwhile.
+		Long: `Prune removes, for good, the versions of customers, device batches, devices and configuration
+policies that were superseded before DATE. Current rows stay, whatever their age, and so do versions
+that were still valid at DATE. Nothing else ever removes history. It needs the rights of
+partnersync_owner (deploy/roles.sql); the daemon may go on meanwhile.
 
-What is not known afterwards is left out or null. device_batches_as_of, devices_as_of and
-daily_device_batch_statuses have no rows of times before DATE for customers whose versions were
-removed (customers.pruned_before). device_batch_status_changes and device_policy_changes lose the
-changes whose version before was removed. The time since when a batch has had its status, or had
-the one before, is null where that began with a version removed, and so are the begin and the
-duration of such rounds and periods in device_batch_rounds and device_batch_status_periods.`,
+What is not known afterwards is left out or null: the comment on each view says what
+(partnersync dictionary). For customers whose versions were removed (customers.pruned_before) the
+views by day and the functions of a time have no rows of times before DATE. Changes and moves whose
+version before was removed are lost. The time since when a batch has had its status, or had the one
+before, is null where that began with a version removed, and so are the begin and the duration of
+such rounds and periods in device_batch_rounds and device_batch_status_periods.`,
 		Example: "  partnersync prune --before 2024-01-01 --dry-run\n" +
 			"  partnersync prune --before 2024-01-01 --partner contoso --yes",
 		Args: cobra.NoArgs,
