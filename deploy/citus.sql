@@ -49,6 +49,58 @@ BEGIN
 END
 $$;
 
+-- Where a device went, in whatever customer and so on whatever node, is looked up for each departure on one server. Here all
+-- departures and listings are brought to the coordinator first, whatever is asked.
+CREATE OR REPLACE VIEW partner_center.device_moves AS
+WITH departures AS MATERIALIZED (
+    SELECT h.customer_id, h.batch_id, h.device_id, h.serial_number, upper(btrim(h.serial_number)) COLLATE "C" AS serial_key,
+           coalesce(nullif(upper(btrim(h.serial_number)) COLLATE "C", ''), ' ' || h.device_id) AS key,
+           h.not_before AS left_after, h.valid_from AS left_by, c.pruned_before,
+           coalesce(max(v.valid_to) FILTER (WHERE v.removed_at IS NOT NULL), min(v.valid_from)) AS listed_by
+    FROM partner_center.device_history h
+    JOIN partner_center.customers c ON c.customer_id = h.customer_id
+    LEFT JOIN partner_center.device_versions v
+           ON v.customer_id = h.customer_id AND v.batch_id = h.batch_id AND v.device_id = h.device_id AND v.valid_to <= h.valid_from
+    WHERE h.removed_at IS NOT NULL
+    GROUP BY h.customer_id, h.batch_id, h.device_id, h.serial_number, h.not_before, h.valid_from, c.pruned_before
+), listings AS MATERIALIZED (
+    SELECT h.customer_id, h.batch_id, h.device_id,
+           coalesce(nullif(upper(btrim(h.serial_number)) COLLATE "C", ''), ' ' || h.device_id) AS key,
+           h.not_before AS listed_after, h.valid_from AS listed_by, c.pruned_before,
+           coalesce(r.not_before, h.valid_to, c.removed_at, 'infinity') AS listed_until, r.valid_from AS missed_by,
+           h.not_before IS NULL OR p.removed_at IS NOT NULL AS arrives
+    FROM partner_center.device_history h
+    JOIN partner_center.customers c ON c.customer_id = h.customer_id
+    LEFT JOIN partner_center.device_versions p
+           ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.device_id = h.device_id AND p.valid_to = h.valid_from
+    LEFT JOIN partner_center.device_history r
+           ON r.customer_id = h.customer_id AND r.batch_id = h.batch_id AND r.device_id = h.device_id AND r.valid_from = h.valid_to
+          AND r.removed_at IS NOT NULL
+    WHERE h.removed_at IS NULL
+)
+SELECT m.customer_id, m.batch_id, m.device_id, m.serial_number, m.to_customer_id, m.to_batch_id, m.to_device_id,
+       m.left_after, m.left_by, m.arrived_after, m.arrived_by,
+       partner_center.device_key(m.customer_id, m.batch_id, m.device_id) AS device_key,
+       partner_center.batch_key(m.customer_id, m.batch_id) AS batch_key,
+       partner_center.device_key(m.to_customer_id, m.to_batch_id, m.to_device_id) AS to_device_key,
+       partner_center.batch_key(m.to_customer_id, m.to_batch_id) AS to_batch_key,
+       m.serial_key
+FROM (
+    SELECT d.customer_id, d.batch_id, d.device_id, d.serial_number, d.serial_key, d.left_after, d.left_by,
+           o.customer_id AS to_customer_id, o.batch_id AS to_batch_id, o.device_id AS to_device_id,
+           o.listed_after AS arrived_after, o.listed_by AS arrived_by, o.arrives, greatest(d.pruned_before, o.pruned_before) AS pruned_before,
+           row_number() OVER departure AS position, lead(o.listed_by) OVER departure AS next_by
+    FROM departures d
+    JOIN listings o
+      ON o.key = d.key
+     AND o.listed_until >= CASE WHEN o.missed_by > d.left_after THEN d.listed_by ELSE d.left_after END
+     AND NOT (o.customer_id = d.customer_id AND o.batch_id = d.batch_id AND o.device_id = d.device_id AND o.listed_by < d.left_by)
+    WINDOW departure AS (PARTITION BY d.customer_id, d.batch_id, d.device_id, d.left_by ORDER BY o.listed_by)
+) m
+WHERE m.position = 1 AND m.arrives AND m.arrived_by > m.left_after AND (m.next_by > m.arrived_by) IS NOT FALSE
+  AND (m.to_customer_id <> m.customer_id OR m.to_batch_id <> m.batch_id)
+  AND (m.left_after >= m.pruned_before) IS NOT FALSE;
+
 -- Each in a transaction of its own, the first of those that are distributed first.
 DO $$
 DECLARE
