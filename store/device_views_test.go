@@ -46,9 +46,9 @@ func assigned(policies ...string) string {
 // The ids of policies in the tests' worlds.
 const (
 	standard     = "8c7d25aa-2dbb-409c-a1f0-f55bd9108fa9"
-	oldStandard  = "11111111-2dbb-409c-a1f0-f55bd9108fa9"
-	shared1      = "22222222-2dbb-409c-a1f0-f55bd9108fa9"
-	shared2      = "33333333-2dbb-409c-a1f0-f55bd9108fa9"
+	oldStandard  = "1111111a-2dbb-409c-a1f0-f55bd9108fa9"
+	shared1      = "2222222a-2dbb-409c-a1f0-f55bd9108fa9"
+	shared2      = "3333333a-2dbb-409c-a1f0-f55bd9108fa9"
 	withdrawn    = "44444444-2dbb-409c-a1f0-f55bd9108fa9"
 	nameless     = "55555555-2dbb-409c-a1f0-f55bd9108fa9"
 	unknown      = "66666666-2dbb-409c-a1f0-f55bd9108fa9"
@@ -64,6 +64,7 @@ func (w *world) policies() {
 	w.exec(insert, alpha, oldStandard, "Standard", true)
 	w.exec(insert, alpha, shared1, "Shared", false)
 	w.exec(insert, alpha, shared2, "Shared", false)
+	w.exec(insert, alpha, strings.ToUpper(shared2), "Written otherwise", true)
 	w.exec(insert, alpha, withdrawn, "Withdrawn", true)
 	w.exec(insert, alpha, nameless, "", false)
 	w.exec(insert, beta, ofAnotherOne, "Elsewhere", false)
@@ -87,6 +88,7 @@ func TestDevicePolicies(t *testing.T) {
 		{"name", []string{"o=Standard"}, "o|" + standard + "|Standard", "Standard"},
 		{"name in another case", []string{"o=standard"}, "o|-|standard", "standard"},
 		{"id of one of two of the same name", []string{"o=" + shared2}, "o|" + shared2 + "|Shared", "Shared"},
+		{"id of which there was one in another case", []string{"o=" + strings.ToUpper(shared2)}, "o|" + shared2 + "|Shared", "Shared"},
 		{"name of two", []string{"o=Shared"}, "o|-|Shared", "Shared"},
 		{"id of a removed one", []string{"o=" + oldStandard}, "o|" + oldStandard + "|Standard", "Standard"},
 		{"name of a removed one", []string{"o=Withdrawn"}, "o|" + withdrawn + "|Withdrawn", "Withdrawn"},
