@@ -25,6 +25,7 @@ type list[T any] struct {
 	items     map[string][]version[T]
 	confirmed *time.Time // when a listing was last taken as a whole
 	pages     int        // of that listing
+	first     *time.Time // when that was so for the first time
 	held      []string   // what the last complete listing lacked, and the mass removal guard held back
 	refusals  int        // in a row
 }
@@ -98,6 +99,9 @@ func (l *list[T]) merge(at time.Time, s served, item func(servedItem) T, same fu
 		return true
 	}
 	l.confirmed, l.pages = &at, s.pages
+	if l.first == nil {
+		l.first = &at
+	}
 	return false
 }
 

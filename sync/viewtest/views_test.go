@@ -72,6 +72,7 @@ func (w *world) compare() {
 		{"device_inventory", w.compareInventory},
 		{"device_moves", w.compareMoves},
 		{"device_list_freshness", w.compareListFreshness},
+		{"weekly_customer_report", w.compareWeeks},
 		{"sync_freshness", w.compareSyncFreshness},
 		{"sync_failures", w.compareFailures},
 		{"freshness_as_of", w.compareFreshness},

@@ -112,7 +112,7 @@ func (w *world) live(rounds int) {
 		}
 		w.api.Advance(time.Duration(1+w.n(100)) * time.Minute)
 		if w.n(2) == 0 {
-			w.move(-time.Duration(1+w.n(60)) * time.Hour)
+			w.move(-time.Duration(1+w.n(60*60)) * time.Minute)
 		}
 		names := slices.Clone(partners)
 		w.rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
