@@ -100,6 +100,7 @@ CREATE TABLE partnersync.list_state (
     refusals            integer NOT NULL DEFAULT 0,
     error               text,
     received_id         bytea,
+    first_confirmed_at  timestamptz,
     PRIMARY KEY (customer_id, resource, batch_id)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE partnersync.list_state IS 'What is known of each list that the API gives: a customer''s batches, its policies, a batch''s devices.';
@@ -119,6 +120,7 @@ COMMENT ON COLUMN partnersync.list_state.stale_at IS 'Of a list of devices or po
 COMMENT ON COLUMN partnersync.list_state.refusals IS 'Of a device list: how many runs in a row the API has refused it for a reason of its own. From three on it is tried once a day, and fails nobody.';
 COMMENT ON COLUMN partnersync.list_state.error IS 'Of a device list: why the last read failed, the code first; null: it did not.';
 COMMENT ON COLUMN partnersync.list_state.received_id IS 'Of a device list: the batch''s id as received, for requests, where it could not be stored unchanged.';
+COMMENT ON COLUMN partnersync.list_state.first_confirmed_at IS 'When the first complete listing that was not held was observed; null: there was none.';
 COMMENT ON COLUMN partnersync.list_state.last_run IS 'The last run that has read the list, or failed to. It reads no device list twice; and where it reads another list again, since the database went away in the middle, it does not count the rows twice.';
 
 -- +goose Down

@@ -2,6 +2,17 @@
 -- few moves of a customer's few arrivals are found through indexes, without all moves of all customers.
 
 -- +goose Up
+CREATE VIEW partner_center.first_device_listings AS
+SELECT customer_id, batch_id, first_confirmed_at AS first_listed_at
+FROM partnersync.list_state
+WHERE resource = 'devices';
+COMMENT ON VIEW partner_center.first_device_listings IS
+    'When the devices of each batch were first listed completely, also of batches that are gone; partnersync prune removes none.';
+COMMENT ON COLUMN partner_center.first_device_listings.customer_id IS 'The customer''s Microsoft Entra tenant id.';
+COMMENT ON COLUMN partner_center.first_device_listings.batch_id IS 'The batch''s name.';
+COMMENT ON COLUMN partner_center.first_device_listings.first_listed_at IS
+    'When its devices were first listed completely: what was there then is older than what partnersync knows, and not new. Null: not yet.';
+
 -- +goose StatementBegin
 CREATE FUNCTION partner_center.customer_report_between(first timestamptz, next timestamptz)
 RETURNS TABLE (
@@ -45,18 +56,14 @@ BEGIN ATOMIC
         GROUP BY s.customer_id
     ) r ON r.customer_id = c.customer_id
     LEFT JOIN (
-        -- What was there in the customer's first listing: the first devices of a batch that had some then.
+        -- What was there in the customer's first listing: what the first complete list of a batch had that had devices then.
         SELECT d.customer_id,
                count(*) FILTER (WHERE m.customer_id IS NOT NULL) AS moved,
                count(*) FILTER (WHERE m.customer_id IS NULL AND d.not_before IS NULL
-                                  AND NOT (b.customer_id IS NOT NULL AND d.valid_from = l.listed_by)) AS added
+                                  AND NOT (b.customer_id IS NOT NULL AND d.valid_from <= coalesce(l.first_listed_at, 'infinity'))) AS added
         FROM partner_center.device_history d
         JOIN partner_center.customers k ON k.customer_id = d.customer_id
-        JOIN (
-            SELECT h.customer_id, h.batch_id, min(h.valid_from) AS listed_by
-            FROM partner_center.device_history h
-            GROUP BY h.customer_id, h.batch_id
-        ) l ON l.customer_id = d.customer_id AND l.batch_id = d.batch_id
+        LEFT JOIN partner_center.first_device_listings l ON l.customer_id = d.customer_id AND l.batch_id = d.batch_id
         LEFT JOIN partner_center.device_batch_history b
                ON b.customer_id = d.customer_id AND b.batch_id = d.batch_id AND b.not_before IS NULL
               AND b.valid_from <= coalesce(k.first_listed_at, 'infinity') AND b.devices_count IS DISTINCT FROM 0
@@ -110,3 +117,4 @@ COMMENT ON FUNCTION partner_center.weekly_customer_report(date) IS
 -- +goose Down
 DROP FUNCTION partner_center.weekly_customer_report(date);
 DROP FUNCTION partner_center.customer_report_between(timestamptz, timestamptz);
+DROP VIEW partner_center.first_device_listings;

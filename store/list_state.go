@@ -70,15 +70,16 @@ func (s *listState) later(observed time.Time) time.Time {
 // leaves the keys that are held as they were.
 const writeListStateSQL = `
 	INSERT INTO partnersync.list_state AS l (
-	    customer_id, resource, batch_id, observed_at, confirmed_at, confirmed_pages, digest, rows, held, held_run,
-	    batch_status, batch_devices_count, stale_at, last_run)
+	    customer_id, resource, batch_id, observed_at, confirmed_at, first_confirmed_at, confirmed_pages, digest, rows, held,
+	    held_run, batch_status, batch_devices_count, stale_at, last_run)
 	VALUES (
-	    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @pages, @digest, @rows, @held,
+	    @customer_id::uuid, @resource, @list_batch_id, @observed_at, @confirmed_at, @confirmed_at, @pages, @digest, @rows, @held,
 	    CASE WHEN @held::text[] IS NOT NULL THEN @run::bigint END, @batch_status, @batch_devices_count,
 	    CASE WHEN @stale THEN @observed_at::timestamptz END, @run::bigint)
 	ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
 	    observed_at         = excluded.observed_at,
 	    confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
+	    first_confirmed_at  = coalesce(l.first_confirmed_at, excluded.confirmed_at),
 	    confirmed_pages     = CASE WHEN excluded.confirmed_at IS NULL THEN l.confirmed_pages ELSE excluded.confirmed_pages END,
 	    digest              = excluded.digest,
 	    rows                = excluded.rows,

@@ -38,6 +38,12 @@ func weeks(t *testing.T) *world {
 			WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id AND v.valid_to = b.valid_from`)
 	}
 
+	w.version("read in parts", "finished", "02", "", false)
+	w.exec(`INSERT INTO partnersync.list_state (customer_id, resource, batch_id, first_confirmed_at)
+		VALUES ($1, 'devices', 'old', '2026-01-02T12:00Z'), ($1, 'devices', 'read in parts', '2026-01-04T12:00Z'), ($1, 'devices', 'new', '2026-01-05T12:00Z')`, alpha)
+
+	w.stays(stay{batch: "read in parts", id: "there at first", serial: "S9", by: 2})
+	w.stays(stay{batch: "read in parts", id: "also there", serial: "S10", by: 4})
 	w.stays(stay{batch: "old", id: "there at first", serial: "S1", by: 2})
 	w.stays(stay{batch: "old", id: "added at once", serial: "S2", by: 3})
 	w.stays(stay{batch: "old", id: "added", serial: "S3", by: 6})

@@ -285,15 +285,16 @@ FROM (
 ) i;
 
 INSERT INTO partnersync.list_state AS l (
-    customer_id, resource, batch_id, observed_at, confirmed_at, confirmed_pages, digest, rows, held, held_run,
-    batch_status, batch_devices_count, stale_at, last_run)
+    customer_id, resource, batch_id, observed_at, confirmed_at, first_confirmed_at, confirmed_pages, digest, rows, held,
+    held_run, batch_status, batch_devices_count, stale_at, last_run)
 VALUES (
-    $1::uuid, $2, $3, $4, $5, $6, $7, $8, $9,
+    $1::uuid, $2, $3, $4, $5, $5, $6, $7, $8, $9,
     CASE WHEN $9::text[] IS NOT NULL THEN $10::bigint END, $11, $12,
     CASE WHEN $13 THEN $4::timestamptz END, $10::bigint)
 ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
     observed_at         = excluded.observed_at,
     confirmed_at        = coalesce(excluded.confirmed_at, l.confirmed_at),
+    first_confirmed_at  = coalesce(l.first_confirmed_at, excluded.confirmed_at),
     confirmed_pages     = CASE WHEN excluded.confirmed_at IS NULL THEN l.confirmed_pages ELSE excluded.confirmed_pages END,
     digest              = excluded.digest,
     rows                = excluded.rows,
