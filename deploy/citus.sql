@@ -130,7 +130,24 @@ END
 $$;
 
 -- What was moved is still on the coordinator too, where nobody reads it.
-SELECT truncate_local_data_after_distributing_table(p.logicalrelid)
-FROM pg_dist_partition p
-WHERE p.partmethod = 'h' AND p.logicalrelid::text LIKE 'partner_center.%'
-\g /dev/null
+DO $$
+BEGIN
+    PERFORM truncate_local_data_after_distributing_table(p.logicalrelid)
+    FROM pg_dist_partition p
+    WHERE p.partmethod = 'h' AND p.logicalrelid::text LIKE 'partner_center.%';
+END
+$$;
+
+-- Citus makes views anew on the way, without the rights to them. And it reads what is in a view with the rights of the one who
+-- asks, so that analysts need those to tables of partnersync too: to such as have no secret.
+DO $$
+BEGIN
+    IF to_regproc('partnersync.grant_rights') IS NULL THEN
+        RETURN; -- deploy/roles.sql was never run
+    END IF;
+    CALL partnersync.grant_rights();
+    GRANT USAGE ON SCHEMA partnersync TO partnersync_analyst;
+    GRANT SELECT ON partnersync.contested_customers, partnersync.customer_state, partnersync.list_state, partnersync.partner_state,
+        partnersync.run_counts, partnersync.runs, partnersync.sync_failures TO partnersync_analyst;
+END
+$$;

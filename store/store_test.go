@@ -226,6 +226,7 @@ func (w *world) lines(query string, args ...any) string {
 func (w *world) exec(sql string, args ...any) {
 	w.t.Helper()
 	_, err := w.pool.Exec(w.t.Context(), sql, args...)
+	storetest.SkipRefused(w.t, err)
 	w.ok(err)
 }
 

@@ -29,7 +29,7 @@ func (w *world) later(days int) {
 		    aged record;
 		BEGIN
 		    FOR aged IN
-		        SELECT c.oid::regclass AS name, string_agg(format('%%1$I = %%1$I - interval ''%d hours''', a.attname), ', ') AS older
+		        SELECT c.oid::regclass AS name, string_agg(format('%%1$I = (%%1$I AT TIME ZONE ''UTC'' - interval ''%d hours'') AT TIME ZONE ''UTC''', a.attname), ', ') AS older
 		        FROM pg_class c
 		        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		        WHERE c.relnamespace IN ('partner_center'::regnamespace, 'partnersync'::regnamespace) AND c.relkind = 'r'

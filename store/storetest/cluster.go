@@ -39,6 +39,7 @@ type cluster struct {
 	url      func(database string) string
 	stop     func() error
 	strategy string // the clause that makes copying a database quick
+	citus    *citus // over which migrated databases are distributed; nil: over none
 }
 
 // newCluster returns the cluster at a URL, or a private one for "".
@@ -53,7 +54,15 @@ func newCluster(server string) *cluster {
 // open connects to the server, or starts one.
 func (c *cluster) open(ctx context.Context, server string) error {
 	address, stop := server, func() error { return nil }
-	if server == "" {
+	switch {
+	case isCitus():
+		distributed, err := startCitus(ctx)
+		if err != nil {
+			return err
+		}
+		c.citus = distributed
+		address, stop = distributed.coordinator.URL("postgres"), distributed.stop
+	case server == "":
 		private, err := localpg.Start(ctx, localpg.Config{Settings: settings})
 		if err != nil {
 			return err
@@ -110,6 +119,9 @@ func (c *cluster) create(ctx context.Context, k kind) (string, error) {
 	if err := c.connect(); err != nil {
 		return "", err
 	}
+	if c.citus != nil && k == migrated {
+		return c.citus.take(ctx)
+	}
 	from := "template0"
 	if k == migrated {
 		if err := c.migrate(); err != nil {
@@ -129,8 +141,11 @@ func (c *cluster) copy(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// drop drops a database and ends the connections to it.
+// drop drops a database and ends the connections to it; a distributed one is given to the next test.
 func (c *cluster) drop(ctx context.Context, name string) error {
+	if c.citus != nil && strings.HasPrefix(name, "distributed_") {
+		return c.citus.give(ctx, name)
+	}
 	if _, err := c.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
 		return fmt.Errorf("dropping the database %s: %w", name, err)
 	}

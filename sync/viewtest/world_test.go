@@ -236,7 +236,7 @@ func (w *world) move(by time.Duration) {
 		BEGIN
 		    FOR moved IN
 		        SELECT format('UPDATE %%I.%%I SET %%s', table_schema, table_name,
-		                      string_agg(format('%%1$I = %%1$I + interval ''%[1]s''', column_name), ', ')) AS sql
+		                      string_agg(format('%%1$I = (%%1$I AT TIME ZONE ''UTC'' + interval ''%[1]s'') AT TIME ZONE ''UTC''', column_name), ', ')) AS sql
 		        FROM information_schema.columns
 		        JOIN information_schema.tables USING (table_schema, table_name)
 		        WHERE table_schema IN ('partner_center', 'partnersync') AND table_type = 'BASE TABLE'
