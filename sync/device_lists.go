@@ -23,6 +23,10 @@ func (t *turn) syncDevices(ctx context.Context) error {
 		return nil
 	}
 	due, more, err := t.Store.DueDeviceLists(ctx, t.claim)
+	if nodeDown(err) {
+		t.add(&listOutcome{failure: asFailure(err, &partnercenter.Listing{})})
+		return nil
+	}
 	if err != nil {
 		return err
 	}

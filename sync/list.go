@@ -250,10 +250,19 @@ func asFailure(err error, l *partnercenter.Listing) *store.Failure {
 		f.RequestID, f.CorrelationID = sanitize.ForStorage(e.RequestID), sanitize.ForStorage(e.CorrelationID)
 	} else if _, ok := errors.AsType[*heldError](err); ok {
 		f.Code = "mass_removal_held"
+	} else if nodeDown(err) {
+		f.Code = "database_node_down"
 	} else if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		f.Code = "database_" + e.Code
 	}
 	return f
+}
+
+// nodeDown reports whether the server answers that it cannot reach another one: in a Citus cluster, the customer's node.
+// Those of the other nodes can go on. A server or pooler that cannot be used itself ends the connection with its answer.
+func nodeDown(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.HasPrefix(e.Code, "08") && e.SeverityUnlocalized == "ERROR"
 }
 
 // unusable reports whether an error of the store means that the database cannot be used at all, rather than that it
@@ -264,6 +273,9 @@ func unusable(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		return true
+	}
+	if nodeDown(err) {
+		return false
 	}
 	for _, prefix := range []string{"22", "23", "54", "53400", "57014"} {
 		if strings.HasPrefix(e.Code, prefix) {
