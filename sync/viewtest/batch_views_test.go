@@ -176,7 +176,7 @@ func (w *world) compareStatusChanges(r *record) {
 			if unknownBefore(versions) {
 				since = nil
 			} else {
-				changes = append(changes, line(c.id, key, nil, versions[0].item.Status, nil, since, nil))
+				changes = append(changes, line(c.id, key, nil, versions[0].item.Status, nil, since, nil, nil))
 			}
 			for i, v := range versions[1:] {
 				if before := versions[i].item.Status; !same(before, v.item.Status) {
@@ -185,7 +185,7 @@ func (w *world) compareStatusChanges(r *record) {
 						d := v.from.Sub(*since)
 						took = &d
 					}
-					changes = append(changes, line(c.id, key, before, v.item.Status, v.notBefore, v.from, took))
+					changes = append(changes, line(c.id, key, before, v.item.Status, v.notBefore, v.from, took, seconds(took)))
 					since = &v.from
 				}
 			}
@@ -195,11 +195,19 @@ func (w *world) compareStatusChanges(r *record) {
 		}
 	}
 	w.want(changes, `
-		SELECT customer_id::text, batch_id, from_status, to_status, changed_after, changed_by, time_in_from_status
+		SELECT customer_id::text, batch_id, from_status, to_status, changed_after, changed_by, time_in_from_status,
+		       time_in_from_status_seconds
 		FROM partner_center.device_batch_status_changes`)
 	w.want(unfinished, `
 		SELECT customer_id::text, batch_id, status, creation_date, valid_from, status_since
 		FROM partner_center.unfinished_device_batches`)
+	w.want(nil, `
+		SELECT customer_id::text, batch_id, in_status_for, in_status_for_seconds, age, age_seconds
+		FROM partner_center.unfinished_device_batches
+		WHERE in_status_for IS DISTINCT FROM now() - status_since OR age IS DISTINCT FROM now() - creation_date
+		   OR in_status_for_seconds IS DISTINCT FROM extract(epoch FROM in_status_for)::double precision
+		   OR age_seconds IS DISTINCT FROM extract(epoch FROM age)::double precision`)
+	w.want(nil, "SELECT batch_key FROM partner_center.device_list_freshness GROUP BY batch_key HAVING count(*) > 1")
 }
 
 // seconds is a duration as an interval's twin has it.

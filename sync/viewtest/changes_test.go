@@ -261,7 +261,7 @@ func (w *world) fail() {
 			f.Path = pickOf(w, w.customers...) + ".*" + f.Path
 		}
 		f.Times = 1
-		if w.n(60) == 0 {
+		if w.n(100) == 0 {
 			f.Status, f.Times = 503, pickOf(w, 1, 4) // four times: no attempt succeeds
 		}
 		w.api.Fail(f)

@@ -72,6 +72,7 @@ func column(v any) string {
 // query returns the rows of a query as lines.
 func (w *world) query(query string, args ...any) []string {
 	w.t.Helper()
+	w.asked.WriteString(query)
 	rows, _ := w.pool.Query(w.t.Context(), query, args...) // CollectRows returns its error
 	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
 		values, err := row.Values()
@@ -108,6 +109,7 @@ func (w *world) same(what string, want, got []string) {
 // scan calls row for each row of a query, whose columns it scans into targets.
 func (w *world) scan(targets []any, row func(), query string, args ...any) {
 	w.t.Helper()
+	w.asked.WriteString(query)
 	rows, _ := w.pool.Query(w.t.Context(), query, args...) // ForEachRow returns its error
 	_, err := pgx.ForEachRow(rows, targets, func() error {
 		row()

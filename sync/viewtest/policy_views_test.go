@@ -193,6 +193,7 @@ func (w *world) compareInventory(r *record) {
 		SELECT customer_id::text, partner, company_name, domain, batch_id, batch_status, device_id, serial_number, serial_key,
 		       product_key, oem_manufacturer_name, model_name, uploaded_date, uploaded_by, policies
 		FROM partner_center.device_inventory`)
+	w.want(nil, "SELECT device_key FROM partner_center.device_inventory GROUP BY device_key HAVING count(*) > 1")
 }
 
 // serialKey is a serial number without the blanks around it, and in upper case as far as it is ASCII.

@@ -39,6 +39,7 @@ type world struct {
 
 	passes []*pass
 	prunes []time.Time     // what ended before these times was pruned, one after the other
+	asked  strings.Builder // all queries that were compared
 	log    strings.Builder // what was done
 }
 
