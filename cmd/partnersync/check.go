@@ -37,7 +37,7 @@ what is wrong at each step, and writes nothing, but for the next refresh token o
 
 // step is one step of a check, and how it went.
 type step struct {
-	Name     string                `json:"step"` // configuration, database, schema, files, token, expiry or api
+	Name     string                `json:"step"` // configuration, database, schema, cluster, files, token, expiry or api
 	Partner  string                `json:"partner,omitempty"`
 	OK       bool                  `json:"ok"`
 	Detail   string                `json:"detail"` // what was found, or what is wrong
@@ -149,6 +149,7 @@ func (k *checkup) database(ctx context.Context, db *database) *store.Store {
 	switch {
 	case err == nil:
 		k.add(step{Name: "schema", OK: true, Detail: fmt.Sprintf("version %d", migrations.Newest())})
+		k.cluster(ctx, db)
 		return db.newStore()
 	case errors.Is(err, migrations.ErrBehind) && db.config.MigrateOnStart:
 		k.add(willMigrate(ctx, db, err))
@@ -156,6 +157,18 @@ func (k *checkup) database(ctx context.Context, db *database) *store.Store {
 		k.add(step{Name: "schema", Detail: err.Error()})
 	}
 	return nil
+}
+
+// cluster checks the nodes of the cluster over which the database is spread, if it is.
+func (k *checkup) cluster(ctx context.Context, db *database) {
+	c, err := report.ReadCluster(ctx, db.Pool)
+	switch {
+	case err != nil:
+		k.add(step{Name: "cluster", Detail: err.Error()})
+	case c.Version != "":
+		detail := fmt.Sprintf("Citus %s, %s", c.Version, plural.Of(c.Workers, "worker", "workers"))
+		k.add(step{Name: "cluster", OK: len(c.Problems) == 0, Detail: strings.Join(append([]string{detail}, c.Problems...), "\n")})
+	}
 }
 
 // willMigrate says whether the next start can migrate the schema, which is behind.

@@ -87,10 +87,10 @@ func (c *citus) take(ctx context.Context) (name string, err error) {
 	return name, err
 }
 
-// readObjects returns the ids and names of all tables and views, and how they are distributed.
+// readObjects returns the ids, names and owners of all tables and views, the rights to them, and how they are distributed.
 func (c *citus) readObjects(ctx context.Context, name string) (objects string, err error) {
 	const query = `
-		SELECT coalesce(string_agg(concat_ws(' ', c.oid, c.relname, p.partmethod, p.colocationid), ',' ORDER BY c.oid), '')
+		SELECT coalesce(string_agg(concat_ws(' ', c.oid, c.relname, c.relowner, c.relacl, p.partmethod, p.colocationid), ',' ORDER BY c.oid), '')
 		FROM pg_class c
 		LEFT JOIN pg_dist_partition p ON p.logicalrelid = c.oid
 		WHERE c.relnamespace IN (to_regnamespace('partner_center'), to_regnamespace('partnersync'))`
@@ -199,7 +199,7 @@ func execOn(ctx context.Context, url string, statements ...string) error {
 func SkipRefused(t testing.TB, err error) {
 	t.Helper()
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	if isCitus() && ok && (e.Code == notSupported || e.Code == invalidDatetime) {
+	if IsCitus() && ok && (e.Code == notSupported || e.Code == invalidDatetime) {
 		t.Skipf("allowed: a cluster refuses by what the test makes what is there: %v", err)
 	}
 }
@@ -210,4 +210,5 @@ const (
 	invalidDatetime = "22007"
 )
 
-func isCitus() bool { return os.Getenv(citusVariable) != "" }
+// IsCitus reports whether New gives databases that are distributed over a Citus cluster.
+func IsCitus() bool { return os.Getenv(citusVariable) != "" }

@@ -55,7 +55,7 @@ func newCluster(server string) *cluster {
 func (c *cluster) open(ctx context.Context, server string) error {
 	address, stop := server, func() error { return nil }
 	switch {
-	case isCitus():
+	case IsCitus():
 		distributed, err := startCitus(ctx)
 		if err != nil {
 			return err
