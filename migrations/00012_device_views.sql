@@ -107,10 +107,9 @@ SELECT d.customer_id, d.batch_id, d.device_id, a.policy_key, a.policy_id, a.poli
 FROM partner_center.devices d
 JOIN partner_center.customers c ON c.customer_id = d.customer_id
 LEFT JOIN LATERAL (
-    SELECT v.by_id, v.by_name
+    SELECT DISTINCT v.by_id, v.by_name -- one, and so found apart
     FROM partnersync.policy_values v
     WHERE v.customer_id = d.customer_id
-    LIMIT 1
 ) p ON true
 CROSS JOIN LATERAL (
     SELECT DISTINCT e ->> 'key' AS policy_key,
@@ -150,7 +149,11 @@ FROM (
       AND (p.customer_id IS NOT NULL OR h.not_before IS NULL) -- else the version before was pruned
     GROUP BY h.customer_id, p.policies, h.policies
 ) c
-LEFT JOIN partnersync.policy_values m ON m.customer_id = c.customer_id
+LEFT JOIN LATERAL (
+    SELECT DISTINCT v.by_id, v.by_name
+    FROM partnersync.policy_values v
+    WHERE v.customer_id = c.customer_id
+) m ON true
 CROSS JOIN LATERAL (
     SELECT s.policy_key,
            max(s.value) FILTER (WHERE s.before)           AS from_value,
