@@ -55,9 +55,10 @@ func (r Result) settled() bool {
 func (r Result) failed() bool { return r.settled() && r.Failure != nil }
 
 // recovered reports whether nothing of the customer fails any more. Device lists that fail are always due, so that one
-// whose lists were all gone through has none but those that are refused lastingly.
+// whose lists were all gone through has none but those that are refused lastingly. Lists that are not read do not fail.
 func (r Result) recovered() bool {
-	return !r.Deferred && r.Failure == nil && !r.Claim.failed && (r.Claim.listsFailing == 0 || r.Devices && !r.DevicesLeft)
+	listsFail := r.Claim.Run.Devices != nil && r.Claim.listsFailing > 0 && (!r.Devices || r.DevicesLeft)
+	return !r.Deferred && r.Failure == nil && !r.Claim.failed && !listsFail
 }
 
 // count adds the customer to the counts.

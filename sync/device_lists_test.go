@@ -185,6 +185,19 @@ func TestDevices_turnedOffKeepsWhatWasKnown(t *testing.T) {
 	}
 }
 
+// A customer whose device list fails recovers where device lists are not read any more.
+func TestDevices_turnedOffWhileAListFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	w.fill(w.customers(1)[0], "a", 1)
+	w.api.Fail(partnercentertest.Fault{Path: "/deviceBatches/a/devices", Status: 400, Times: 1})
+	w.once()
+	w.want("1|f", "SELECT consecutive_failures, failing_since IS NULL FROM partner_center.sync_freshness")
+	w.partner.Devices = false
+	w.once()
+	w.want("0|t", "SELECT consecutive_failures, failing_since IS NULL FROM partner_center.sync_freshness")
+}
+
 func TestDevices_requestsUseIDsAsReceived(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, partnercentertest.Options{}).reading()

@@ -149,7 +149,7 @@ func (w *world) pass(partner string) {
 		Logger: slog.New(slog.DiscardHandler),
 		Partners: []sync.Partner{{
 			Name: partner, Client: client, Exclude: p.excluded, Concurrency: 3,
-			Policies: true, Devices: true, DevicesRefresh: time.Millisecond,
+			Policies: w.n(8) > 0, Devices: w.n(8) > 0, DevicesRefresh: time.Millisecond,
 		}},
 	}
 	request := sync.Request{Kind: pickOf(w, store.Once, store.Once, store.Once, store.Backfill), Restart: true}
