@@ -15,8 +15,8 @@ import (
 //  1. the partner's state: who opens, leaves, enumerates or ends a run;
 //  2. customers, and
 //  3. the states of customers, each in the order of the customers' ids;
-//  4. what belongs to these customers alone, such as their lists, outcomes and versions, in any order: only who has a
-//     customer's state locked comes to it;
+//  4. what belongs to these customers alone, such as their lists, outcomes and versions, and the lock on a customer's node,
+//     in any order: only who has a customer's state locked comes to it;
 //  5. the run;
 //  6. its counts, which come last since others wait for them until the commit.
 //

@@ -6,6 +6,11 @@
 // once, and finishes the run. The example shows it. Histories are kept as slowly changing dimensions of type 2: a table
 // of current rows, and one of superseded versions with the time that each was valid.
 //
+// The statements of a pass are such that a Citus cluster plans them too (deploy/citus.md): what is about one customer has
+// customer_id = a constant in it, so that it is one task on one node; what is written or returned is IMMUTABLE, which a time
+// with a zone plus an interval is not; and rows that are distributed are read by themselves, not joined with tables of
+// partnersync.
+//
 // Times are the database's: a claim brings its clock along. No method holds a transaction open while its caller does
 // something else, and nothing depends on a session, so that any pooler will do.
 package store
