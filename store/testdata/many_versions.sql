@@ -62,6 +62,9 @@ SELECT pg_temp.customer((d / 10 + 1) % 100000 / 100 + 1), 'Batch ' || (d / 10 + 
        NULL, NULL, 'Model', 'OEM', 'user', first, '[]', '{}', second
 FROM d WHERE d % 50 = 10 ORDER BY second;
 
+INSERT INTO partnersync.list_state (customer_id, resource, batch_id, observed_at, confirmed_at, first_confirmed_at, rows)
+SELECT customer_id, 'devices', batch_id, now(), now(), min(first), count(*) FROM d GROUP BY customer_id, batch_id;
+
 INSERT INTO partnersync.runs (partner, kind, scheduled_for, started_at, enumerated_at, finished_at, state, customers_total, read_all_customers)
 SELECT 'contoso', 'scheduled', t, t, t, t, 'complete', 1000, true FROM generate_series(now() - interval '730 days', now(), interval '15 minutes') t;
 INSERT INTO partnersync.run_counts (run_id, shard, customers_ok, unchanged, requests)
