@@ -6,8 +6,9 @@ import "time"
 func (w *world) moments(r *record) (all []time.Time) {
 	first, last := r.passes[0].began, r.passes[len(r.passes)-1].finished
 	for range 6 {
-		all = append(all, first.Add(time.Duration(w.n(int(last.Sub(first)+time.Hour))-int(time.Minute))).Truncate(time.Microsecond))
-		p := pickOf(w, r.passes...)
+		after := w.at.Int64N(int64(last.Sub(first)+time.Hour)) - int64(time.Minute)
+		all = append(all, first.Add(time.Duration(after)).Truncate(time.Microsecond))
+		p := r.passes[w.at.IntN(len(r.passes))]
 		all = append(all, p.began, p.finished)
 		for _, at := range p.observed {
 			all = append(all, at)

@@ -144,9 +144,10 @@ func (w *world) removeBatch(id batchID) {
 // putDevice adds a device, or changes one.
 func (w *world) putDevice(id batchID, key string) {
 	d := partnercentertest.Device{
-		ID:           key,
-		SerialNumber: pickOf(w, "", "", "sn-1", "SN-1", " sn-1 ", "sn-2", "Sn-3", "sn-4", "sn-5", "sn-6", "sn-7", "sn-8", " "),
-		ProductKey:   pickOf(w, "", "key"), ModelName: pickOf(w, "Surface", "Latitude"), OEMManufacturerName: pickOf(w, "", "Dell"),
+		ID: key,
+		SerialNumber: pickOf(w,
+			"", "", " ", "sn-1", "SN-1", " sn-1 ", "sn-2", "Sn-3", "sn-4", "sn-5", "sn-6", "sn-7", "sn-8"),
+		ProductKey: pickOf(w, "", "key"), ModelName: pickOf(w, "Surface", "Latitude"), OEMManufacturerName: pickOf(w, "", "Dell"),
 		UploadedBy: "ada@contoso.com", Policies: w.assignments(id.customer),
 	}
 	if old, known := w.batches[id].devices[key]; known {
@@ -169,8 +170,11 @@ func (w *world) put(id batchID, d partnercentertest.Device) {
 // assignments are the policies of a device: by their ids in any case, by their names, or by what matches none.
 func (w *world) assignments(customer string) (all []partnercentertest.PolicyAssignment) {
 	for range w.n(4) {
-		value := pickOf(w, "", "Kiosk", "Office", "unknown", policyIDs[0], strings.ToUpper(policyIDs[0]), policyIDs[1], policyIDs[2])
-		all = append(all, partnercentertest.PolicyAssignment{Key: pickOf(w, "o_o_b_e", "o_o_b_e", "kiosk"), Value: value})
+		all = append(all, partnercentertest.PolicyAssignment{
+			Key: pickOf(w, "o_o_b_e", "o_o_b_e", "kiosk"),
+			Value: pickOf(w,
+				"", "Kiosk", "Office", "unknown", policyIDs[0], strings.ToUpper(policyIDs[0]), policyIDs[1], policyIDs[2]),
+		})
 	}
 	return all
 }
@@ -186,7 +190,7 @@ func (w *world) removeDevice(id batchID, n int) {
 	}
 }
 
-// moveDevice moves a device to any batch: it has the same serial number there and another id, or without one the same id.
+// moveDevice moves a device to any batch: it has the same serial number there, and another id or the same.
 func (w *world) moveDevice(from batchID) {
 	keys := slices.Sorted(maps.Keys(w.batches[from].devices))
 	to := pickOf(w, w.there("")...)
@@ -215,7 +219,8 @@ var policyIDs = []string{
 
 func (w *world) putPolicy(customer string) {
 	p := partnercentertest.Policy{
-		ID: pickOf(w, policyIDs...), Name: pickOf(w, "Kiosk", "Kiosk", "Office", "kiosk", "Standard, EU"), Settings: []string{"skip_eula"},
+		ID: pickOf(w, policyIDs...), Name: pickOf(w, "Kiosk", "Kiosk", "Office", "kiosk", "Standard, EU"),
+		Settings: []string{"skip_eula"},
 	}
 	w.api.PutPolicy(customer, p)
 	w.policies[customer][p.ID] = p
@@ -238,7 +243,8 @@ func (w *world) removePolicies(customer string, n int) {
 // rename gives a customer a name, and the relationship that it has.
 func (w *world) rename(customer string) {
 	c := partnercentertest.Customer{
-		ID: customer, CompanyName: pickOf(w, "Relecloud", "Tailspin Toys", "Wingtip"), Domain: pickOf(w, "a.example", "b.example"),
+		ID: customer, CompanyName: pickOf(w, "Relecloud", "Tailspin Toys", "Wingtip"),
+		Domain: pickOf(w, "a.example", "b.example"),
 	}
 	if w.left[customer] {
 		c.Relationship = "none"

@@ -10,8 +10,8 @@ import (
 func (w *world) compareFreshness(r *record) {
 	w.t.Helper()
 	for range 6 {
-		p := pickOf(w, r.passes...)
-		at := pickOf(w, p.began, p.finished)
+		p := r.passes[w.at.IntN(len(r.passes))]
+		at := []time.Time{p.began, p.finished}[w.at.IntN(2)]
 		var want, got []string
 		for _, c := range r.customers {
 			if f, there := r.freshness(c, at); there {
@@ -49,9 +49,9 @@ func (r *record) freshness(c *customer, at time.Time) (string, bool) {
 	return "", false
 }
 
-// lastSuccess returns the pass in which a customer that was there at a time between passes was last read as a whole. Where it
-// was failing, that is the last before it failed. Else it is the last of its partner over all customers, or where the
-// customer failed in that one, the one since in which it did not. f says how it was failing; else its since is -1.
+// lastSuccess returns the pass in which a customer that was there at a time between passes was last read as a whole.
+// Where it was failing, that is the last before it failed. Else it is the last of its partner over all customers, or where
+// the customer failed in that one, the one since in which it did not. f says how it was failing; else its since is -1.
 func (r *record) lastSuccess(c *customer, partner string, at time.Time) (pass int, f failing) {
 	for _, f := range r.failings(c) {
 		if f.partner == partner && r.endedBy(f.since, at) && (f.until < 0 || !r.endedBy(f.until, at)) {
@@ -78,8 +78,8 @@ func (r *record) lastSuccess(c *customer, partner string, at time.Time) (pass in
 // endedBy reports whether a pass had ended by a time.
 func (r *record) endedBy(pass int, at time.Time) bool { return !r.passes[pass].finished.After(at) }
 
-// compareSyncFreshness compares how customers fail now that have never left, and did not fail before they were first read as a
-// whole: it begins anew when they return, and when their batches are read for the first time.
+// compareSyncFreshness compares how customers fail now that have never left, and did not fail before they were first read
+// as a whole: it begins anew when they return, and when their batches are read for the first time.
 func (w *world) compareSyncFreshness(r *record) {
 	w.t.Helper()
 	var want, got []string
@@ -105,7 +105,8 @@ func (w *world) compareSyncFreshness(r *record) {
 			got = append(got, line(id, partner, passes, r.when(since), r.customers[id].failed(code, last)))
 		}
 	}, `
-		SELECT customer_id::text, partner, consecutive_failures, failing_since, coalesce(last_error_code, ''), coalesce(last_request_id, '')
+		SELECT customer_id::text, partner, consecutive_failures, failing_since,
+		       coalesce(last_error_code, ''), coalesce(last_request_id, '')
 		FROM partner_center.sync_freshness
 		WHERE last_error_code IS DISTINCT FROM 'customer_of_two_partners'`)
 	w.same("partner_center.sync_freshness", want, got)

@@ -60,7 +60,7 @@ func (l *list[T]) begin(key string, v version[T]) {
 }
 
 // merge takes in a listing that was observed at a time, and reports whether the mass removal guard held it.
-func (l *list[T]) merge(at time.Time, s served, item func(servedItem) T, same func(a, b T) bool, holdsAll bool) (held bool) {
+func (l *list[T]) merge(at time.Time, s served, item func(servedItem) T, holdsAll bool) (held bool) {
 	known := l.there()
 	listed := map[string]bool{}
 	for _, i := range s.items {

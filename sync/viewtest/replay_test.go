@@ -186,7 +186,7 @@ func (c *customer) takeTurn(i int, p *pass, all map[listID]served) turn {
 	if s, read := all[id]; read {
 		held := false
 		if at := p.observed[id]; s.pages > 0 {
-			held = c.batches.merge(at, s, toBatch, same, true)
+			held = c.batches.merge(at, s, toBatch, true)
 			if s.complete && c.firstListed == nil {
 				c.firstListed = &at
 			}
@@ -196,7 +196,7 @@ func (c *customer) takeTurn(i int, p *pass, all map[listID]served) turn {
 	}
 	id = listID{customer: c.id, kind: "policies"}
 	if s, read := all[id]; read {
-		failed(s, s.pages > 0 && c.policies.merge(p.observed[id], s, toPolicy, same, true))
+		failed(s, s.pages > 0 && c.policies.merge(p.observed[id], s, toPolicy, true))
 	}
 	t.listed = len(t.failures) == 0
 	for _, key := range c.batches.there() {
@@ -208,7 +208,7 @@ func (c *customer) takeTurn(i int, p *pass, all map[listID]served) turn {
 				l.refusals = 0
 			}
 			at := p.observed[id]
-			held := s.pages > 0 && l.merge(at, s, toDevice, same, false)
+			held := s.pages > 0 && l.merge(at, s, toDevice, false)
 			if s.complete && (c.firstDevices == nil || at.Before(*c.firstDevices)) {
 				c.firstDevices = &at
 			}

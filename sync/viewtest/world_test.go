@@ -25,7 +25,8 @@ import (
 type world struct {
 	t    *testing.T
 	seed uint64
-	rand *rand.Rand
+	rand *rand.Rand // of what happens
+	at   *rand.Rand // of the times that are asked about, which depend on how fast the machine is
 	api  *partnercentertest.Emulator
 	url  string
 	rec  *recorder
@@ -49,7 +50,7 @@ var partners = []string{"contoso", "fabrikam"}
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{
-		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), pool: storetest.New(t).Pool,
+		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), at: rand.New(rand.NewPCG(seed, 1)), pool: storetest.New(t).Pool,
 		owner: map[string]string{}, left: map[string]bool{}, batches: map[batchID]*apiBatch{},
 		policies: map[string]map[string]partnercentertest.Policy{},
 	}
