@@ -1,6 +1,9 @@
 package report
 
 import (
+	"bytes"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -83,5 +86,24 @@ func TestReadDictionary_isEmptyWithoutTheSchema(t *testing.T) {
 	got, err := ReadDictionary(t.Context(), db.Pool)
 	if diff := cmp.Diff(Dictionary{}, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+}
+
+// The diagram of how the tables belong together, and what is said beside it, leave out none.
+func TestReadDictionary_theDocumentForToolsNamesEachTableAndView(t *testing.T) {
+	t.Parallel()
+	d, err := ReadDictionary(t.Context(), newWorld(t).pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../deploy/bi.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("## How the tables belong together"))
+	for _, e := range d.Entries {
+		if e.Kind != "function" && !regexp.MustCompile(`\b`+e.Name+`\b`).Match(text) {
+			t.Errorf("deploy/bi.md does not say how %s %s belongs to the others", e.Kind, e.Name)
+		}
 	}
 }
