@@ -179,7 +179,8 @@ func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 		WHERE partner = @partner`
 	const deactivate = `
 		UPDATE partnersync.customer_state
-		SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
+		SET active = false, owner = NULL, lease_epoch = lease_epoch + 1, consecutive_failures = 0, failing_since = NULL,
+		    last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
 		WHERE customer_id = ANY (@ids::uuid[])`
 	const endFailures = `
 		UPDATE partnersync.sync_failures

@@ -30,3 +30,22 @@ func TestOnce_customersAreLeftOutForAnotherRelationshipOnly(t *testing.T) {
 		t.Errorf("the log does not say once how many were left out:\n%s", log.String())
 	}
 }
+
+// A customer that leaves while it fails does not fail since then when it returns.
+func TestEnumeration_failureEndsWithTheLeaving(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{})
+	ids := w.customers(2)
+	remove := w.api.Fail(partnercentertest.Fault{Path: ids[0] + "/deviceBatches$", Status: 400})
+	w.once()
+	w.partner.Exclude = ids[:1]
+	w.once()
+	w.partner.Exclude = nil
+	w.once()
+	const failing = `SELECT f.consecutive_failures, s.passes, f.failing_since = s.failing_since
+		FROM partner_center.sync_freshness f JOIN partner_center.sync_failures s USING (customer_id) WHERE customer_id = $1 ORDER BY s.failing_since`
+	w.want("1|1|f\n1|1|t", failing, ids[0])
+	remove()
+	w.once()
+	w.want("0|1\n0|1", failing, ids[0])
+}

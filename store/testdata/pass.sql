@@ -711,7 +711,8 @@ FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[],
 WHERE c.customer_id = i.customer_id;
 
 UPDATE partnersync.customer_state
-SET active = false, owner = NULL, lease_epoch = lease_epoch + 1
+SET active = false, owner = NULL, lease_epoch = lease_epoch + 1, consecutive_failures = 0, failing_since = NULL,
+    last_error_code = NULL, last_error = NULL, last_request_id = NULL, last_correlation_id = NULL
 WHERE customer_id = ANY ($1::uuid[]);
 
 UPDATE partnersync.sync_failures

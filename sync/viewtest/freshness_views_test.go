@@ -2,7 +2,6 @@ package viewtest
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -78,15 +77,14 @@ func (r *record) lastSuccess(c *customer, partner string, at time.Time) (pass in
 // endedBy reports whether a pass had ended by a time.
 func (r *record) endedBy(pass int, at time.Time) bool { return !r.passes[pass].finished.After(at) }
 
-// compareSyncFreshness compares how customers fail now that have never left, and did not fail before they were first read
-// as a whole: it begins anew when they return, and when their batches are read for the first time.
+// compareSyncFreshness compares how customers fail now that did not fail before they were first read as a whole: it begins
+// anew when their batches are read for the first time.
 func (w *world) compareSyncFreshness(r *record) {
 	w.t.Helper()
 	var want, got []string
-	stayed := map[string]bool{}
+	compared := map[string]bool{}
 	for _, c := range r.customers {
-		left := func(v version[profile]) bool { return v.removed }
-		if stayed[c.id] = !slices.ContainsFunc(c.versions, left) && len(c.turns) > 0 && c.turns[0].listed; !stayed[c.id] {
+		if compared[c.id] = c.there() && len(c.turns) > 0 && c.turns[0].listed; !compared[c.id] {
 			continue
 		}
 		now := failing{since: -1, last: -1}
@@ -101,7 +99,7 @@ func (w *world) compareSyncFreshness(r *record) {
 	var since *time.Time
 	var passes int
 	w.scan([]any{&id, &partner, &passes, &since, &code, &last}, func() {
-		if stayed[id] {
+		if compared[id] {
 			got = append(got, line(id, partner, passes, r.when(since), r.customers[id].failed(code, last)))
 		}
 	}, `
