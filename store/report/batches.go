@@ -135,7 +135,7 @@ func oldestUnfinished(ctx context.Context, tx pgx.Tx, limit int) ([]UnfinishedBa
 // latestChanges looks for changes of status among the newest versions, many more than are returned: not each version
 // changes the status.
 func latestChanges(ctx context.Context, tx pgx.Tx, limit int) ([]StatusChange, error) {
-	// A version that is not the first begins where another ends, and there is an index on these ends.
+	// A version that is not the first begins where another ends.
 	const newest = `
 		SELECT coalesce(
 		    (SELECT min(valid_to)
