@@ -10,8 +10,9 @@ import (
 	"partnersync/store/plural"
 )
 
-// recordFailures keeps the periods in which customers fail, for sync_failures: a failure begins one or goes on with it, and
-// a success ends it, unless a later turn of the customer in that run fails. The transaction holds the customers' states, and has written how the attempts went.
+// recordFailures keeps the periods in which customers fail, for sync_failures: a failure begins one or goes on with it,
+// and a success ends it, unless a later turn of the customer in that run fails. The transaction holds the customers'
+// states, and has written how the attempts went.
 func recordFailures(ctx context.Context, tx pgx.Tx, run Run, results []Result) error {
 	const goOn = `
 		UPDATE partnersync.sync_failures
@@ -27,7 +28,7 @@ func recordFailures(ctx context.Context, tx pgx.Tx, run Run, results []Result) e
 		ON CONFLICT (customer_id, partner) WHERE failing_until IS NULL DO UPDATE
 		SET passes = f.passes + 1, error_code = excluded.error_code, error = excluded.error,
 		    last_request_id = excluded.last_request_id`
-	const recover = `
+	const end = `
 		UPDATE partnersync.sync_failures f
 		SET failing_until = greatest(s.last_attempt_at, s.last_success_at), recovered_run = @run
 		FROM partnersync.customer_state s
@@ -51,7 +52,7 @@ func recordFailures(ctx context.Context, tx pgx.Tx, run Run, results []Result) e
 	}
 	if len(recovered) > 0 {
 		args["ids"] = recovered
-		if err := execAll(ctx, tx, args, recover); err != nil {
+		if err := execAll(ctx, tx, args, end); err != nil {
 			return fmt.Errorf("recording that %s no longer fails: %w", plural.Of(len(recovered), "customer", "customers"), err)
 		}
 	}
