@@ -49,6 +49,47 @@ BEGIN
 END
 $$;
 
+-- Each in a transaction of its own, the first of those that are distributed first.
+DO $$
+DECLARE
+    relation record;
+    comments text[];
+    comment  text;
+BEGIN
+    FOR relation IN
+        SELECT c.oid::regclass AS name, c.relname, c.relname IN ('customers', 'customer_versions') AS everywhere
+        FROM pg_class c
+        WHERE c.relnamespace = 'partner_center'::regnamespace AND c.relkind = 'r'
+          AND NOT EXISTS (SELECT FROM pg_dist_partition p WHERE p.logicalrelid = c.oid)
+        ORDER BY everywhere DESC, c.relname <> 'device_batches', c.relname
+    LOOP
+        IF relation.everywhere THEN
+            PERFORM create_reference_table(relation.name);
+        ELSIF relation.relname = 'device_batches' THEN
+            PERFORM create_distributed_table(relation.name, 'customer_id');
+        ELSE
+            PERFORM create_distributed_table(relation.name, 'customer_id', colocate_with => 'partner_center.device_batches');
+        END IF;
+        RAISE NOTICE '% is %', relation.name, CASE WHEN relation.everywhere THEN 'on every node now' ELSE 'distributed now' END;
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'partnersync.list_state'::regclass) THEN
+        -- Views of it are made anew, without their comments.
+        SELECT array_agg(CASE WHEN d.objsubid = 0 THEN format('COMMENT ON VIEW %s IS %L', c.oid::regclass, d.description)
+                              ELSE format('COMMENT ON COLUMN %s.%I IS %L', c.oid::regclass, a.attname, d.description) END)
+        INTO comments
+        FROM pg_description d
+        JOIN pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid
+        WHERE c.relkind = 'v' AND c.relnamespace IN ('partner_center'::regnamespace, 'partnersync'::regnamespace);
+        PERFORM citus_add_local_table_to_metadata('partnersync.list_state');
+        FOREACH comment IN ARRAY comments LOOP
+            EXECUTE comment;
+        END LOOP;
+        RAISE NOTICE 'partnersync.list_state is known to Citus now';
+    END IF;
+END
+$$;
+
 -- Where a device went, in whatever customer and so on whatever node, is looked up for each departure on one server. Here all
 -- departures and listings are brought to the coordinator first, whatever is asked.
 CREATE OR REPLACE VIEW partner_center.device_moves AS
@@ -100,47 +141,6 @@ FROM (
 WHERE m.position = 1 AND m.arrives AND m.arrived_by > m.left_after AND (m.next_by > m.arrived_by) IS NOT FALSE
   AND (m.to_customer_id <> m.customer_id OR m.to_batch_id <> m.batch_id)
   AND (m.left_after >= m.pruned_before) IS NOT FALSE;
-
--- Each in a transaction of its own, the first of those that are distributed first.
-DO $$
-DECLARE
-    relation record;
-    comments text[];
-    comment  text;
-BEGIN
-    FOR relation IN
-        SELECT c.oid::regclass AS name, c.relname, c.relname IN ('customers', 'customer_versions') AS everywhere
-        FROM pg_class c
-        WHERE c.relnamespace = 'partner_center'::regnamespace AND c.relkind = 'r'
-          AND NOT EXISTS (SELECT FROM pg_dist_partition p WHERE p.logicalrelid = c.oid)
-        ORDER BY everywhere DESC, c.relname <> 'device_batches', c.relname
-    LOOP
-        IF relation.everywhere THEN
-            PERFORM create_reference_table(relation.name);
-        ELSIF relation.relname = 'device_batches' THEN
-            PERFORM create_distributed_table(relation.name, 'customer_id');
-        ELSE
-            PERFORM create_distributed_table(relation.name, 'customer_id', colocate_with => 'partner_center.device_batches');
-        END IF;
-        RAISE NOTICE '% is %', relation.name, CASE WHEN relation.everywhere THEN 'on every node now' ELSE 'distributed now' END;
-    END LOOP;
-    IF NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'partnersync.list_state'::regclass) THEN
-        -- Views of it are made anew, without their comments.
-        SELECT array_agg(CASE WHEN d.objsubid = 0 THEN format('COMMENT ON VIEW %s IS %L', c.oid::regclass, d.description)
-                              ELSE format('COMMENT ON COLUMN %s.%I IS %L', c.oid::regclass, a.attname, d.description) END)
-        INTO comments
-        FROM pg_description d
-        JOIN pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass
-        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid
-        WHERE c.relkind = 'v' AND c.relnamespace IN ('partner_center'::regnamespace, 'partnersync'::regnamespace);
-        PERFORM citus_add_local_table_to_metadata('partnersync.list_state');
-        FOREACH comment IN ARRAY comments LOOP
-            EXECUTE comment;
-        END LOOP;
-        RAISE NOTICE 'partnersync.list_state is known to Citus now';
-    END IF;
-END
-$$;
 
 -- What was moved is still on the coordinator too, where nobody reads it.
 DO $$
