@@ -87,10 +87,14 @@ func (c *citus) take(ctx context.Context) (name string, err error) {
 	return name, err
 }
 
-// readObjects returns the ids, names and owners of all tables and views, the rights to them, and how they are distributed.
+// readObjects returns the ids, names and owners of all tables and views with their triggers and functions, the rights to them, and how they are distributed.
 func (c *citus) readObjects(ctx context.Context, name string) (objects string, err error) {
 	const query = `
-		SELECT coalesce(string_agg(concat_ws(' ', c.oid, c.relname, c.relowner, c.relacl, p.partmethod, p.colocationid), ',' ORDER BY c.oid), '')
+		SELECT concat_ws('; ',
+		           string_agg(concat_ws(' ', c.oid, c.relname, c.relowner, c.relacl, p.partmethod, p.colocationid), ',' ORDER BY c.oid),
+		           (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal),
+		           (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_proc
+		            WHERE pronamespace IN (to_regnamespace('partner_center'), to_regnamespace('partnersync'))))
 		FROM pg_class c
 		LEFT JOIN pg_dist_partition p ON p.logicalrelid = c.oid
 		WHERE c.relnamespace IN (to_regnamespace('partner_center'), to_regnamespace('partnersync'))`
