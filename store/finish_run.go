@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -19,7 +20,8 @@ const (
 	CutOff              // no longer
 )
 
-// FinishRun ends the run if it does not go on, and returns it as it is then: its State is Running if it does.
+// FinishRun ends the run if it does not go on, and returns it as it is then: its State is Running if it does. One that is
+// there no more was abandoned while this worker was frozen, and then removed with other old runs.
 func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error) {
 	now := run
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
@@ -35,7 +37,9 @@ func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error
 		if err != nil {
 			return err
 		}
-		now, err = readRun(ctx, tx, run)
+		if now, err = readRun(ctx, tx, run); errors.Is(err, pgx.ErrNoRows) {
+			now.State, err = Abandoned, nil
+		}
 		now.EndedHere = ended
 		return err
 	})

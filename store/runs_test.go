@@ -428,3 +428,15 @@ func TestFinishRun_oneWorkerEndsIt(t *testing.T) {
 		t.Errorf("the second: %+v", second)
 	}
 }
+
+// A worker that wakes after its run was given up and removed with other old ones has nothing to finish.
+func TestFinishRun_ofARunThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Once, alpha)
+	w.exec("DELETE FROM partnersync.runs WHERE run_id = $1", run.ID)
+	if run = w.finish(run); run.State != Abandoned || run.EndedHere {
+		t.Errorf("%+v, want it abandoned", run)
+	}
+	w.ok(w.LeaveRun(t.Context(), run))
+}
