@@ -139,15 +139,13 @@ func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64
 	return err
 }
 
-// settleOwnership gives each of the partner's new customers a state. One that came from another partner starts afresh:
-// whoever still holds it there is fenced off, and its lists lose their digests.
+// settleOwnership gives each of the partner's new customers a state. One that came from another partner was fenced off and
+// starts afresh since it was removed there; its lists lose their digests.
 func (t *enumerating) settleOwnership(ctx context.Context, own []string) error {
 	const move = `
 		WITH moved AS (
 		    UPDATE partnersync.customer_state
-		    SET partner = @partner, owner = NULL, lease_epoch = lease_epoch + 1, consecutive_failures = 0,
-		        failing_since = NULL, last_error_code = NULL, last_error = NULL, last_request_id = NULL,
-		        last_correlation_id = NULL, devices_refresh = NULL
+		    SET partner = @partner, devices_refresh = NULL
 		    WHERE customer_id = ANY (@ids::uuid[]) AND partner <> @partner
 		    RETURNING customer_id
 		)

@@ -122,9 +122,7 @@ SELECT FROM partnersync.customer_state WHERE customer_id = ANY (@ids::uuid[]) OR
 
 WITH moved AS (
     UPDATE partnersync.customer_state
-    SET partner = $1, owner = NULL, lease_epoch = lease_epoch + 1, consecutive_failures = 0,
-        failing_since = NULL, last_error_code = NULL, last_error = NULL, last_request_id = NULL,
-        last_correlation_id = NULL, devices_refresh = NULL
+    SET partner = $1, devices_refresh = NULL
     WHERE customer_id = ANY ($2::uuid[]) AND partner <> $1
     RETURNING customer_id
 )
