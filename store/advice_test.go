@@ -167,7 +167,7 @@ func TestStore_readOnlyConnectionsAreGivenUp(t *testing.T) {
 	for name, over := range map[string]*pgxpool.Pool{"heartbeat": w.heartbeats.pool, "write": w.pool} {
 		readOnly := true // the first transaction, whatever the session's default is
 		write := func() error {
-			return w.writeOver(t.Context(), over, func(tx pgx.Tx) error {
+			return w.transact(t.Context(), over, "READ WRITE", func(tx pgx.Tx) error {
 				if readOnly {
 					readOnly = false
 					_, err := tx.Exec(t.Context(), "SET TRANSACTION READ ONLY")

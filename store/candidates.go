@@ -24,8 +24,8 @@ type Candidate struct {
 	Turn       Turn   `db:"turn"`
 	// ReadAt is when the customer was last read, whatever the outcome; nil: never.
 	ReadAt *time.Time `db:"read_at"`
-	// Synced: the customer was read as a whole before.
-	Synced bool `db:"synced"`
+	// LastSuccessAt is when the customer was last read as a whole; nil: never.
+	LastSuccessAt *time.Time `db:"last_success_at"`
 	// UnfinishedAt is when the newest version of a batch in no terminal status began; nil: there is none.
 	UnfinishedAt *time.Time `db:"unfinished_at"`
 	// ChangedAt is when a listing last opened a version, first listings aside; nil: none has.
@@ -55,7 +55,8 @@ func (c Candidate) Urgent(now time.Time) bool {
 	case c.Failures > FailuresUrgency:
 		return false
 	}
-	return !c.Synced || c.Failures > 0 || within(c.UnfinishedAt, UnfinishedUrgency) || within(c.ChangedAt, ChangeUrgency)
+	return c.LastSuccessAt == nil || c.Failures > 0 ||
+		within(c.UnfinishedAt, UnfinishedUrgency) || within(c.ChangedAt, ChangeUrgency)
 }
 
 // Requests estimates how many requests the customer's first turn takes: for its batches, the device lists that are due
@@ -70,7 +71,7 @@ func (s *Store) Candidates(ctx context.Context, run Run) ([]Candidate, error) {
 		       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
 		            WHEN r.devices_left AND @devices THEN 2
 		            ELSE 3 END AS turn,
-		       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at IS NOT NULL AS synced,
+		       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
 		       s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread,
 		       s.lists_due, p.confirmed_at AS policies_at
 		FROM partnersync.customer_state s

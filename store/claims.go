@@ -17,39 +17,33 @@ var ErrClaimHeld = errors.New("another worker holds the claim")
 var ErrClaimLost = errors.New("the claim was lost: another worker has taken the customer over, or it has left")
 
 // Claim is the right to write one customer, as long as nobody else has claimed it since: its writes are fenced by owner
-// and epoch.
+// and epoch. With it comes what is known of the customer under the claim.
 type Claim struct {
-	Run        Run
-	Turn       Turn
-	CustomerID string // uuid, lower case
-	Epoch      int64
+	Run Run `db:"-"`
+	Candidate
+	Clock
+	Epoch int64 `db:"lease_epoch"`
 	// Digests of the customer's lists, where their rows are exactly the current ones; else nil.
-	BatchesDigest, PoliciesDigest []byte
-	// Synced: the customer was read as a whole before.
-	Synced bool
-	// Reread: the last turn was cut off, or a batch vanished during it.
-	Reread bool
-	// PoliciesDue and DevicesDue: the run has these to read, as far as it was known when the customer was claimed. A
-	// merge of its batches knows better.
-	PoliciesDue, DevicesDue bool
+	BatchesDigest  []byte `db:"batches_digest"`
+	PoliciesDigest []byte `db:"policies_digest"`
+	// PoliciesStaleAt is when the last read of the policies failed or was held; nil: it was complete.
+	PoliciesStaleAt *time.Time `db:"policies_stale_at"`
+	// DevicesDue: the run has device lists to read. A merge of the customer's batches knows better.
+	DevicesDue   bool `db:"devices_due"`
+	ListsFailing int  `db:"lists_failing"` // device lists that fail, and are not refused lastingly
+	Failed       bool `db:"failed"`        // the run counts the customer as failed already
+}
 
-	failed       bool // the run counts the customer as failed already
-	failures     int  // attempts that failed since the last one without a failure
-	listsFailing int  // device lists that fail, and are not refused lastingly
-	// lastSuccessAt is when the customer was last read as a whole; nil: never.
-	lastSuccessAt *time.Time
-	clock         clock
+// Clock is the database's time as learned with a claim or a heartbeat. It goes on by the local monotonic clock, and is
+// never ahead of the database's, since the answer took its time to arrive.
+type Clock struct {
+	Database time.Time `db:"now"`
+	Local    time.Time `db:"-"`
 }
 
 // ObservedAt turns the local time at which a request was sent into the database's time.
-func (c Claim) ObservedAt(sent time.Time) time.Time { return c.clock.at(sent) }
-
-// clock is the database's time as learned with a claim. It goes on by the local monotonic clock, and is never ahead of
-// the database's, since the answer took its time to arrive.
-type clock struct{ database, local time.Time }
-
-func (c clock) at(local time.Time) time.Time {
-	return c.database.Add(local.Sub(c.local)).UTC().Truncate(time.Microsecond)
+func (c Clock) ObservedAt(sent time.Time) time.Time {
+	return c.Database.Add(sent.Sub(c.Local)).UTC().Truncate(time.Microsecond)
 }
 
 // ClaimCustomers claims those of the customers that have this turn to come in the run and that no live worker holds, in
@@ -87,18 +81,17 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, turn Turn, ids []st
 		if _, err := tx.Exec(ctx, claim, pgx.NamedArgs{"worker": s.worker, "ids": locked}); err != nil {
 			return err
 		}
-		rows, err := readClaims(ctx, tx, run, ids, locked)
+		read, err := readClaims(ctx, tx, run, ids, locked)
 		if err != nil {
 			return err
 		}
-		local := time.Now()
 		var superfluous []string
-		for _, r := range rows {
-			if r.Turn != turn {
-				superfluous = append(superfluous, r.CustomerID)
-				continue
+		for _, c := range read {
+			if c.Turn == turn {
+				claims = append(claims, c)
+			} else {
+				superfluous = append(superfluous, c.CustomerID)
 			}
-			claims = append(claims, r.claim(run, clock{database: r.Now, local: local}))
 		}
 		if superfluous != nil {
 			_, err = tx.Exec(ctx, release, pgx.NamedArgs{"ids": superfluous})
@@ -111,22 +104,8 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, turn Turn, ids []st
 	return claims, nil
 }
 
-// claimRow is what is read of a customer under its claim.
-type claimRow struct {
-	Candidate
-	Epoch           int64      `db:"lease_epoch"`
-	DevicesDue      bool       `db:"devices_due"`
-	ListsFailing    int        `db:"lists_failing"`
-	LastSuccessAt   *time.Time `db:"last_success_at"`
-	Failed          bool       `db:"failed"` // in this run
-	BatchesDigest   []byte     `db:"batches_digest"`
-	PoliciesDigest  []byte     `db:"policies_digest"`
-	PoliciesStaleAt *time.Time `db:"policies_stale_at"`
-	Now             time.Time  `db:"now"`
-}
-
 // readClaims reads what is known of the customers that have been locked, in the order of ids.
-func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids, locked []string) ([]claimRow, error) {
+func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids, locked []string) ([]Claim, error) {
 	const read = `
 		SELECT s.customer_id::text, s.lease_epoch,
 		       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
@@ -134,7 +113,6 @@ func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids, locked []string) (
 		            WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
 		            ELSE 0 END AS turn,
 		       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
-		       s.last_success_at IS NOT NULL AS synced,
 		       s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread, s.lists_due,
 		       s.lists_failing - s.lists_refused AS lists_failing,
 		       coalesce(r.run_id = @run AND r.outcome = 'failed', false) AS failed,
@@ -155,44 +133,38 @@ func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids, locked []string) (
 	args := run.args()
 	args["ids"], args["locked"] = ids, locked
 	rows, _ := tx.Query(ctx, read, args) // CollectRows returns its error
-	return pgx.CollectRows(rows, pgx.RowToStructByName[claimRow])
-}
-
-func (r claimRow) claim(run Run, c clock) Claim {
-	return Claim{
-		Run: run, Turn: r.Turn, CustomerID: r.CustomerID, Epoch: r.Epoch, Synced: r.Synced, Reread: r.Reread,
-		BatchesDigest: r.BatchesDigest, PoliciesDigest: r.PoliciesDigest,
-		DevicesDue: r.DevicesDue, PoliciesDue: r.policiesDue(r.Now),
-		failed: r.Failed, failures: r.Failures, listsFailing: r.ListsFailing, lastSuccessAt: r.LastSuccessAt, clock: c,
+	claims, err := pgx.CollectRows(rows, pgx.RowToStructByName[Claim])
+	local := time.Now()
+	for i := range claims {
+		claims[i].Run, claims[i].Local = run, local
 	}
+	return claims, err
 }
 
 // policiesRefresh is how long after the last complete read, and up to a quarter more, a customer's policies are due
 // again, though nothing hints at a change.
 const policiesRefresh = 24 * time.Hour
 
-// policiesDue reports whether the customer's policies are due: if they were never read completely, if the last read
-// failed, if something of the customer has changed since, and else once a day.
-func (r claimRow) policiesDue(now time.Time) bool {
-	if r.PoliciesAt == nil || r.PoliciesStaleAt != nil || r.PoliciesAt.After(now.Add(clockTolerance)) {
+// PoliciesDue reports whether the customer's policies are due: if they were never read completely, if the last read
+// failed, if something of the customer has changed since, and else once a day. A merge of its batches knows better.
+func (c Claim) PoliciesDue() bool {
+	now := c.Database
+	if c.PoliciesAt == nil || c.PoliciesStaleAt != nil || c.PoliciesAt.After(now.Add(clockTolerance)) {
 		return true
 	}
-	if r.ChangedAt != nil && r.ChangedAt.After(*r.PoliciesAt) {
+	if c.ChangedAt != nil && c.ChangedAt.After(*c.PoliciesAt) {
 		return true
 	}
-	return !r.PoliciesAt.Add(spread(policiesRefresh, r.CustomerID)).After(now)
+	return !c.PoliciesAt.Add(spread(policiesRefresh, c.CustomerID)).After(now)
 }
 
 // EnumerationClaim is the right to say who a run's customers are. What is written under it is fenced by owner and
 // epoch.
 type EnumerationClaim struct {
+	Clock
 	Run   Run
 	Epoch int64
-	clock clock
 }
-
-// ObservedAt turns the local time at which a request was sent into the database's time.
-func (c EnumerationClaim) ObservedAt(sent time.Time) time.Time { return c.clock.at(sent) }
 
 // ClaimEnumeration claims the enumeration of the run's customers. It returns ok = false if that is done already, and
 // ErrClaimHeld while another worker is at it.
@@ -215,8 +187,8 @@ func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim Enumeratio
 	err = s.write(ctx, func(tx pgx.Tx) error {
 		batch := &pgx.Batch{}
 		batch.Queue(take, args).QueryRow(func(row pgx.Row) error {
-			err := row.Scan(&claim.Epoch, &claim.clock.database)
-			claim.clock.local = time.Now()
+			err := row.Scan(&claim.Epoch, &claim.Database)
+			claim.Local = time.Now()
 			if ok = err == nil; errors.Is(err, pgx.ErrNoRows) {
 				return nil
 			}

@@ -244,18 +244,18 @@ func TestClaim_observedTimesGoByTheMonotonicClock(t *testing.T) {
 	w.ok(err)
 	_, err = w.RecordEnumeration(t.Context(), enumeration, Enumeration{Customers: named([]string{alpha}), ObservedAt: minute(0), Complete: true})
 	w.ok(err)
-	for _, learned := range []clock{enumeration.clock, w.claim(run).clock} {
-		if !strings.Contains(learned.local.String(), " m=") {
-			t.Errorf("the database's clock was learned at %v, which has no monotonic reading", learned.local)
+	for _, learned := range []Clock{enumeration.Clock, w.claim(run).Clock} {
+		if !strings.Contains(learned.Local.String(), " m=") {
+			t.Errorf("the database's clock was learned at %v, which has no monotonic reading", learned.Local)
 		}
 	}
 }
 
-func TestClock_at(t *testing.T) {
+func TestClock_observedAt(t *testing.T) {
 	t.Parallel()
 	local := time.Now()
 	zone := time.FixedZone("far away", 5*60*60)
-	c := clock{database: time.Date(2020, 2, 3, 4, 5, 6, 7000, zone), local: local}
+	c := Clock{Database: time.Date(2020, 2, 3, 4, 5, 6, 7000, zone), Local: local}
 	for _, test := range []struct {
 		sent time.Duration // after the claim
 		want time.Time
@@ -264,7 +264,7 @@ func TestClock_at(t *testing.T) {
 		{time.Hour + 1999*time.Nanosecond, time.Date(2020, 2, 3, 0, 5, 6, 8000, time.UTC)},
 		{-time.Second, time.Date(2020, 2, 2, 23, 5, 5, 7000, time.UTC)},
 	} {
-		if got := c.at(local.Add(test.sent)); got != test.want {
+		if got := c.ObservedAt(local.Add(test.sent)); got != test.want {
 			t.Errorf("%s after the claim: %s, want %s", test.sent, got, test.want)
 		}
 	}

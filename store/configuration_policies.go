@@ -27,6 +27,7 @@ var configurationPolicies = newResource(resource[ConfigurationPolicy]{
 	versions:  "configuration_policy_versions",
 	holdsAll:  true,
 	rowByRow:  true,
+	inPlace:   []string{"extra", "devices_assigned_count"},
 	keyColumn: "policy_id",
 	key:       func(p *ConfigurationPolicy) string { return p.PolicyID },
 	removedAt: func(p *ConfigurationPolicy) *time.Time { return p.RemovedAt },
@@ -34,12 +35,12 @@ var configurationPolicies = newResource(resource[ConfigurationPolicy]{
 		textColumn("name", func(p *ConfigurationPolicy) **string { return &p.Name }),
 		textColumn("category", func(p *ConfigurationPolicy) **string { return &p.Category }),
 		textColumn("description", func(p *ConfigurationPolicy) **string { return &p.Description }),
-		integerColumn("devices_assigned_count",
-			func(p *ConfigurationPolicy) **int32 { return &p.DevicesAssignedCount }).updatedInPlace(),
+		newColumn("devices_assigned_count", "integer",
+			func(p *ConfigurationPolicy) **int32 { return &p.DevicesAssignedCount }, equalPointers),
 		textArrayColumn("policy_settings", func(p *ConfigurationPolicy) *[]string { return &p.PolicySettings }),
 		timeColumn("created_date", func(p *ConfigurationPolicy) **time.Time { return &p.CreatedDate }),
 		timeColumn("last_modified_date", func(p *ConfigurationPolicy) **time.Time { return &p.LastModifiedDate }),
-		jsonColumn("extra", "{}", func(p *ConfigurationPolicy) *string { return &p.Extra }).updatedInPlace(),
+		jsonColumn("extra", "{}", func(p *ConfigurationPolicy) *string { return &p.Extra }),
 	},
 })
 

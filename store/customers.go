@@ -32,38 +32,47 @@ type knownCustomer struct {
 
 // customerDifference is what sets an enumeration apart from the partner's known customers that are not removed.
 type customerDifference struct {
-	known    int
-	unknown  []Customer // listed, but not among them: new, returned, or another partner's
-	renamed  []Customer // listed with something that is not known of them
-	excluded []string   // known, but to be left out
-	unlisted []string   // known, but not listed
+	unknown []Customer // listed, but not among them: new, returned, or another partner's
+	written []Customer // these, and those of which something else is listed than is known, in the order of their ids
+	removed []string   // known, and not listed any more or excluded
+	held    []string   // known, and not listed, but held back by the mass removal guard
+	// unconfirmed: known, and not listed, but only this listing of several pages lacks them.
+	unconfirmed []string
 }
 
-// compareCustomers says how the listed customers, in the order of their ids, differ from the known ones, which come in
-// the same order. It is what an enumeration writes and what a dry run prints.
-func compareCustomers(e Enumeration, known iter.Seq2[*knownCustomer, error]) (d customerDifference, err error) {
-	listed, excluded := e.Customers, make(map[string]bool, len(e.Excluded))
-	for _, id := range e.Excluded {
-		excluded[id] = true
-	}
-	for k, err := range known {
+// compareCustomers sorts the listed customers, and says how they differ from those that are known of the partner. It is
+// what an enumeration writes and what a dry run prints. heldBefore are those that were held back in an earlier run.
+func compareCustomers(
+	ctx context.Context, tx pgx.Tx, partner string, e Enumeration, heldBefore []string,
+) (d customerDifference, err error) {
+	const known = `
+		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,
+		       coalesce(valid_from, first_seen_at) AS valid_from
+		FROM partner_center.customers
+		WHERE partner = @partner AND removed_at IS NULL
+		ORDER BY customers.customer_id`
+	slices.SortFunc(e.Customers, compareIDs)
+	listed, count := e.Customers, 0
+	var renamed []Customer
+	var excluded, unlisted []string
+	rows, _ := tx.Query(ctx, known, pgx.NamedArgs{"partner": partner}) // stream returns its error
+	for k, err := range stream[knownCustomer](rows) {
 		if err != nil {
-			return d, err
+			return d, fmt.Errorf("comparing with the known customers: %w", err)
 		}
-		d.known++
 		for len(listed) > 0 && listed[0].ID < k.ID {
 			d.unknown, listed = append(d.unknown, listed[0]), listed[1:]
 		}
 		isListed := len(listed) > 0 && listed[0].ID == k.ID
 		switch {
-		case excluded[k.ID]:
-			d.excluded = append(d.excluded, k.ID)
+		case slices.Contains(e.Excluded, k.ID):
+			excluded = append(excluded, k.ID)
 		case !isListed && e.Complete:
-			d.unlisted = append(d.unlisted, k.ID)
+			unlisted = append(unlisted, k.ID)
 		case isListed && len(customerChanges(listed[0], k.Customer)) > 0:
-			d.renamed = append(d.renamed, listed[0])
+			renamed = append(renamed, listed[0])
 		}
-		if isListed {
+		if count++; isListed {
 			listed = listed[1:]
 		}
 	}
@@ -72,8 +81,18 @@ func compareCustomers(e Enumeration, known iter.Seq2[*knownCustomer, error]) (d 
 	} else {
 		d.unknown = append(d.unknown, listed...)
 	}
+	if d.written = d.unknown; renamed != nil {
+		d.written = slices.SortedFunc(slices.Values(slices.Concat(d.unknown, renamed)), compareIDs)
+	}
+	if d.removed = unlisted; e.Guarded {
+		d.removed, d.held, d.unconfirmed = gone(count-len(excluded), unlisted,
+			absence{pages: e.Pages, absentBefore: e.AbsentBefore, heldBefore: heldBefore})
+	}
+	d.removed = append(d.removed, excluded...)
 	return d, nil
 }
+
+func compareIDs(a, b Customer) int { return cmp.Compare(a.ID, b.ID) }
 
 // customerChanges says in words what is listed of a customer otherwise than it is known. What is not listed is not
 // forgotten.
@@ -93,45 +112,22 @@ func customerChanges(listed, known Customer) (changes []string) {
 	return changes
 }
 
-// written are the listed customers that are to be written, in the order of their ids.
-func (d customerDifference) written() []Customer {
-	if len(d.renamed) == 0 {
-		return d.unknown
-	}
-	return slices.SortedFunc(slices.Values(slices.Concat(d.unknown, d.renamed)), compareIDs)
-}
-
-func compareIDs(a, b Customer) int { return cmp.Compare(a.ID, b.ID) }
-
-// gone decides which of the known customers that are not listed, or excluded, are removed, which are held back, and
-// which are unconfirmed.
-func (d customerDifference) gone(e Enumeration, heldBefore []string) (remove, hold, unconfirmed []string) {
-	remove = d.unlisted
-	if e.Guarded {
-		remove, hold, unconfirmed = gone(d.known-len(d.excluded), d.unlisted,
-			absence{pages: e.Pages, absentBefore: e.AbsentBefore, heldBefore: heldBefore})
-	}
-	return append(remove, d.excluded...), hold, unconfirmed
-}
-
 // CompareCustomers says what RecordEnumeration would do to the partner's customers in a run of now, and writes nothing.
 // Those that belong to another partner are left out. Where the schema is missing, nobody is known.
 func (s *Store) CompareCustomers(ctx context.Context, partner string, e Enumeration) (all []Difference, err error) {
 	const heldBefore = `
 		SELECT coalesce(max(held_customers), '{}') FROM partnersync.partner_state WHERE partner = @partner`
 	var d customerDifference
-	var remove, hold, unconfirmed []string
 	known := map[string]*knownCustomer{} // those that the differences are about
 	err = s.readOnly(ctx, func(tx pgx.Tx) error {
 		var held []string
 		if err := tx.QueryRow(ctx, heldBefore, pgx.NamedArgs{"partner": partner}).Scan(&held); err != nil {
 			return err
 		}
-		if d, err = compareWithKnownCustomers(ctx, tx, partner, e); err != nil {
+		if d, err = compareCustomers(ctx, tx, partner, e, held); err != nil {
 			return err
 		}
-		remove, hold, unconfirmed = d.gone(e, held)
-		about := slices.Concat(idsOf(d.written()), remove, hold, unconfirmed)
+		about := slices.Concat(idsOf(d.written), d.removed, d.held, d.unconfirmed)
 		for k, err := range readCustomers(ctx, tx, about) {
 			if err != nil {
 				return err
@@ -141,17 +137,17 @@ func (s *Store) CompareCustomers(ctx context.Context, partner string, e Enumerat
 		return nil
 	})
 	if missing(err) {
-		d, err = customerDifference{unknown: e.Customers}, nil
+		d, err = customerDifference{written: e.Customers}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("comparing the customers of partner %s: %w", partner, err)
 	}
-	for _, c := range d.written() {
+	for _, c := range d.written {
 		if difference, ok := describeCustomer(partner, c, known[c.ID]); ok {
 			all = append(all, difference)
 		}
 	}
-	for kind, ids := range map[DifferenceKind][]string{Removed: remove, Held: hold, Unconfirmed: unconfirmed} {
+	for kind, ids := range map[DifferenceKind][]string{Removed: d.removed, Held: d.held, Unconfirmed: d.unconfirmed} {
 		for _, id := range ids {
 			all = append(all, Difference{Kind: kind, Resource: Customers, Key: id, Name: known[id].CompanyName})
 		}
@@ -178,23 +174,6 @@ func describeCustomer(partner string, listed Customer, known *knownCustomer) (d 
 	}
 	d.Changes = append(d.Changes, customerChanges(listed, known.Customer)...)
 	return d, known.RemovedAt != nil || known.Partner == partner
-}
-
-// compareWithKnownCustomers sorts the listed customers, and compares them with those that are known of the partner.
-func compareWithKnownCustomers(ctx context.Context, tx pgx.Tx, partner string, e Enumeration) (customerDifference, error) {
-	const known = `
-		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,
-		       coalesce(valid_from, first_seen_at) AS valid_from
-		FROM partner_center.customers
-		WHERE partner = @partner AND removed_at IS NULL
-		ORDER BY customers.customer_id`
-	slices.SortFunc(e.Customers, compareIDs)
-	rows, _ := tx.Query(ctx, known, pgx.NamedArgs{"partner": partner}) // stream returns its error
-	d, err := compareCustomers(e, stream[knownCustomer](rows))
-	if err != nil {
-		return d, fmt.Errorf("comparing with the known customers: %w", err)
-	}
-	return d, nil
 }
 
 // readCustomers reads the customers with these ids, removed ones and those of other partners too.

@@ -26,6 +26,7 @@ var deviceBatches = newResource(resource[DeviceBatch]{
 	table:     DeviceBatches,
 	versions:  "device_batch_versions",
 	holdsAll:  true,
+	inPlace:   []string{"extra"},
 	keyColumn: "batch_id",
 	key:       func(b *DeviceBatch) string { return b.BatchID },
 	removedAt: func(b *DeviceBatch) *time.Time { return b.RemovedAt },
@@ -33,8 +34,8 @@ var deviceBatches = newResource(resource[DeviceBatch]{
 		textColumn("status", func(b *DeviceBatch) **string { return &b.Status }),
 		textColumn("created_by", func(b *DeviceBatch) **string { return &b.CreatedBy }),
 		timeColumn("creation_date", func(b *DeviceBatch) **time.Time { return &b.CreationDate }),
-		integerColumn("devices_count", func(b *DeviceBatch) **int32 { return &b.DevicesCount }),
-		jsonColumn("extra", "{}", func(b *DeviceBatch) *string { return &b.Extra }).updatedInPlace(),
+		newColumn("devices_count", "integer", func(b *DeviceBatch) **int32 { return &b.DevicesCount }, equalPointers),
+		jsonColumn("extra", "{}", func(b *DeviceBatch) *string { return &b.Extra }),
 	},
 })
 

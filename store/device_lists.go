@@ -122,27 +122,6 @@ func (s *Store) PlanDeviceLists(
 	return dueLists(lists, run, now), nil
 }
 
-// noteFirstListing keeps when the customer's batches were first listed completely, and when the devices of one of them
-// were.
-func noteFirstListing[R any](ctx context.Context, m *merging[R]) error {
-	const (
-		batches = `UPDATE partner_center.customers SET first_listed_at = @at WHERE customer_id = @customer_id::uuid`
-		devices = `UPDATE partner_center.customers SET devices_first_listed_at = @at WHERE customer_id = @customer_id::uuid`
-	)
-	if !m.isFirst {
-		return nil
-	}
-	note := batches
-	if m.list.resource == Devices {
-		note = devices
-	}
-	args := pgx.NamedArgs{"customer_id": m.list.customerID, "at": m.observedAt}
-	if _, err := m.tx.Exec(ctx, note, args); err != nil {
-		return fmt.Errorf("noting the first complete listing of the %s: %w", m.list.resource, err)
-	}
-	return nil
-}
-
 // noteBatchChange records, after a merge of batches, that the customer has no device lists, or that some may be due (the
 // exact time is set when they are read), and when its batches last changed. It returns whether the run may have any
 // device lists to read.

@@ -30,6 +30,7 @@ var devices = newResource(resource[Device]{
 	table:     Devices,
 	versions:  "device_versions",
 	ofBatch:   true,
+	inPlace:   []string{"extra"},
 	keyColumn: "device_id",
 	key:       func(d *Device) string { return d.DeviceID },
 	removedAt: func(d *Device) *time.Time { return d.RemovedAt },
@@ -42,7 +43,7 @@ var devices = newResource(resource[Device]{
 		textColumn("uploaded_by", func(d *Device) **string { return &d.UploadedBy }),
 		timeColumn("uploaded_date", func(d *Device) **time.Time { return &d.UploadedDate }),
 		jsonColumn("policies", "[]", func(d *Device) *string { return &d.Policies }),
-		jsonColumn("extra", "{}", func(d *Device) *string { return &d.Extra }).updatedInPlace(),
+		jsonColumn("extra", "{}", func(d *Device) *string { return &d.Extra }),
 	},
 })
 

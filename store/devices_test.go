@@ -155,7 +155,7 @@ func TestDevices_failedListTakesItsTurnBehindThoseThatAreDue(t *testing.T) {
 	w.exec(`UPDATE partnersync.list_state SET confirmed_at = confirmed_at - interval '31 hours' WHERE batch_id = 'to be refreshed'`)
 	w.exec("UPDATE partner_center.device_batches SET valid_from = valid_from - interval '10 days'")
 	want := []string{"to be refreshed", "never read", "read before"}
-	due, _, err := w.DueDeviceLists(t.Context(), Claim{CustomerID: alpha, Run: Run{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}})
+	due, _, err := w.DueDeviceLists(t.Context(), Claim{Candidate: Candidate{CustomerID: alpha}, Run: Run{Kind: Scheduled, Devices: &DeviceReading{Refresh: day}}})
 	w.ok(err)
 	var got []string
 	for _, b := range due {

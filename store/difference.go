@@ -53,23 +53,17 @@ func (r *resource[R]) compare(listed []R, known iter.Seq2[*R, error]) (d differe
 			d.refreshed = append(d.refreshed, change[R]{&listed[i], k})
 		}
 	}
-	d.inserted = r.unmet(listed, positions)
-	return d, nil
-}
-
-// unmet returns the listed rows that are among the positions, in their order; all of them where nothing is known.
-func (r *resource[R]) unmet(listed []R, positions map[string]int) []*R {
-	count := len(listed)
-	if positions != nil {
-		count = len(positions)
+	unmet := len(positions)
+	if positions == nil {
+		unmet = len(listed)
 	}
-	unmet := make([]*R, 0, count)
+	d.inserted = make([]*R, 0, unmet)
 	for i := range listed {
 		if _, ok := positions[r.key(&listed[i])]; ok || positions == nil {
-			unmet = append(unmet, &listed[i])
+			d.inserted = append(d.inserted, &listed[i])
 		}
 	}
-	return unmet
+	return d, nil
 }
 
 // compareRow says whether the listed row differs from the known one, and whether that opens a version. Where they are

@@ -51,7 +51,7 @@ func dryRun[R any](
 		return err
 	})
 	if missing(err) {
-		m.diff, err = difference[R]{inserted: r.unmet(rows, nil)}, nil
+		m.diff, err = r.compare(rows, func(func(*R, error) bool) {})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("comparing the %s: %w", at, err)

@@ -64,23 +64,22 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 		if err := t.checkClaim(ctx, s.worker, c.Epoch); err != nil {
 			return err
 		}
-		d, err := compareWithKnownCustomers(ctx, tx, t.run.Partner, e)
+		d, err := compareCustomers(ctx, tx, t.run.Partner, e, t.heldBefore)
 		if err != nil {
 			return err
 		}
-		remove, hold, unconfirmed := d.gone(e, t.heldBefore)
-		if mustReread(e.Pages, e.AbsentBefore, unconfirmed) {
-			return &UnconfirmedError{unconfirmed}
+		if mustReread(e.Pages, e.AbsentBefore, d.unconfirmed) {
+			return &UnconfirmedError{d.unconfirmed}
 		}
-		done = Enumerated{Removed: len(remove), Held: len(hold), Contested: map[string]string{}}
-		if done.Added, err = t.write(ctx, d.written(), remove); err != nil {
+		done = Enumerated{Removed: len(d.removed), Held: len(d.held), Contested: map[string]string{}}
+		if done.Added, err = t.write(ctx, d.written, d.removed); err != nil {
 			return err
 		}
 		own, err := t.own(ctx, d.unknown, done.Contested)
 		if err != nil {
 			return err
 		}
-		if err := lockStates(ctx, tx, slices.Concat(own, remove)); err != nil {
+		if err := lockStates(ctx, tx, slices.Concat(own, d.removed)); err != nil {
 			return err
 		}
 		if err := t.settleOwnership(ctx, own); err != nil {
@@ -89,7 +88,7 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 		if err := t.recordContested(ctx, done.Contested); err != nil {
 			return err
 		}
-		if err := t.remove(ctx, remove, slices.Concat(hold, unconfirmed)); err != nil {
+		if err := t.remove(ctx, d.removed, slices.Concat(d.held, d.unconfirmed)); err != nil {
 			return err
 		}
 		done.Run, err = t.settleRun(ctx, done)

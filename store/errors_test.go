@@ -14,7 +14,7 @@ func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
 	ctx := t.Context()
 	s := New(storetest.Empty(t).Pool, Options{})
 	run := Run{ID: 7, Partner: "contoso", Kind: Once}
-	c := Claim{Run: run, CustomerID: alpha}
+	c := Claim{Run: run, Candidate: Candidate{CustomerID: alpha}}
 	tests := []struct {
 		want string
 		do   func() error

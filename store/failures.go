@@ -39,8 +39,8 @@ func recordFailures(ctx context.Context, tx pgx.Tx, run Run, results []Result) e
 	for _, r := range results {
 		switch {
 		case r.failed():
-			failed, lastSuccessAt = append(failed, r.Claim.CustomerID), append(lastSuccessAt, r.Claim.lastSuccessAt)
-		case r.recovered() && r.Claim.failures > 0:
+			failed, lastSuccessAt = append(failed, r.Claim.CustomerID), append(lastSuccessAt, r.Claim.LastSuccessAt)
+		case r.recovered() && r.Claim.Failures > 0:
 			recovered = append(recovered, r.Claim.CustomerID)
 		}
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -43,28 +42,6 @@ const readListStateSQL = `
 	       last_run IS NOT DISTINCT FROM @run
 	FROM partnersync.list_state
 	WHERE customer_id = @customer_id::uuid AND resource = @resource AND batch_id = @list_batch_id`
-
-// scan reads the row of readListStateSQL; without a row the state stays empty.
-func (s *listState) scan(row pgx.Row) error {
-	err := row.Scan(&s.ObservedAt, &s.ConfirmedAt, &s.ConfirmedPages, &s.HeldBefore, &s.Counted)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
-	}
-	return err
-}
-
-// later returns the time at which a listing counts as observed: after any earlier listing of the list, even if the
-// database's clock has gone back.
-func (s *listState) later(observed time.Time) time.Time {
-	observed = observed.UTC().Truncate(time.Microsecond)
-	if s.ObservedAt == nil {
-		return observed
-	}
-	if earliest := s.ObservedAt.Add(time.Microsecond); observed.Before(earliest) {
-		return earliest
-	}
-	return observed
-}
 
 // Only a complete listing of which the guard holds nothing back leaves a digest and a confirmation. An incomplete one
 // leaves the keys that are held as they were.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"time"
 
@@ -90,10 +91,11 @@ func merge[R any](
 			return fmt.Errorf("writing %d new, %d changed and %d removed rows and the state of the list: %w",
 				len(m.diff.inserted), len(m.diff.changed), len(m.removed), err)
 		}
-		if err := noteFirstListing(ctx, &m); err != nil {
-			return err
+		inserted, changed := len(m.diff.inserted), len(m.diff.changed)
+		done = Outcome{
+			Inserted: inserted, Changed: changed, Removed: len(m.removed),
+			Unchanged: len(rows) - inserted - changed, Held: len(m.held), Unconfirmed: len(m.unconfirmed),
 		}
-		done = m.outcome()
 		if also != nil {
 			if err := also(&m, &done); err != nil {
 				return err
@@ -103,7 +105,8 @@ func merge[R any](
 		if m.state.Counted {
 			counts.Unchanged = 0 // this is a second try, whose first one was committed
 		}
-		return addCounts(ctx, tx, c.Run.ID, shardOf(c.CustomerID), counts)
+		shard := crc32.ChecksumIEEE([]byte(c.CustomerID)) % 16 // merges at the same time do not wait for each other
+		return addCounts(ctx, tx, c.Run.ID, int(shard), counts)
 	})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("merging the %s: %w", at, err)
@@ -158,7 +161,12 @@ func (m *merging[R]) compareWithKnown(ctx context.Context, run int64) (err error
 	args := m.list.args()
 	args["run"] = run
 	batch := &pgx.Batch{}
-	batch.Queue(readListStateSQL, args).QueryRow(m.state.scan)
+	batch.Queue(readListStateSQL, args).Query(func(rows pgx.Rows) error {
+		s := &m.state // it stays empty where there is no row
+		row := []any{&s.ObservedAt, &s.ConfirmedAt, &s.ConfirmedPages, &s.HeldBefore, &s.Counted}
+		_, err := pgx.ForEachRow(rows, row, func() error { return nil })
+		return err
+	})
 	batch.Queue(m.resource.sql.known, args).Query(func(rows pgx.Rows) (err error) {
 		m.diff, err = m.resource.compare(m.rows, stream[R](rows))
 		return err
@@ -166,7 +174,11 @@ func (m *merging[R]) compareWithKnown(ctx context.Context, run int64) (err error
 	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("comparing with the list as it is known: %w", err)
 	}
-	m.observedAt = m.state.later(m.listing.ObservedAt)
+	// Later than any earlier listing of the list, even if the database's clock has gone back.
+	m.observedAt = m.listing.ObservedAt.UTC().Truncate(time.Microsecond)
+	if last := m.state.ObservedAt; last != nil && !m.observedAt.After(*last) {
+		m.observedAt = last.Add(time.Microsecond)
+	}
 	if m.listing.Complete {
 		m.removed, m.held, m.unconfirmed = gone(m.diff.known, m.diff.absent, absence{
 			pages: m.listing.Pages, absentBefore: m.listing.AbsentBefore, heldBefore: m.state.HeldBefore, holdsAll: m.resource.holdsAll,
@@ -177,16 +189,26 @@ func (m *merging[R]) compareWithKnown(ctx context.Context, run int64) (err error
 
 // write appends what is superseded to the versions, brings the current rows up to date, and leaves the list's state.
 func (m *merging[R]) write(ctx context.Context, run int64) error {
+	const noteFirstListing = `
+		UPDATE partner_center.customers
+		SET first_listed_at         = CASE WHEN @resource = 'device_batches' THEN @observed_at::timestamptz ELSE first_listed_at END,
+		    devices_first_listed_at = CASE WHEN @resource = 'devices' THEN @observed_at::timestamptz ELSE devices_first_listed_at END
+		WHERE customer_id = @customer_id::uuid`
 	r, batch := m.resource, &pgx.Batch{}
 	common := m.list.args()
 	common["observed_at"], common["confirmed_at"] = m.observedAt, m.state.ConfirmedAt
 	// A listing of several pages may have missed what was back already: only that of one page shows that a row was absent.
 	common["absence_certain"] = m.state.ConfirmedPages <= 1
-	if keys := m.superseded(); len(keys) > 0 {
-		batch.Queue(r.sql.supersede, with(pgx.NamedArgs{"keys": keys}, common))
+	superseded := m.superseded()
+	common["superseded"], common["removed"] = superseded, m.removed
+	if m.isFirst {
+		batch.Queue(noteFirstListing, common)
+	}
+	if len(superseded) > 0 {
+		batch.Queue(r.sql.supersede, common)
 	}
 	if len(m.removed) > 0 {
-		batch.Queue(r.sql.remove, with(pgx.NamedArgs{"keys": m.removed}, common))
+		batch.Queue(r.sql.remove, common)
 	}
 	for _, write := range []struct {
 		sql  string
@@ -205,14 +227,6 @@ func (m *merging[R]) write(ctx context.Context, run int64) error {
 	held := slices.Concat(m.held, m.unconfirmed)
 	batch.Queue(writeListStateSQL, m.list.writeListStateArgs(run, m.listing, m.observedAt, len(m.rows), held))
 	return m.tx.SendBatch(ctx, batch).Close()
-}
-
-func (m *merging[R]) outcome() Outcome {
-	inserted, changed := len(m.diff.inserted), len(m.diff.changed)
-	return Outcome{
-		Inserted: inserted, Changed: changed, Removed: len(m.removed),
-		Unchanged: len(m.rows) - inserted - changed, Held: len(m.held), Unconfirmed: len(m.unconfirmed),
-	}
 }
 
 // superseded returns the keys of the rows whose versions end.

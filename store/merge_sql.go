@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -26,7 +27,7 @@ WHERE {scope}`
 INSERT INTO partner_center.{versions} ({scope columns}, {names}, valid_from, not_before, removed_at, valid_to)
 SELECT {scope columns}, {names}, valid_from, not_before, removed_at, @observed_at::timestamptz
 FROM partner_center.{table}
-WHERE {scope} AND {key} = ANY (@keys::text[])`
+WHERE {scope} AND {key} = ANY (@superseded::text[])`
 
 	// Not COPY, which is faster: a server that waits for the rows of a frozen client heeds no time-out before they have
 	// come, and so would keep its locks.
@@ -56,18 +57,25 @@ UPDATE partner_center.{table} k
 SET not_before = greatest(@confirmed_at::timestamptz, k.valid_from),
     valid_from = @observed_at::timestamptz,
     removed_at = @observed_at::timestamptz
-WHERE {scope} AND k.{key} = ANY (@keys::text[])`
+WHERE {scope} AND k.{key} = ANY (@removed::text[])`
 )
 
 // newResource writes out the resource's statements: {names} are all columns that come from the API, the key first;
-// {incoming} is the table i of the listed rows.
+// {incoming} is the table i of the listed rows. Arrays that are unnested in a list of columns are read as the rows are
+// needed; in FROM, PostgreSQL would first write all of them out.
 func newResource[R any](r resource[R]) *resource[R] {
-	names, assignments, inPlace := []string{r.keyColumn}, []string{}, []string{}
-	for _, c := range r.columns {
-		names = append(names, c.name)
+	incoming := "unnest(@%[1]s::%[2]s[]) AS %[1]s"
+	if r.rowByRow {
+		incoming = "@%[1]s::%[2]s AS %[1]s"
+	}
+	names, values := []string{r.keyColumn}, []string{fmt.Sprintf(incoming, r.keyColumn, "text")}
+	var assignments, inPlace []string
+	for i := range r.columns {
+		c := &r.columns[i]
 		assignment := fmt.Sprintf("%[1]s = i.%[1]s", c.name)
+		names, values = append(names, c.name), append(values, fmt.Sprintf(incoming, c.name, c.typ))
 		assignments = append(assignments, assignment)
-		if c.inPlace {
+		if c.inPlace = slices.Contains(r.inPlace, c.name); c.inPlace {
 			inPlace = append(inPlace, assignment)
 		}
 	}
@@ -84,7 +92,7 @@ func newResource[R any](r resource[R]) *resource[R] {
 		"{versions}", r.versions,
 		"{key}", r.keyColumn,
 		"{names}", strings.Join(names, ", "),
-		"{incoming}", r.incoming(),
+		"{incoming}", "(\n    SELECT "+strings.Join(values, ",\n           ")+"\n) i",
 		"{assignments}", strings.Join(assignments, ",\n    "),
 		"{assignments in place}", strings.Join(inPlace, ",\n    "),
 	).Replace
@@ -95,43 +103,23 @@ func newResource[R any](r resource[R]) *resource[R] {
 	return &r
 }
 
-// incoming is the table i of the listed rows, in SQL. Arrays that are unnested in a list of columns are read as the
-// rows are needed; in FROM, PostgreSQL would first write all of them out.
-func (r *resource[R]) incoming() string {
-	column := "unnest(@%[1]s::%[2]s[]) AS %[1]s"
-	if r.rowByRow {
-		column = "@%[1]s::%[2]s AS %[1]s"
-	}
-	columns := []string{fmt.Sprintf(column, r.keyColumn, "text")}
-	for _, c := range r.columns {
-		columns = append(columns, fmt.Sprintf(column, c.name, c.typ))
-	}
-	return "(\n    SELECT " + strings.Join(columns, ",\n           ") + "\n) i"
-}
-
 // queueRows queues a statement that writes rows: once for all of them, or once for each.
 func (r *resource[R]) queueRows(batch *pgx.Batch, sql string, common pgx.NamedArgs, rows []*R) {
-	switch {
-	case len(rows) == 0:
-	case r.rowByRow:
-		for _, row := range rows {
-			args := pgx.NamedArgs{r.keyColumn: r.key(row)}
-			for _, c := range r.columns {
-				args[c.name] = c.value(row)
-			}
-			batch.Queue(sql, with(args, common))
-		}
-	default:
-		args := pgx.NamedArgs{r.keyColumn: r.keys(rows)}
+	if !r.rowByRow {
+		args := maps.Clone(common)
+		args[r.keyColumn] = r.keys(rows)
 		for _, c := range r.columns {
 			args[c.name] = c.values(rows)
 		}
-		batch.Queue(sql, with(args, common))
+		batch.Queue(sql, args)
+		return
 	}
-}
-
-// with returns args with the common ones added.
-func with(args, common pgx.NamedArgs) pgx.NamedArgs {
-	maps.Copy(args, common)
-	return args
+	for _, row := range rows {
+		args := maps.Clone(common)
+		args[r.keyColumn] = r.key(row)
+		for _, c := range r.columns {
+			args[c.name] = c.value(row)
+		}
+		batch.Queue(sql, args)
+	}
 }

@@ -58,6 +58,9 @@ var ErrUnderway = errors.New("another run of this kind is under way")
 // Of the latter kinds, one run of a partner is open at a time: a new one has to wait, with ErrUnderway. Those that have
 // no live worker become abandoned.
 func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
+	const enter = `
+		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
+		ON CONFLICT DO NOTHING`
 	var o Opened
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
 		if err := lockPartner(ctx, tx, r.Partner); err != nil {
@@ -78,10 +81,10 @@ func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
 			return err
 		}
 		o.Resumed = o.Joined && r.Kind == Backfill
-		o.Run = Run{ID: id, Customers: r.Customers, Skip: r.Skip, Devices: r.Devices, Policies: r.Policies}
-		if err := s.enterRun(ctx, tx, id); err != nil {
-			return err
+		if _, err := tx.Exec(ctx, enter, pgx.NamedArgs{"run": id, "worker": s.worker}); err != nil {
+			return fmt.Errorf("entering run %d: %w", id, err)
 		}
+		o.Run = Run{ID: id, Customers: r.Customers, Skip: r.Skip, Devices: r.Devices, Policies: r.Policies}
 		o.Run, err = readRun(ctx, tx, o.Run)
 		return err
 	})
@@ -125,35 +128,10 @@ func abandonDeadRuns(ctx context.Context, tx pgx.Tx, r RunRequest) error {
 // findRun returns the run to join or to resume; 0 if a new one is to be inserted. The error is ErrTickDone or
 // ErrUnderway if there can be none.
 func findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {
-	switch {
-	case r.Kind == Scheduled:
-		id, err = findScheduled(ctx, tx, r)
-	case r.Kind == Backfill && !r.Restart:
-		id, err = resumeBackfill(ctx, tx, r)
-	}
-	if id != 0 || err != nil {
-		return id, err
-	}
-	const open = `
-		SELECT EXISTS (
-		    SELECT FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running')`
-	var underway bool
-	args := pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind}
-	if err := tx.QueryRow(ctx, open, args).Scan(&underway); err != nil {
-		return 0, fmt.Errorf("looking for another open run: %w", err)
-	}
-	if underway {
-		return 0, ErrUnderway
-	}
-	return 0, nil
-}
-
-// findScheduled returns the open scheduled run; 0 if there is none, and the tick is not done.
-func findScheduled(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error) {
 	const open = `
 		SELECT coalesce(max(run_id), 0)
 		FROM partnersync.runs
-		WHERE partner = @partner AND kind = 'scheduled' AND state = 'running'`
+		WHERE partner = @partner AND kind = @kind AND state = 'running'`
 	// The newest run tells, not the latest tick: that may lie in the future, if a clock was ahead once or was set back.
 	const done = `
 		SELECT coalesce((
@@ -162,12 +140,22 @@ func findScheduled(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err 
 		    WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned'
 		    ORDER BY run_id DESC
 		    LIMIT 1), false)`
-	args := pgx.NamedArgs{"partner": r.Partner, "scheduled_for": r.ScheduledFor}
-	if err := tx.QueryRow(ctx, open, args).Scan(&id); err != nil {
-		return 0, fmt.Errorf("looking for an open scheduled run: %w", err)
+	if r.Kind == Backfill && !r.Restart {
+		if id, err = resumeBackfill(ctx, tx, r); id != 0 || err != nil {
+			return id, err
+		}
 	}
-	if id != 0 {
+	args := pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "scheduled_for": r.ScheduledFor}
+	if err := tx.QueryRow(ctx, open, args).Scan(&id); err != nil {
+		return 0, fmt.Errorf("looking for an open run: %w", err)
+	}
+	switch {
+	case r.Kind == Scheduled && id != 0:
 		return id, nil
+	case id != 0:
+		return 0, ErrUnderway
+	case r.Kind != Scheduled:
+		return 0, nil
 	}
 	var over bool
 	if err := tx.QueryRow(ctx, done, args).Scan(&over); err != nil {
@@ -245,15 +233,4 @@ func insertRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err erro
 		return 0, fmt.Errorf("inserting a run: %w", err)
 	}
 	return id, nil
-}
-
-// enterRun makes this worker part of the run.
-func (s *Store) enterRun(ctx context.Context, tx pgx.Tx, run int64) error {
-	const enter = `
-		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
-		ON CONFLICT DO NOTHING`
-	if _, err := tx.Exec(ctx, enter, pgx.NamedArgs{"run": run, "worker": s.worker}); err != nil {
-		return fmt.Errorf("entering run %d: %w", run, err)
-	}
-	return nil
 }

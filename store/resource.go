@@ -16,6 +16,7 @@ type resource[R any] struct {
 	keyColumn string
 	key       func(*R) string
 	columns   []column[R] // the others that come from the API
+	inPlace   []string    // names of columns whose change alone opens no version: the current row is updated in place
 	removedAt func(*R) *time.Time
 	// rowByRow: each row is written by a statement of its own, since a column is itself an array, and arrays of
 	// different lengths cannot be unnested together.
@@ -29,7 +30,7 @@ type resource[R any] struct {
 type column[R any] struct {
 	name    string
 	typ     string              // PostgreSQL's name of the type
-	inPlace bool                // a change here alone opens no version: the current row is updated in place
+	inPlace bool                // it is among the resource's inPlace
 	values  func(rows []*R) any // the column of all rows, as pgx takes it for an array
 	value   func(row *R) any    // the column of one row
 	equal   func(a, b *R) bool  // whether two rows are the same in it
@@ -59,10 +60,6 @@ func textColumn[R any](name string, field func(*R) **string) column[R] {
 	return newColumn(name, "text", field, equalPointers)
 }
 
-func integerColumn[R any](name string, field func(*R) **int32) column[R] {
-	return newColumn(name, "integer", field, equalPointers)
-}
-
 // timeColumn returns a column of dates. The API's sub-seconds wander, so dates less than a second apart are equal.
 func timeColumn[R any](name string, field func(*R) **time.Time) column[R] {
 	return newColumn(name, "timestamptz", field, func(a, b *time.Time) bool {
@@ -89,12 +86,6 @@ func jsonColumn[R any](name, empty string, field func(*R) *string) column[R] {
 	}
 	c := newColumn(name, "jsonb", stored, equalJSON)
 	c.copy = func(to, from *R) { *field(to) = *field(from) }
-	return c
-}
-
-// updatedInPlace returns the column as one whose change alone opens no version.
-func (c column[R]) updatedInPlace() column[R] {
-	c.inPlace = true
 	return c
 }
 

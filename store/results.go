@@ -48,7 +48,7 @@ type FailedList struct {
 // settled reports whether the result changes how the run counts the customer: its first turn counts it, and a later one
 // may fail it.
 func (r Result) settled() bool {
-	return !r.Deferred && (r.Claim.Turn == FirstTurn || r.Failure != nil && !r.Claim.failed)
+	return !r.Deferred && (r.Claim.Turn == FirstTurn || r.Failure != nil && !r.Claim.Failed)
 }
 
 // failed reports whether the run counts the customer as failed, which it did not before.
@@ -57,8 +57,8 @@ func (r Result) failed() bool { return r.settled() && r.Failure != nil }
 // recovered reports whether nothing of the customer fails any more. Device lists that fail are always due, so that one
 // whose lists were all gone through has none but those that are refused lastingly. Lists that are not read do not fail.
 func (r Result) recovered() bool {
-	listsFail := r.Claim.Run.Devices != nil && r.Claim.listsFailing > 0 && (!r.Devices || r.DevicesLeft)
-	return !r.Deferred && r.Failure == nil && !r.Claim.failed && !listsFail
+	listsFail := r.Claim.Run.Devices != nil && r.Claim.ListsFailing > 0 && (!r.Devices || r.DevicesLeft)
+	return !r.Deferred && r.Failure == nil && !r.Claim.Failed && !listsFail
 }
 
 // count adds the customer to the counts.
@@ -178,8 +178,9 @@ func (s *Store) recordAttempts(ctx context.Context, tx pgx.Tx, results []Result)
 		           unnest(@succeeded::boolean[]) AS succeeded, unnest(@failed::boolean[]) AS failed,
 		           unnest(@recovered::boolean[]) AS recovered, unnest(@deferred::boolean[]) AS deferred,
 		           unnest(@reread::boolean[]) AS reread,
-		           unnest(@codes::text[]) AS code, unnest(@messages::text[]) AS message,
-		           unnest(@request_ids::text[]) AS request_id, unnest(@correlation_ids::text[]) AS correlation_id,
+		           nullif(unnest(@codes::text[]), '') AS code, nullif(unnest(@messages::text[]), '') AS message,
+		           nullif(unnest(@request_ids::text[]), '') AS request_id,
+		           nullif(unnest(@correlation_ids::text[]), '') AS correlation_id,
 		           clock_timestamp() AS now
 		) r ON r.customer_id = locked.customer_id
 		WHERE s.customer_id = locked.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
@@ -213,16 +214,16 @@ func attempts(results []Result) pgx.NamedArgs {
 	ids, epochs := make([]string, n), make([]int64, n)
 	succeeded, failed, recovered := make([]bool, n), make([]bool, n), make([]bool, n)
 	deferred, reread := make([]bool, n), make([]bool, n)
-	codes, messages := make([]*string, n), make([]*string, n)
-	requestIDs, correlationIDs := make([]*string, n), make([]*string, n)
+	codes, messages := make([]string, n), make([]string, n)
+	requestIDs, correlationIDs := make([]string, n), make([]string, n)
 	for i, r := range results {
 		ids[i], epochs[i] = r.Claim.CustomerID, r.Claim.Epoch
 		succeeded[i], deferred[i] = r.Listed && r.Claim.Turn == FirstTurn, r.Deferred
 		reread[i] = r.Reread || r.Claim.Reread && r.Claim.Turn != FirstTurn // a later turn does not list the batches again
 		failed[i], recovered[i] = r.failed(), r.recovered()
 		if f := r.Failure; f != nil {
-			codes[i], messages[i] = notEmpty(f.Code), notEmpty(f.Message)
-			requestIDs[i], correlationIDs[i] = notEmpty(f.RequestID), notEmpty(f.CorrelationID)
+			codes[i], messages[i] = f.Code, f.Message
+			requestIDs[i], correlationIDs[i] = f.RequestID, f.CorrelationID
 		}
 	}
 	return pgx.NamedArgs{
@@ -244,7 +245,7 @@ func recordOutcomes(ctx context.Context, tx pgx.Tx, run Run, results []Result) e
 	var failed, devicesLeft []bool
 	for _, r := range results {
 		if !r.Deferred {
-			ids, failed = append(ids, r.Claim.CustomerID), append(failed, r.Claim.failed || r.Failure != nil)
+			ids, failed = append(ids, r.Claim.CustomerID), append(failed, r.Claim.Failed || r.Failure != nil)
 			devicesLeft = append(devicesLeft, r.DevicesLeft)
 		}
 	}
@@ -265,9 +266,9 @@ func (s *Store) enqueueEvents(ctx context.Context, tx pgx.Tx, run Run, results [
 		case r.failed():
 			failed = append(failed, outbox.FailedCustomer{
 				CustomerID: r.Claim.CustomerID, Failure: *r.Failure,
-				Failures: r.Claim.failures + 1, Synced: r.Claim.Synced,
+				Failures: r.Claim.Failures + 1, Synced: r.Claim.LastSuccessAt != nil,
 			})
-		case r.recovered() && r.Claim.failures > 0:
+		case r.recovered() && r.Claim.Failures > 0:
 			recovered = append(recovered, r.Claim.CustomerID)
 		}
 	}
@@ -277,12 +278,4 @@ func (s *Store) enqueueEvents(ctx context.Context, tx pgx.Tx, run Run, results [
 	}
 	enqueued, err = s.outbox.EnqueueRecovered(ctx, tx, run.Partner, recovered)
 	return enqueued || failing, err
-}
-
-// notEmpty returns nil for the empty string, which stands for no value.
-func notEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -203,11 +202,4 @@ func addCounts(ctx context.Context, tx pgx.Tx, run int64, shard int, c Counts) e
 		return fmt.Errorf("adding to the counts of run %d: %w", run, err)
 	}
 	return nil
-}
-
-// shardOf spreads the counts of customers that are merged at the same time.
-func shardOf(customerID string) int {
-	h := fnv.New32a()
-	h.Write([]byte(customerID))
-	return int(h.Sum32() % 16)
 }

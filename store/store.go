@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,8 +53,8 @@ type Store struct {
 	lease   time.Duration
 
 	heartbeats heartbeatPool
-	progress   progress
-	clock      atomic.Pointer[clock] // as of the last heartbeat; nil: there was none
+	progressed sync.Map              // has as keys the ids of runs that this worker got on with since the last heartbeat
+	clock      atomic.Pointer[Clock] // as of the last heartbeat; nil: there was none
 	outbox     *outbox.Outbox
 }
 
@@ -109,33 +110,42 @@ const beginSQL = `
 const statementTimeout = 5 * time.Minute
 
 // write runs a transaction that a frozen process lets go of: PostgreSQL ends it when it has been idle for a third of
-// the lease, before anybody else may take over its claims. It is run again if the server ends it for a deadlock or the
-// like.
+// the lease, before anybody else may take over its claims.
 func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
-	return s.writeOver(ctx, s.pool, do)
-}
-
-func (s *Store) writeOver(ctx context.Context, pool *pgxpool.Pool, do func(pgx.Tx) error) error {
-	err := retryConflicts(func() error { return s.transact(ctx, pool, "READ WRITE", do) })
-	leaveReadOnly(pool, err)
-	return err
+	return s.transact(ctx, s.pool, "READ WRITE", do)
 }
 
 // readOnly runs a transaction that writes nothing, under the same rules.
 func (s *Store) readOnly(ctx context.Context, do func(pgx.Tx) error) error {
-	return retryConflicts(func() error { return s.transact(ctx, s.pool, "READ ONLY", do) })
+	return s.transact(ctx, s.pool, "READ ONLY", do)
 }
 
-// transact runs a transaction.
-func (s *Store) transact(ctx context.Context, pool *pgxpool.Pool, mode string, do func(pgx.Tx) error) error {
+// conflictTries is how often a transaction is run that the server ends for a conflict with others.
+const conflictTries = 3
+
+// transact runs a transaction, and runs it again if the server has rolled it back for a conflict with others, such as a
+// deadlock: SQLSTATE class 40, but for 40003, with which nobody knows whether it was committed.
+func (s *Store) transact(ctx context.Context, pool *pgxpool.Pool, mode string, do func(pgx.Tx) error) (err error) {
 	begin := fmt.Sprintf(beginSQL, mode, (s.lease / 3).Milliseconds(), statementTimeout.Milliseconds())
-	begun := false
-	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
-		begun = true
-		return do(tx)
-	})
-	if !begun && sqlState(err) == "0A000" { // feature_not_supported: to write during recovery
-		err = fmt.Errorf("%w: %w", errStandby, err)
+	for range conflictTries {
+		begun := false
+		err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
+			begun = true
+			return do(tx)
+		})
+		state := sqlState(err)
+		standby := !begun && state == "0A000" // feature_not_supported: to write during recovery
+		if standby {
+			err = fmt.Errorf("%w: %w", errStandby, err)
+		}
+		if standby || state == "25006" { // read_only_sql_transaction
+			// A server that has become a standby need not close its connections: with new ones, target_session_attrs
+			// may find the one that is writable now.
+			pool.Reset()
+		}
+		if !strings.HasPrefix(state, "40") || state == "40003" {
+			break
+		}
 	}
 	return err
 }
@@ -160,29 +170,6 @@ func collect[T any](
 		return err
 	})
 	return all, err
-}
-
-// conflictTries is how often a transaction is run that the server ends for a conflict with others.
-const conflictTries = 3
-
-// retryConflicts runs a transaction again that the server has rolled back for a conflict with others: SQLSTATE class
-// 40, but for 40003, with which nobody knows whether it was committed.
-func retryConflicts(do func() error) error {
-	for try := 1; ; try++ {
-		err := do()
-		state := sqlState(err)
-		if try == conflictTries || !strings.HasPrefix(state, "40") || state == "40003" {
-			return err
-		}
-	}
-}
-
-// leaveReadOnly gives the pool's connections up if the error of a write is that the server is read-only. One that has
-// become a standby need not close them: with new ones, target_session_attrs may find the one that is writable now.
-func leaveReadOnly(pool *pgxpool.Pool, err error) {
-	if sqlState(err) == "25006" || errors.Is(err, errStandby) { // read_only_sql_transaction
-		pool.Reset()
-	}
 }
 
 // sqlState returns the SQLSTATE of an error of the server; "" for other errors.

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -50,35 +48,9 @@ func (h *heartbeatPool) close() {
 	}
 }
 
-// progress is the runs on which this worker has made progress since its last heartbeat. The zero value is ready.
-type progress struct {
-	mu   sync.Mutex
-	runs map[int64]bool
-}
-
-func (p *progress) note(runs ...int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, run := range runs {
-		if p.runs == nil {
-			p.runs = map[int64]bool{}
-		}
-		p.runs[run] = true
-	}
-}
-
-// take returns the runs and forgets them.
-func (p *progress) take() []int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	runs := slices.AppendSeq([]int64{}, maps.Keys(p.runs))
-	clear(p.runs)
-	return runs
-}
-
 // NoteProgress notes that the run goes on: a page of the API was received, or a result recorded. The next heartbeat
 // lets everybody know.
-func (s *Store) NoteProgress(run Run) { s.progress.note(run.ID) }
+func (s *Store) NoteProgress(run Run) { s.progressed.Store(run.ID, true) }
 
 // Heartbeat keeps this worker's claims, and says on which runs there was progress. Call it before the first claim and
 // then several times in a lease, and Leave after the last: it keeps a connection from the second on.
@@ -97,21 +69,28 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connecting for the heartbeat: %w", err)
 	}
-	runs := s.progress.take()
-	err = s.writeOver(ctx, pool, func(tx pgx.Tx) error {
-		var now clock
+	runs := []int64{}
+	s.progressed.Range(func(run, _ any) bool {
+		s.progressed.Delete(run)
+		runs = append(runs, run.(int64))
+		return true
+	})
+	err = s.transact(ctx, pool, "READ WRITE", func(tx pgx.Tx) error {
+		var now Clock
 		args := pgx.NamedArgs{
 			"worker": s.worker, "host": s.host, "version": s.version, "lease": s.lease, "runs": runs,
 		}
-		if err := tx.QueryRow(ctx, beat, args).Scan(&now.database); err != nil {
+		if err := tx.QueryRow(ctx, beat, args).Scan(&now.Database); err != nil {
 			return err
 		}
-		now.local = time.Now()
+		now.Local = time.Now()
 		s.clock.Store(&now)
 		return nil
 	})
 	if err != nil {
-		s.progress.note(runs...)
+		for _, run := range runs {
+			s.progressed.Store(run, true)
+		}
 		return fmt.Errorf("writing the heartbeat: %w", err)
 	}
 	return nil
@@ -121,7 +100,7 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 // before the first.
 func (s *Store) Now() time.Time {
 	if c := s.clock.Load(); c != nil {
-		return c.at(time.Now())
+		return c.ObservedAt(time.Now())
 	}
 	return time.Now()
 }

@@ -18,9 +18,6 @@ type rows[R any] struct {
 	altered    int // ids that are not stored as they were received
 }
 
-// expect makes room for n rows.
-func (r *rows[R]) expect(n int) { r.all, r.at = make([]R, 0, n), make(map[string]int, n) }
-
 func (r *rows[R]) add(key string, altered bool, row R) {
 	if altered {
 		r.altered++
@@ -29,9 +26,6 @@ func (r *rows[R]) add(key string, altered bool, row R) {
 		r.duplicates++
 		r.all[i] = row
 		return
-	}
-	if r.at == nil {
-		r.at = map[string]int{}
 	}
 	r.at[key] = len(r.all)
 	r.all = append(r.all, row)

@@ -58,7 +58,7 @@ func FuzzKey(f *testing.F) {
 
 func TestRows_lastOfEqualIDsWins(t *testing.T) {
 	t.Parallel()
-	var r rows[store.DeviceBatch]
+	r := rows[store.DeviceBatch]{at: map[string]int{}}
 	for _, b := range []partnercenter.DeviceBatch{
 		{ID: "a", DevicesCount: new(int32(1))}, {ID: "b"}, {ID: "a", DevicesCount: new(int32(2))},
 		{ID: "b\x00"}, {ID: "b\uFFFD"},

@@ -2,35 +2,10 @@ package sync
 
 import (
 	"context"
-	"iter"
 	"log/slog"
-	"slices"
-
-	"github.com/google/uuid"
 
 	"partnersync/store"
 )
-
-// claimCustomers claims the customers of a queue, some tens at a time, until its end or the next tick.
-func (p *pass) claimCustomers(ctx context.Context, q queue) iter.Seq2[store.Claim, error] {
-	return func(yield func(store.Claim, error) bool) {
-		for ids := range slices.Chunk(q.ids, claimBatch) {
-			if p.until() != store.Done {
-				return
-			}
-			claims, err := p.Store.ClaimCustomers(ctx, p.run, q.turn, ids)
-			if err != nil {
-				yield(store.Claim{}, err)
-				return
-			}
-			for _, c := range claims {
-				if !yield(c, nil) {
-					return
-				}
-			}
-		}
-	}
-}
 
 // syncCustomer makes a claimed customer's turn: it reads and merges the customer's lists, as far as they are due. What
 // goes wrong with the customer is in the result; the error is what stops the pass: a database that cannot be used, a
@@ -122,7 +97,7 @@ func (t *turn) syncBatches(ctx context.Context) error {
 // follow no schedule, they are always read.
 func (t *turn) syncPolicies(ctx context.Context) error {
 	c := t.claim
-	due := c.PoliciesDue || t.changed || t.partner.RequestsPerMinute == 0 || t.run.Kind != store.Scheduled
+	due := c.PoliciesDue() || t.changed || t.partner.RequestsPerMinute == 0 || t.run.Kind != store.Scheduled
 	if !t.run.Policies || c.Turn == store.DevicesTurn || c.Turn == store.FirstTurn && !due {
 		return nil
 	}
@@ -140,9 +115,4 @@ func (t *turn) syncPolicies(ctx context.Context) error {
 	}
 	t.over = o.cutOff || o.endsCustomer()
 	return nil
-}
-
-// correlationID returns the MS-CorrelationId of the requests for a customer in this pass.
-func (p *pass) correlationID(customerID string) string {
-	return uuid.NewSHA1(p.id, []byte(customerID)).String()
 }

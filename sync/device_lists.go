@@ -18,7 +18,7 @@ func (t *turn) syncDevices(ctx context.Context) error {
 	if t.run.Devices == nil || !t.devicesDue || t.claim.Turn == store.PoliciesTurn {
 		return nil
 	}
-	if t.claim.Turn == store.FirstTurn && !t.claim.Synced {
+	if t.claim.Turn == store.FirstTurn && t.claim.LastSuccessAt == nil {
 		t.DevicesLeft = true
 		return nil
 	}

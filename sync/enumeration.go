@@ -44,43 +44,38 @@ func (p *pass) enumerate(ctx context.Context) error {
 // recordCustomers lists the run's customers and records them. A list of several pages that lacks known customers is
 // read once more.
 func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim) error {
-	done, e, err := p.listAndRecord(ctx, claim, store.Enumeration{})
-	if first, ok := errors.AsType[*store.UnconfirmedError](err); ok {
-		p.log.Debug("list of several pages lacks known customers, reading it again", "customers", len(first.Absent))
-		e.AbsentBefore = first.Absent
-		done, e, err = p.listAndRecord(ctx, claim, e)
+	var before store.Enumeration // the one that is read once more, whose requests count too
+	for {
+		now := time.Now()
+		e, found := p.partner.enumeration(ctx, p.selection, func() { p.Store.NoteProgress(p.run) })
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		p.issues.add(&found.listing, 0, found.duplicates)
+		if found.otherRelationships > 0 {
+			p.log.Debug("customers of another relationship left out", "customers", found.otherRelationships)
+		}
+		e.Partners, e.AbsentBefore = p.partnerNames(), before.AbsentBefore
+		e.Requests, e.Retries = e.Requests+before.Requests, e.Retries+before.Retries
+		if e.ObservedAt = claim.ObservedAt(now); !found.listing.SentAt.IsZero() {
+			e.ObservedAt = claim.ObservedAt(found.listing.SentAt)
+		}
+		done, err := p.Store.RecordEnumeration(ctx, claim, e)
+		if first, ok := errors.AsType[*store.UnconfirmedError](err); ok {
+			p.log.Debug("list of several pages lacks known customers, reading it again", "customers", len(first.Absent))
+			before, before.AbsentBefore = e, first.Absent
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		p.run = done.Run
+		if done.Added+done.Removed+done.Held+len(done.Contested) > 0 {
+			p.log.Info("customers enumerated", "customers", len(e.Customers),
+				"added", done.Added, "removed", done.Removed, "held", done.Held, "of_two_partners", len(done.Contested))
+		}
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	p.run = done.Run
-	if done.Added+done.Removed+done.Held+len(done.Contested) > 0 {
-		p.log.Info("customers enumerated", "customers", len(e.Customers),
-			"added", done.Added, "removed", done.Removed, "held", done.Held, "of_two_partners", len(done.Contested))
-	}
-	return nil
-}
-
-// listAndRecord lists the customers and records them. before is the enumeration just before, whose requests count too.
-func (p *pass) listAndRecord(
-	ctx context.Context, claim store.EnumerationClaim, before store.Enumeration,
-) (done store.Enumerated, e store.Enumeration, err error) {
-	now := time.Now()
-	e, found := p.partner.enumeration(ctx, p.selection, p.noteProgress)
-	if ctx.Err() != nil {
-		return done, e, ctx.Err()
-	}
-	p.issues.add(&found.listing, 0, found.duplicates)
-	if found.otherRelationships > 0 {
-		p.log.Debug("customers of another relationship left out", "customers", found.otherRelationships)
-	}
-	e.Partners, e.AbsentBefore = p.partnerNames(), before.AbsentBefore
-	e.Requests, e.Retries = e.Requests+before.Requests, e.Retries+before.Retries
-	if e.ObservedAt = claim.ObservedAt(now); !found.listing.SentAt.IsZero() {
-		e.ObservedAt = claim.ObservedAt(found.listing.SentAt)
-	}
-	done, err = p.Store.RecordEnumeration(ctx, claim, e)
-	return done, e, err
 }
 
 // enumeration returns what there is to record about the partner's customers: those that the run is about, or else those

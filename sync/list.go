@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"partnersync/store"
@@ -68,8 +69,8 @@ func (l list[I, R]) read(ctx context.Context, listing *partnercenter.Listing) (r
 		if err != nil {
 			return read, fmt.Errorf("listing %s: %w", l.name, err)
 		}
-		if read.all == nil {
-			read.expect(listing.Expected)
+		if read.at == nil { // with the first item it is known how many to expect
+			read = rows[R]{all: make([]R, 0, listing.Expected), at: make(map[string]int, listing.Expected)}
 		}
 		l.convert(&read, item)
 	}
@@ -135,7 +136,10 @@ func syncListing[I, R any](
 	merge func(store.Listing, []R) (store.Outcome, error),
 ) (err error) {
 	c := t.claim
-	listing := partnercenter.Listing{CorrelationID: t.correlationID(c.CustomerID), OnPage: t.noteProgress}
+	listing := partnercenter.Listing{
+		CorrelationID: uuid.NewSHA1(t.id, []byte(c.CustomerID)).String(), // one for each customer and pass
+		OnPage:        func() { t.Store.NoteProgress(t.run) },
+	}
 	if t.run.Kind != store.Backfill { // which compares all lists
 		listing.Known = l.digest
 	}

@@ -20,7 +20,7 @@ func ago(d time.Duration) *time.Time { return new(orderNow.Add(-d)) }
 
 // atRest is a customer that was read so long ago, and of which nothing else is known.
 func atRest(id string, unread time.Duration) store.Candidate {
-	return store.Candidate{CustomerID: id, Turn: store.FirstTurn, Synced: true, ReadAt: ago(unread)}
+	return store.Candidate{CustomerID: id, Turn: store.FirstTurn, LastSuccessAt: ago(0), ReadAt: ago(unread)}
 }
 
 func with(c store.Candidate, change func(*store.Candidate)) store.Candidate {
@@ -36,7 +36,7 @@ func TestOrder_whoIsUrgent(t *testing.T) {
 		want   bool
 	}{
 		"at rest":                       {func(*store.Candidate) {}, false},
-		"never read as a whole":         {func(c *store.Candidate) { c.Synced = false }, true},
+		"never read as a whole":         {func(c *store.Candidate) { c.LastSuccessAt = nil }, true},
 		"a batch in motion":             {func(c *store.Candidate) { c.UnfinishedAt = ago(6 * day) }, true},
 		"a batch that is stuck":         {func(c *store.Candidate) { c.UnfinishedAt = ago(8 * day) }, false},
 		"changed lately":                {func(c *store.Candidate) { c.ChangedAt = ago(23 * time.Hour) }, true},
@@ -44,7 +44,7 @@ func TestOrder_whoIsUrgent(t *testing.T) {
 		"failed three times":            {func(c *store.Candidate) { c.Failures = 3 }, true},
 		"failed four times":             {func(c *store.Candidate) { c.Failures = 4 }, false},
 		"failed for long, in motion":    {func(c *store.Candidate) { c.Failures, c.UnfinishedAt = 9, ago(day) }, false},
-		"failed for long, never synced": {func(c *store.Candidate) { c.Failures, c.Synced = 9, false }, false},
+		"failed for long, never synced": {func(c *store.Candidate) { c.Failures, c.LastSuccessAt = 9, nil }, false},
 		"cut off":                       {func(c *store.Candidate) { c.Reread = true }, true},
 	} {
 		if got := with(atRest("a", time.Hour), tt.change).Urgent(orderNow); got != tt.want {
@@ -110,7 +110,7 @@ func TestOrder_nobodyIsStarved(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	all := make([]store.Candidate, customers)
 	for i := range all {
-		all[i] = store.Candidate{CustomerID: fmt.Sprintf("%04d", i), Turn: store.FirstTurn, Synced: true}
+		all[i] = store.Candidate{CustomerID: fmt.Sprintf("%04d", i), Turn: store.FirstTurn, LastSuccessAt: ago(0)}
 	}
 	readIn := make([]int, customers) // the pass that read the customer last
 	for pass := range passes {

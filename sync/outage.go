@@ -36,9 +36,18 @@ type outages struct {
 	endedAt      time.Time     // when the last wait was over
 }
 
-// Waiting returns what the daemon is waiting for at the moment, if anything: the database, or somebody to migrate it.
-// It may be called at any time, from any goroutine.
-func (r *Runner) Waiting() (w Wait, waiting bool) { return r.outages.longest() }
+// Waiting returns what the daemon is waiting for at the moment, and has been for longest, if anything: the database, or
+// somebody to migrate it. It may be called at any time, from any goroutine.
+func (r *Runner) Waiting() (w Wait, waiting bool) {
+	r.outages.mu.Lock()
+	defer r.outages.mu.Unlock()
+	for _, each := range r.outages.waits {
+		if !waiting || each.Since.Before(w.Since) {
+			w, waiting = each, true
+		}
+	}
+	return w, waiting
+}
 
 // Await calls do until it succeeds or ctx is done, with growing pauses. In the meantime Waiting says what is being
 // waited for, and so does the log: when the wait begins, at growing intervals, and when it is over. The waiter is a
@@ -79,18 +88,6 @@ func (r *Runner) databaseWorks(waiter string) {
 	if since, ended := r.outages.end(waiter); ended {
 		r.logger().Info("the database can be used again", "after", time.Since(since).Round(time.Second))
 	}
-}
-
-// longest returns the wait that has gone on for longest.
-func (o *outages) longest() (w Wait, waiting bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, each := range o.waits {
-		if !waiting || each.Since.Before(w.Since) {
-			w, waiting = each, true
-		}
-	}
-	return w, waiting
 }
 
 // begin adds a wait, or updates the one that the waiter is in already. It returns when that began, and whether it is to

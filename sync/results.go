@@ -92,9 +92,6 @@ func (p *pass) record(ctx context.Context, results []store.Result) error {
 	return nil
 }
 
-// noteProgress notes that a page was received: a pass that stands still is told by the lack of it.
-func (p *pass) noteProgress() { p.Store.NoteProgress(p.run) }
-
 func (p *pass) claimsLost(claims int) {
 	if p.OnClaimsLost != nil {
 		p.OnClaimsLost(p.partner.Name, claims)

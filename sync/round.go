@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,7 +21,11 @@ func (p *pass) round(ctx context.Context) (claimed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	queues := order(candidates, p.Store.Now(), p.requestsUntil(p.tick))
+	budget := 0 // requests that the rate allows until the tick; 0: any number
+	if perMinute := p.partner.RequestsPerMinute; perMinute > 0 && !p.tick.IsZero() {
+		budget = max(1, int(p.tick.Sub(p.now()).Minutes()*float64(perMinute)))
+	}
+	queues := order(candidates, p.Store.Now(), budget)
 	for _, q := range queues {
 		if claimed, err = p.workThrough(ctx, q); claimed > 0 || err != nil {
 			policiesLeft := p.run.Policies && p.run.Kind == store.Scheduled && p.partner.RequestsPerMinute > 0
@@ -31,16 +36,8 @@ func (p *pass) round(ctx context.Context) (claimed int, err error) {
 	return 0, nil
 }
 
-// requestsUntil returns how many requests the partner's rate allows until a time; 0: any number.
-func (p *pass) requestsUntil(at time.Time) int {
-	if at.IsZero() || p.partner.RequestsPerMinute == 0 {
-		return 0
-	}
-	return max(1, int(at.Sub(p.now()).Minutes()*float64(p.partner.RequestsPerMinute)))
-}
-
-// workThrough claims customers, makes as many of their turns at a time as the partner's concurrency says, and records
-// the results, until no more can be claimed. It returns how many were.
+// workThrough claims the customers of a queue, until its end or the next tick, makes as many of their turns at a time as
+// the partner's concurrency says, and records the results. It returns how many were claimed.
 //
 // Claiming, working and recording go on at the same time, each passing on to the next what it has done. Each ends when
 // the one before has; the first error ends all of them.
@@ -49,15 +46,21 @@ func (p *pass) workThrough(ctx context.Context, q queue) (claimed int, err error
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(claims)
-		for c, err := range p.claimCustomers(ctx, q) {
+		for ids := range slices.Chunk(q.ids, claimBatch) {
+			if p.until() != store.Done {
+				break
+			}
+			some, err := p.Store.ClaimCustomers(ctx, p.run, q.turn, ids)
 			if err != nil {
 				return err
 			}
-			claimed++
-			select {
-			case claims <- c:
-			case <-ctx.Done():
-				return ctx.Err()
+			for _, c := range some {
+				claimed++
+				select {
+				case claims <- c:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
 			}
 		}
 		return nil

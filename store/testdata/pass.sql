@@ -48,7 +48,7 @@ WHERE r.partner = @partner AND r.state = 'running'
 
 SELECT coalesce(max(run_id), 0)
 FROM partnersync.runs
-WHERE partner = @partner AND kind = 'scheduled' AND state = 'running';
+WHERE partner = @partner AND kind = @kind AND state = 'running';
 
 SELECT coalesce((
     SELECT scheduled_for BETWEEN @scheduled_for::timestamptz AND clock_timestamp() + interval '1 minute'
@@ -56,9 +56,6 @@ SELECT coalesce((
     WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned'
     ORDER BY run_id DESC
     LIMIT 1), false);
-
-SELECT EXISTS (
-    SELECT FROM partnersync.runs WHERE partner = @partner AND kind = @kind AND state = 'running');
 
 INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, started_at)
 VALUES (@partner, @kind, @filter, @customers::uuid[], @scheduled_for::timestamptz, clock_timestamp())
@@ -189,7 +186,7 @@ SELECT s.customer_id::text,
        CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
             WHEN r.devices_left AND @devices THEN 2
             ELSE 3 END AS turn,
-       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at IS NOT NULL AS synced,
+       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
        s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread,
        s.lists_due, p.confirmed_at AS policies_at
 FROM partnersync.customer_state s
@@ -221,7 +218,6 @@ SELECT s.customer_id::text, s.lease_epoch,
             WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
             ELSE 0 END AS turn,
        greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
-       s.last_success_at IS NOT NULL AS synced,
        s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread, s.lists_due,
        s.lists_failing - s.lists_refused AS lists_failing,
        coalesce(r.run_id = @run AND r.outcome = 'failed', false) AS failed,
@@ -271,6 +267,11 @@ SELECT pg_advisory_xact_lock(hashtextextended('partnersync: merges of customer '
 FROM (SELECT count(*) FROM (
     SELECT FROM partner_center.device_batches WHERE customer_id = $1::uuid LIMIT 1) b) n;
 
+UPDATE partner_center.customers
+SET first_listed_at         = CASE WHEN $1 = 'device_batches' THEN $2::timestamptz ELSE first_listed_at END,
+    devices_first_listed_at = CASE WHEN $1 = 'devices' THEN $2::timestamptz ELSE devices_first_listed_at END
+WHERE customer_id = $3::uuid;
+
 INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
 SELECT $1::uuid, batch_id, status, created_by, creation_date, devices_count, extra, $2::timestamptz
 FROM (
@@ -304,8 +305,6 @@ ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
     refusals            = 0,
     error               = NULL,
     last_run            = excluded.last_run;
-
-UPDATE partner_center.customers SET first_listed_at = @at WHERE customer_id = @customer_id::uuid;
 
 INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, received_id)
 SELECT @customer_id::uuid, 'devices', i.batch_id, i.received_id
@@ -373,8 +372,9 @@ JOIN (
            unnest(@succeeded::boolean[]) AS succeeded, unnest(@failed::boolean[]) AS failed,
            unnest(@recovered::boolean[]) AS recovered, unnest(@deferred::boolean[]) AS deferred,
            unnest(@reread::boolean[]) AS reread,
-           unnest(@codes::text[]) AS code, unnest(@messages::text[]) AS message,
-           unnest(@request_ids::text[]) AS request_id, unnest(@correlation_ids::text[]) AS correlation_id,
+           nullif(unnest(@codes::text[]), '') AS code, nullif(unnest(@messages::text[]), '') AS message,
+           nullif(unnest(@request_ids::text[]), '') AS request_id,
+           nullif(unnest(@correlation_ids::text[]), '') AS correlation_id,
            clock_timestamp() AS now
 ) r ON r.customer_id = locked.customer_id
 WHERE s.customer_id = locked.customer_id AND s.owner = @worker::uuid AND s.lease_epoch = r.epoch
@@ -420,8 +420,6 @@ FROM (
            unnest($12::jsonb[]) AS policies,
            unnest($13::jsonb[]) AS extra
 ) i;
-
-UPDATE partner_center.customers SET devices_first_listed_at = @at WHERE customer_id = @customer_id::uuid;
 
 UPDATE partnersync.customer_state
 SET devices_due_at = @due_at, devices_refresh = @refresh, lists_due = @lists_due,
