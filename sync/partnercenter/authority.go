@@ -50,8 +50,10 @@ func newAuthority(cred Credentials, opts TokenOptions) (*authority, error) {
 		}
 	}
 	login := base.String() + "/" + url.PathEscape(cred.TenantID) + "/oauth2/v2.0"
+	client := newHTTPClient(opts.Transport)
+	client.Transport = authorityTransport{client.Transport, userAgent(opts.Version)}
 	a := &authority{
-		cred: cred, loginURL: login, tokenURL: login + "/token", client: tokenClient(opts), timeout: RedeemTimeout,
+		cred: cred, loginURL: login, tokenURL: login + "/token", client: client, timeout: RedeemTimeout,
 	}
 	if opts.AttemptTimeout > 0 {
 		a.timeout = min(a.timeout, opts.AttemptTimeout)

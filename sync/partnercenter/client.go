@@ -32,8 +32,14 @@ type Client struct {
 
 	maxBody, maxListing int // bytes of one body, and of a listing's bodies together
 	maxPages            int
-	spareBodies         sync.Pool // of *[]byte, of bodies that nobody needs any more
+
+	// spareBodies has the memory of bodies that nobody needs any more, as *[]byte. Of nearly all lists nothing is needed
+	// but the digest, and in a pass over unchanged ones, new memory for each body would take as long as reading them.
+	spareBodies sync.Pool
 }
+
+// maxSpareBody is the size up to which the memory of a body is used again.
+const maxSpareBody = 1 << 20
 
 // Options are what a Client is made of. BaseURL and Tokens are required.
 type Options struct {
@@ -55,16 +61,17 @@ func New(opts Options) (*Client, error) {
 	if opts.Tokens == nil {
 		return nil, errors.New("making a client: no token source")
 	}
-	limiter := opts.Limiter
-	if limiter == nil {
-		limiter = NewLimiter(0) // so that a 429 pauses at least this client's requests
-	}
+	header := http.Header{}
+	header.Set("Accept", "application/json")
+	header.Set("User-Agent", userAgent(opts.Version))
+	header.Set("X-Locale", "en-US")
+	header.Set("MS-PartnerCenter-Application", "partnersync")
 	return &Client{
 		base:       base,
 		tokens:     opts.Tokens,
 		http:       newHTTPClient(opts.Transport),
-		retrier:    newRetrier(opts.AttemptTimeout, limiter, opts.Logger),
-		header:     commonHeader(userAgent(opts.Version)),
+		retrier:    newRetrier(opts.AttemptTimeout, opts.Limiter, opts.Logger),
+		header:     header,
 		maxBody:    64 << 20,
 		maxListing: 1 << 30,
 		maxPages:   10_000,

@@ -35,7 +35,7 @@ func decodeCustomer(r *itemReader) Customer {
 		case "relationshipToPartner":
 			c.Relationship = r.text()
 		default:
-			r.skip()
+			r.decoder.SkipValue()
 		}
 	}
 	return c

@@ -78,7 +78,7 @@ func (a *authority) config(secret Secret) *oauth2.Config {
 
 // login makes a request of a login, with retries. A login is not part of a pass, so that nothing is counted.
 func (a *authority) login(ctx context.Context, op *operation, request func(context.Context) error) *Error {
-	prepare := func() *Error { return nil }
+	prepare := func(context.Context) *Error { return nil }
 	try := func(ctx context.Context) *Error { return op.authorityError(request(ctx)) }
 	return a.retrier.do(ctx, new(Listing), op, prepare, try)
 }

@@ -176,18 +176,13 @@ func (o *operation) responseError(resp *http.Response) *Error {
 // withIDsOf returns the operation with the ids of the answer, where it has them.
 func (o *operation) withIDsOf(resp *http.Response) *operation {
 	answered := *o
-	answered.requestID = o.idOf(resp, requestIDHeader, o.requestID)
-	answered.correlationID = o.idOf(resp, correlationIDHeader, o.correlationID)
-	return &answered
-}
-
-// idOf returns the id in a header of an answer; where there is none, the one that was sent.
-func (o *operation) idOf(resp *http.Response, header, sent string) string {
-	id := resp.Header.Get(header)
-	if id == sent { // as nearly always
-		return sent
+	if id := resp.Header.Get(requestIDHeader); id != o.requestID { // nearly always it is the one that was sent
+		answered.requestID = cmp.Or(o.quote(id, maxWord), o.requestID)
 	}
-	return cmp.Or(o.quote(id, maxWord), sent)
+	if id := resp.Header.Get(correlationIDHeader); id != o.correlationID {
+		answered.correlationID = cmp.Or(o.quote(id, maxWord), o.correlationID)
+	}
+	return &answered
 }
 
 // setStatus fills in what the answer's status and Retry-After say.

@@ -92,16 +92,10 @@ func (r *itemReader) members() iter.Seq[[]byte] {
 	}
 }
 
-// value returns the value of the current member, which is valid until the next one is read. The error is always nil,
-// since the page has been checked.
-func (r *itemReader) value() jsontext.Value {
-	value, _ := r.decoder.ReadValue()
-	return value
-}
-
-// known reads the value of a member that must be of this kind, or null. Of equal names the last counts.
+// known reads the value of a member that must be of this kind, or null. Of equal names the last counts. The
+// value is valid until the next one is read; there is no error, since the page has been checked.
 func (r *itemReader) known(kind jsontext.Kind) (value jsontext.Value, ok bool) {
-	value = r.value()
+	value, _ = r.decoder.ReadValue()
 	r.misfits = slices.DeleteFunc(r.misfits, func(m member) bool { return m.name == string(r.name) })
 	return value, r.fits(value, kind)
 }
@@ -122,7 +116,7 @@ func (r *itemReader) misfit(value jsontext.Value) {
 // id reads the id, as received except for invalid Unicode; "" if it is not usable.
 func (r *itemReader) id() string {
 	r.identified = false
-	value := r.value()
+	value, _ := r.decoder.ReadValue()
 	if value.Kind() != '"' {
 		return ""
 	}
@@ -192,12 +186,9 @@ func (r *itemReader) count() *int32 {
 	return new(int32(n))
 }
 
-// skip passes over the value of the current member.
-func (r *itemReader) skip() { r.decoder.SkipValue() }
-
 // other reads a member that this version does not know, and keeps it for Extra unless it only links to something.
 func (r *itemReader) other() {
-	value := r.value()
+	value, _ := r.decoder.ReadValue()
 	switch {
 	case !isLink(string(r.name)):
 		r.unknown = append(r.unknown, member{string(r.name), value.Clone()})

@@ -11,7 +11,7 @@ import (
 
 // Limiter limits the requests of one partner: a token bucket for the rate, and pauses that the API or the authority has
 // asked for. All of the partner's clients in this process share one; Share and Pause make it one with the limiters of
-// the partner's other processes. A nil Limiter limits nothing.
+// the partner's other processes.
 type Limiter struct {
 	// OnPause, if set before the limiter is used, is called when a 429 makes this process pause, so that the caller can
 	// pass the pause on to other processes. It runs in the goroutine of the throttled request. Pause does not call it.
@@ -45,7 +45,7 @@ func NewLimiter(requestsPerMinute int) *Limiter {
 // Share leaves this process an equal part of the rate, which so many workers use. Less than one worker counts as one.
 // Requests that wait for the rate already keep their place in time.
 func (l *Limiter) Share(workers int) {
-	if l == nil || l.perMinute == 0 {
+	if l.perMinute == 0 {
 		return
 	}
 	limit, burst := bucketOf(float64(l.perMinute) / float64(max(1, workers)))
@@ -64,31 +64,9 @@ func bucketOf(perMinute float64) (limit rate.Limit, burst int) {
 	return rate.Every(interval), burst
 }
 
-// Pause holds every request back for so long from now. It never shortens a pause.
-func (l *Limiter) Pause(d time.Duration) {
-	if l != nil {
-		l.lengthenPause(d)
-	}
-}
-
-// PausedUntil returns the end of the latest pause, which may be past; zero if there never was one.
-func (l *Limiter) PausedUntil() time.Time {
-	if l == nil {
-		return time.Time{}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.paused
-}
-
-// throttled pauses because the server answered 429.
-func (l *Limiter) throttled(d time.Duration) {
-	if l != nil && l.lengthenPause(d) && l.OnPause != nil {
-		l.OnPause(d)
-	}
-}
-
-func (l *Limiter) lengthenPause(d time.Duration) bool {
+// Pause holds every request back for so long from now, and reports whether that is longer than before. It never
+// shortens a pause.
+func (l *Limiter) Pause(d time.Duration) bool {
 	until := time.Now().Add(d)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,12 +77,26 @@ func (l *Limiter) lengthenPause(d time.Duration) bool {
 	return true
 }
 
+// PausedUntil returns the end of the latest pause, which may be past; zero if there never was one.
+func (l *Limiter) PausedUntil() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
+}
+
+// throttled pauses because the server answered 429.
+func (l *Limiter) throttled(d time.Duration) {
+	if l.Pause(d) && l.OnPause != nil {
+		l.OnPause(d)
+	}
+}
+
 // wait returns when no pause holds and the rate allows another request. Its error is ctx's.
 func (l *Limiter) wait(ctx context.Context) error {
 	for {
 		// The pause comes first. What waited for the rate when a pause began takes another token after it: otherwise
 		// all those requests would be sent at the end of the pause at once.
-		if err := l.waitForPause(ctx); err != nil || l == nil {
+		if err := l.waitForPause(ctx); err != nil {
 			return err
 		}
 		token := l.bucket.Reserve()
@@ -112,7 +104,7 @@ func (l *Limiter) wait(ctx context.Context) error {
 			token.Cancel()
 			return err
 		}
-		if !l.pausing() {
+		if !time.Now().Before(l.PausedUntil()) {
 			return nil
 		}
 	}
@@ -120,15 +112,13 @@ func (l *Limiter) wait(ctx context.Context) error {
 
 // waitForPause returns at the end of the pause, which may be lengthened meanwhile. Its error is ctx's.
 func (l *Limiter) waitForPause(ctx context.Context) error {
-	for l.pausing() {
+	for time.Now().Before(l.PausedUntil()) {
 		if err := l.sleep(ctx, time.Until(l.PausedUntil()), WaitThrottled); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
-
-func (l *Limiter) pausing() bool { return time.Now().Before(l.PausedUntil()) }
 
 // sleep waits for d, or for the end of ctx whose error it returns, and reports the wait to OnWait.
 func (l *Limiter) sleep(ctx context.Context, d time.Duration, reason string) error {
@@ -142,7 +132,7 @@ func (l *Limiter) sleep(ctx context.Context, d time.Duration, reason string) err
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	if l != nil && l.OnWait != nil {
+	if l.OnWait != nil {
 		l.OnWait(reason, time.Since(began))
 	}
 	return ctx.Err()

@@ -127,7 +127,7 @@ func (c *Client) pages(ctx context.Context, l *Listing, path string) iter.Seq2[p
 			yield(page{}, err)
 			return
 		}
-		l.Digest = pager.sum()
+		l.Digest = slices.Clone(pager.digest[:])
 	}
 }
 
@@ -166,9 +166,6 @@ func newPager(c *Client, l *Listing) *pager {
 	return &pager{client: c, listing: l, digest: xxh3.HashString128(digestFormat).Bytes(), asked: map[xxh3.Uint128]bool{}}
 }
 
-// sum returns the digest of the pages so far.
-func (p *pager) sum() []byte { return slices.Clone(p.digest[:]) }
-
 // read reads a page and returns it with the request of the page after it, nil after the last. Where the list cannot go
 // on after the page, it returns the page and an error.
 func (p *pager) read(ctx context.Context, t *target) (page page, next *target, err error) {
@@ -178,7 +175,9 @@ func (p *pager) read(ctx context.Context, t *target) (page page, next *target, e
 		return page, nil, failed
 	}
 	if p.add(a); p.listing.Unchanged {
-		p.client.keepSpareBody(a.body)
+		if cap(a.body) <= maxSpareBody {
+			p.client.spareBodies.Put(&a.body)
+		}
 		return page, nil, nil
 	}
 	if page, err = readPage(a.body); err != nil {
@@ -215,7 +214,7 @@ func (p *pager) add(a *answer) {
 	body := xxh3.Hash128(a.body).Bytes()
 	p.digest = xxh3.Hash128(slices.Concat(p.digest[:], body[:])).Bytes()
 	if bytes.Equal(p.digest[:], l.Known) {
-		l.Digest, l.Unchanged = p.sum(), true
+		l.Digest, l.Unchanged = l.Known, true
 	}
 }
 

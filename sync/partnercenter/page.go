@@ -73,9 +73,9 @@ func readPage(body []byte) (page, error) {
 		}
 	}
 	p.links = members.Links
-	p.token, p.lost = readToken(members.ContinuationToken)
-	if p.lost == nil {
-		p.link, p.lost = readLinks(members.Links)
+	p.link, p.lost = readLinks(members.Links)
+	if token := members.ContinuationToken; token != nil && json.Unmarshal(token, &p.token, lenient) != nil {
+		p.lost = errBadNext // one of the wrong type must not be taken for the end of the list
 	}
 	return p, nil
 }
@@ -89,17 +89,6 @@ func (s *span) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	s.to = d.InputOffset()
 	s.from = s.to - int64(len(value))
 	return err
-}
-
-// readToken reads a continuation token. One of the wrong type must not be taken for the end of the list.
-func readToken(value jsontext.Value) (token string, err error) {
-	if value == nil {
-		return "", nil
-	}
-	if json.Unmarshal(value, &token, lenient) != nil {
-		return "", errBadNext
-	}
-	return token, nil
 }
 
 // readLinks reads links.next. Where links is not an object there is none.

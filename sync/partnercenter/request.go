@@ -23,16 +23,6 @@ const (
 	correlationIDHeader = "Ms-Correlationid"
 )
 
-// commonHeader is what all requests of a client of this name have in common.
-func commonHeader(userAgent string) http.Header {
-	header := http.Header{}
-	header.Set("Accept", "application/json")
-	header.Set("User-Agent", userAgent)
-	header.Set("X-Locale", "en-US")
-	header.Set("MS-PartnerCenter-Application", "partnersync")
-	return header
-}
-
 // target is what distinguishes the request of one page.
 type target struct {
 	url    *url.URL
@@ -70,8 +60,7 @@ func (c *Client) get(ctx context.Context, l *Listing, t target) (*answer, *Error
 		secrets:       p.secrets,
 		asUser:        c.tokens.asUser,
 	}
-	prepare := func() *Error { return p.prepare(ctx) }
-	if e := c.retrier.do(ctx, l, &p.op, prepare, p.try); e != nil {
+	if e := c.retrier.do(ctx, l, &p.op, p.prepare, p.try); e != nil {
 		return nil, e
 	}
 	return p.answer, nil
@@ -160,7 +149,11 @@ func (p *pageRequest) fail(resp *http.Response) *Error {
 
 // accept reads the body of a 200.
 func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
-	body, err := readBody(resp, p.client.maxBody+1, p.client.spareBody())
+	var spare []byte
+	if body, ok := p.client.spareBodies.Get().(*[]byte); ok {
+		spare = *body
+	}
+	body, err := readBody(resp, p.client.maxBody+1, spare)
 	if err != nil {
 		return p.op.transportError(fmt.Errorf("reading the answer: %w", err))
 	}
@@ -175,25 +168,6 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 	p.client.tokens.refusals.accepted(first)
 	p.answer = &answer{body: body, contentType: resp.Header.Get("Content-Type"), op: op, sent: sent}
 	return nil
-}
-
-// maxSpareBody is the size up to which the memory of a body is used again.
-const maxSpareBody = 1 << 20
-
-// spareBody returns memory that nobody needs any more, or nil. Of nearly all lists nothing is needed but the digest, and
-// in a pass over unchanged ones, new memory for each body would take as long as reading them.
-func (c *Client) spareBody() []byte {
-	if spare, ok := c.spareBodies.Get().(*[]byte); ok {
-		return *spare
-	}
-	return nil
-}
-
-// keepSpareBody keeps the memory of a body to which nothing refers any more.
-func (c *Client) keepSpareBody(body []byte) {
-	if cap(body) <= maxSpareBody {
-		c.spareBodies.Put(&body)
-	}
 }
 
 // readBody reads the body, or its first bytes up to most, into spare memory if that is large enough. Where its length is

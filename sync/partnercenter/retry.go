@@ -25,13 +25,16 @@ var backoff = [maxAttempts - 1]time.Duration{500 * time.Millisecond, 1500 * time
 type retrier struct {
 	timeout  time.Duration // of one attempt, the body included
 	attempts int           // at most
-	limiter  *Limiter      // paused by a 429; may be nil
+	limiter  *Limiter      // paused by a 429
 	log      *slog.Logger
 }
 
 func newRetrier(timeout time.Duration, limiter *Limiter, log *slog.Logger) retrier {
 	if timeout <= 0 {
 		timeout = defaultTimeout
+	}
+	if limiter == nil {
+		limiter = NewLimiter(0)
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -42,10 +45,10 @@ func newRetrier(timeout time.Duration, limiter *Limiter, log *slog.Logger) retri
 // do calls prepare and then try until try succeeds, its error is final or there are no attempts left, and counts the
 // calls of try in l. What prepare waits for is outside the attempt's timeout, and its error is final.
 func (r *retrier) do(
-	ctx context.Context, l *Listing, op *operation, prepare func() *Error, try func(context.Context) *Error,
+	ctx context.Context, l *Listing, op *operation, prepare, try func(context.Context) *Error,
 ) *Error {
 	for attempt := 1; ; attempt++ {
-		if e := prepare(); e != nil {
+		if e := prepare(ctx); e != nil {
 			return e
 		}
 		l.attempted(attempt)

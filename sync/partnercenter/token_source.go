@@ -120,39 +120,42 @@ func (s *TokenSource) token(ctx context.Context, l *Listing) (*token, *Error) {
 	return s.renew(ctx, l)
 }
 
-// renew requests a token and keeps it or the failure. Its caller has the lock.
+// renew requests a token, with retries, and keeps it or the failure. While the current one is valid, it makes one short
+// attempt. Its caller has the lock.
 func (s *TokenSource) renew(ctx context.Context, l *Listing) (*token, *Error) {
-	files := s.fileInfos() // before they are read: a file that is replaced meanwhile may hold the right secret
-	got, e := s.request(ctx, l)
-	if e != nil {
-		return s.keepFailure(ctx, e, files)
-	}
-	afterRejection := s.current != nil && s.current.rejected.Load()
-	s.current = newToken(got, afterRejection)
-	s.expires.Store(s.current.expires.Unix())
-	s.failure = failure{}
-	return s.current, nil
-}
-
-// request asks for a token, with retries. While the current one is valid, it makes one short attempt.
-func (s *TokenSource) request(ctx context.Context, l *Listing) (got *oauth2.Token, e *Error) {
 	retrier := s.retrier
 	if s.current.valid() {
 		retrier.attempts, retrier.timeout = 1, min(retrier.timeout, renewalTime)
 	}
 	op := s.operation()
-	prepare := func() *Error {
+	prepare := func(ctx context.Context) *Error {
 		if err := retrier.limiter.waitForPause(ctx); err != nil {
 			return op.contextError(err)
 		}
 		return nil
 	}
-	e = retrier.do(ctx, l, op, prepare, func(ctx context.Context) *Error {
+	files := s.fileInfos() // before they are read: a file that is replaced meanwhile may hold the right secret
+	var got *oauth2.Token
+	e := retrier.do(ctx, l, op, prepare, func(ctx context.Context) *Error {
 		var err error
 		got, err = s.fetch(ctx)
 		return op.authorityError(err)
 	})
-	return got, e
+	if e != nil {
+		return s.keepFailure(ctx, e, files)
+	}
+	now := time.Now()
+	life := got.Expiry.Sub(now)
+	if got.Expiry.IsZero() || life <= 0 {
+		life = assumedLife
+	}
+	s.current = &token{
+		access: Secret(got.AccessToken), got: now, expires: now.Add(life), renew: now.Add(life - min(life/10, maxMargin)),
+		afterRejection: s.current != nil && s.current.rejected.Load(),
+	}
+	s.expires.Store(s.current.expires.Unix())
+	s.failure = failure{}
+	return s.current, nil
 }
 
 // keepFailure keeps the error of a request. It returns the current token if that is still valid and a later request may
@@ -205,19 +208,6 @@ type token struct {
 	afterRejection bool        // fetched because the API had rejected the token before
 	worked         atomic.Bool // the API has accepted it
 	rejected       atomic.Bool
-}
-
-func newToken(from *oauth2.Token, afterRejection bool) *token {
-	now := time.Now()
-	life := from.Expiry.Sub(now)
-	if from.Expiry.IsZero() || life <= 0 {
-		life = assumedLife
-	}
-	margin := min(life/10, maxMargin)
-	return &token{
-		access: Secret(from.AccessToken), got: now, renew: now.Add(life - margin), expires: now.Add(life),
-		afterRejection: afterRejection,
-	}
 }
 
 // valid reports whether the API can be expected to accept the token, which may be nil.

@@ -75,12 +75,6 @@ func userAgent(version string) string {
 	return strings.TrimSuffix("partnersync/"+version, "/")
 }
 
-func tokenClient(opts TokenOptions) *http.Client {
-	c := newHTTPClient(opts.Transport)
-	c.Transport = authorityTransport{c.Transport, userAgent(opts.Version)}
-	return c
-}
-
 // authorityTransport sends requests to the authority. It reads each reply to its end, so that one that breaks off is an
 // error of the transport, to be retried, and not a reply that the OAuth library cannot parse; and it corrects what the
 // library would not accept.
