@@ -27,24 +27,6 @@ func (e *TwoPartnersError) Error() string {
 	return fmt.Sprintf("%s: nothing of it is read for %s; exclude it (exclude_customers) under one of the two", said, e.Partner)
 }
 
-// own returns those of the listed customers that are the partner's from now on, and adds the others to contested, with
-// the name of the partner that they belong to.
-func (t *enumerating) own(
-	ctx context.Context, unknown []Customer, contested map[string]string,
-) (own []string, err error) {
-	for some := range slices.Chunk(unknown, customersAtOnce) {
-		for k, err := range readCustomers(ctx, t.tx, idsOf(some)) {
-			if err != nil {
-				return nil, fmt.Errorf("looking for customers of other partners: %w", err)
-			}
-			if k.Partner != t.run.Partner {
-				contested[k.ID] = k.Partner
-			}
-		}
-	}
-	return slices.DeleteFunc(idsOf(unknown), func(id string) bool { return contested[id] != "" }), nil
-}
-
 // recordContested writes down the customers of two partners, for sync_freshness and sync_failures.
 func (t *enumerating) recordContested(ctx context.Context, contested map[string]string) error {
 	// What an incomplete enumeration lacks is not over.

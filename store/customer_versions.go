@@ -22,8 +22,12 @@ type customerVersion struct {
 }
 
 // write writes new customers, returned ones, those that another partner has let go, and changed names, and marks those
-// that are gone: what it replaces is kept as a version. It returns how many are new.
-func (t *enumerating) write(ctx context.Context, customers []Customer, gone []string) (added int, err error) {
+// that are gone: what it replaces is kept as a version. It returns how many are new, and those that are another
+// partner's, by id, with that partner's name.
+func (t *enumerating) write(
+	ctx context.Context, customers []Customer, gone []string,
+) (added int, contested map[string]string, err error) {
+	contested = map[string]string{}
 	// All in the order of their ids, so that partners with the same customers cannot deadlock.
 	if len(gone) > 0 {
 		customers = slices.Clone(customers)
@@ -36,7 +40,7 @@ func (t *enumerating) write(ctx context.Context, customers []Customer, gone []st
 	for some := range slices.Chunk(customers, customersAtOnce) {
 		known, err := t.lockCustomers(ctx, idsOf(some))
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		var unknown []Customer
 		var next []customerVersion
@@ -46,20 +50,32 @@ func (t *enumerating) write(ctx context.Context, customers []Customer, gone []st
 			switch {
 			case k == nil:
 				unknown = append(unknown, c)
-			case k.Partner == t.run.Partner || k.RemovedAt != nil: // else it is another partner's
+			case k.Partner == t.run.Partner || k.RemovedAt != nil:
 				next = append(next, t.nextVersion(k, c, isGone))
+			default:
+				contested[c.ID] = k.Partner
 			}
 		}
 		inserted, err := t.insertCustomers(ctx, unknown)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
+		}
+		if inserted < len(unknown) { // another partner has got the others meanwhile
+			for k, err := range readCustomers(ctx, t.tx, idsOf(unknown)) {
+				if err != nil {
+					return 0, nil, fmt.Errorf("looking for customers of other partners: %w", err)
+				}
+				if k.Partner != t.run.Partner {
+					contested[k.ID] = k.Partner
+				}
+			}
 		}
 		if err := t.replaceCustomers(ctx, next); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		added += inserted
 	}
-	return added, nil
+	return added, contested, nil
 }
 
 // lockCustomers reads the customers with these ids, by id: what another partner's enumeration does to them is over then.

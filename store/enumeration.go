@@ -71,14 +71,11 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 		if mustReread(e.Pages, e.AbsentBefore, d.unconfirmed) {
 			return &UnconfirmedError{d.unconfirmed}
 		}
-		done = Enumerated{Removed: len(d.removed), Held: len(d.held), Contested: map[string]string{}}
-		if done.Added, err = t.write(ctx, d.written, d.removed); err != nil {
+		done = Enumerated{Removed: len(d.removed), Held: len(d.held)}
+		if done.Added, done.Contested, err = t.write(ctx, d.written, d.removed); err != nil {
 			return err
 		}
-		own, err := t.own(ctx, d.unknown, done.Contested)
-		if err != nil {
-			return err
-		}
+		own := slices.DeleteFunc(idsOf(d.unknown), func(id string) bool { return done.Contested[id] != "" })
 		if err := lockStates(ctx, tx, slices.Concat(own, d.removed)); err != nil {
 			return err
 		}

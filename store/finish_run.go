@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"partnersync/store/cron"
 )
 
 // Until says for how long a run goes on with what is left to do. What is left when it ends is deferred: that is done by
@@ -94,4 +97,80 @@ func finish(ctx context.Context, tx pgx.Tx, run Run, until Until) (ended bool, e
 	})
 	err = tx.SendBatch(ctx, batch).Close()
 	return ended, err
+}
+
+// Rate is how fast a partner's customers may be read.
+type Rate struct {
+	RequestsPerMinute int           // 0: there is no limit
+	Interval          time.Duration // between ticks
+	NextTick          time.Time
+}
+
+// Load is how many requests the partner's customers need.
+type Load struct {
+	Urgent int `db:"urgent"`  // to read the urgent customers once
+	AtRest int `db:"at_rest"` // to read the batch lists of the others, and their device lists that are due, once
+	// Policies are the customers at rest, whose policies are read about once a day.
+	Policies int `db:"policies"`
+	// PerMinute is how many requests were made in a minute of the last hour, on average.
+	PerMinute int `db:"per_minute"`
+}
+
+// Rounds returns how often the urgent customers and those at rest are read. The urgent ones come first, at each tick if
+// the rate allows, and leave the others a tenth of it at least. Where there is no limit, the rate is taken to be that of
+// the last hour; where nothing is known of that either, all are read at each tick.
+func (l Load) Rounds(r Rate) (urgent, atRest time.Duration) {
+	perMinute, interval := float64(r.RequestsPerMinute), r.Interval.Minutes()
+	if perMinute == 0 {
+		perMinute = float64(l.PerMinute)
+	}
+	if perMinute == 0 || float64(l.Urgent+l.AtRest+l.Policies) <= perMinute*interval {
+		return r.Interval, r.Interval
+	}
+	minutes := func(m float64) time.Duration { return max(r.Interval, time.Duration(m*float64(time.Minute))) }
+	left := max(perMinute-float64(l.Urgent)/interval, perMinute/10)
+	left = max(left-float64(l.Policies)/(1.125*policiesRefresh.Minutes()), left/10)
+	return minutes(float64(l.Urgent) / (0.9 * perMinute)), minutes(float64(l.AtRest) / left)
+}
+
+// noteRounds keeps the partner's next tick, and how often its customers are read, for sync_freshness and the findings.
+func noteRounds(ctx context.Context, tx pgx.Tx, partner string, r Rate) error {
+	const load = `
+		SELECT coalesce(sum(1 + least(c.lists_due, @lists)) FILTER (WHERE f.urgent), 0)::integer AS urgent,
+		       coalesce(sum(1 + c.lists_due) FILTER (WHERE NOT f.urgent), 0)::integer AS at_rest,
+		       count(*) FILTER (WHERE NOT f.urgent)::integer AS policies,
+		       CASE WHEN @unlimited THEN (
+		           SELECT coalesce(sum(r.requests) / 60, 0)
+		           FROM partner_center.sync_runs r
+		           WHERE r.partner = @partner AND r.started_at > clock_timestamp() - interval '1 hour'
+		       ) ELSE 0 END::integer AS per_minute
+		FROM partner_center.sync_freshness f
+		JOIN partnersync.customer_state c ON c.customer_id = f.customer_id AND c.partner = f.partner
+		WHERE f.partner = @partner`
+	const note = `
+		UPDATE partnersync.partner_state SET next_tick = @tick, urgent_round = @urgent_round, round = @round
+		WHERE partner = @partner`
+	args := pgx.NamedArgs{"partner": partner, "tick": r.NextTick, "lists": maxListsOfTurn, "unlimited": r.RequestsPerMinute == 0}
+	rows, _ := tx.Query(ctx, load, args) // CollectExactlyOneRow returns its error
+	l, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Load])
+	if err == nil {
+		urgent, atRest := l.Rounds(r)
+		args["urgent_round"], args["round"] = urgent, atRest
+		_, err = tx.Exec(ctx, note, args)
+	}
+	if err != nil {
+		return fmt.Errorf("noting how often the customers are read: %w", err)
+	}
+	return nil
+}
+
+// RoundsInWords says how often customers are read at a rate, such as "at 500 requests a minute a round over all customers
+// takes 44 min; urgent ones are read every 15 min".
+func RoundsInWords(requestsPerMinute int, urgent, atRest time.Duration) string {
+	rate := fmt.Sprintf("at %d requests a minute", requestsPerMinute)
+	if requestsPerMinute == 0 {
+		rate = "at the rate of the last hour"
+	}
+	return fmt.Sprintf("%s a round over all customers takes %s; urgent ones are read every %s",
+		rate, cron.FormatDuration(atRest.Round(time.Second)), cron.FormatDuration(urgent.Round(time.Second)))
 }

@@ -3,17 +3,16 @@
 //
 // One customer's way from the tick to the committed rows:
 //
-//  1. Runner.followSchedule waits for the partner's next tick. Runner.pass opens the tick's run, or joins it.
-//  2. pass.enumerate: one worker of the run lists the partner's customers and records them; the others wait for it.
-//  3. pass.round puts those that have something left to do in an order: the urgent ones first (order.go). It claims them
-//     from the store, some tens at a time, and as many workers as the partner's concurrency says call pass.syncCustomer
-//     with one claim after the other: the customer's turn.
-//  4. syncList reads one list of the customer, page by page. If its digest is the known one, that is all.
-//  5. Otherwise its items have become rows (convert.go), and the store compares them with the current rows and commits
-//     the difference in one transaction, which is fenced by the claim's epoch.
-//  6. pass.recordResults records how it went, for many customers at a time, and so releases the claims.
-//  7. The rounds go on until Store.FinishRun says that nothing of the run is left to do, or until the next tick: what is
-//     left then is deferred to a later pass.
+//  1. Runner.followSchedule waits for the partner's tick, and Runner.pass opens the tick's run, or joins it.
+//  2. pass.enumerate lists the partner's customers and records them: one worker of the run does, the others wait.
+//  3. pass.round puts the customers that have something left to do in an order, the urgent ones first.
+//  4. pass.workThrough claims them, some tens at a time, and as many workers as the partner's concurrency says call
+//     pass.syncCustomer with one claim after the other: the customer's turn.
+//  5. syncList reads one list of the customer, page by page. If its digest is the known one, that is all.
+//  6. Otherwise its items become rows (convert.go), and the store compares them with the current rows and commits the
+//     difference in one transaction, which is fenced by the claim's epoch.
+//  7. pass.recordResults records how it went, for many customers at a time, and so releases the claims.
+//  8. Rounds go on until Store.FinishRun says that nothing is left, or the next tick comes; the rest is deferred.
 //
 // Nothing is kept here from one pass to the next, so that any number of replicas may run the same configuration.
 package sync

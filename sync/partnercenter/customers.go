@@ -29,9 +29,18 @@ func decodeCustomer(r *itemReader) Customer {
 	for name := range r.members() {
 		switch string(name) {
 		case "id":
-			c.ID = r.customerID()
+			id, err := uuid.Parse(r.id())
+			if r.identified = err == nil; r.identified {
+				c.ID = id.String()
+			}
 		case "companyProfile":
-			c.CompanyName, c.Domain = decodeCompanyProfile(r)
+			var profile struct {
+				CompanyName jsontext.Value `json:"companyName"`
+				Domain      jsontext.Value `json:"domain"`
+			}
+			value, _ := r.known('{')
+			json.Unmarshal(value, &profile, lenient) // any valid object will do
+			c.CompanyName, c.Domain = r.textOf(profile.CompanyName), r.textOf(profile.Domain)
 		case "relationshipToPartner":
 			c.Relationship = r.text()
 		default:
@@ -39,27 +48,4 @@ func decodeCustomer(r *itemReader) Customer {
 		}
 	}
 	return c
-}
-
-// customerID reads the id of a customer, which is usable if it is a UUID, and returns it in lower case.
-func (r *itemReader) customerID() string {
-	id, err := uuid.Parse(r.id())
-	if err != nil {
-		r.identified = false
-		return ""
-	}
-	return id.String()
-}
-
-func decodeCompanyProfile(r *itemReader) (companyName, domain *string) {
-	value, ok := r.known('{')
-	if !ok {
-		return nil, nil
-	}
-	var profile struct {
-		CompanyName jsontext.Value `json:"companyName"`
-		Domain      jsontext.Value `json:"domain"`
-	}
-	json.Unmarshal(value, &profile, lenient) // any valid object will do
-	return r.textOf(profile.CompanyName), r.textOf(profile.Domain)
 }
