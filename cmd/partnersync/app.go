@@ -98,6 +98,20 @@ func (a *app) loadConfig(log *slog.Logger, needs []string) (*config.Config, erro
 	return c, nil
 }
 
+// inBackground runs do until the stop that it returns, which waits for its end. stop may be called twice.
+func inBackground(ctx context.Context, do func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		do(ctx)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
 // confirmed asks, and reports whether the answer was yes. If ctx ends first, it was not.
 func (a *app) confirmed(ctx context.Context, warning string) bool {
 	fmt.Fprintf(a.stderr, "%s.\nGo on? [yes/no] ", warning)

@@ -41,7 +41,8 @@ func (a *app) daemon(ctx context.Context, c *config.Config, log *slog.Logger) er
 	if err := l.connect(ctx, db.Pool); err != nil {
 		return fails(exitFailed, err)
 	}
-	stopSending := startSending(ctx, newSender(c, r.Store, l.metrics, log))
+	sender := newSender(c, r.Store, l.metrics, log)
+	stopSending := inBackground(ctx, func(ctx context.Context) { _ = sender.Run(ctx) }) // it has no error
 	r.OnRun = func(run store.Run) { l.passed(ctx, run) }
 	err = r.Run(ctx)
 	stopSending()
@@ -53,19 +54,19 @@ func (a *app) daemon(ctx context.Context, c *config.Config, log *slog.Logger) er
 // surviveHangups has a SIGHUP logged, which would end the program without a word: others reload their configuration then.
 // The stop that it returns ends that.
 func surviveHangups(log *slog.Logger) (stop func()) {
-	hangups, ended := make(chan os.Signal, 1), make(chan struct{})
+	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		defer close(ended)
-		for range hangups {
-			log.Warn("SIGHUP changes nothing: a new configuration takes a restart, new secrets in files do not")
+	return inBackground(context.Background(), func(ctx context.Context) {
+		defer signal.Stop(hangups)
+		for {
+			select {
+			case <-hangups:
+				log.Warn("SIGHUP changes nothing: a new configuration takes a restart, new secrets in files do not")
+			case <-ctx.Done():
+				return
+			}
 		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		close(hangups)
-		<-ended
-	}
+	})
 }
 
 // waitForDatabase returns the database once it answers and its schema is up to date.

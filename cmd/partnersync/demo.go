@@ -151,7 +151,7 @@ func (d *demo) listen(ctx context.Context, pc config.Partner, log *slog.Logger) 
 		return "", fmt.Errorf("starting the status page: %w", err)
 	}
 	d.page = newListening(&config.Config{Partners: []config.Partner{pc}}, log)
-	d.page.serve(ctx, func(ctx context.Context) { d.page.site.Serve(ctx, listener) })
+	d.page.stopServing = inBackground(ctx, func(ctx context.Context) { d.page.site.Serve(ctx, listener) })
 	if err := d.page.connect(ctx, d.pool); err != nil {
 		d.page.stop()
 		return "", err

@@ -20,9 +20,9 @@ import (
 type listening struct {
 	site    *statuspage.Site
 	metrics *statuspage.Metrics
-	cancel  context.CancelFunc
-	ended   chan struct{}
 	reader  *report.Reader // nil until connect
+
+	stopServing func()
 }
 
 // newListening returns the page and the metrics of a configuration, without their database.
@@ -40,7 +40,7 @@ func newListening(c *config.Config, log *slog.Logger) *listening {
 
 // start listens at the address, and logs when passes stand still, until stop; an empty address is none.
 func (l *listening) start(ctx context.Context, address string) {
-	l.serve(ctx, func(ctx context.Context) {
+	l.stopServing = inBackground(ctx, func(ctx context.Context) {
 		var g stdsync.WaitGroup
 		g.Go(func() { l.site.LogOverdue(ctx) })
 		if address != "" {
@@ -48,16 +48,6 @@ func (l *listening) start(ctx context.Context, address string) {
 		}
 		g.Wait()
 	})
-}
-
-// serve runs do until stop.
-func (l *listening) serve(ctx context.Context, do func(context.Context)) {
-	ctx, l.cancel = context.WithCancel(ctx)
-	l.ended = make(chan struct{})
-	go func() {
-		defer close(l.ended)
-		do(ctx)
-	}()
 }
 
 // connect gives the page and the metrics their database.
@@ -77,8 +67,7 @@ func (l *listening) passed(ctx context.Context, run store.Run) {
 
 // stop ends the listening and closes the reader's connections. It may be called twice.
 func (l *listening) stop() {
-	l.cancel()
-	<-l.ended
+	l.stopServing()
 	if l.reader != nil {
 		l.reader.Close()
 	}

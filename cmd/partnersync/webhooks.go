@@ -42,20 +42,6 @@ func newSender(c *config.Config, s *store.Store, m *statuspage.Metrics, log *slo
 	return sender
 }
 
-// startSending sends to the webhooks until the stop that it returns.
-func startSending(ctx context.Context, sender *notify.Sender) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = sender.Run(ctx) // it has no error
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
-}
-
 // drain sends what a single pass has put into the outbox, and what earlier ones could not send. Failing to do so is no
 // failure of the pass.
 func drain(ctx context.Context, sender *notify.Sender, log *slog.Logger) {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	stdsync "sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -70,24 +71,16 @@ func (s *Sender) Run(ctx context.Context) error {
 	if len(s.Endpoints) == 0 {
 		return nil
 	}
-	var g errgroup.Group
+	var g stdsync.WaitGroup
 	wakes := make([]chan struct{}, len(s.Endpoints))
 	for i, e := range s.Endpoints {
 		wakes[i] = make(chan struct{}, 1)
-		g.Go(func() error {
-			s.sendTo(ctx, e, wakes[i])
-			return nil
-		})
+		g.Go(func() { s.sendTo(ctx, e, wakes[i]) })
 	}
-	g.Go(func() error {
-		s.wake(ctx, wakes)
-		return nil
-	})
-	g.Go(func() error {
-		s.sweepRegularly(ctx)
-		return nil
-	})
-	return g.Wait()
+	g.Go(func() { s.wake(ctx, wakes) })
+	g.Go(func() { s.sweepRegularly(ctx) })
+	g.Wait()
+	return nil
 }
 
 // wake wakes all endpoints when something new is in the outbox.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"partnersync/store/report"
 )
 
 const (
@@ -33,6 +35,17 @@ type cached[T any] struct {
 
 func newCached[T any](read func(context.Context) (T, error)) *cached[T] {
 	return &cached[T]{read: read, minAge: minAge}
+}
+
+// cachedFrom returns a cache of what is read from the site's database, once it has one.
+func cachedFrom[T any](s *Site, read func(context.Context, *report.Reader) (T, error)) *cached[T] {
+	return newCached(func(ctx context.Context) (value T, err error) {
+		r, err := s.database()
+		if err != nil {
+			return value, err
+		}
+		return read(ctx, r)
+	})
 }
 
 // get returns the value, which is not much older than minAge. The error is that of reading, or of ctx.

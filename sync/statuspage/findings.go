@@ -131,10 +131,7 @@ func (s *Site) findings(
 // once the site has its database, which has the refresh tokens of users. Call it before the site is served.
 func (s *Site) Watch(r *sync.Runner) {
 	s.runner = r
-	s.credentials = newCached(func(ctx context.Context) ([]credential, error) {
-		if _, err := s.database(); err != nil {
-			return nil, err
-		}
+	s.credentials = cachedFrom(s, func(ctx context.Context, _ *report.Reader) ([]credential, error) {
 		return s.readCredentials(ctx, r.Partners), nil
 	})
 	s.credentials.minAge = expiryAge

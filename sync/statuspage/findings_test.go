@@ -201,7 +201,7 @@ func TestLogOverdue(t *testing.T) {
 		t.Errorf("where all is well: %s", &log)
 	}
 	w.exec(`UPDATE partnersync.runs SET finished_at = now() - interval '5 hours'`)
-	w.site.state = newCached(w.site.readState) // the other one's answer is good for some seconds
+	w.site.state = cachedFrom(w.site, func(ctx context.Context, r *report.Reader) (report.State, error) { return r.Probe().State(ctx) }) // the other one's answer is good for some seconds
 	for range 2 {
 		w.site.logOverdue(t.Context())
 	}

@@ -61,11 +61,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // every five seconds. perCustomer adds one for each customer.
 func (s *Site) Collector(perCustomer bool) prometheus.Collector {
 	c := &collector{site: s, perCustomer: perCustomer}
-	c.customers = newCached(func(ctx context.Context) ([]report.Customer, error) {
-		r, err := s.database()
-		if err != nil {
-			return nil, err
-		}
+	c.customers = cachedFrom(s, func(ctx context.Context, r *report.Reader) ([]report.Customer, error) {
 		return r.Customers(ctx, report.CustomerSearch{})
 	})
 	return c

@@ -64,31 +64,17 @@ func New(o Options) *Site {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	// The two are all that uses the probe's connections, of which there are two.
-	s.reached = newCached(func(ctx context.Context) (string, error) {
-		r, err := s.database()
-		if err != nil {
-			return "", err
-		}
+	s.reached = cachedFrom(s, func(ctx context.Context, r *report.Reader) (string, error) {
 		return s.reach(ctx, r.Probe())
 	})
 	s.reached.fresh = true
-	s.state = newCached(s.readState)
-	s.batches = newCached(func(ctx context.Context) (report.Batches, error) {
-		r, err := s.database()
-		if err != nil {
-			return report.Batches{}, err
-		}
+	s.state = cachedFrom(s, func(ctx context.Context, r *report.Reader) (report.State, error) {
+		return r.Probe().State(ctx)
+	})
+	s.batches = cachedFrom(s, func(ctx context.Context, r *report.Reader) (report.Batches, error) {
 		return r.Batches(ctx, shownDays, shownBatches)
 	})
 	return s
-}
-
-func (s *Site) readState(ctx context.Context) (report.State, error) {
-	r, err := s.database()
-	if err != nil {
-		return report.State{}, err
-	}
-	return r.Probe().State(ctx)
 }
 
 // Connect gives the site its database, and the pool of the sync, whose use is among the metrics. The caller closes the
