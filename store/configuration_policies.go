@@ -49,16 +49,12 @@ var configurationPolicies = newResource(resource[ConfigurationPolicy]{
 func (s *Store) MergeConfigurationPolicies(ctx context.Context, c Claim, l Listing, rows []ConfigurationPolicy) (
 	Outcome, error,
 ) {
-	at := list{customerID: c.CustomerID, resource: ConfigurationPolicies}
-	return merge(ctx, s, configurationPolicies, c, at, l, rows, func(m *merging[ConfigurationPolicy], _ *Outcome) error {
-		return noteChange(ctx, m, c)
-	})
+	return merge(ctx, s, configurationPolicies, c, DeviceList{}, l, rows, noteChange)
 }
 
 // CompareConfigurationPolicies says what MergeConfigurationPolicies would do, and writes nothing.
 func (s *Store) CompareConfigurationPolicies(
 	ctx context.Context, customerID string, l Listing, rows []ConfigurationPolicy,
 ) ([]Difference, error) {
-	at := list{customerID: customerID, resource: ConfigurationPolicies}
-	return dryRun(ctx, s, configurationPolicies, at, l, rows, nil)
+	return dryRun(ctx, s, configurationPolicies, customerID, DeviceList{}, l, rows, nil)
 }

@@ -45,22 +45,22 @@ var deviceBatches = newResource(resource[DeviceBatch]{
 // lost; then, as with any other error, nothing was written. An UnconfirmedError asks for another listing.
 func (s *Store) MergeDeviceBatches(ctx context.Context, c Claim, l Listing, rows []DeviceBatch) (Outcome, error) {
 	enqueued := false
-	at := list{customerID: c.CustomerID, resource: DeviceBatches}
-	done, err := merge(ctx, s, deviceBatches, c, at, l, rows, func(m *merging[DeviceBatch], done *Outcome) (err error) {
+	also := func(ctx context.Context, m *merging[DeviceBatch]) error {
 		gone, err := removeDevices(ctx, m.tx, c.CustomerID, m.removed, m.observedAt)
 		if err != nil {
 			return err
 		}
-		done.Removed += gone
+		m.outcome.Removed += gone
 		if err := keepReceivedIDs(ctx, m.tx, c.CustomerID, rows); err != nil {
 			return err
 		}
-		if done.DevicesDue, err = noteBatchChange(ctx, m, c); err != nil {
+		if err := noteBatchChange(ctx, m); err != nil {
 			return err
 		}
 		enqueued, err = s.outbox.EnqueueBatchChanges(ctx, m.tx, c.Run.Partner, c.CustomerID, m.superseded())
 		return err
-	})
+	}
+	done, err := merge(ctx, s, deviceBatches, c, DeviceList{}, l, rows, also)
 	if err == nil && enqueued {
 		s.outbox.Wake()
 	}
@@ -77,13 +77,13 @@ func (s *Store) CompareDeviceBatches(ctx context.Context, customerID string, l L
 		FROM partner_center.devices
 		WHERE customer_id = @customer_id::uuid AND batch_id = ANY (@removed::text[]) AND removed_at IS NULL
 		ORDER BY batch_id, device_id`
-	at := list{customerID: customerID, resource: DeviceBatches}
-	return dryRun(ctx, s, deviceBatches, at, l, rows, func(tx pgx.Tx, removed []string) ([]Difference, error) {
+	also := func(tx pgx.Tx, removed []string) ([]Difference, error) {
 		known, _ := tx.Query(ctx, devicesOf, pgx.NamedArgs{"customer_id": customerID, "removed": removed})
 		return pgx.CollectRows(known, func(row pgx.CollectableRow) (Difference, error) {
 			d := Difference{Kind: Removed, Resource: Devices}
 			err := row.Scan(&d.BatchID, &d.Key)
 			return d, err
 		})
-	})
+	}
+	return dryRun(ctx, s, deviceBatches, customerID, DeviceList{}, l, rows, also)
 }

@@ -122,10 +122,10 @@ func (s *Store) PlanDeviceLists(
 	return dueLists(lists, run, now), nil
 }
 
-// noteBatchChange records, after a merge of batches, that the customer has no device lists, or that some may be due (the
-// exact time is set when they are read), and when its batches last changed. It returns whether the run may have any
-// device lists to read.
-func noteBatchChange(ctx context.Context, m *merging[DeviceBatch], c Claim) (due bool, err error) {
+// noteBatchChange records, after a merge of batches, that the customer has no device lists, or that some may be due
+// (the exact time is set when they are read), and when its batches last changed. Whether the run may have any device
+// lists to read is in the outcome.
+func noteBatchChange(ctx context.Context, m *merging[DeviceBatch]) (err error) {
 	const note = `
 		UPDATE partnersync.customer_state
 		SET devices_due_at  = CASE WHEN @none THEN NULL ELSE least(devices_due_at, @at::timestamptz) END,
@@ -135,21 +135,25 @@ func noteBatchChange(ctx context.Context, m *merging[DeviceBatch], c Claim) (due
 		WHERE customer_id = @customer_id::uuid`
 	none := len(m.rows)+len(m.diff.absent)-len(m.removed) == 0
 	if !none && !m.differs() {
-		return c.DevicesDue, nil
+		m.outcome.DevicesDue = m.claim.DevicesDue
+		return nil
 	}
-	args := c.Run.args()
-	args["customer_id"], args["at"], args["none"], args["first"] = c.CustomerID, m.observedAt, none, m.state.ObservedAt == nil
-	if args["unfinished_at"], err = newestUnfinished(ctx, m, c.CustomerID); err != nil {
-		return false, err
+	run := m.claim.Run
+	args := run.args()
+	args["customer_id"], args["at"] = m.list.customerID, m.observedAt
+	args["none"], args["first"] = none, m.state.ObservedAt == nil
+	if args["unfinished_at"], err = newestUnfinished(ctx, m); err != nil {
+		return err
 	}
 	if _, err := m.tx.Exec(ctx, note, args); err != nil {
-		return false, fmt.Errorf("noting what the batches' change means: %w", err)
+		return fmt.Errorf("noting what the batches' change means: %w", err)
 	}
-	return !none && c.Run.Devices != nil, nil
+	m.outcome.DevicesDue = !none && run.Devices != nil
+	return nil
 }
 
 // newestUnfinished returns when the newest version of a batch in no terminal status began; nil if there is none.
-func newestUnfinished(ctx context.Context, m *merging[DeviceBatch], customerID string) (at *time.Time, err error) {
+func newestUnfinished(ctx context.Context, m *merging[DeviceBatch]) (at *time.Time, err error) {
 	const newest = `
 		SELECT max(valid_from)
 		FROM partner_center.device_batches
@@ -163,20 +167,20 @@ func newestUnfinished(ctx context.Context, m *merging[DeviceBatch], customerID s
 	if m.diff.known == 0 {
 		return nil, nil
 	}
-	if err := m.tx.QueryRow(ctx, newest, pgx.NamedArgs{"customer_id": customerID}).Scan(&at); err != nil {
+	if err := m.tx.QueryRow(ctx, newest, m.list.args()).Scan(&at); err != nil {
 		return nil, fmt.Errorf("looking for the newest unfinished batch: %w", err)
 	}
 	return at, nil
 }
 
 // noteChange records when a list other than that of batches has opened a version, unless that was its first listing.
-func noteChange[R any](ctx context.Context, m *merging[R], c Claim) error {
+func noteChange[R any](ctx context.Context, m *merging[R]) error {
 	const note = `
 		UPDATE partnersync.customer_state SET changed_at = @at::timestamptz WHERE customer_id = @customer_id::uuid`
 	if !m.differs() || m.state.ObservedAt == nil {
 		return nil
 	}
-	if _, err := m.tx.Exec(ctx, note, pgx.NamedArgs{"customer_id": c.CustomerID, "at": m.observedAt}); err != nil {
+	if _, err := m.tx.Exec(ctx, note, pgx.NamedArgs{"customer_id": m.list.customerID, "at": m.observedAt}); err != nil {
 		return fmt.Errorf("noting when the customer changed: %w", err)
 	}
 	return nil

@@ -50,18 +50,14 @@ var devices = newResource(resource[Device]{
 // MergeDevices brings the devices of a batch in line with a listing, as MergeDeviceBatches does with batches. The list
 // is as DueDeviceLists returned it.
 func (s *Store) MergeDevices(ctx context.Context, c Claim, of DeviceList, l Listing, rows []Device) (Outcome, error) {
-	at := list{customerID: c.CustomerID, resource: Devices, devices: of}
-	return merge(ctx, s, devices, c, at, l, rows, func(m *merging[Device], _ *Outcome) error {
-		return noteChange(ctx, m, c)
-	})
+	return merge(ctx, s, devices, c, of, l, rows, noteChange)
 }
 
 // CompareDevices says what MergeDevices would do, and writes nothing.
 func (s *Store) CompareDevices(ctx context.Context, customerID, batchID string, l Listing, rows []Device) (
 	[]Difference, error,
 ) {
-	at := list{customerID: customerID, resource: Devices, devices: DeviceList{BatchID: batchID}}
-	return dryRun(ctx, s, devices, at, l, rows, nil)
+	return dryRun(ctx, s, devices, customerID, DeviceList{BatchID: batchID}, l, rows, nil)
 }
 
 // removeDevices removes the devices of batches that are removed at that time, and returns how many those were. The

@@ -37,9 +37,10 @@ const (
 // dryRun says what merge would do, in a read-only transaction, by the comparison that merge makes. Of the rows that
 // would be removed, also, if it is set, says what goes along with them. Where the schema is missing, nothing is known.
 func dryRun[R any](
-	ctx context.Context, s *Store, r *resource[R], at list, l Listing, rows []R,
+	ctx context.Context, s *Store, r *resource[R], customerID string, of DeviceList, l Listing, rows []R,
 	also func(tx pgx.Tx, removed []string) ([]Difference, error),
 ) (all []Difference, err error) {
+	at := list{customerID: customerID, resource: r.table, devices: of}
 	var m merging[R]
 	err = s.readOnly(ctx, func(tx pgx.Tx) error {
 		m = merging[R]{tx: tx, resource: r, list: at, listing: l, rows: rows}

@@ -44,6 +44,7 @@ type Outcome struct {
 type merging[R any] struct {
 	tx          pgx.Tx
 	resource    *resource[R]
+	claim       Claim // none in a dry run
 	list        list
 	listing     Listing
 	rows        []R
@@ -54,6 +55,7 @@ type merging[R any] struct {
 	removed     []string // keys
 	held        []string // keys that the guard holds back
 	unconfirmed []string // keys that this listing of several pages is the first to lack
+	outcome     Outcome  // once it is written
 }
 
 // maxPagesToReread is how many pages a listing may have to be read again at once. Of a longer one, the next pass's
@@ -74,33 +76,35 @@ func (e *UnconfirmedError) Error() string {
 //     meanwhile;
 //   - compare the listed rows with the known ones, so that an unchanged row costs no write and no lock;
 //   - append what is superseded to the versions, and bring the current rows up to date;
-//   - do what goes along with it (also, if it is set), and count.
+//   - do what goes along with it (also), and count.
+//
+// Of a device list, of is the list as it was known.
 func merge[R any](
-	ctx context.Context, s *Store, r *resource[R], c Claim, at list, l Listing, rows []R,
-	also func(*merging[R], *Outcome) error,
+	ctx context.Context, s *Store, r *resource[R], c Claim, of DeviceList, l Listing, rows []R,
+	also func(context.Context, *merging[R]) error,
 ) (done Outcome, err error) {
+	at := list{customerID: c.CustomerID, resource: r.table, devices: of}
 	err = s.write(ctx, func(tx pgx.Tx) error {
-		m := merging[R]{tx: tx, resource: r, list: at, listing: l, rows: rows}
-		if err := m.compare(ctx, s, c); err != nil {
+		m := merging[R]{tx: tx, resource: r, claim: c, list: at, listing: l, rows: rows}
+		if err := m.compare(ctx, s.worker); err != nil {
 			return err
 		}
 		if mustReread(l.Pages, l.AbsentBefore, m.unconfirmed) {
 			return &UnconfirmedError{m.unconfirmed}
 		}
-		if err := m.write(ctx, c.Run.ID); err != nil {
+		if err := m.write(ctx); err != nil {
 			return fmt.Errorf("writing %d new, %d changed and %d removed rows and the state of the list: %w",
 				len(m.diff.inserted), len(m.diff.changed), len(m.removed), err)
 		}
 		inserted, changed := len(m.diff.inserted), len(m.diff.changed)
-		done = Outcome{
+		m.outcome = Outcome{
 			Inserted: inserted, Changed: changed, Removed: len(m.removed),
 			Unchanged: len(rows) - inserted - changed, Held: len(m.held), Unconfirmed: len(m.unconfirmed),
 		}
-		if also != nil {
-			if err := also(&m, &done); err != nil {
-				return err
-			}
+		if err := also(ctx, &m); err != nil {
+			return err
 		}
+		done = m.outcome
 		counts := Counts{Inserted: done.Inserted, Changed: done.Changed, Removed: done.Removed, Unchanged: done.Unchanged}
 		if m.state.Counted {
 			counts.Unchanged = 0 // this is a second try, whose first one was committed
@@ -115,7 +119,7 @@ func merge[R any](
 }
 
 // compare checks the claim, and finds out how the listed rows differ from the known ones.
-func (m *merging[R]) compare(ctx context.Context, s *Store, c Claim) error {
+func (m *merging[R]) compare(ctx context.Context, worker string) error {
 	// The customer first, as in every transaction, if its row is to be written.
 	const lock = `
 		SELECT true
@@ -133,7 +137,8 @@ func (m *merging[R]) compare(ctx context.Context, s *Store, c Claim) error {
 		SELECT pg_advisory_xact_lock(hashtextextended('partnersync: merges of customer ' || @customer_id, 0))
 		FROM (SELECT count(*) FROM (
 		    SELECT FROM partner_center.device_batches WHERE customer_id = @customer_id::uuid LIMIT 1) b) n`
-	args := pgx.NamedArgs{"customer_id": c.CustomerID, "worker": s.worker, "epoch": c.Epoch, "resource": m.list.resource}
+	args := m.list.args()
+	args["worker"], args["epoch"] = worker, m.claim.Epoch
 	claimed := false
 	batch := &pgx.Batch{}
 	if m.listing.Complete {
@@ -153,7 +158,7 @@ func (m *merging[R]) compare(ctx context.Context, s *Store, c Claim) error {
 	if !claimed {
 		return ErrClaimLost
 	}
-	return m.compareWithKnown(ctx, c.Run.ID)
+	return m.compareWithKnown(ctx, m.claim.Run.ID)
 }
 
 // compareWithKnown reads the state and the known rows of the list, compares, and applies the mass removal guard.
@@ -188,11 +193,13 @@ func (m *merging[R]) compareWithKnown(ctx context.Context, run int64) (err error
 }
 
 // write appends what is superseded to the versions, brings the current rows up to date, and leaves the list's state.
-func (m *merging[R]) write(ctx context.Context, run int64) error {
+func (m *merging[R]) write(ctx context.Context) error {
 	const noteFirstListing = `
 		UPDATE partner_center.customers
-		SET first_listed_at         = CASE WHEN @resource = 'device_batches' THEN @observed_at::timestamptz ELSE first_listed_at END,
-		    devices_first_listed_at = CASE WHEN @resource = 'devices' THEN @observed_at::timestamptz ELSE devices_first_listed_at END
+		SET first_listed_at         = CASE WHEN @resource = 'device_batches' THEN @observed_at::timestamptz
+		                                   ELSE first_listed_at END,
+		    devices_first_listed_at = CASE WHEN @resource = 'devices' THEN @observed_at::timestamptz
+		                                   ELSE devices_first_listed_at END
 		WHERE customer_id = @customer_id::uuid`
 	r, batch := m.resource, &pgx.Batch{}
 	common := m.list.args()
@@ -225,7 +232,7 @@ func (m *merging[R]) write(ctx context.Context, run int64) error {
 		}
 	}
 	held := slices.Concat(m.held, m.unconfirmed)
-	batch.Queue(writeListStateSQL, m.list.writeListStateArgs(run, m.listing, m.observedAt, len(m.rows), held))
+	batch.Queue(writeListStateSQL, m.list.writeListStateArgs(m.claim.Run.ID, m.listing, m.observedAt, len(m.rows), held))
 	return m.tx.SendBatch(ctx, batch).Close()
 }
 

@@ -315,8 +315,9 @@ func TestWrite_limitsItsTransactionOnly(t *testing.T) {
 // enter begins a merge of the customer's batches, and so locks its state.
 func (w *world) enter(tx pgx.Tx, c Claim) {
 	w.t.Helper()
-	m := merging[DeviceBatch]{tx: tx, resource: deviceBatches, list: list{customerID: c.CustomerID, resource: DeviceBatches}}
-	w.ok(m.compare(w.t.Context(), w.Store, c))
+	at := list{customerID: c.CustomerID, resource: DeviceBatches}
+	m := merging[DeviceBatch]{tx: tx, resource: deviceBatches, claim: c, list: at}
+	w.ok(m.compare(w.t.Context(), w.Store.worker))
 }
 
 // A replica that is frozen in a transaction holds the customer's row: PostgreSQL ends the transaction for it.

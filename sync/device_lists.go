@@ -58,7 +58,7 @@ func (t *turn) syncDevices(ctx context.Context) error {
 		}
 	}
 	g, groupCtx := errgroup.WithContext(ctx)
-	g.SetLimit(t.partner.concurrency())
+	g.SetLimit(t.partner.Concurrency)
 	for i := 1; i < len(due); i++ {
 		g.Go(func() error { return syncOne(groupCtx, i) })
 	}

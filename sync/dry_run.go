@@ -61,7 +61,7 @@ func (r *Runner) planPartner(
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.concurrency())
+	g.SetLimit(max(1, p.Concurrency))
 	for _, c := range customers {
 		g.Go(func() error {
 			plan, err := r.planCustomer(ctx, p, c, q)

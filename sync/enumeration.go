@@ -44,7 +44,7 @@ func (p *pass) enumerate(ctx context.Context) error {
 // recordCustomers lists the run's customers and records them. A list of several pages that lacks known customers is
 // read once more.
 func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim) error {
-	var before store.Enumeration // the one that is read once more, whose requests count too
+	var before store.Enumeration // of the listing just before, what counts for the next one
 	for {
 		now := time.Now()
 		e, found := p.partner.enumeration(ctx, p.selection, func() { p.Store.NoteProgress(p.run) })
@@ -63,7 +63,7 @@ func (p *pass) recordCustomers(ctx context.Context, claim store.EnumerationClaim
 		done, err := p.Store.RecordEnumeration(ctx, claim, e)
 		if first, ok := errors.AsType[*store.UnconfirmedError](err); ok {
 			p.log.Debug("list of several pages lacks known customers, reading it again", "customers", len(first.Absent))
-			before, before.AbsentBefore = e, first.Absent
+			before = store.Enumeration{AbsentBefore: first.Absent, Requests: e.Requests, Retries: e.Retries}
 			continue
 		}
 		if err != nil {

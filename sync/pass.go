@@ -90,10 +90,11 @@ const longestGrace = 10 * time.Second
 
 func (r *Runner) newPass(partner Partner, opened store.Opened, selected selection) *pass {
 	run := opened.Run
+	partner.Concurrency = max(1, partner.Concurrency)
 	p := &pass{
 		Runner: r, partner: partner, selection: selected, run: run, id: uuid.New(),
 		log:       r.logger().With("partner", partner.Name, "run_id", run.ID),
-		listSlots: make(chan struct{}, partner.concurrency()),
+		listSlots: make(chan struct{}, partner.Concurrency),
 	}
 	if run.Kind == store.Scheduled {
 		begun := run.ScheduledFor // for all workers of the run the same, unless a clock that was ahead has left it

@@ -69,7 +69,7 @@ func (p *pass) workThrough(ctx context.Context, q queue) (claimed int, err error
 	g.Go(func() error {
 		defer close(results)
 		workers, ctx := errgroup.WithContext(ctx)
-		for range p.partner.concurrency() {
+		for range p.partner.Concurrency {
 			workers.Go(func() error { return p.worker(ctx, claims, results) })
 		}
 		return workers.Wait()

@@ -101,9 +101,6 @@ func (r *Runner) partnerNames() []string {
 	return names
 }
 
-// concurrency is how many customers, or device lists, are read at the same time.
-func (p Partner) concurrency() int { return max(1, p.Concurrency) }
-
 // deviceReading says which device lists a pass reads; nil: none.
 func (p Partner) deviceReading(since time.Time) *store.DeviceReading {
 	if !p.Devices {

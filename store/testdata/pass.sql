@@ -263,8 +263,10 @@ FROM (SELECT count(*) FROM (
     SELECT FROM partner_center.device_batches WHERE customer_id = $1::uuid LIMIT 1) b) n;
 
 UPDATE partner_center.customers
-SET first_listed_at         = CASE WHEN $1 = 'device_batches' THEN $2::timestamptz ELSE first_listed_at END,
-    devices_first_listed_at = CASE WHEN $1 = 'devices' THEN $2::timestamptz ELSE devices_first_listed_at END
+SET first_listed_at         = CASE WHEN $1 = 'device_batches' THEN $2::timestamptz
+                                   ELSE first_listed_at END,
+    devices_first_listed_at = CASE WHEN $1 = 'devices' THEN $2::timestamptz
+                                   ELSE devices_first_listed_at END
 WHERE customer_id = $3::uuid;
 
 INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)

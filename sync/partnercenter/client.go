@@ -205,11 +205,17 @@ func withWholeSeconds(body []byte) []byte {
 	for name, value := range reply {
 		switch strings.ToLower(name) { // as the library reads names
 		case "expires_in", "interval":
-			if n, ok := seconds(value); ok {
-				reply[name] = strconv.AppendInt(nil, n, 10)
-			} else {
-				delete(reply, name)
+			text := string(value)
+			if unquoted, err := strconv.Unquote(text); err == nil {
+				text = strings.TrimSpace(unquoted)
 			}
+			seconds, err := strconv.ParseFloat(text, 64)
+			if err != nil || math.IsNaN(seconds) || math.IsInf(seconds, 0) {
+				delete(reply, name)
+				continue
+			}
+			seconds = max(math.MinInt32, min(seconds, math.MaxInt32))
+			reply[name] = strconv.AppendInt(nil, int64(seconds), 10)
 		}
 	}
 	corrected, err := json.Marshal(reply)
@@ -217,17 +223,4 @@ func withWholeSeconds(body []byte) []byte {
 		return body
 	}
 	return corrected
-}
-
-// seconds reads a number, or a string that holds one.
-func seconds(value json.RawMessage) (n int64, ok bool) {
-	text := string(value)
-	if s, err := strconv.Unquote(text); err == nil {
-		text = strings.TrimSpace(s)
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-		return 0, false
-	}
-	return int64(max(math.MinInt32, min(f, math.MaxInt32))), true
 }
