@@ -248,8 +248,8 @@ type EnumerationClaim struct {
 	Epoch int64
 }
 
-// ClaimEnumeration claims the enumeration of the run's customers. It returns ok = false if that is done already, and
-// ErrClaimHeld while another worker is at it.
+// ClaimEnumeration claims the enumeration of the run's customers. It returns ErrClaimHeld while another worker is at it,
+// and ok = false if it is done already, with the run as it is now.
 func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim EnumerationClaim, ok bool, err error) {
 	const take = `
 		UPDATE partnersync.partner_state s
@@ -262,7 +262,7 @@ func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim Enumeratio
 	const done = `
 		SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = @run`
 	const release = `
-		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner`
+		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	claim.Run = run
 	args := pgx.NamedArgs{"worker": s.worker, "partner": run.Partner, "run": run.ID}
 	var enumerated bool
@@ -277,13 +277,16 @@ func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim Enumeratio
 			return err
 		})
 		batch.Queue(done, args).QueryRow(func(row pgx.Row) error { return row.Scan(&enumerated) })
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil || !ok || !enumerated {
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil || !enumerated {
 			return err
 		}
-		// While the claim waited for a lock, another worker has enumerated the customers: the condition of an UPDATE
-		// sees the other tables as they were when the statement began.
+		// Perhaps another worker has enumerated the customers while the claim waited for a lock: the condition of an
+		// UPDATE sees the other tables as they were when the statement began.
 		ok = false
-		_, err := tx.Exec(ctx, release, args)
+		if _, err := tx.Exec(ctx, release, args); err != nil {
+			return err
+		}
+		claim.Run, err = readRun(ctx, tx, run)
 		return err
 	})
 	if err == nil && !ok && !enumerated {

@@ -77,7 +77,7 @@ func TestOpenRun_backfillAheadIsNotResumedForEver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	run := w.begin(Backfill, alpha)
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	w.exec("UPDATE partnersync.runs SET started_at = started_at + interval '25 hours'")
 	if opened := w.open(RunRequest{Partner: "contoso", Kind: Backfill, ScheduledFor: w.tick}); opened.Resumed {
 		t.Errorf("opened %+v, want a new backfill", opened)

@@ -25,7 +25,6 @@ type ConfigurationPolicy struct {
 var configurationPolicies = newResource(resource[ConfigurationPolicy]{
 	table:     ConfigurationPolicies,
 	versions:  "configuration_policy_versions",
-	holdsAll:  true,
 	rowByRow:  true,
 	inPlace:   []string{"extra", "devices_assigned_count"},
 	keyColumn: "policy_id",

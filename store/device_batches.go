@@ -25,7 +25,6 @@ type DeviceBatch struct {
 var deviceBatches = newResource(resource[DeviceBatch]{
 	table:     DeviceBatches,
 	versions:  "device_batch_versions",
-	holdsAll:  true,
 	inPlace:   []string{"extra"},
 	keyColumn: "batch_id",
 	key:       func(b *DeviceBatch) string { return b.BatchID },

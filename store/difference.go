@@ -81,7 +81,7 @@ func (r *resource[R]) compareRow(listed, known *R) (differs, opensVersion bool) 
 			continue
 		}
 		differs = true
-		opensVersion = opensVersion || !c.inPlace
+		opensVersion = opensVersion || !slices.Contains(r.inPlace, c.name)
 	}
 	return differs, opensVersion
 }
@@ -93,7 +93,7 @@ func (r *resource[R]) describe(c change[R]) (changes []string) {
 		changes = append(changes, "it is back")
 	}
 	for _, column := range r.columns {
-		if !column.inPlace && !column.equal(c.listed, c.known) {
+		if !slices.Contains(r.inPlace, column.name) && !column.equal(c.listed, c.known) {
 			changes = append(changes, column.name+": "+column.text(c.known)+" -> "+column.text(c.listed))
 		}
 	}

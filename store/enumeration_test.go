@@ -22,9 +22,7 @@ func (w *world) enumerate(partner string, at time.Time, e Enumeration) (Run, Enu
 	e.ObservedAt = at
 	done, err := w.RecordEnumeration(w.t.Context(), claim, e)
 	w.ok(err)
-	run, err = w.ReadRun(w.t.Context(), run)
-	w.ok(err)
-	return run, done
+	return w.readRun(run), done
 }
 
 func (w *world) wantEnumerated(want, got Enumerated) {

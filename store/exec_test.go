@@ -58,7 +58,7 @@ func TestStore_withoutPreparedStatements(t *testing.T) {
 	w.ok(err)
 	first, second := w.claim(run), w.claim(run)
 	w.record(run, Result{Claim: first, Requests: 2, Failure: &Failure{Code: "http_503", Message: "no answer", RequestID: "r"}})
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	resumed := w.open(backfill(""))
 	if !resumed.Resumed || resumed.Run.CustomersFailed != 1 {
 		t.Errorf("opened %+v, want the backfill resumed", resumed)
@@ -67,8 +67,8 @@ func TestStore_withoutPreparedStatements(t *testing.T) {
 		t.Errorf("claimed %v, want %s alone", got, second.CustomerID)
 	}
 	restricted := w.open(RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: minute(5), Customers: []string{beta}, Filter: "x"}).Run
-	if got, err := w.ReadRun(t.Context(), restricted); err != nil || !cmp.Equal(got.Customers, []string{beta}) {
-		t.Errorf("read %+v, %v, want it restricted to %s", got, err, beta)
+	if got := w.readRun(restricted); !cmp.Equal(got.Customers, []string{beta}) {
+		t.Errorf("read %+v, want it restricted to %s", got, beta)
 	}
 	w.want(first.CustomerID, "SELECT customer_id FROM partner_center.sync_freshness WHERE partner = 'contoso' AND consecutive_failures > 0")
 	known, err := w.KnownCustomers(t.Context(), "contoso")

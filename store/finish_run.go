@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -23,8 +22,7 @@ const (
 	CutOff              // no longer
 )
 
-// FinishRun ends the run if it does not go on, and returns it as it is then: its State is Running if it does. One that is
-// there no more was abandoned while this worker was frozen, and then removed with other old runs.
+// FinishRun ends the run if it does not go on, and returns it as it is then: its State is Running if it does.
 func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error) {
 	now := run
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
@@ -40,9 +38,7 @@ func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error
 		if err != nil {
 			return err
 		}
-		if now, err = readRun(ctx, tx, run); errors.Is(err, pgx.ErrNoRows) {
-			now.State, err = Abandoned, nil
-		}
+		now, err = readRun(ctx, tx, run)
 		now.EndedHere = ended
 		return err
 	})

@@ -80,7 +80,7 @@ func TestKinds_backfillResumedAfterACustomerLeft(t *testing.T) {
 	ask := RunRequest{Kind: Backfill}
 	run := w.beginReading(ask, alpha, beta, gamma)
 	w.record(run, Result{Claim: w.claim(run)})
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	w.enumerate("contoso", minute(1), listed(gamma)) // one was counted, the other was not
 	resumed := w.beginReading(ask)
 	if resumed.ID != run.ID || resumed.CustomersOK != 1 {

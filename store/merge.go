@@ -186,7 +186,8 @@ func (m *merging[R]) compareWithKnown(ctx context.Context, run int64) (err error
 	}
 	if m.listing.Complete {
 		m.removed, m.held, m.unconfirmed = gone(m.diff.known, m.diff.absent, absence{
-			pages: m.listing.Pages, absentBefore: m.listing.AbsentBefore, heldBefore: m.state.HeldBefore, holdsAll: m.resource.holdsAll,
+			pages: m.listing.Pages, absentBefore: m.listing.AbsentBefore, heldBefore: m.state.HeldBefore,
+			holdsAll: !m.resource.ofBatch, // that a batch has no devices any more is believed
 		})
 	}
 	return nil

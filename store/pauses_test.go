@@ -57,6 +57,6 @@ func TestPace_countsTheWorkersOfOpenRuns(t *testing.T) {
 	other.die()
 	want(1, "the other one is dead")
 	w.exec("UPDATE partnersync.runs SET state = 'complete' WHERE partner = 'contoso' AND run_id <> $1", run.ID)
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	want(0, "after the runs")
 }

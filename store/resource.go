@@ -24,21 +24,18 @@ type resource[R any] struct {
 	// rowByRow: each row is written by a statement of its own, since a column is itself an array, and arrays of
 	// different lengths cannot be unnested together.
 	rowByRow bool
-	// holdsAll: the mass removal guard holds a complete listing that lacks all known rows, however few they are.
-	holdsAll bool
 	sql      mergeSQL
 }
 
 // column is a column of a resource.
 type column[R any] struct {
-	name    string
-	typ     string              // PostgreSQL's name of the type
-	inPlace bool                // it is among the resource's inPlace
-	values  func(rows []*R) any // the column of all rows, as pgx takes it for an array
-	value   func(row *R) any    // the column of one row
-	equal   func(a, b *R) bool  // whether two rows are the same in it
-	copy    func(to, from *R)   // takes over the other row's value
-	text    func(row *R) string // for people
+	name   string
+	typ    string              // PostgreSQL's name of the type
+	values func(rows []*R) any // the column of all rows, as pgx takes it for an array
+	value  func(row *R) any    // the column of one row
+	equal  func(a, b *R) bool  // whether two rows are the same in it
+	copy   func(to, from *R)   // takes over the other row's value
+	text   func(row *R) string // for people
 }
 
 // newColumn returns a column whose values are compared by equal.
@@ -193,12 +190,11 @@ func newResource[R any](r resource[R]) *resource[R] {
 	}
 	names, values := []string{r.keyColumn}, []string{fmt.Sprintf(incoming, r.keyColumn, "text")}
 	var assignments, inPlace []string
-	for i := range r.columns {
-		c := &r.columns[i]
+	for _, c := range r.columns {
 		assignment := fmt.Sprintf("%[1]s = i.%[1]s", c.name)
 		names, values = append(names, c.name), append(values, fmt.Sprintf(incoming, c.name, c.typ))
 		assignments = append(assignments, assignment)
-		if c.inPlace = slices.Contains(r.inPlace, c.name); c.inPlace {
+		if slices.Contains(r.inPlace, c.name) {
 			inPlace = append(inPlace, assignment)
 		}
 	}

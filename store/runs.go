@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -72,7 +73,8 @@ func (r Run) args() pgx.NamedArgs {
 	return args
 }
 
-// readRun reads the run with its state and counts as they are now. What was asked for is kept.
+// readRun reads the run with its state and counts as they are now. What was asked for is kept. A run that is there no
+// more was abandoned while this worker was frozen, and then removed with other old runs.
 func readRun(ctx context.Context, tx pgx.Tx, run Run) (Run, error) {
 	const read = `
 		SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
@@ -82,6 +84,10 @@ func readRun(ctx context.Context, tx pgx.Tx, run Run) (Run, error) {
 		WHERE run_id = @run`
 	rows, _ := tx.Query(ctx, read, pgx.NamedArgs{"run": run.ID}) // CollectExactlyOneRow returns its error
 	now, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Run])
+	if errors.Is(err, pgx.ErrNoRows) {
+		run.State = Abandoned
+		return run, nil
+	}
 	if err != nil {
 		return run, fmt.Errorf("reading run %d: %w", run.ID, err)
 	}
@@ -89,18 +95,9 @@ func readRun(ctx context.Context, tx pgx.Tx, run Run) (Run, error) {
 	return now, nil
 }
 
-// ReadRun returns the run with its state and counts as they are now.
-func (s *Store) ReadRun(ctx context.Context, run Run) (now Run, err error) {
-	err = s.readOnly(ctx, func(tx pgx.Tx) error {
-		now, err = readRun(ctx, tx, run)
-		return err
-	})
-	return now, err
-}
-
 // LeaveRun takes this worker out of a run that it cannot bring to its end. With no other live worker in it, the run
-// becomes abandoned. The worker's claims on the partner's customers are released.
-func (s *Store) LeaveRun(ctx context.Context, run Run) error {
+// becomes abandoned. The worker's claims on the partner's customers are released. It returns the run as it is then.
+func (s *Store) LeaveRun(ctx context.Context, run Run) (Run, error) {
 	const leave = `
 		DELETE FROM partnersync.run_workers WHERE run_id = @run AND worker_id = @worker::uuid`
 	const abandon = `
@@ -111,20 +108,25 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) error {
 		    FROM partnersync.run_workers m
 		    JOIN partnersync.live_workers w ON w.worker_id = m.worker_id
 		    WHERE m.run_id = @run)`
-	args := pgx.NamedArgs{"run": run.ID, "worker": s.worker}
-	err := s.write(ctx, func(tx pgx.Tx) error {
+	left := run
+	err := s.write(ctx, func(tx pgx.Tx) (err error) {
 		if err := lockPartner(ctx, tx, run.Partner); err != nil {
 			return err
 		}
 		if _, err := s.releaseClaims(ctx, tx, run.Partner); err != nil {
 			return err
 		}
-		return execAll(ctx, tx, args, leave, abandon)
+		args := pgx.NamedArgs{"run": run.ID, "worker": s.worker}
+		if err := execAll(ctx, tx, args, leave, abandon); err != nil {
+			return err
+		}
+		left, err = readRun(ctx, tx, run)
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("leaving run %d of partner %s: %w", run.ID, run.Partner, err)
+		return run, fmt.Errorf("leaving run %d of partner %s: %w", run.ID, run.Partner, err)
 	}
-	return nil
+	return left, nil
 }
 
 // ReleaseClaims releases this worker's claims on the partner's enumeration and customers, and returns how many those

@@ -70,8 +70,8 @@ func TestOpenRun_scheduledRunWithoutALiveWorker(t *testing.T) {
 			if goesOn := opened.Run.ID == dead.ID; goesOn != test.goesOn || opened.Joined != test.goesOn || opened.Run.State != Running {
 				t.Errorf("opened %+v, want run %d continued: %t", opened, dead.ID, test.goesOn)
 			}
-			if dead, err := w.ReadRun(t.Context(), dead); err != nil || dead.State != want || (dead.FinishedAt == nil) != test.goesOn {
-				t.Errorf("the run is %+v, %v, want it %s", dead, err, want)
+			if dead := w.readRun(dead); dead.State != want || (dead.FinishedAt == nil) != test.goesOn {
+				t.Errorf("the run is %+v, want it %s", dead, want)
 			}
 		})
 	}
@@ -97,7 +97,7 @@ func TestOpenRun_tickThatIsOver(t *testing.T) {
 		t.Errorf("the next tick: %+v, want a new run", next)
 	}
 	// What was abandoned is not done.
-	w.ok(w.LeaveRun(t.Context(), next.Run))
+	w.leave(next.Run)
 	again := w.open(at(time.Minute))
 	if again.Run.ID == next.Run.ID || again.Joined {
 		t.Errorf("the tick of an abandoned run: %+v, want a new run", again)
@@ -135,7 +135,7 @@ func TestOpenRun_oneOfAKindAtATime(t *testing.T) {
 				t.Errorf("a %s run of %s beside a %s one: %v", other.Kind, other.Partner, second.Kind, err)
 			}
 		}
-		w.ok(w.LeaveRun(t.Context(), open.Run))
+		w.leave(open.Run)
 		if got, err := w.another().OpenRun(t.Context(), second); err != nil || got.Run.ID == open.Run.ID || got.Joined || got.Resumed {
 			t.Errorf("a %s run after the first one's end: %+v, error %v, want a new one", second.Kind, got, err)
 		}
@@ -217,7 +217,7 @@ func TestOpenRun_whichBackfillGoesOn(t *testing.T) {
 func TestOpenRun_newestBackfillCounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.ok(w.LeaveRun(t.Context(), w.open(backfill("")).Run))
+	w.leave(w.open(backfill("")).Run)
 	again := backfill("")
 	again.Restart = true
 	w.open(again)
@@ -233,7 +233,7 @@ func TestOpenRun_resumedBackfillDoesWhatIsLeft(t *testing.T) {
 	run := w.begin(Backfill, alpha, beta)
 	w.record(run, Result{Claim: w.claim(run)})
 	w.claim(run)
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	w.want("1|abandoned|t", states)
 	resumed := w.begin(Backfill)
 	if got := claimed(w.claims(resumed)); !cmp.Equal(got, []string{beta}) {
@@ -339,7 +339,7 @@ func TestFinishRun_abandonedRunStaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	run := w.begin(Scheduled)
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	if got := w.finish(run); got.State != Abandoned {
 		t.Errorf("the run is %s, want abandoned", got.State)
 	}
@@ -353,7 +353,7 @@ func TestLeaveRun_lastLiveWorkerAbandonsTheRun(t *testing.T) {
 	dead.open(scheduled(1, 1))
 	dead.die()
 	w.claim(run)
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	w.want("1|abandoned|t", states)
 	next := w.another()
 	if got := claimed(next.claims(next.begin(Scheduled, alpha, beta))); len(got) != 2 {
@@ -369,7 +369,7 @@ func TestLeaveRun_othersGoOn(t *testing.T) {
 	other.open(scheduled(1, 1))
 	theirs := other.claim(run)
 	w.claim(run)
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	w.want("1|running|f", states)
 	if got := claimed(other.claims(run)); !cmp.Equal(got, []string{beta}) {
 		t.Errorf("the other worker claimed %v, want %s, which was let go", got, beta)
@@ -387,7 +387,7 @@ func TestLeaveRun_letsTheEnumerationGo(t *testing.T) {
 	other.open(scheduled(1, 1))
 	_, _, err := w.ClaimEnumeration(t.Context(), run)
 	w.ok(err)
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	if _, mine, err := other.ClaimEnumeration(t.Context(), run); err != nil || !mine {
 		t.Errorf("the other worker's claim: %t, %v, want it granted", mine, err)
 	}
@@ -399,7 +399,7 @@ func TestLeaveRun_finishedRunStaysAsItIs(t *testing.T) {
 	run := w.begin(Scheduled, alpha)
 	w.record(run, Result{Claim: w.claim(run)})
 	w.finish(run)
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 	w.want("1|complete|t", states)
 }
 
@@ -408,14 +408,12 @@ func TestReadRun_keepsTheRestriction(t *testing.T) {
 	w := newWorld(t)
 	ask := RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: minute(1), Customers: []string{beta}, Filter: "customer=" + beta}
 	run := w.open(ask).Run
-	got, err := w.ReadRun(t.Context(), run)
-	w.ok(err)
-	if diff := cmp.Diff(run, got); diff != "" {
+	if diff := cmp.Diff(run, w.readRun(run)); diff != "" {
 		t.Errorf("the run read again: (-want +got)\n%s", diff)
 	}
 	w.want("customer="+beta+"|{"+beta+"}", "SELECT concat_ws('|', filter, customers) FROM partnersync.runs")
-	if _, err := w.ReadRun(t.Context(), Run{ID: 99}); err == nil {
-		t.Error("a run that does not exist was read")
+	if gone := w.readRun(Run{ID: 99}); gone.State != Abandoned {
+		t.Errorf("a run that was removed is %+v, want it abandoned", gone)
 	}
 }
 
@@ -441,5 +439,5 @@ func TestFinishRun_ofARunThatWasRemoved(t *testing.T) {
 	if run = w.finish(run); run.State != Abandoned || run.EndedHere {
 		t.Errorf("%+v, want it abandoned", run)
 	}
-	w.ok(w.LeaveRun(t.Context(), run))
+	w.leave(run)
 }

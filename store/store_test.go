@@ -312,6 +312,23 @@ func TestWrite_limitsItsTransactionOnly(t *testing.T) {
 	w.want(outside, "SELECT concat_ws('|', x) FROM ("+limits+") AS l (x)")
 }
 
+// leave takes the worker out of a run.
+func (w *world) leave(run Run) {
+	w.t.Helper()
+	_, err := w.LeaveRun(w.t.Context(), run)
+	w.ok(err)
+}
+
+// readRun reads a run as it is now.
+func (w *world) readRun(run Run) (now Run) {
+	w.t.Helper()
+	w.ok(w.readOnly(w.t.Context(), func(tx pgx.Tx) (err error) {
+		now, err = readRun(w.t.Context(), tx, run)
+		return err
+	}))
+	return now
+}
+
 // enter begins a merge of the customer's batches, and so locks its state.
 func (w *world) enter(tx pgx.Tx, c Claim) {
 	w.t.Helper()

@@ -35,7 +35,7 @@ func (w *world) wholePasses() {
 	w.enumerate("fabrikam", minute(1), listed(alpha, beta)) // alpha is contested
 	w.enumerate("fabrikam", minute(2), listed())            // and no longer
 	run := w.begin(Once, beta)                              // without alpha
-	w.ok(w.LeaveRun(ctx, run))
+	w.leave(run)
 	w.ok(w.Leave(ctx))
 }
 

@@ -25,11 +25,8 @@ func (p *pass) enumerate(ctx context.Context) error {
 		case err != nil:
 			return err
 		case !ok:
-			run, err := p.Store.ReadRun(ctx, p.run)
-			if err == nil {
-				p.run = run
-			}
-			return err
+			p.run = claim.Run
+			return nil
 		default:
 			err := p.recordCustomers(ctx, claim)
 			if !errors.Is(err, store.ErrClaimLost) {

@@ -179,11 +179,8 @@ func (p *pass) untilNextLook() time.Duration {
 
 // leave takes this process out of a run that it cannot bring to its end.
 func (p *pass) leave(ctx context.Context) error {
-	return p.lastWrite(ctx, func(ctx context.Context) error {
-		left := p.Store.LeaveRun(ctx, p.run)
-		if run, err := p.Store.ReadRun(ctx, p.run); err == nil {
-			p.run = run
-		}
-		return left
+	return p.lastWrite(ctx, func(ctx context.Context) (err error) {
+		p.run, err = p.Store.LeaveRun(ctx, p.run)
+		return err
 	})
 }
