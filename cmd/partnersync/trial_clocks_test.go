@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -21,7 +20,7 @@ func TestTrial_clocksAreSet(t *testing.T) {
 		rounds = 20
 	}
 	const by = 25 * time.Hour // more than anything may lie ahead
-	db := storetest.Empty(t)
+	db := trialDatabase(t)
 	tr := newTrial(t, 800, db.Pool, partnercentertest.Options{})
 	stop := tr.mutate(20 * time.Millisecond)
 	tr.mark("begin")
@@ -55,7 +54,8 @@ func (tr *trial) shift(by time.Duration) {
 		    LOCK TABLE partnersync.partner_state, partnersync.customer_state IN EXCLUSIVE MODE;
 		    FOR moved IN
 		        SELECT format('UPDATE %%I.%%I SET %%s', table_schema, table_name,
-		                      string_agg(format('%%1$I = %%1$I + interval ''%[1]s''', column_name), ', ')) AS sql
+		                      string_agg(format('%%1$I = (%%1$I AT TIME ZONE ''UTC'' + interval ''%[1]s'') AT TIME ZONE ''UTC''',
+		                                        column_name), ', ')) AS sql -- IMMUTABLE, for a cluster
 		        FROM information_schema.columns
 		        JOIN information_schema.tables USING (table_schema, table_name)
 		        WHERE table_schema IN ('partner_center', 'partnersync') AND table_type = 'BASE TABLE'

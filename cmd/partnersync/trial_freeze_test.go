@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"partnersync/store/historytest"
-	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -30,7 +29,7 @@ func TestTrial_frozenReplicaWritesNothing(t *testing.T) {
 	if *soak {
 		rounds = 50
 	}
-	db := storetest.Empty(t)
+	db := trialDatabase(t)
 	f := &freezing{trial: newTrial(t, 100, db.Pool, partnercentertest.Options{}), frozen: make(chan *replica, 1)}
 	stop := f.mutate(50 * time.Millisecond)
 	f.mark("begin")

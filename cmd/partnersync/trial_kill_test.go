@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"partnersync/store/historytest"
-	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -48,7 +47,7 @@ type killing struct {
 
 func newKilling(t *testing.T, world int) *killing {
 	t.Helper()
-	db := storetest.Empty(t)
+	db := trialDatabase(t)
 	w := &killing{trial: newTrial(t, uint64(world), db.Pool, partnercentertest.Options{}),
 		asked: make(chan struct{}, 1)}
 	url := w.serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -27,7 +27,7 @@ func TestTrial_connectionsDieSilently(t *testing.T) {
 	if *soak {
 		rounds = 30
 	}
-	db := storetest.Empty(t)
+	db := trialDatabase(t)
 	tr := newTrial(t, 400, db.Pool, partnercentertest.Options{})
 	tr.schedule = "@every 5s"
 	stop := tr.mutate(50 * time.Millisecond)
@@ -75,7 +75,7 @@ func TestTrial_commitsArriveLate(t *testing.T) {
 	if *soak {
 		commits = 100
 	}
-	db := storetest.Empty(t)
+	db := trialDatabase(t)
 	tr := newTrial(t, 500, db.Pool, partnercentertest.Options{})
 	stop := tr.mutate(20 * time.Millisecond)
 	p := storetest.NewProxy(t, db.URL)
@@ -102,7 +102,7 @@ func TestTrial_listsChangeBetweenPages(t *testing.T) {
 		moves = 3000
 	}
 	const steady = "steady"
-	db := storetest.Empty(t)
+	db := trialDatabase(t)
 	tr := newTrial(t, 600, db.Pool, partnercentertest.Options{})
 	stop := tr.mutate(20 * time.Millisecond)
 	put := func(c, i int) {
@@ -157,7 +157,7 @@ func TestTrial_backfillsBesideADaemon(t *testing.T) {
 	if *soak {
 		backfills = 50
 	}
-	db := storetest.Empty(t)
+	db := trialDatabase(t)
 	tr := newTrial(t, 700, db.Pool, partnercentertest.Options{})
 	tr.batchesStay = true // one that vanishes just before its devices are asked for is a failure of its customer
 	stop := tr.mutate(20 * time.Millisecond)

@@ -12,16 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 
 	"partnersync/store/historytest"
-	"partnersync/store/localpg"
+	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
 // TestTrial_postgresCrashes ends a PostgreSQL server under the daemon's hands, three times, and twenty times in the
-// long form: by an immediate shutdown, by killing it, and by killing one of the daemon's sessions, upon which the
-// server throws out all of them and recovers.
+// long form: by an immediate shutdown, by killing it, and by killing one of its sessions, upon which the server throws out
+// all of them and recovers. In a cluster, each node by turns.
 func TestTrial_postgresCrashes(t *testing.T) {
 	t.Parallel()
 	rounds := 3
@@ -29,56 +29,52 @@ func TestTrial_postgresCrashes(t *testing.T) {
 		rounds = 20
 	}
 	c := newCrashing(t)
+	c.replica(c.serve(nil), c.db.URL)
 	c.awaitMark("begin")
-	for n := range rounds {
+	for n := range rounds * len(c.nodes) {
+		node := c.nodes[n%len(c.nodes)]
 		c.wait(2 * time.Second)
 		down := time.Duration(c.rand.Int64N(int64(3 * time.Second)))
 		if *soak && n%4 == 0 { // for so long that the daemon tries as rarely as it ever does
 			down += 20 * time.Second
 		}
-		switch n % 3 {
+		switch n / len(c.nodes) % 3 {
 		case 0:
-			c.crash(syscall.SIGQUIT, down) // pg_ctl stop -m immediate
+			c.crash(node, syscall.SIGQUIT, down) // pg_ctl stop -m immediate
 		case 1:
-			c.crash(syscall.SIGKILL, down)
+			c.crash(node, syscall.SIGKILL, down)
 		case 2:
-			c.crashSession()
+			c.crashSession(node)
 		}
 		c.resume(n)
 	}
 	c.stop()
-	c.settle(historytest.Options{OneProcess: true})
+	c.settle()
 }
 
-// crashing is a world with a server of its own, which crashes.
+// crashing is a world whose server crashes, or the nodes of whose cluster do.
 type crashing struct {
 	*trial
-	dir    string
-	server *localpg.Server
-	stop   func()
+	db    *storetest.DB
+	nodes []*storetest.Node
+	stop  func()
 }
 
 func newCrashing(t *testing.T) *crashing {
 	t.Helper()
-	c := &crashing{dir: t.TempDir()}
-	for _, dir := range []string{c.dir, filepath.Dir(c.dir)} { // the server may run as another user
-		if err := os.Chmod(dir, 0o711); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.trial = &trial{t: t}
-	c.begin()
-	t.Cleanup(func() { c.server.Stop() })
-	pool, err := pgxpool.New(t.Context(), c.server.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	c.trial = newTrial(t, 200, pool, partnercentertest.Options{})
+	c := &crashing{}
+	c.db, c.nodes = storetest.NewOnNodes(t)
+	c.trial = newTrial(t, 200, c.db.Pool, partnercentertest.Options{})
 	c.stop = c.mutate(20 * time.Millisecond)
 	c.mark("begin")
-	c.replica(c.serve(nil), c.server.URL("postgres"))
 	return c
+}
+
+// settle is the trial's. While a node of a cluster is down, what a customer's batches are is read and cannot be written, and the
+// policies are read all the same.
+func (c *crashing) settle() {
+	c.t.Helper()
+	c.trial.settle(historytest.Options{OneProcess: len(c.nodes) == 1})
 }
 
 // resume waits until the daemon, after the server has come back, first reads a customer and then goes on as ever.
@@ -92,26 +88,37 @@ func (c *crashing) resume(n int) {
 	})
 	took := time.Since(back)
 	c.t.Logf("round %d: resumed after %.1f s", n, took.Seconds())
-	if limit := 5 * time.Second; *soak && took > limit {
+	limit := 5 * time.Second
+	if len(c.nodes) > 1 {
+		limit += 10 * time.Second // a commit in doubt may have to be settled first
+	}
+	if *soak && took > limit {
 		c.t.Errorf("round %d: resumed after %s, want at most %s", n, took, limit)
 	}
 	c.mark(fmt.Sprint("round ", n))
 	c.awaitMark(fmt.Sprint("round ", n))
 }
 
-// begin starts the server on the data there is.
-func (c *crashing) begin() {
+// begin starts a server on the data there is.
+func (c *crashing) begin(node *storetest.Node) {
 	c.t.Helper()
-	var err error
-	if c.server, err = localpg.Start(c.t.Context(), localpg.Config{Dir: c.dir}); err != nil {
+	if err := node.Start(c.t.Context()); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// crash ends the server by a signal, and starts it again after a while.
-func (c *crashing) crash(s syscall.Signal, down time.Duration) {
+// crash ends a server by a signal, and starts it again after a while.
+func (c *crashing) crash(node *storetest.Node, s syscall.Signal, down time.Duration) {
 	c.t.Helper()
-	text, err := os.ReadFile(filepath.Join(c.dir, "data", "postmaster.pid"))
+	c.end(node, s)
+	<-time.After(down)
+	c.begin(node)
+}
+
+// end ends a server by a signal.
+func (c *crashing) end(node *storetest.Node, s syscall.Signal) {
+	c.t.Helper()
+	text, err := os.ReadFile(filepath.Join(node.Dir, "data", "postmaster.pid"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -124,18 +131,25 @@ func (c *crashing) crash(s syscall.Signal, down time.Duration) {
 		c.t.Fatal(err)
 	}
 	c.until("the server to end", func() bool { return syscall.Kill(pid, 0) != nil })
-	c.server.Stop() // an error, since it ended by itself; the directory is free then
-	<-time.After(down)
-	c.begin()
+	node.Stop() // an error, since it ended by itself; the directory is free then
 }
 
-// crashSession kills the process of one of the daemon's sessions.
-func (c *crashing) crashSession() {
+// crashSession kills the process of one of the sessions at a server: of the daemon's, or of the coordinator's at a worker.
+func (c *crashing) crashSession(node *storetest.Node) {
 	c.t.Helper()
 	var pid int
-	c.until("a session of the daemon's", func() bool {
-		const query = `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'replica-%' LIMIT 1`
-		return c.pool.QueryRow(c.t.Context(), query).Scan(&pid) == nil
+	c.until("a session", func() bool {
+		const query = `
+			SELECT pid FROM pg_stat_activity
+			WHERE datname = $1 AND (application_name LIKE 'replica-%' OR application_name LIKE 'citus_internal gpid=%')
+			LIMIT 1`
+		database := c.pool.Config().ConnConfig.Database
+		conn, err := pgx.Connect(c.t.Context(), node.URL(database))
+		if err != nil {
+			return false
+		}
+		defer conn.Close(c.t.Context())
+		return conn.QueryRow(c.t.Context(), query, database).Scan(&pid) == nil
 	})
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		c.t.Fatal(err)

@@ -16,7 +16,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"partnersync/store/historytest"
-	"partnersync/store/storetest"
 	"partnersync/sync/partnercenter/partnercentertest"
 )
 
@@ -28,7 +27,7 @@ func TestTrial_replicasUnderFire(t *testing.T) {
 	if *soak {
 		long, pause = *soakFor, 40*time.Second
 	}
-	db := storetest.Empty(t)
+	db := trialDatabase(t)
 	tr := newTrial(t, 300, db.Pool, partnercentertest.Options{TokenLifetime: 10 * time.Second})
 	interval := 2 * time.Second
 	if *soak {

@@ -55,6 +55,16 @@ type trial struct {
 	lastChange time.Time // of the data, once it does not change any more
 
 	batchesStay bool // the data changes without batches that vanish
+	noDevices   bool // device lists are not read
+}
+
+// trialDatabase returns the database of a trial, which its daemons migrate; in a cluster it is distributed already.
+func trialDatabase(t *testing.T) *storetest.DB {
+	t.Helper()
+	if storetest.IsCitus() {
+		return storetest.New(t)
+	}
+	return storetest.Empty(t)
 }
 
 // seed returns what makes all random choices.
@@ -115,9 +125,9 @@ func (tr *trial) replica(apiURL, databaseURL string) *replica {
 	dir := tr.t.TempDir()
 	r.log = filepath.Join(dir, "log")
 	config := filepath.Join(dir, "partnersync.yaml")
-	head := fmt.Sprintf("schedule: %q\nlease: %s\nlisten: %q\n", tr.schedule, lease, tr.listen)
-	if err := os.WriteFile(config, []byte(head+defaultConfig+"    requests_per_minute: 0\n    concurrency: 4\n"),
-		0o600); err != nil {
+	head := fmt.Sprintf("schedule: %q\nlease: %s\nlisten: %q\n%s", tr.schedule, lease, tr.listen, nobodyNotified)
+	partner := fmt.Sprintf("    requests_per_minute: 0\n    concurrency: 4\n    devices: %t\n", !tr.noDevices)
+	if err := os.WriteFile(config, []byte(head+defaultConfig+partner), 0o600); err != nil {
 		tr.t.Fatal(err)
 	}
 	separator := "?"
@@ -230,7 +240,51 @@ func (tr *trial) settle(o historytest.Options) {
 	for _, d := range damages {
 		tr.t.Error(d)
 	}
+	tr.eventful()
 	tr.t.Logf("%d damages in %s", len(damages), tr.size())
+}
+
+// nobodyNotified configures a webhook at which nobody listens, so that all events stay in the outbox.
+const nobodyNotified = `notify:
+  - url: http://127.0.0.1:1/
+    name: nobody
+    events: [batch.finished, batch.finished_with_errors, batch.removed]
+`
+
+// eventful wants the outbox to have an event for each version of a batch that is one, and no other.
+func (tr *trial) eventful() {
+	tr.t.Helper()
+	const query = `
+		WITH versions AS MATERIALIZED (
+		    SELECT customer_id, batch_id, valid_from, removed_at,
+		           replace(lower(status), '-', '_') AS status,
+		           replace(lower(lag(status) OVER versions), '-', '_') AS from_status,
+		           lag(valid_from) OVER versions IS NULL AS is_first
+		    FROM partner_center.device_batch_history
+		    WINDOW versions AS (PARTITION BY customer_id, batch_id ORDER BY valid_from)
+		), expected AS (
+		    SELECT CASE WHEN removed_at IS NULL THEN 'batch.' || status ELSE 'batch.removed' END AS type,
+		           customer_id::text, batch_id, valid_from
+		    FROM versions
+		    WHERE NOT is_first AND (removed_at IS NOT NULL
+		          OR status IN ('finished', 'finished_with_errors') AND status IS DISTINCT FROM from_status)
+		), enqueued AS (
+		    SELECT type, data ->> 'customer_id', data ->> 'batch_id', (data ->> 'changed_by')::timestamptz
+		    FROM partnersync.outbox
+		), lost AS (
+		    SELECT * FROM expected EXCEPT ALL SELECT * FROM enqueued
+		), unfounded AS (
+		    SELECT * FROM enqueued EXCEPT ALL SELECT * FROM expected
+		)
+		SELECT (SELECT count(*) FROM enqueued),
+		       concat_ws('; ', (SELECT string_agg('lost: ' || l::text, '; ') FROM lost l),
+		                       (SELECT string_agg('unfounded: ' || u::text, '; ') FROM unfounded u))`
+	var events int
+	var wrong string
+	if err := tr.pool.QueryRow(tr.t.Context(), query).Scan(&events, &wrong); err != nil || wrong != "" {
+		tr.t.Errorf("of %d events, %v: %s", events, err, wrong)
+	}
+	tr.t.Logf("%d events", events)
 }
 
 // served returns what the API has served.
@@ -256,14 +310,17 @@ func (tr *trial) changed() (all []historytest.Change) {
 // ends, is what the database has already.
 func (tr *trial) caughtUp() bool {
 	const query = `
-		SELECT EXISTS (SELECT FROM partner_center.sync_runs WHERE started_at > $1 AND state = 'complete')
+		WITH batches AS MATERIALIZED (
+		    SELECT customer_id, batch_id FROM partner_center.device_batches WHERE removed_at IS NULL AND NOT $2
+		)
+		SELECT EXISTS (SELECT 1 FROM partner_center.sync_runs WHERE started_at > $1 AND state = 'complete')
 		   AND NOT EXISTS (
-		       SELECT FROM partner_center.device_batches b
+		       SELECT 1 FROM batches b
 		       LEFT JOIN partnersync.list_state l
 		              ON l.customer_id = b.customer_id AND l.resource = 'devices' AND l.batch_id = b.batch_id
-		       WHERE b.removed_at IS NULL AND coalesce(l.confirmed_at <= $1, true))`
+		       WHERE coalesce(l.confirmed_at <= $1, true))`
 	var caughtUp bool
-	return tr.pool.QueryRow(tr.t.Context(), query, tr.lastChange).Scan(&caughtUp) == nil && caughtUp
+	return tr.pool.QueryRow(tr.t.Context(), query, tr.lastChange, tr.noDevices).Scan(&caughtUp) == nil && caughtUp
 }
 
 // size says how much history there is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,49 +30,56 @@ var citusSettings = map[string]string{
 	"citus.node_conninfo": "sslmode=prefer", "citus.recover_2pc_interval": "5s",
 }
 
-// citus is a coordinator and two workers. A template does not copy the workers' shards, so that a database is used by one
-// test after the other, and emptied between them.
-type citus struct {
-	coordinator *localpg.Server
-	workers     []*localpg.Server
+// Citus is a cluster of a coordinator and two workers. A template does not copy the workers' shards, so that a database is used
+// by one test after the other, and emptied between them.
+type Citus struct {
+	nodes []*Node // the coordinator first
 
 	mu      sync.Mutex
 	free    []string          // databases that no test uses
 	objects map[string]string // what each database has, when it is made
 }
 
-// startCitus starts the cluster's servers.
-func startCitus(ctx context.Context) (c *citus, err error) {
-	c = &citus{objects: map[string]string{}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.stop())
-		}
-	}()
-	if c.coordinator, err = localpg.Start(ctx, localpg.Config{Settings: citusSettings}); err != nil {
-		return c, fmt.Errorf("starting the coordinator of a Citus cluster, whose extension the server's binaries must have: %w", err)
+// NewCitus starts a cluster of the test's own, with further settings of its nodes.
+func NewCitus(t testing.TB, further map[string]string) *Citus {
+	t.Helper()
+	settings := maps.Clone(citusSettings)
+	maps.Copy(settings, further)
+	c, err := startCitus(t.Context(), settings)
+	if err != nil {
+		t.Fatalf("storetest: %v", err)
 	}
-	for range 2 {
-		worker, err := localpg.Start(ctx, localpg.Config{Settings: citusSettings})
-		if err != nil {
-			return c, fmt.Errorf("starting a worker of a Citus cluster: %w", err)
+	t.Cleanup(func() {
+		if err := c.stop(); err != nil {
+			t.Errorf("storetest: %v", err)
 		}
-		c.workers = append(c.workers, worker)
+	})
+	return c
+}
+
+// startCitus starts the cluster's servers.
+func startCitus(ctx context.Context, settings map[string]string) (c *Citus, err error) {
+	c = &Citus{objects: map[string]string{}}
+	for range 3 {
+		node, err := startNode(ctx, settings)
+		if err != nil {
+			return c, errors.Join(c.stop(),
+				fmt.Errorf("starting a node of a Citus cluster, whose extension the server's binaries must have: %w", err))
+		}
+		c.nodes = append(c.nodes, node)
 	}
 	return c, nil
 }
 
-func (c *citus) stop() (err error) {
-	for _, server := range append(c.workers, c.coordinator) {
-		if server != nil {
-			err = errors.Join(err, server.Stop())
-		}
+func (c *Citus) stop() (err error) {
+	for _, node := range c.nodes {
+		err = errors.Join(err, node.stop())
 	}
 	return err
 }
 
 // take returns the name of a distributed database that is empty.
-func (c *citus) take(ctx context.Context) (name string, err error) {
+func (c *Citus) take(ctx context.Context) (name string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if last := len(c.free) - 1; last >= 0 {
@@ -80,17 +88,18 @@ func (c *citus) take(ctx context.Context) (name string, err error) {
 	}
 	name = fmt.Sprint("distributed_", len(c.objects)+1)
 	c.objects[name] = "" // the name is taken
-	if err := c.create(ctx, name); err != nil {
+	if err := c.Create(ctx, name); err != nil {
 		return "", err
 	}
 	c.objects[name], err = c.readObjects(ctx, name)
 	return name, err
 }
 
-// readObjects returns the ids, names and owners of all tables and views with their triggers and functions, the rights to them, and how they are distributed.
-func (c *citus) readObjects(ctx context.Context, name string) (objects string, err error) {
+// readObjects returns the ids, names and owners of all tables and views with their triggers and functions, the rights to them, how
+// they are distributed, and where the nodes are.
+func (c *Citus) readObjects(ctx context.Context, name string) (objects string, err error) {
 	const query = `
-		SELECT concat_ws('; ',
+		SELECT concat_ws('; ', (SELECT string_agg(concat_ws(' ', nodename, nodeport), ',' ORDER BY nodeid) FROM pg_dist_node),
 		           string_agg(concat_ws(' ', c.oid, c.relname, c.relowner, c.relacl, p.partmethod, p.colocationid), ',' ORDER BY c.oid),
 		           (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal),
 		           (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_proc
@@ -98,7 +107,7 @@ func (c *citus) readObjects(ctx context.Context, name string) (objects string, e
 		FROM pg_class c
 		LEFT JOIN pg_dist_partition p ON p.logicalrelid = c.oid
 		WHERE c.relnamespace IN (to_regnamespace('partner_center'), to_regnamespace('partnersync'))`
-	conn, err := pgx.Connect(ctx, c.coordinator.URL(name))
+	conn, err := pgx.Connect(ctx, c.nodes[0].URL(name))
 	if err != nil {
 		return "", err
 	}
@@ -107,24 +116,30 @@ func (c *citus) readObjects(ctx context.Context, name string) (objects string, e
 	return objects, err
 }
 
-// create makes a database on each node, migrates it, and distributes it as deploy/citus.sql does.
-func (c *citus) create(ctx context.Context, name string) error {
-	for _, server := range append(c.workers, c.coordinator) {
-		if err := execOn(ctx, server.URL("postgres"), "CREATE DATABASE "+name); err != nil {
+// Coordinator returns the server that the others are asked through.
+func (c *Citus) Coordinator() *localpg.Server { return c.nodes[0].Server }
+
+// Create makes a database on each node, migrates it, and distributes it as deploy/citus.sql does.
+func (c *Citus) Create(ctx context.Context, name string) error {
+	var join []string
+	for i, node := range c.nodes {
+		if err := execOn(ctx, node.URL("postgres"), "CREATE DATABASE "+name); err != nil {
 			return err
 		}
-		if err := execOn(ctx, server.URL(name), "CREATE EXTENSION citus"); err != nil {
+		if err := execOn(ctx, node.URL(name), "CREATE EXTENSION citus"); err != nil {
 			return err
 		}
+		function := "citus_add_node"
+		if i == 0 {
+			function = "citus_set_coordinator_host"
+		}
+		join = append(join, nodeSQL(function, node.URL(name)))
 	}
-	join := []string{nodeSQL("citus_set_coordinator_host", c.coordinator)}
-	for _, worker := range c.workers {
-		join = append(join, nodeSQL("citus_add_node", worker))
-	}
-	if err := execOn(ctx, c.coordinator.URL(name), join...); err != nil {
+	url := c.nodes[0].URL(name)
+	if err := execOn(ctx, url, join...); err != nil {
 		return err
 	}
-	pool, err := pgxpool.New(ctx, c.coordinator.URL(name))
+	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -134,24 +149,30 @@ func (c *citus) create(ctx context.Context, name string) error {
 	}
 	_, here, _, _ := runtime.Caller(0)
 	distribute := filepath.Join(filepath.Dir(here), "../../deploy/citus.sql")
-	psql := exec.CommandContext(ctx, "sh", "-c", c.coordinator.PsqlCommand(name)+` -q -v ON_ERROR_STOP=1 -f "$1"`, "", distribute)
+	psql := exec.CommandContext(ctx, "sh", "-c", c.nodes[0].PsqlCommand(name)+` -q -v ON_ERROR_STOP=1 -f "$1"`, "", distribute)
 	if output, err := psql.CombinedOutput(); err != nil {
 		return fmt.Errorf("distributing the tables: %w: %s", err, output)
 	}
 	return nil
 }
 
-// nodeSQL calls a function about a node, which the others reach by its socket.
-func nodeSQL(function string, server *localpg.Server) string {
-	config, err := pgx.ParseConfig(server.URL("postgres"))
-	if err != nil {
-		panic(err) // localpg made it
-	}
+// nodeSQL calls a function about a node, which the others reach where that URL leads.
+func nodeSQL(function, url string) string {
+	config := parsed(url)
 	return fmt.Sprintf("SELECT %s('%s', %d)", function, config.Host, config.Port)
 }
 
-// give takes a database back, and empties it. One whose tables a test has made anew is not used again.
-func (c *citus) give(ctx context.Context, name string) error {
+func parsed(url string) *pgx.ConnConfig {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		panic(err) // localpg or a Proxy made it
+	}
+	return config
+}
+
+// give takes a database back, and empties it. One whose tables a test has made anew is not used again, nor is one whose nodes
+// are elsewhere now.
+func (c *Citus) give(ctx context.Context, name string) error {
 	const empty = `
 		DO $$
 		DECLARE
@@ -169,19 +190,35 @@ func (c *citus) give(ctx context.Context, name string) error {
 		SELECT pg_terminate_backend(pid)
 		FROM pg_stat_activity
 		WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`
-	if err := execOn(ctx, c.coordinator.URL(name), end); err != nil {
+	if err := execOn(ctx, c.nodes[0].URL(name), end); err != nil {
 		return err
 	}
 	if objects, err := c.readObjects(ctx, name); err != nil || objects != c.objects[name] {
 		return err
 	}
-	if err := execOn(ctx, c.coordinator.URL(name), empty); err != nil {
+	if err := execOn(ctx, c.nodes[0].URL(name), empty); err != nil {
 		return fmt.Errorf("emptying the database %s: %w", name, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.free = append(c.free, name)
 	return nil
+}
+
+// WorkerProxies has the nodes of a database that is distributed reach its workers by proxies from now on.
+func WorkerProxies(t testing.TB, db *DB) (all []*Proxy) {
+	t.Helper()
+	const move = `SELECT citus_update_node(nodeid, $2, $3) FROM pg_dist_node WHERE nodename = $1`
+	for _, node := range shared.citus.nodes[1:] {
+		direct := node.URL(db.Pool.Config().ConnConfig.Database)
+		p := NewProxy(t, direct)
+		from, to := parsed(direct), parsed(p.URL)
+		if _, err := db.Pool.Exec(t.Context(), move, from.Host, to.Host, to.Port); err != nil {
+			t.Fatalf("storetest: having a worker reached by a proxy: %v", err)
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // execOn runs statements, each in a transaction of its own.

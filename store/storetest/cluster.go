@@ -39,7 +39,7 @@ type cluster struct {
 	url      func(database string) string
 	stop     func() error
 	strategy string // the clause that makes copying a database quick
-	citus    *citus // over which migrated databases are distributed; nil: over none
+	citus    *Citus // over which migrated databases are distributed; nil: over none
 }
 
 // newCluster returns the cluster at a URL, or a private one for "".
@@ -56,12 +56,12 @@ func (c *cluster) open(ctx context.Context, server string) error {
 	address, stop := server, func() error { return nil }
 	switch {
 	case IsCitus():
-		distributed, err := startCitus(ctx)
+		distributed, err := startCitus(ctx, citusSettings)
 		if err != nil {
 			return err
 		}
 		c.citus = distributed
-		address, stop = distributed.coordinator.URL("postgres"), distributed.stop
+		address, stop = distributed.nodes[0].URL("postgres"), distributed.stop
 	case server == "":
 		private, err := localpg.Start(ctx, localpg.Config{Settings: settings})
 		if err != nil {

@@ -23,6 +23,9 @@ type Proxy struct {
 	// Delay, if set, is called for each commit that is sent. If it returns a time, the program's connection breaks, and
 	// the commit gets to the server so much later. It must not be changed once the proxy is used.
 	Delay func() time.Duration
+	// Sent and Answered, if set, are called with what the program and the server send. The connection breaks, and nothing of it
+	// gets through, if they return false. They must not be changed once the proxy is used.
+	Sent, Answered func([]byte) bool
 
 	network, server string
 	generation      atomic.Int64 // of connections: those of an earlier one are silent
@@ -94,6 +97,9 @@ func (p *Proxy) serve(ctx context.Context, client net.Conn) {
 	g.Go(func() {
 		late := false
 		forward(ctx, server, client, silent, func(sent []byte) bool {
+			if p.Sent != nil && !p.Sent(sent) {
+				return false
+			}
 			if p.Delay == nil || !bytes.Contains(sent, commitMessage) {
 				return true
 			}
@@ -114,6 +120,9 @@ func (p *Proxy) serve(ctx context.Context, client net.Conn) {
 	g.Go(func() {
 		defer client.Close()
 		forward(ctx, client, server, silent, func(answer []byte) bool {
+			if p.Answered != nil && !p.Answered(answer) {
+				return false
+			}
 			return !bytes.Contains(answer, commitAnswer) || p.Commits.Add(1) != p.Cut.Load()
 		})
 	})
