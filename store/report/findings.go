@@ -230,6 +230,9 @@ func (s State) causes(partner string, hint func(code string) string) (all []Caus
 			if hint != nil {
 				c.Hint = hint(c.Code)
 			}
+			if c.Nodes != "" {
+				c.Hint = "no answer from " + c.Nodes + "; partnersync check tries each node of the cluster"
+			}
 			all = append(all, c)
 		}
 	}

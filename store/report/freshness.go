@@ -34,6 +34,7 @@ type Cause struct {
 	Customers int    `db:"customers" json:"customers"`
 	// Repeatedly are those of Customers whose last three attempts failed, at least.
 	Repeatedly int    `db:"repeatedly" json:"-"`
+	Nodes      string `db:"nodes" json:"-"`          // of a cluster, that did not answer; "": none is known
 	Hint       string `db:"-" json:"hint,omitempty"` // what to do about it, where that is known
 }
 
@@ -64,7 +65,9 @@ func (s *State) readFreshness(ctx context.Context, tx pgx.Tx) (err error) {
 		ORDER BY partner`
 	const causes = `
 		SELECT partner, coalesce(last_error_code, 'error') AS code, count(*)::integer AS customers,
-		       count(*) FILTER (WHERE consecutive_failures > 2)::integer AS repeatedly
+		       count(*) FILTER (WHERE consecutive_failures > 2)::integer AS repeatedly,
+		       coalesce(string_agg(DISTINCT substring(last_error FROM 'remote node (?:[^\s@]+@)?(\S+)'), ', ')
+		           FILTER (WHERE last_error_code = 'database_node_down'), '') AS nodes
 		FROM partner_center.sync_freshness
 		WHERE consecutive_failures > 0
 		GROUP BY 1, 2
