@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -55,6 +56,76 @@ func recordFailures(ctx context.Context, tx pgx.Tx, run Run, results []Result) e
 		if err := execAll(ctx, tx, args, end); err != nil {
 			return fmt.Errorf("recording that %s no longer fails: %w", plural.Of(len(recovered), "customer", "customers"), err)
 		}
+	}
+	return nil
+}
+
+// TwoPartnersError is why a customer that a partner lists fails there: it belongs to another one.
+type TwoPartnersError struct {
+	CustomerID, Partner, Holder string
+	// Gone: the configuration has no such partner as Holder, so that none of its passes will let the customer go.
+	Gone bool
+}
+
+func (e *TwoPartnersError) Error() string {
+	said := fmt.Sprintf("customer %s is listed by partner %s but belongs to partner %s", e.CustomerID, e.Partner, e.Holder)
+	if e.Gone {
+		return fmt.Sprintf("%s, which is not in the configuration, perhaps since it was renamed or dropped there: "+
+			"nothing of it is read for %s; give %[3]s its name back, or put it back for one pass with the customer under "+
+			"exclude_customers, which lets it go", said, e.Partner, e.Holder)
+	}
+	return fmt.Sprintf("%s: nothing of it is read for %s; exclude it (exclude_customers) under one of the two", said, e.Partner)
+}
+
+// recordContested writes down the customers of two partners, for sync_freshness and sync_failures.
+func (t *enumerating) recordContested(ctx context.Context, contested map[string]string) error {
+	// What an incomplete enumeration lacks is not over.
+	const forget = `
+		WITH forgotten AS (
+		    DELETE FROM partnersync.contested_customers
+		    WHERE partner = @partner AND customer_id <> ALL (@ids::uuid[])
+		      AND (@complete OR customer_id = ANY (@listed::uuid[]))
+		    RETURNING customer_id
+		)
+		UPDATE partnersync.sync_failures f
+		SET failing_until = @observed::timestamptz
+		FROM forgotten
+		WHERE f.customer_id = forgotten.customer_id AND f.partner = @partner AND f.failing_until IS NULL`
+	const record = `
+		WITH contested AS (
+		    INSERT INTO partnersync.contested_customers AS t
+		        (customer_id, partner, company_name, last_attempt_at, failing_since, last_error)
+		    SELECT i.customer_id, @partner::text, i.company_name, @observed::timestamptz, @observed::timestamptz, i.error
+		    FROM unnest(@ids::uuid[], @names::text[], @errors::text[]) AS i (customer_id, company_name, error)
+		    ON CONFLICT (customer_id, partner) DO UPDATE
+		    SET company_name = excluded.company_name, last_attempt_at = excluded.last_attempt_at,
+		        last_error = excluded.last_error, consecutive_failures = t.consecutive_failures + 1
+		    RETURNING customer_id, partner, failing_since, last_error
+		)
+		INSERT INTO partnersync.sync_failures AS f (customer_id, partner, failing_since, error_code, error)
+		SELECT customer_id, partner, failing_since, 'customer_of_two_partners', last_error
+		FROM contested
+		ON CONFLICT (customer_id, partner) WHERE failing_until IS NULL DO UPDATE
+		SET passes = f.passes + 1, error = excluded.error`
+	e, ids, names, errs := t.enumeration, []string{}, []*string{}, []string{}
+	for _, c := range e.Customers {
+		if holder, ok := contested[c.ID]; ok {
+			why := TwoPartnersError{
+				CustomerID: c.ID, Partner: t.run.Partner, Holder: holder,
+				Gone: e.Partners != nil && !slices.Contains(e.Partners, holder),
+			}
+			ids, names, errs = append(ids, c.ID), append(names, c.CompanyName), append(errs, why.Error())
+		}
+	}
+	args := pgx.NamedArgs{
+		"partner": t.run.Partner, "observed": t.observedAt, "complete": e.Complete, "listed": nil,
+		"ids": ids, "names": names, "errors": errs,
+	}
+	if !e.Complete {
+		args["listed"] = idsOf(e.Customers)
+	}
+	if err := execAll(ctx, t.tx, args, forget, record); err != nil {
+		return fmt.Errorf("recording %s of two partners: %w", plural.Of(len(ids), "customer", "customers"), err)
 	}
 	return nil
 }
