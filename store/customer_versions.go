@@ -56,19 +56,9 @@ func (t *enumerating) write(
 				contested[c.ID] = k.Partner
 			}
 		}
-		inserted, err := t.insertCustomers(ctx, unknown)
+		inserted, err := t.insertCustomers(ctx, unknown, contested)
 		if err != nil {
 			return 0, nil, err
-		}
-		if inserted < len(unknown) { // another partner has got the others meanwhile
-			for k, err := range readCustomers(ctx, t.tx, idsOf(unknown)) {
-				if err != nil {
-					return 0, nil, fmt.Errorf("looking for customers of other partners: %w", err)
-				}
-				if k.Partner != t.run.Partner {
-					contested[k.ID] = k.Partner
-				}
-			}
 		}
 		if err := t.replaceCustomers(ctx, next); err != nil {
 			return 0, nil, err
@@ -123,8 +113,11 @@ func (t *enumerating) nextVersion(known *knownCustomer, listed Customer, isGone 
 	return v
 }
 
-// insertCustomers writes customers that are new, but for those that another partner has got meanwhile.
-func (t *enumerating) insertCustomers(ctx context.Context, customers []Customer) (inserted int, err error) {
+// insertCustomers writes customers that are new, but for those that another partner has got meanwhile, which it adds to
+// contested. It returns how many it has written.
+func (t *enumerating) insertCustomers(
+	ctx context.Context, customers []Customer, contested map[string]string,
+) (inserted int, err error) {
 	const insert = `
 		INSERT INTO partner_center.customers (customer_id, partner, company_name, domain, relationship, first_seen_at)
 		SELECT i.customer_id, @partner::text, i.company_name, i.domain, i.relationship, @observed::timestamptz
@@ -142,6 +135,14 @@ func (t *enumerating) insertCustomers(ctx context.Context, customers []Customer)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("inserting %s: %w", plural.Of(len(customers), "customer", "customers"), err)
+	}
+	for k, err := range readCustomers(ctx, t.tx, idsOf(customers)) {
+		if err != nil {
+			return 0, fmt.Errorf("looking for customers of other partners: %w", err)
+		}
+		if k.Partner != t.run.Partner {
+			contested[k.ID] = k.Partner
+		}
 	}
 	return int(tag.RowsAffected()), nil
 }

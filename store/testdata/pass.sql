@@ -110,6 +110,11 @@ FROM unnest(@ids::uuid[], @names::text[], @domains::text[], @relationships::text
 ORDER BY i.customer_id
 ON CONFLICT (customer_id) DO NOTHING;
 
+SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,
+       coalesce(valid_from, first_seen_at) AS valid_from
+FROM partner_center.customers
+WHERE customer_id = ANY (@ids::uuid[]);
+
 SELECT FROM partnersync.customer_state WHERE customer_id = ANY (@ids::uuid[]) ORDER BY customer_id FOR UPDATE;
 
 WITH moved AS (
