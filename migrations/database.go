@@ -55,6 +55,7 @@ const oneByOne = "SET LOCAL citus.multi_shard_modify_mode = 'sequential'"
 // connector makes connections whose transactions begin with searchPath and oneByOne, behind PgBouncer too.
 type connector struct{ driver.Connector }
 
+// Connect makes a connection.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {

@@ -67,6 +67,7 @@ type TwoPartnersError struct {
 	Gone bool
 }
 
+// Error names the customer and both partners, and says what to do.
 func (e *TwoPartnersError) Error() string {
 	said := fmt.Sprintf("customer %s is listed by partner %s but belongs to partner %s", e.CustomerID, e.Partner, e.Holder)
 	if e.Gone {

@@ -15,6 +15,7 @@ type list struct {
 	devices    DeviceList // of a device list: the batch, as it was known when the list was read
 }
 
+// String names the list, for errors.
 func (l list) String() string {
 	if l.devices.BatchID != "" {
 		return fmt.Sprintf("%s of batch %q of customer %s", l.resource, l.devices.BatchID, l.customerID)

@@ -66,6 +66,7 @@ const maxPagesToReread = 50
 // to be read again at once, and merged with these keys as Listing.AbsentBefore.
 type UnconfirmedError struct{ Absent []string }
 
+// Error says how many known rows the listing lacks.
 func (e *UnconfirmedError) Error() string {
 	return fmt.Sprintf("a listing of several pages lacks %d known rows: it is to be read again", len(e.Absent))
 }

@@ -238,6 +238,7 @@ type heldError struct {
 	what string
 }
 
+// Error says what is held, and until when.
 func (e *heldError) Error() string {
 	return fmt.Sprintf("a complete listing lacks %d of the known %s, all or most of them, which is not believed "+
 		"at once: they stay as they are, and the next complete listing that lacks them too removes them", e.rows, e.what)

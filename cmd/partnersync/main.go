@@ -99,6 +99,7 @@ type exitError struct {
 	err  error
 }
 
+// Error gives the exit code, and why.
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d: %v", e.code, e.err) }
 
 // fails returns err as the reason to exit with the code, unless it is an exitError already; nil stays nil.

@@ -161,6 +161,7 @@ func parseEvery(s string) (cron.Schedule, error) {
 	return every(d), nil
 }
 
+// Next returns the first tick after a time. Ticks are multiples of the duration since 1970.
 func (e every) Next(after time.Time) time.Time {
 	d := time.Duration(e)
 	// Truncate counts from the zero time instead.

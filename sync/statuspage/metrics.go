@@ -149,8 +149,10 @@ type tokenExpiry struct {
 	desc   *prometheus.Desc
 }
 
+// Describe describes the gauge.
 func (c tokenExpiry) Describe(out chan<- *prometheus.Desc) { out <- c.desc }
 
+// Collect gives the time, once there is a token.
 func (c tokenExpiry) Collect(out chan<- prometheus.Metric) {
 	if at := c.tokens.Expires(); !at.IsZero() {
 		out <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(at.Unix()))
@@ -172,6 +174,7 @@ type countingTransport struct {
 	next    http.RoundTripper
 }
 
+// RoundTrip makes a request, and counts it.
 func (t *countingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	began := time.Now()
 	resp, err := t.next.RoundTrip(req)

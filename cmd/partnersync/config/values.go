@@ -121,6 +121,7 @@ var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // unsetError is the error of a value that names variables which the environment does not set.
 type unsetError []string
 
+// Error names the variables, and says what to do.
 func (e unsetError) Error() string {
 	return fmt.Sprintf("the environment does not set %s; set it there, or write $${ for a plain ${",
 		strings.Join(e, ", "))
