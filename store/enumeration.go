@@ -71,14 +71,14 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 		if mustReread(e.Pages, e.AbsentBefore, d.unconfirmed) {
 			return &UnconfirmedError{d.unconfirmed}
 		}
+		if err := lockStates(ctx, tx, slices.Concat(idsOf(d.written), d.removed)); err != nil {
+			return err
+		}
 		done = Enumerated{Removed: len(d.removed), Held: len(d.held)}
 		if done.Added, done.Contested, err = t.write(ctx, d.written, d.removed); err != nil {
 			return err
 		}
 		own := slices.DeleteFunc(idsOf(d.unknown), func(id string) bool { return done.Contested[id] != "" })
-		if err := lockStates(ctx, tx, slices.Concat(own, d.removed)); err != nil {
-			return err
-		}
 		if err := t.settleOwnership(ctx, own); err != nil {
 			return err
 		}

@@ -73,8 +73,7 @@ func (e *UnconfirmedError) Error() string {
 
 // merge brings the rows of a list in line with a listing, in one transaction:
 //
-//   - lock the customer, and check the claim, which locks its state until the end: nobody can take the claim over
-//     meanwhile;
+//   - check the claim, which locks the customer's state until the end: nobody can take the claim over meanwhile;
 //   - compare the listed rows with the known ones, so that an unchanged row costs no write and no lock;
 //   - append what is superseded to the versions, and bring the current rows up to date;
 //   - do what goes along with it (also), and count.
@@ -121,17 +120,15 @@ func merge[R any](
 
 // compare checks the claim, and finds out how the listed rows differ from the known ones.
 func (m *merging[R]) compare(ctx context.Context, worker string) error {
-	// The customer first, as in every transaction, if its row is to be written.
-	const lock = `
-		SELECT true
-		FROM partner_center.customers
-		WHERE customer_id = @customer_id::uuid
-		  AND (@resource = 'device_batches' AND first_listed_at IS NULL OR @resource = 'devices' AND devices_first_listed_at IS NULL)
-		FOR NO KEY UPDATE`
 	const fence = `
 		UPDATE partnersync.customer_state
 		SET last_attempt_at = clock_timestamp()
 		WHERE customer_id = @customer_id::uuid AND owner = @worker::uuid AND lease_epoch = @epoch`
+	const first = `
+		SELECT true
+		FROM partner_center.customers
+		WHERE customer_id = @customer_id::uuid
+		  AND (@resource = 'device_batches' AND first_listed_at IS NULL OR @resource = 'devices' AND devices_first_listed_at IS NULL)`
 	// In a cluster, what the customer's last owner wrote may be in doubt on the customer's node: prepared, and not yet
 	// committed. It holds this lock, which is taken on that node, until then. There is a row in any case.
 	const settle = `
@@ -142,16 +139,16 @@ func (m *merging[R]) compare(ctx context.Context, worker string) error {
 	args["worker"], args["epoch"] = worker, m.claim.Epoch
 	claimed := false
 	batch := &pgx.Batch{}
-	if m.listing.Complete {
-		batch.Queue(lock, args).Query(func(rows pgx.Rows) error {
-			m.isFirst = rows.Next()
-			return nil
-		})
-	}
 	batch.Queue(fence, args).Exec(func(tag pgconn.CommandTag) error {
 		claimed = tag.RowsAffected() > 0
 		return nil
 	})
+	if m.listing.Complete {
+		batch.Queue(first, args).Query(func(rows pgx.Rows) error {
+			m.isFirst = rows.Next()
+			return nil
+		})
+	}
 	batch.Queue(settle, args)
 	if err := m.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("checking the claim: %w", err)
@@ -210,9 +207,6 @@ func (m *merging[R]) write(ctx context.Context) error {
 	common["absence_certain"] = m.state.ConfirmedPages <= 1
 	superseded := m.superseded()
 	common["superseded"], common["removed"] = superseded, m.removed
-	if m.isFirst {
-		batch.Queue(noteFirstListing, common)
-	}
 	if len(superseded) > 0 {
 		batch.Queue(r.sql.supersede, common)
 	}
@@ -235,6 +229,9 @@ func (m *merging[R]) write(ctx context.Context) error {
 	}
 	held := slices.Concat(m.held, m.unconfirmed)
 	batch.Queue(writeListStateSQL, m.list.writeListStateArgs(m.claim.Run.ID, m.listing, m.observedAt, len(m.rows), held))
+	if m.isFirst { // last: in a cluster, nobody else writes to the table meanwhile
+		batch.Queue(noteFirstListing, common)
+	}
 	return m.tx.SendBatch(ctx, batch).Close()
 }
 

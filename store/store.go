@@ -185,8 +185,8 @@ func sqlState(err error) string {
 // Transactions lock rows in one order, so that no two of them wait for each other. Each may leave out any of:
 //
 //  1. the partner's state: who opens, leaves, enumerates or ends a run;
-//  2. customers, and
-//  3. the states of customers, each in the order of the customers' ids;
+//  2. the states of customers, and
+//  3. customers, each in the order of the customers' ids;
 //  4. what belongs to these customers alone, such as their lists, outcomes and versions, and the lock on a customer's node,
 //     in any order: only who has a customer's state locked comes to it;
 //  5. the run;

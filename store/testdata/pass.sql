@@ -96,6 +96,8 @@ FROM partner_center.customers
 WHERE partner = @partner AND removed_at IS NULL
 ORDER BY customers.customer_id;
 
+SELECT FROM partnersync.customer_state WHERE customer_id = ANY (@ids::uuid[]) ORDER BY customer_id FOR UPDATE;
+
 SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,
        coalesce(valid_from, first_seen_at) AS valid_from
 FROM partner_center.customers
@@ -114,8 +116,6 @@ SELECT customer_id::text, company_name, domain, relationship, partner, removed_a
        coalesce(valid_from, first_seen_at) AS valid_from
 FROM partner_center.customers
 WHERE customer_id = ANY (@ids::uuid[]);
-
-SELECT FROM partnersync.customer_state WHERE customer_id = ANY (@ids::uuid[]) ORDER BY customer_id FOR UPDATE;
 
 WITH moved AS (
     UPDATE partnersync.customer_state
@@ -253,26 +253,18 @@ SELECT device_id, serial_number, product_key, hardware_hash, model_name, oem_man
 FROM partner_center.devices
 WHERE customer_id = $1::uuid AND batch_id = $2::text;
 
-SELECT true
-FROM partner_center.customers
-WHERE customer_id = $1::uuid
-  AND ($2 = 'device_batches' AND first_listed_at IS NULL OR $2 = 'devices' AND devices_first_listed_at IS NULL)
-FOR NO KEY UPDATE;
-
 UPDATE partnersync.customer_state
 SET last_attempt_at = clock_timestamp()
 WHERE customer_id = $1::uuid AND owner = $2::uuid AND lease_epoch = $3;
 
+SELECT true
+FROM partner_center.customers
+WHERE customer_id = $1::uuid
+  AND ($2 = 'device_batches' AND first_listed_at IS NULL OR $2 = 'devices' AND devices_first_listed_at IS NULL);
+
 SELECT pg_advisory_xact_lock(hashtextextended('partnersync: merges of customer ' || $1, 0))
 FROM (SELECT count(*) FROM (
     SELECT FROM partner_center.device_batches WHERE customer_id = $1::uuid LIMIT 1) b) n;
-
-UPDATE partner_center.customers
-SET first_listed_at         = CASE WHEN $1 = 'device_batches' THEN $2::timestamptz
-                                   ELSE first_listed_at END,
-    devices_first_listed_at = CASE WHEN $1 = 'devices' THEN $2::timestamptz
-                                   ELSE devices_first_listed_at END
-WHERE customer_id = $3::uuid;
 
 INSERT INTO partner_center.device_batches (customer_id, batch_id, status, created_by, creation_date, devices_count, extra, valid_from)
 SELECT $1::uuid, batch_id, status, created_by, creation_date, devices_count, extra, $2::timestamptz
@@ -307,6 +299,13 @@ ON CONFLICT (customer_id, resource, batch_id) DO UPDATE SET
     refusals            = 0,
     error               = NULL,
     last_run            = excluded.last_run;
+
+UPDATE partner_center.customers
+SET first_listed_at         = CASE WHEN $1 = 'device_batches' THEN $2::timestamptz
+                                   ELSE first_listed_at END,
+    devices_first_listed_at = CASE WHEN $1 = 'devices' THEN $2::timestamptz
+                                   ELSE devices_first_listed_at END
+WHERE customer_id = $3::uuid;
 
 INSERT INTO partnersync.list_state AS l (customer_id, resource, batch_id, received_id)
 SELECT @customer_id::uuid, 'devices', i.batch_id, i.received_id
