@@ -3,9 +3,11 @@
 
 BEGIN {
 	# The figures in the order of their columns, and how the heads name them.
-	n = split("ms limit-ms x/limit x/first rows/s WAL-B/row extra-WAL-B/row WAL-B/customer stmts/row stmts/customer allocs/row" \
+	n = split("ms plain-ms x/plain limit-ms x/limit x/first rows/s WAL-B/row extra-WAL-B/row WAL-B/customer stmts/row stmts/customer allocs/row" \
 		" motion-median-ticks motion-p95-ticks fixed-median-ticks fixed-p95-ticks rest-median-rounds rest-p95-rounds round-ticks" \
 		" peak-MiB body-MiB %CPU rows table-MiB index-MiB B/row", units, " ")
+	head["plain-ms"] = "on one server, ms"
+	head["x/plain"] = "times one server"
 	head["limit-ms"] = "limit, ms"
 	head["x/limit"] = "times the limit"
 	head["x/first"] = "times the first load"

@@ -22,15 +22,26 @@ import (
 // of its log, since their number depends on the time of the last checkpoint.
 type benchServer struct {
 	*localpg.Server
+	citus *storetest.Citus // whose coordinator it is; nil: it is alone
 	admin *pgx.Conn
 	made  int // databases
 }
 
+var benchSettings = map[string]string{
+	"fsync": "on", "synchronous_commit": "on", "full_page_writes": "off", "max_wal_size": "8GB",
+}
+
+// startCluster starts a Citus cluster.
+func startCluster(tb testing.TB) *benchServer {
+	tb.Helper()
+	citus := storetest.NewCitus(tb, benchSettings)
+	server := citus.Coordinator()
+	return &benchServer{Server: server, citus: citus, admin: connection(tb, server.URL("postgres"))}
+}
+
 func startServer(tb testing.TB) *benchServer {
 	tb.Helper()
-	server, err := localpg.Start(tb.Context(), localpg.Config{Settings: map[string]string{
-		"fsync": "on", "synchronous_commit": "on", "full_page_writes": "off", "max_wal_size": "8GB",
-	}})
+	server, err := localpg.Start(tb.Context(), localpg.Config{Settings: benchSettings})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -85,15 +96,19 @@ type benchDatabase struct {
 	name string
 }
 
-// create creates a migrated database, in place of the one before.
+// create creates a migrated database, in place of the one before unless it is distributed.
 func (s *benchServer) create(tb testing.TB) *benchDatabase {
 	tb.Helper()
-	if s.made > 0 {
+	if s.made > 0 && s.citus == nil {
 		s.exec(tb, fmt.Sprintf("DROP DATABASE bench_%d WITH (FORCE)", s.made))
 	}
 	s.made++
 	d := &benchDatabase{benchServer: s, name: fmt.Sprintf("bench_%d", s.made)}
-	s.exec(tb, "CREATE DATABASE "+d.name+" TEMPLATE migrated")
+	if s.citus == nil {
+		s.exec(tb, "CREATE DATABASE "+d.name+" TEMPLATE migrated")
+	} else if err := s.citus.Create(tb.Context(), d.name); err != nil {
+		tb.Fatal(err)
+	}
 	return d
 }
 

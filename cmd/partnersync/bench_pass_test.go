@@ -57,6 +57,16 @@ func newBench(tb testing.TB, s size, w workers) *bench {
 	return b
 }
 
+// onCluster returns a bench that reads the same API into a Citus cluster.
+func (b *bench) onCluster() *bench {
+	b.Helper()
+	c := &bench{TB: b.TB, parent: b.parent, size: b.size, workers: b.workers, devices: b.devices, counted: new(statements),
+		api: b.api, fetch: b.fetch, server: startCluster(b.TB)}
+	b.Cleanup(c.close)
+	c.fresh()
+	return c
+}
+
 // fresh starts with an empty database.
 func (b *bench) fresh() {
 	b.Helper()
