@@ -96,11 +96,13 @@ func (c *Citus) take(ctx context.Context) (name string, err error) {
 }
 
 // readObjects returns the ids, names and owners of all tables and views with their triggers and functions, the rights to them, how
-// they are distributed, and where the nodes are.
+// they are distributed, the database's settings, and where the nodes are.
 func (c *Citus) readObjects(ctx context.Context, name string) (objects string, err error) {
 	const query = `
 		SELECT concat_ws('; ', (SELECT string_agg(concat_ws(' ', nodename, nodeport), ',' ORDER BY nodeid) FROM pg_dist_node),
 		           string_agg(concat_ws(' ', c.oid, c.relname, c.relowner, c.relacl, p.partmethod, p.colocationid), ',' ORDER BY c.oid),
+		           (SELECT string_agg(s.setconfig::text, ',') FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+		            WHERE d.datname = current_database()),
 		           (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal),
 		           (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_proc
 		            WHERE pronamespace IN (to_regnamespace('partner_center'), to_regnamespace('partnersync'))))
