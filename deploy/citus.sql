@@ -36,7 +36,10 @@ BEGIN
     FOR function IN
         SELECT p.oid::regprocedure AS name,
                format('%I.%I(%s) RETURNS %s', n.nspname, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)) AS head,
-               regexp_replace(regexp_replace(pg_get_function_sqlbody(p.oid), '^BEGIN ATOMIC\s', ''), ';\s*END$', '') AS query
+               regexp_replace(regexp_replace(pg_get_function_sqlbody(p.oid), '^BEGIN ATOMIC\s', ''), ';\s*END$', '') AS query,
+               concat_ws(' ', obj_description(p.oid, 'pg_proc'), CASE WHEN p.proname ~ '^(device|configuration).*_as_of$' THEN
+                   'In this cluster it reads all customers. One that was there then is quicker to ask for in the history: WHERE customer_id = … '
+                   'AND valid_from <= at AND (valid_to > at OR valid_to IS NULL) AND removed_at IS NULL.' END) AS comment
         FROM pg_proc p
         JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE n.nspname = 'partner_center' AND p.prosqlbody IS NOT NULL
@@ -44,6 +47,7 @@ BEGIN
     LOOP
         EXECUTE format('CREATE OR REPLACE FUNCTION %s LANGUAGE plpgsql STABLE PARALLEL SAFE AS %L', function.head,
                        format(E'#variable_conflict use_column\nBEGIN\n    RETURN QUERY %s;\nEND', function.query));
+        EXECUTE format('COMMENT ON FUNCTION %s IS %L', function.name, function.comment);
         RAISE NOTICE '% is in PL/pgSQL now', function.name;
     END LOOP;
 END
