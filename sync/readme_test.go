@@ -32,10 +32,12 @@ func TestReadme_queries(t *testing.T) {
 	}
 	// A month and a half ago is when all this happened, but for the last pass.
 	for _, sql := range []string{
-		`UPDATE partner_center.device_batch_versions SET valid_from = valid_from - interval '45 days',
-			not_before = not_before - interval '45 days',
-			removed_at = removed_at - interval '45 days', valid_to = valid_to - interval '45 days'`,
-		`UPDATE partner_center.device_batches b SET valid_from = valid_from - interval '45 days'
+		`UPDATE partner_center.device_batch_versions
+			SET valid_from = (valid_from AT TIME ZONE 'UTC' - interval '45 days') AT TIME ZONE 'UTC',
+			not_before = (not_before AT TIME ZONE 'UTC' - interval '45 days') AT TIME ZONE 'UTC',
+			removed_at = (removed_at AT TIME ZONE 'UTC' - interval '45 days') AT TIME ZONE 'UTC',
+			valid_to = (valid_to AT TIME ZONE 'UTC' - interval '45 days') AT TIME ZONE 'UTC'`,
+		`UPDATE partner_center.device_batches b SET valid_from = (valid_from AT TIME ZONE 'UTC' - interval '45 days') AT TIME ZONE 'UTC'
 			WHERE batch_id <> 'Sales tablets 2026'`,
 		`UPDATE partner_center.device_batches b SET valid_from = (SELECT max(valid_to)
 			FROM partner_center.device_batch_versions) WHERE batch_id = 'Sales tablets 2026'`,
