@@ -21,11 +21,11 @@ type Result struct {
 	// FailedLists are the lists of policies and devices that could not be read.
 	FailedLists []FailedList
 
-	// Listed: the batch list, and that of policies if it was due, were read and merged.
+	// Listed: the batch list, and that of policies if it was due, were read and merged: not where the tick came before.
 	Listed bool
 	// Devices: the device lists that were due were gone through, but for those in DevicesLeft.
 	Devices bool
-	// DevicesLeft: more device lists are due than are read in one turn.
+	// DevicesLeft: more device lists are due than were read in the turn, as it takes no more or the tick came.
 	DevicesLeft bool
 	// Deferred: the turn was cut off before the batch list came, so that the run does not count the customer.
 	Deferred bool
@@ -58,7 +58,8 @@ func (r Result) failed() bool { return r.settled() && r.Failure != nil }
 // whose lists were all gone through has none but those that are refused lastingly. Lists that are not read do not fail.
 func (r Result) recovered() bool {
 	listsFail := r.Claim.Run.Devices != nil && r.Claim.ListsFailing > 0 && (!r.Devices || r.DevicesLeft)
-	return !r.Deferred && r.Failure == nil && !r.Claim.Failed && !listsFail
+	listed := r.Listed || r.Claim.Turn != FirstTurn
+	return !r.Deferred && r.Failure == nil && !r.Claim.Failed && listed && !listsFail
 }
 
 // count adds the customer to the counts.

@@ -26,7 +26,7 @@ func (p *pass) syncCustomer(ctx context.Context, c store.Claim) (store.Result, e
 	}
 	defer t.logChanges()
 	for _, step := range []func(context.Context) error{t.syncBatches, t.syncPolicies, t.syncDevices} {
-		if err := step(ctx); err != nil || t.over || !t.goesOn() {
+		if err := step(ctx); err != nil || t.over {
 			return t.Result, err
 		}
 	}
@@ -101,6 +101,10 @@ func (t *turn) syncPolicies(ctx context.Context) error {
 	if !t.run.Policies || c.Turn == store.DevicesTurn || c.Turn == store.FirstTurn && !due {
 		return nil
 	}
+	if !t.goesOn() {
+		t.Listed = false
+		return nil
+	}
 	o, err := syncList(ctx, t, t.partner.policyList(c.CustomerID, c.PoliciesDigest),
 		func(l store.Listing, rows []store.ConfigurationPolicy) (store.Outcome, error) {
 			return t.Store.MergeConfigurationPolicies(ctx, c, l, rows)
@@ -109,8 +113,8 @@ func (t *turn) syncPolicies(ctx context.Context) error {
 		return err
 	}
 	t.add(&o)
+	t.Listed = t.Listed && o.failure == nil && !o.cutOff
 	if o.failure != nil {
-		t.Listed = false
 		t.FailedLists = append(t.FailedLists, store.FailedList{Resource: store.ConfigurationPolicies, Error: o.failure.Code})
 	}
 	t.over = o.cutOff || o.endsCustomer()

@@ -104,3 +104,34 @@ func TestRun_tickThatEndsTheReadingOfDevicesIsMadeByWhoJoinedThen(t *testing.T) 
 		}
 	})
 }
+
+// What the tick keeps from being read goes on failing.
+func TestRun_customerDoesNotRecoverByTheTick(t *testing.T) {
+	t.Parallel()
+	const devices, policies, batches = "/devices$", "/policies$", "/deviceBatches$"
+	for name, c := range map[string]struct {
+		fails, slow string
+		skip        int // requests of the first pass
+		takes       time.Duration
+	}{
+		"device list cut off":   {devices, devices, 0, 40 * time.Second},
+		"device list not begun": {devices, batches, 1, 31 * time.Second},
+		"policies cut off":      {policies, policies, 0, 40 * time.Second},
+		"policies not begun":    {policies, batches, 1, 31 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.New(t)
+			synctest.Test(t, func(t *testing.T) {
+				w := newBubbledWorld(t, db, time.Minute).reading()
+				w.fill(w.customers(1)[0], "a", 1)
+				w.api.Fail(partnercentertest.Fault{Path: c.fails, Status: 400, Times: 1})
+				w.api.Fail(partnercentertest.Fault{Path: c.slow, Skip: c.skip, Before: func() { _ = wait(w.t.Context(), c.takes) }})
+				w.daemon("@every 30s", 2)
+				w.want("1|t|t", `
+					SELECT f.consecutive_failures, f.failing_since = s.failing_since, s.failing_until IS NULL
+					FROM partner_center.sync_freshness f JOIN partner_center.sync_failures s USING (customer_id)`)
+			})
+		})
+	}
+}

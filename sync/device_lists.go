@@ -19,7 +19,7 @@ func (t *turn) syncDevices(ctx context.Context) error {
 	if t.run.Devices == nil || !t.devicesDue || t.claim.Turn == store.PoliciesTurn {
 		return nil
 	}
-	if t.claim.Turn == store.FirstTurn && t.claim.LastSuccessAt == nil {
+	if t.claim.Turn == store.FirstTurn && t.claim.LastSuccessAt == nil || !t.goesOn() {
 		t.DevicesLeft = true
 		return nil
 	}
@@ -34,17 +34,23 @@ func (t *turn) syncDevices(ctx context.Context) error {
 	t.Devices, t.DevicesLeft = true, more > 0
 	t.deviceLists.due(t.claim.CustomerID, len(due)+more)
 	outcomes := make([]listOutcome, len(due))
-	var stop atomic.Bool
+	var stop, tickCame atomic.Bool
 	syncOne := func(ctx context.Context, i int) (err error) {
 		t.listSlots <- struct{}{} // for all customers together, there are as many as the partner's concurrency says
 		defer func() { <-t.listSlots }()
-		if stop.Load() || !t.goesOn() {
+		if !t.goesOn() {
+			tickCame.Store(true)
+		}
+		if stop.Load() || tickCame.Load() {
 			return ctx.Err()
 		}
 		outcomes[i], err = syncList(ctx, t, t.partner.deviceList(t.claim.CustomerID, due[i]),
 			func(l store.Listing, rows []store.Device) (store.Outcome, error) {
 				return t.Store.MergeDevices(ctx, t.claim, due[i], l, rows)
 			})
+		if outcomes[i].cutOff {
+			tickCame.Store(true)
+		}
 		t.deviceLists.wasRead(t.claim.CustomerID)
 		// After a timeout, a scheduled run leaves the rest to the next pass; a run of another kind reads them all.
 		if outcomes[i].otherCustomer() || t.run.Kind == store.Scheduled && outcomes[i].timedOut() {
@@ -68,7 +74,7 @@ func (t *turn) syncDevices(ctx context.Context) error {
 	for i := range outcomes {
 		t.addDevices(&outcomes[i], due[i])
 	}
-	t.DevicesLeft = t.DevicesLeft && !stop.Load()
+	t.DevicesLeft = t.DevicesLeft && !stop.Load() || tickCame.Load()
 	return ctx.Err()
 }
 
