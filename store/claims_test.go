@@ -340,3 +340,37 @@ func TestClaimCustomers_noneForARunThatIsOver(t *testing.T) {
 		t.Errorf("claimed %v for a run that is over", got)
 	}
 }
+
+// Of two runs that go on at the same time, the one that began later may have had a customer before the earlier one: it is
+// another partner's, which let the customer go.
+func TestClaimCustomers_triedByALaterRunOfAnotherPartner(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	earlier := w.open(RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: minute(1), Policies: true}).Run
+	later, _ := w.enumerate("fabrikam", minute(2), listed(alpha, beta, gamma))
+	for range 3 {
+		w.record(later, Result{Claim: w.claim(later)})
+	}
+	w.finish(later)
+	w.enumerate("fabrikam", minute(3), listed(beta, gamma))
+	claim, _, err := w.ClaimEnumeration(t.Context(), earlier)
+	w.ok(err)
+	_, err = w.RecordEnumeration(t.Context(), claim, listed(alpha))
+	w.ok(err)
+	if got := claimed(w.claims(earlier)); !slices.Equal(got, []string{alpha}) {
+		t.Errorf("claimed %v for the first turn, want %s", got, alpha)
+	}
+	if total := w.readRun(earlier).CustomersTotal; total != 1 {
+		t.Errorf("the run counts %d customers, want 1", total)
+	}
+}
+
+func TestMerge_emptyListThatStaysEmptyIsNoChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.pass(minute(1), complete("1"))
+	w.pass(minute(2), complete("2"))
+	w.want("t", "SELECT concat_ws('|', changed_at IS NULL) FROM partnersync.customer_state")
+	w.pass(minute(3), complete("3"), batch("a", "queued"))
+	w.want("f", "SELECT concat_ws('|', changed_at IS NULL) FROM partnersync.customer_state")
+}

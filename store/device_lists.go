@@ -130,7 +130,7 @@ func noteBatchChange(ctx context.Context, m *merging[DeviceBatch]) (err error) {
 		UPDATE partnersync.customer_state
 		SET devices_due_at  = CASE WHEN @none THEN NULL ELSE least(devices_due_at, @at::timestamptz) END,
 		    devices_refresh = CASE WHEN @none THEN coalesce(@refresh::interval, devices_refresh) ELSE devices_refresh END,
-		    changed_at      = CASE WHEN @first THEN changed_at ELSE @at::timestamptz END,
+		    changed_at      = CASE WHEN @changed THEN @at::timestamptz ELSE changed_at END,
 		    unfinished_at   = @unfinished_at::timestamptz
 		WHERE customer_id = @customer_id::uuid`
 	none := len(m.rows)+len(m.diff.absent)-len(m.removed) == 0
@@ -141,7 +141,7 @@ func noteBatchChange(ctx context.Context, m *merging[DeviceBatch]) (err error) {
 	run := m.claim.Run
 	args := run.args()
 	args["customer_id"], args["at"] = m.list.customerID, m.observedAt
-	args["none"], args["first"] = none, m.state.ObservedAt == nil
+	args["none"], args["changed"] = none, m.differs() && m.state.ObservedAt != nil
 	if args["unfinished_at"], err = newestUnfinished(ctx, m); err != nil {
 		return err
 	}

@@ -169,7 +169,7 @@ SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
         WHERE s.partner = @partner AND s.active
           AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
           AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-          AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))
+          AND r.run_id IS DISTINCT FROM @run)
 WHERE run_id = @run;
 
 BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE;
@@ -183,7 +183,7 @@ FROM (VALUES
 SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
 
 SELECT s.customer_id::text,
-       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
+       CASE WHEN r.run_id IS DISTINCT FROM @run THEN 1
             WHEN r.devices_left AND @devices THEN 2
             ELSE 3 END AS turn,
        greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
@@ -196,7 +196,7 @@ LEFT JOIN partnersync.list_state p
 WHERE s.partner = @partner AND s.active
   AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
   AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-  AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run OR r.devices_left AND @devices
+  AND (r.run_id IS DISTINCT FROM @run OR r.devices_left AND @devices
        OR @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run);
 
 SELECT s.customer_id::text
@@ -213,7 +213,7 @@ SET owner = @worker::uuid, lease_epoch = lease_epoch + 1
 WHERE customer_id = ANY (@ids::uuid[]);
 
 SELECT s.customer_id::text, s.lease_epoch,
-       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
+       CASE WHEN r.run_id IS DISTINCT FROM @run THEN 1
             WHEN r.devices_left AND @devices THEN 2
             WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
             ELSE 0 END AS turn,
@@ -316,7 +316,7 @@ WHERE l.received_id IS DISTINCT FROM excluded.received_id;
 UPDATE partnersync.customer_state
 SET devices_due_at  = CASE WHEN @none THEN NULL ELSE least(devices_due_at, @at::timestamptz) END,
     devices_refresh = CASE WHEN @none THEN coalesce(@refresh::interval, devices_refresh) ELSE devices_refresh END,
-    changed_at      = CASE WHEN @first THEN changed_at ELSE @at::timestamptz END,
+    changed_at      = CASE WHEN @changed THEN @at::timestamptz ELSE changed_at END,
     unfinished_at   = @unfinished_at::timestamptz
 WHERE customer_id = @customer_id::uuid;
 
@@ -443,15 +443,15 @@ FROM (
 ) n, (
     SELECT count(*) FILTER (WHERE untried) AS deferred, count(*) AS remaining, count(*) FILTER (WHERE held) AS held
     FROM (
-        SELECT coalesce(c.run_id, 0) < $3 OR $4 = 'backfill' AND c.run_id <> $3 AS untried,
+        SELECT c.run_id IS DISTINCT FROM $3 AS untried,
                s.owner IN (SELECT worker_id FROM partnersync.live_workers) AS held
         FROM partnersync.customer_state s
         LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = $4
         WHERE s.partner = $5 AND s.active
           AND ($1::uuid[] IS NULL OR s.customer_id = ANY ($1::uuid[]))
           AND ($2::uuid[] IS NULL OR s.customer_id <> ALL ($2::uuid[]))
-          AND (coalesce(c.run_id, 0) < $3 OR $4 = 'backfill' AND c.run_id <> $3
-               OR c.run_id = $3 AND c.devices_left
+          AND (c.run_id IS DISTINCT FROM $3
+               OR c.devices_left
                   AND ($6 OR s.owner IN (SELECT worker_id FROM partnersync.live_workers)))
     ) c
 ) d
