@@ -37,6 +37,15 @@ func (m *model) quietPasses() {
 			return
 		}
 	}
+	// A device list that the API has refused lastingly is read once a day, and by backfills.
+	var refused int
+	const query = "SELECT count(*) FROM partnersync.customer_state WHERE lists_refused > 0"
+	if err := m.db.Pool.QueryRow(m.t.Context(), query).Scan(&refused); err != nil {
+		m.t.Error(err)
+	}
+	if refused > 0 {
+		m.quietPass(Request{Kind: store.Backfill, Restart: true})
+	}
 	runs = m.quietPass(Request{Kind: store.Backfill, Restart: true})
 	for _, run := range runs {
 		if run.Inserted+run.Changed+run.Removed > 0 {
