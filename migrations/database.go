@@ -48,8 +48,8 @@ func withDatabase(ctx context.Context, pool *pgxpool.Pool, do func(*sql.DB) erro
 // PostgreSQL's own.
 const searchPath = "SET LOCAL search_path = pg_catalog, pg_temp"
 
-// oneByOne has a Citus cluster make changes to the shards of a table one after the other: it refuses some combinations of
-// them in a transaction otherwise. PostgreSQL alone takes the setting for one of an application's own.
+// oneByOne has a Citus cluster make changes to the shards of a table one after the other: it refuses some combinations
+// of them in a transaction otherwise. PostgreSQL alone takes the setting for one of an application's own.
 const oneByOne = "SET LOCAL citus.multi_shard_modify_mode = 'sequential'"
 
 // connector makes connections whose transactions begin with searchPath and oneByOne, behind PgBouncer too.

@@ -32,7 +32,7 @@ type Candidate struct {
 	// ChangedAt is when a listing last opened a version, first listings aside; nil: none has.
 	ChangedAt *time.Time `db:"changed_at"`
 	Failures  int        `db:"failures"` // since the last attempt without one
-	// Reread: the batch list has to be read again at once.
+	// Reread: the batch list comes first in this pass, which does not cut the turn off: the last one did.
 	Reread   bool `db:"reread"`
 	ListsDue int  `db:"lists_due"` // device lists that are to be read in each pass, as of the last time
 	// PoliciesAt is when the policies were last read completely; nil: never.
@@ -60,13 +60,13 @@ func (c Candidate) Urgent(now time.Time) bool {
 		within(c.UnfinishedAt, UnfinishedUrgency) || within(c.ChangedAt, ChangeUrgency)
 }
 
-// Requests estimates how many requests the customer's first turn takes: for its batches, the device lists that are due
-// and, in a share of all turns, its policies.
+// Requests estimates how many requests the customer's first turn takes: for its batches and for the device lists that
+// are due. Policies, which are due once a day, do not count.
 func (c Candidate) Requests() int { return 1 + min(c.ListsDue, maxListsOfTurn) }
 
 // Candidates returns the customers that have something left to do in the run, in no particular order. Those that other
-// workers hold are among them. What counts is this run alone: the customer's last run of the kind may have a later id, if
-// it was another partner's, or a backfill that began while this one was interrupted.
+// workers hold are among them. What counts is this run alone: the customer's last run of the kind may have a later id,
+// if it was another partner's, or a backfill that began while this one was interrupted.
 func (s *Store) Candidates(ctx context.Context, run Run) ([]Candidate, error) {
 	const query = `
 		SELECT s.customer_id::text,
@@ -100,7 +100,11 @@ var ErrClaimHeld = errors.New("another worker holds the claim")
 var ErrClaimLost = errors.New("the claim was lost: another worker has taken the customer over, or it has left")
 
 // Claim is the right to write one customer, as long as nobody else has claimed it since: its writes are fenced by owner
-// and epoch. With it comes what is known of the customer under the claim.
+// and epoch, which counts claims. With it comes what is known of the customer under the claim.
+//
+// It ends when RecordResults releases it, when its worker leaves the run or clears up after an earlier try (LeaveRun,
+// OpenRun, ReleaseClaims), when another worker takes it over once this one is no longer live, and when the customer
+// leaves.
 type Claim struct {
 	Run Run `db:"-"`
 	Candidate
@@ -249,8 +253,8 @@ type EnumerationClaim struct {
 	Epoch int64
 }
 
-// ClaimEnumeration claims the enumeration of the run's customers. It returns ErrClaimHeld while another worker is at it,
-// and ok = false if it is done already, with the run as it is now.
+// ClaimEnumeration claims the enumeration of the run's customers. It returns ErrClaimHeld while another worker is at
+// it, and ok = false if it is done already, with the run as it is now.
 func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim EnumerationClaim, ok bool, err error) {
 	const take = `
 		UPDATE partnersync.partner_state s

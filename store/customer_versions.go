@@ -68,7 +68,8 @@ func (t *enumerating) write(
 	return added, contested, nil
 }
 
-// lockCustomers reads the customers with these ids, by id: what another partner's enumeration does to them is over then.
+// lockCustomers reads the customers with these ids, by id: what another partner's enumeration does to them is over
+// then.
 func (t *enumerating) lockCustomers(ctx context.Context, ids []string) (map[string]*knownCustomer, error) {
 	const lock = `
 		SELECT customer_id::text, company_name, domain, relationship, partner, removed_at,

@@ -87,8 +87,8 @@ func (s *Store) DueDeviceLists(ctx context.Context, c Claim) (due []DeviceList, 
 	return due[:inTurn], len(due) - inTurn, nil
 }
 
-// PlanDeviceLists returns what DueDeviceLists would, in all turns, after a merge of the customer's batches that lists some and removes
-// some. Where the schema is missing, nothing has been read.
+// PlanDeviceLists returns what DueDeviceLists would, in all turns, after a merge of the customer's batches that lists
+// some and removes some. Where the schema is missing, nothing has been read.
 func (s *Store) PlanDeviceLists(
 	ctx context.Context, customerID string, run Run, listed []DeviceBatch, removed []string,
 ) ([]DeviceList, error) {

@@ -227,14 +227,14 @@ func TestDevices_leftToTheNextRunAreNoFailure(t *testing.T) {
 	run := w.reading(alpha, beta)
 	claims, err := w.ClaimCustomers(t.Context(), run, DevicesTurn, []string{beta})
 	w.ok(err)
-	if open, err := w.FinishRun(t.Context(), run, Tick); err != nil || open.State != Running {
+	if open, err := w.FinishRun(t.Context(), run, AtTick); err != nil || open.State != Running {
 		t.Errorf("while a list is being read: %+v, %v; want running", open, err)
 	}
 	w.readDevices(claims[0], deviceLists{"b": {device("1")}})
 	if open := w.finish(run); open.State != Running || open.CustomersOK != 2 {
 		t.Errorf("with lists left and time left: %+v, want running", open)
 	}
-	done, err := w.FinishRun(t.Context(), run, Tick)
+	done, err := w.FinishRun(t.Context(), run, AtTick)
 	w.ok(err)
 	if done.State != Complete || done.CustomersOK != 2 || done.CustomersDeferred != 0 {
 		t.Errorf("at the tick: %+v, want complete with 2 customers", done)
@@ -289,10 +289,10 @@ func TestRecordResults_afterTheRunHasEnded(t *testing.T) {
 	run := w.begin(Scheduled, alpha, beta, gamma)
 	claims := w.claims(run)
 	w.record(run, Result{Claim: claims[0]})
-	if open, err := w.another().FinishRun(t.Context(), run, Tick); err != nil || open.State != Running {
+	if open, err := w.another().FinishRun(t.Context(), run, AtTick); err != nil || open.State != Running {
 		t.Errorf("at the tick: %+v, %v; want running while two customers are held", open, err)
 	}
-	done, err := w.another().FinishRun(t.Context(), run, CutOff)
+	done, err := w.another().FinishRun(t.Context(), run, AtCutOff)
 	w.ok(err)
 	if done.State != Complete || done.CustomersTotal != 3 || done.CustomersOK != 1 || done.CustomersDeferred != 2 {
 		t.Errorf("cut off: %+v, want complete with two customers deferred", done)
@@ -316,7 +316,7 @@ func TestRecordResults_deferred(t *testing.T) {
 	run := w.begin(Scheduled, alpha)
 	w.record(run, Result{Claim: w.claim(run), Deferred: true, Reread: true, Requests: 2})
 	w.want("0|t|t", `SELECT concat_ws('|', consecutive_failures, last_attempt_at IS NULL, reread) FROM partnersync.customer_state`)
-	done, err := w.FinishRun(t.Context(), run, Tick)
+	done, err := w.FinishRun(t.Context(), run, AtTick)
 	w.ok(err)
 	if done.State != Complete || done.CustomersDeferred != 1 || done.CustomersTotal != 1 || done.Requests != 2 {
 		t.Errorf("run %+v, want the customer deferred", done)

@@ -52,8 +52,7 @@ const (
 	refusedRefresh  = 24 * time.Hour
 )
 
-// RefusedLastingly reports whether the API has refused the list for a reason of its own in several runs in a row, if it
-// refuses it again now or does not.
+// RefusedLastingly reports whether the API has refused this very list in the last few runs that tried it.
 func (l DeviceList) RefusedLastingly() bool { return l.Refusals >= lastingRefusals }
 
 // clockTolerance is how far ahead a confirmation may lie before the list is read at once: further ahead, it has been

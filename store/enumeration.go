@@ -103,7 +103,7 @@ type enumerating struct {
 	run         Run
 	enumeration Enumeration
 	observedAt  time.Time // later than that of any earlier enumeration
-	heldBefore  []string  // customers that the guard held back in an earlier run
+	heldBefore  []string  // customers that an earlier run's enumeration lacked and that were kept
 	isHolding   bool      // there are customers that an earlier enumeration lacked
 	// confirmedAt is when the last complete enumeration before was observed that held nobody back, and confirmedPages
 	// how many pages it had; nil: there was none.
@@ -135,8 +135,8 @@ func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64
 	return err
 }
 
-// settleOwnership gives each of the partner's new customers a state. One that came from another partner was fenced off and
-// starts afresh since it was removed there; its lists lose their digests.
+// settleOwnership gives each of the partner's new customers a state. One that came from another partner was fenced off
+// when it was removed there, and starts afresh: its lists lose their digests.
 func (t *enumerating) settleOwnership(ctx context.Context, own []string) error {
 	const move = `
 		WITH moved AS (
@@ -164,8 +164,8 @@ func (t *enumerating) settleOwnership(ctx context.Context, own []string) error {
 }
 
 // remove takes customers that are gone out of the runs, and their batches stay as they are: whoever still holds one is
-// fenced off, so that no run counts it any more, and it no longer fails. It keeps those that a complete enumeration lacked
-// and the guard holds back, for a later run's to confirm.
+// fenced off, so that no run counts it any more, and it no longer fails. It keeps those that a complete enumeration
+// lacked and the guard holds back, for a later run's to confirm.
 func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	const keep = `
 		UPDATE partnersync.partner_state

@@ -25,7 +25,7 @@ func TestStore_errorsSayWhatTheyAreAbout(t *testing.T) {
 			_, err := s.OpenRun(ctx, RunRequest{Partner: "contoso", Kind: Once})
 			return err
 		}},
-		{"finishing run 7 of partner contoso: ", func() error { _, err := s.FinishRun(ctx, run, Done); return err }},
+		{"finishing run 7 of partner contoso: ", func() error { _, err := s.FinishRun(ctx, run, WhenDone); return err }},
 		{"leaving run 7 of partner contoso: ", func() error { _, err := s.LeaveRun(ctx, run); return err }},
 		{"claiming the enumeration of partner contoso: ", func() error { _, _, err := s.ClaimEnumeration(ctx, run); return err }},
 		{"writing the customers of partner contoso: ", func() error {

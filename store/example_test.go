@@ -70,7 +70,7 @@ func pass(ctx context.Context, s *store.Store) (run store.Run, err error) {
 			return run, err
 		}
 	}
-	run, err = s.FinishRun(ctx, run, store.Done)
+	run, err = s.FinishRun(ctx, run, store.WhenDone)
 	if err != nil {
 		return run, err
 	}

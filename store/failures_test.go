@@ -203,7 +203,7 @@ func TestFreshnessAsOf_runsThatReadAllCustomers(t *testing.T) {
 	w.want(alpha+"|t\n"+beta, now, run.ID)
 	deferring := w.begin(Scheduled, alpha, beta)
 	w.record(deferring, Result{Claim: w.claim(deferring)})
-	_, err := w.FinishRun(t.Context(), deferring, CutOff)
+	_, err := w.FinishRun(t.Context(), deferring, AtCutOff)
 	w.ok(err)
 	w.want(alpha+"|t\n"+beta, now, run.ID)
 	restricted := w.beginReading(RunRequest{Kind: Once, Customers: []string{alpha}}, alpha, beta)

@@ -11,19 +11,18 @@ import (
 	"partnersync/store/cron"
 )
 
-// Until says for how long a run goes on with what is left to do. What is left when it ends is deferred: that is done by
-// a later run, and no failure.
-type Until int
+// RunEnd says when a run ends. What is left then is deferred: that is done by a later run, and no failure.
+type RunEnd int
 
-// Values of Until.
+// Values of RunEnd. A turn for policies that are not due keeps no run from its end.
 const (
-	Done   Until = iota // until nothing is left to do
-	Tick                // until no live worker holds a customer any more
-	CutOff              // no longer
+	WhenDone RunEnd = iota // when no customer has its first turn or device lists left
+	AtTick                 // when no live worker holds such a customer any more
+	AtCutOff               // at once
 )
 
 // FinishRun ends the run if it does not go on, and returns it as it is then: its State is Running if it does.
-func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error) {
+func (s *Store) FinishRun(ctx context.Context, run Run, end RunEnd) (Run, error) {
 	now := run
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
 		if run.Kind == Scheduled {
@@ -31,7 +30,7 @@ func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error
 				return err
 			}
 		}
-		ended, err := finish(ctx, tx, run, until)
+		ended, err := finish(ctx, tx, run, end)
 		if err == nil && ended && run.Kind == Scheduled {
 			err = noteRounds(ctx, tx, run.Partner, run.Rate)
 		}
@@ -49,8 +48,9 @@ func (s *Store) FinishRun(ctx context.Context, run Run, until Until) (Run, error
 }
 
 // finish ends the run if it does not go on, and reports whether it has.
-func finish(ctx context.Context, tx pgx.Tx, run Run, until Until) (ended bool, err error) {
-	// Results that are being recorded are waited for before anything is counted.
+func finish(ctx context.Context, tx pgx.Tx, run Run, end RunEnd) (ended bool, err error) {
+	// Results of a scheduled run that are being recorded are waited for before anything is counted: RecordResults locks
+	// the run too.
 	const lock = `
 		SELECT FROM partnersync.runs WHERE run_id = @run FOR UPDATE`
 	// Customers may have come and gone since the run began, so that the total is counted anew.
@@ -82,9 +82,9 @@ func finish(ctx context.Context, tx pgx.Tx, run Run, until Until) (ended bool, e
 		    ) c
 		) d
 		WHERE r.run_id = @run AND r.state = 'running' AND r.enumerated_at IS NOT NULL
-		  AND (d.remaining = 0 OR @until = 1 AND d.held = 0 OR @until = 2)`
+		  AND (d.remaining = 0 OR @end = 1 AND d.held = 0 OR @end = 2)`
 	args := run.args()
-	args["until"] = int(until)
+	args["end"] = int(end)
 	batch := &pgx.Batch{}
 	batch.Queue(lock, args)
 	batch.Queue(finish, args).Exec(func(tag pgconn.CommandTag) error {
@@ -113,8 +113,8 @@ type Load struct {
 }
 
 // Rounds returns how often the urgent customers and those at rest are read. The urgent ones come first, at each tick if
-// the rate allows, and leave the others a tenth of it at least. Where there is no limit, the rate is taken to be that of
-// the last hour; where nothing is known of that either, all are read at each tick.
+// the rate allows, and leave the others a tenth of it at least. Where there is no limit, the rate is taken to be that
+// of the last hour; where nothing is known of that either, all are read at each tick.
 func (l Load) Rounds(r Rate) (urgent, atRest time.Duration) {
 	perMinute, interval := float64(r.RequestsPerMinute), r.Interval.Minutes()
 	if perMinute == 0 {
@@ -160,8 +160,8 @@ func noteRounds(ctx context.Context, tx pgx.Tx, partner string, r Rate) error {
 	return nil
 }
 
-// RoundsInWords says how often customers are read at a rate, such as "at 500 requests a minute a round over all customers
-// takes 44 min; urgent ones are read every 15 min".
+// RoundsInWords says how often customers are read at a rate, such as "at 500 requests a minute a round over all
+// customers takes 44 min; urgent ones are read every 15 min".
 func RoundsInWords(requestsPerMinute int, urgent, atRest time.Duration) string {
 	rate := fmt.Sprintf("at %d requests a minute", requestsPerMinute)
 	if requestsPerMinute == 0 {

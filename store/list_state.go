@@ -34,8 +34,9 @@ type listState struct {
 	ConfirmedAt *time.Time
 	// ConfirmedPages is how many pages the listing of ConfirmedAt had.
 	ConfirmedPages int
-	HeldBefore     []string // keys that the guard held back in an earlier run
-	Counted        bool     // the run has read the list already, and counted its rows
+	// HeldBefore are keys that a complete listing in an earlier run lacked and that were kept.
+	HeldBefore []string
+	Counted    bool // the run has read the list already, and counted its rows
 }
 
 const readListStateSQL = `
@@ -44,8 +45,9 @@ const readListStateSQL = `
 	FROM partnersync.list_state
 	WHERE customer_id = @customer_id::uuid AND resource = @resource AND batch_id = @list_batch_id`
 
-// Only a complete listing of which the guard holds nothing back leaves a digest and a confirmation. An incomplete one
-// leaves the keys that are held as they were.
+// Only a complete listing that lacks no row which is kept leaves a digest and a confirmation. Held are the keys of such
+// rows, whether the guard keeps them or the listing of several pages is the first to lack them; an incomplete listing
+// leaves them as they were.
 const writeListStateSQL = `
 	INSERT INTO partnersync.list_state AS l (
 	    customer_id, resource, batch_id, observed_at, confirmed_at, first_confirmed_at, confirmed_pages, digest, rows, held,
@@ -70,8 +72,8 @@ const writeListStateSQL = `
 	    error               = NULL,
 	    last_run            = excluded.last_run`
 
-// writeListStateArgs returns the arguments of writeListStateSQL after a listing of so many rows, of which the guard
-// holds some keys back.
+// writeListStateArgs returns the arguments of writeListStateSQL after a listing of so many rows, which lacks some that
+// are kept.
 func (l list) writeListStateArgs(run int64, listing Listing, observedAt time.Time, rows int, held []string) pgx.NamedArgs {
 	confirmed := listing.Complete && len(held) == 0
 	args := l.args()

@@ -58,7 +58,7 @@ type merging[R any] struct {
 	outcome     Outcome  // once it is written
 }
 
-// maxPagesToReread is how many pages a listing may have to be read again at once. Of a longer one, the next pass's
+// maxPagesToReread is the longest listing, in pages, that is read again at once. Of a longer one, the next pass's
 // listing is the second.
 const maxPagesToReread = 50
 
@@ -203,7 +203,8 @@ func (m *merging[R]) write(ctx context.Context) error {
 	r, batch := m.resource, &pgx.Batch{}
 	common := m.list.args()
 	common["observed_at"], common["confirmed_at"] = m.observedAt, m.state.ConfirmedAt
-	// A listing of several pages may have missed what was back already: only that of one page shows that a row was absent.
+	// A listing of several pages may have missed what was back already: only that of one page shows that a row was
+	// absent.
 	common["absence_certain"] = m.state.ConfirmedPages <= 1
 	superseded := m.superseded()
 	common["superseded"], common["removed"] = superseded, m.removed

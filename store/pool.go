@@ -102,8 +102,8 @@ func poolConfig(read func() (url string, err error)) (*pgxpool.Config, error) {
 		}
 		return nil
 	}
-	// A connection that is given up in the middle of a statement would keep its place in the pool for 15 s, in which pgx
-	// waits for the rest of the answer.
+	// A connection that is given up in the middle of a statement would keep its place in the pool for 15 s, in which
+	// pgx waits for the rest of the answer.
 	config.BeforeClose = func(conn *pgx.Conn) {
 		if conn.IsClosed() {
 			_ = conn.PgConn().Conn().Close()

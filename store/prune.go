@@ -213,9 +213,9 @@ func (s *Store) PartnersOfCustomers(ctx context.Context) (map[string]string, err
 // maxPrunedRuns is how many runs one transaction removes at most.
 const maxPrunedRuns = 500
 
-// PruneRuns removes the runs that ended longer ago than keep, with their counts and workers, and the failures of customers
-// that ended then, and returns how many runs it has removed. Open runs stay, and so does the newest run of each partner and kind, which says what has been
-// done. While another worker prunes, it does nothing.
+// PruneRuns removes the runs that ended longer ago than keep, with their counts and workers, and the failures of
+// customers that ended then, and returns how many runs it has removed. Open runs stay, and so does the newest run of
+// each partner and kind, which says what has been done. While another worker prunes, it does nothing.
 func (s *Store) PruneRuns(ctx context.Context, keep time.Duration) (removed int64, err error) {
 	for {
 		var n int64

@@ -149,8 +149,8 @@ SELECT {scope columns}, {names}, valid_from, not_before, removed_at, @observed_a
 FROM partner_center.{table}
 WHERE {scope} AND {key} = ANY (@superseded::text[])`
 
-	// Not COPY: a server that waits for the rows of a frozen client heeds no time-out before they have come, and so would
-	// keep its locks. Nor is it faster, since pgx would encode each value by itself.
+	// Not COPY: a server that waits for the rows of a frozen client heeds no time-out before they have come, and so
+	// would keep its locks. Nor is it faster, since pgx would encode each value by itself.
 	insertSQL = `
 INSERT INTO partner_center.{table} ({scope columns}, {names}, valid_from)
 SELECT {scope values}, {names}, @observed_at::timestamptz

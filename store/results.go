@@ -27,9 +27,10 @@ type Result struct {
 	Devices bool
 	// DevicesLeft: more device lists are due than were read in the turn, as it takes no more or the tick came.
 	DevicesLeft bool
-	// Deferred: the turn was cut off before the batch list came, so that the run does not count the customer.
+	// Deferred: the tick came before the turn began or its batch list came, so that the run does not count the
+	// customer.
 	Deferred bool
-	// Reread: the batch list has to be read again at once.
+	// Reread: the batch list has to be read first in the next pass, which does not cut the turn off.
 	Reread bool
 }
 
@@ -86,11 +87,12 @@ func (r Result) count(c *Counts) {
 //   - confirm unchanged lists;
 //   - keep the periods in which customers fail;
 //   - put events into the outbox;
-//   - note which lists failed and when device lists are due again, and count. A run that has ended meanwhile, at its tick,
-//     has deferred the customers that were not counted by then.
+//   - note which lists failed and when device lists are due again, and count. A run that has ended meanwhile, at its
+//     tick, has deferred the customers that were not counted by then.
 //
 // It returns how many of the claims had been lost: nothing is written for those.
 func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (lost int, err error) {
+	// So that FinishRun counts when this is done.
 	const open = `
 		SELECT state = 'running' FROM partnersync.runs WHERE run_id = @run FOR SHARE`
 	if len(results) == 0 {

@@ -6,10 +6,10 @@
 // once, and finishes the run. The example shows it. Histories are kept as slowly changing dimensions of type 2: a table
 // of current rows, and one of superseded versions with the time that each was valid.
 //
-// The statements of a pass are such that a Citus cluster plans them too (deploy/citus.md): what is about one customer has
-// customer_id = a constant in it, so that it is one task on one node; what is written or returned is IMMUTABLE, which a time
-// with a zone plus an interval is not; and rows that are distributed are read by themselves, not joined with tables of
-// partnersync.
+// The statements of a pass are such that a Citus cluster plans them too (deploy/citus.md), where batches, devices and
+// policies are distributed: what is about one customer has customer_id = a constant in it, so that it is one task on
+// one node; what is written to these tables or returned from them is IMMUTABLE, which a time with a zone plus an
+// interval is not; and they are read by themselves, not joined with tables of partnersync.
 //
 // Times are the database's: a claim brings its clock along. No method holds a transaction open while its caller does
 // something else, and nothing depends on a session, so that any pooler will do.
@@ -184,16 +184,17 @@ func sqlState(err error) string {
 
 // Transactions lock rows in one order, so that no two of them wait for each other. Each may leave out any of:
 //
-//  1. the partner's state: who opens, leaves, enumerates or ends a run;
+//  1. the partner's state: OpenRun, LeaveRun, RecordEnumeration and, of scheduled runs, FinishRun;
 //  2. the states of customers, and
 //  3. customers, each in the order of the customers' ids;
-//  4. what belongs to these customers alone, such as their lists, outcomes and versions, and the lock on a customer's node,
-//     in any order: only who has a customer's state locked comes to it;
+//  4. what belongs to these customers alone, such as their lists, outcomes and versions, and the lock on a customer's
+//     node, in any order: who writes it has the customer's state locked, or else holds nothing that others wait for. So
+//     may a merge, which has the state, lock the customer's own row after its lists;
 //  5. the run;
 //  6. its counts, which come last since others wait for them until the commit.
 //
 // A statement that writes several rows follows no order by itself: it has them locked before, by one that does. Claims
-// wait for nobody. What the server ends for a deadlock all the same is run again.
+// of customers wait for nobody. What the server ends for a deadlock all the same is run again.
 
 // lockStates locks the states of customers, which may have none yet.
 func lockStates(ctx context.Context, tx pgx.Tx, ids []string) error {

@@ -195,7 +195,7 @@ func (w *world) pass(at time.Time, l Listing, rows ...DeviceBatch) Outcome {
 
 func (w *world) finish(run Run) Run {
 	w.t.Helper()
-	run, err := w.FinishRun(w.t.Context(), run, Done)
+	run, err := w.FinishRun(w.t.Context(), run, WhenDone)
 	w.ok(err)
 	return run
 }

@@ -63,7 +63,7 @@ func (w *world) wholePass(kind string, lists deviceLists, policies []Configurati
 	for _, c := range w.claimsFor(run, DevicesTurn) {
 		w.readDevices(c, lists)
 	}
-	_, err = w.FinishRun(ctx, run, CutOff)
+	_, err = w.FinishRun(ctx, run, AtCutOff)
 	w.ok(err)
 }
 

@@ -105,8 +105,8 @@ func (s *Store) Now() time.Time {
 	return time.Now()
 }
 
-// Leave takes this worker off the list, which releases all its claims. Workers whose last heartbeat is ten leases old
-// are removed too.
+// Leave takes this worker off the list, so that others may take its claims over at once. Workers whose last heartbeat
+// is ten leases old are removed too.
 func (s *Store) Leave(ctx context.Context) error {
 	const leave = `
 		DELETE FROM partnersync.workers

@@ -8,14 +8,14 @@ import (
 )
 
 // syncCustomer makes a claimed customer's turn: it reads and merges the customer's lists, as far as they are due. What
-// goes wrong with the customer is in the result; the error is what stops the pass: a database that cannot be used, a
-// lost claim, or the end of the context.
+// goes wrong with the customer is in the result. The error is for a lost claim, which ends this turn alone, and for
+// what ends the pass: a database that cannot be used, or the end of the context.
 //
-// What has not come when the pass is cut off after the tick is left to the next one. There the customer comes first, and
-// is not cut off again: otherwise a list that takes longer than a tick would never be read.
+// What has not come when the pass is cut off after the tick is left to the next one. There the customer comes first,
+// and is not cut off again: otherwise a list that takes longer than a tick would never be read.
 func (p *pass) syncCustomer(ctx context.Context, c store.Claim) (store.Result, error) {
 	t := turn{pass: p, claim: c, Result: store.Result{Claim: c}, reading: ctx}
-	if p.until() != store.Done {
+	if p.tickCame() {
 		t.Deferred, t.Reread = true, c.Reread
 		return t.Result, nil
 	}
@@ -47,7 +47,7 @@ func (t *turn) logChanges() {
 }
 
 // goesOn reports whether another list may be begun in this turn: before the tick, or if the turn is not to be cut off.
-func (t *turn) goesOn() bool { return t.claim.Reread || t.until() == store.Done }
+func (t *turn) goesOn() bool { return t.claim.Reread || !t.tickCame() }
 
 // turn is a claimed customer's turn.
 type turn struct {
@@ -93,8 +93,8 @@ func (t *turn) syncBatches(ctx context.Context) error {
 	return nil
 }
 
-// syncPolicies reads and merges the customer's policies if they are due. Without a limit of the rate, and by passes that
-// follow no schedule, they are always read.
+// syncPolicies reads and merges the customer's policies if they are due. Without a limit of the rate, and by passes
+// that follow no schedule, they are always read.
 func (t *turn) syncPolicies(ctx context.Context) error {
 	c := t.claim
 	due := c.PoliciesDue() || t.changed || t.partner.RequestsPerMinute == 0 || t.run.Kind != store.Scheduled

@@ -43,8 +43,8 @@ func (r *Runner) start(ctx context.Context) error {
 	return r.Store.WritePartnerSettings(ctx, settings)
 }
 
-// followSchedule makes a pass at each tick of the partner's schedule. Ticks that fall while a pass goes on are skipped,
-// except the one at which it stopped reading device lists.
+// followSchedule makes a pass at each tick of the partner's schedule. Ticks that fall while a pass goes on are skipped;
+// but a pass that a tick cut short is followed at once by that of the newest tick.
 func (r *Runner) followSchedule(ctx context.Context, p Partner) {
 	signIn := newSignIn(r, p)
 	last, cutShort := r.now(), false

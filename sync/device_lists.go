@@ -13,8 +13,8 @@ import (
 	"partnersync/sync/partnercenter"
 )
 
-// syncDevices reads and merges the device lists of the customer that are due, as many as are read in a turn: none in the
-// turn of a customer that was never read before, so that the statuses of all customers come first.
+// syncDevices reads and merges the device lists of the customer that are due, as many as are read in a turn: none in
+// the turn of a customer that was never read before, so that the statuses of all customers come first.
 func (t *turn) syncDevices(ctx context.Context) error {
 	if t.run.Devices == nil || !t.devicesDue || t.claim.Turn == store.PoliciesTurn {
 		return nil

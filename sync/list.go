@@ -91,8 +91,7 @@ type listOutcome struct {
 }
 
 // syncList reads a list of the customer whose turn it is, and merges it unless its digest is the known one. A list of
-// several pages that lacks known rows is read once more. The error is what stops the pass: a database that cannot be
-// used, a lost claim, or the end of ctx.
+// several pages that lacks known rows is read once more. The error is as that of syncCustomer.
 func syncList[I, R any](
 	ctx context.Context, t *turn, l list[I, R], merge func(store.Listing, []R) (store.Outcome, error),
 ) (o listOutcome, err error) {
@@ -263,8 +262,9 @@ func asFailure(err error, l *partnercenter.Listing) *store.Failure {
 	return f
 }
 
-// nodeDown reports whether the server answers that it cannot reach another one: in a Citus cluster, the customer's node.
-// Those of the other nodes can go on. A server or pooler that cannot be used itself ends the connection with its answer.
+// nodeDown reports whether the server answers that it cannot reach another one: in a Citus cluster, the customer's
+// node. Those of the other nodes can go on. A server or pooler that cannot be used itself ends the connection with its
+// answer.
 func nodeDown(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && strings.HasPrefix(e.Code, "08") && e.SeverityUnlocalized == "ERROR"

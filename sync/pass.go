@@ -28,8 +28,8 @@ type pass struct {
 	failures  failures
 	listSlots chan struct{} // has an element for each device list being read
 
-	// tick is the next one after the run began, at which claiming stops; what has not come at cutOff is left to the next
-	// pass. Zero: the run follows no schedule.
+	// tick is the next one after the run began, at which claiming stops; what has not come at cutOff is left to the
+	// next pass. Zero: the run follows no schedule.
 	tick, cutOff time.Time
 
 	listed, done int // customers, as in Progress
@@ -65,7 +65,7 @@ func (r *Runner) pass(
 		err = errors.Join(err, p.leave(ctx))
 	}
 	p.report(err)
-	return p.run, p.until() != store.Done, err
+	return p.run, p.tickCame(), err
 }
 
 // openRun opens a run or joins it, after any other run of the same kind that is under way has ended.
@@ -112,19 +112,22 @@ func (r *Runner) newPass(partner Partner, opened store.Opened, selected selectio
 	return p
 }
 
-// until returns how long the run goes on, as of now.
-func (p *pass) until() store.Until {
+// end returns when the run ends, as of now.
+func (p *pass) end() store.RunEnd {
 	switch now := p.now(); {
 	case p.tick.IsZero() || now.Before(p.tick):
-		return store.Done
+		return store.WhenDone
 	case now.Before(p.cutOff):
-		return store.Tick
+		return store.AtTick
 	}
-	return store.CutOff
+	return store.AtCutOff
 }
 
-// work finds out who the run's customers are, and then goes over them in rounds until nothing is left to do, or the next
-// tick has come.
+// tickCame reports whether the next tick has come, from which on no more is begun.
+func (p *pass) tickCame() bool { return p.end() != store.WhenDone }
+
+// work finds out who the run's customers are, and then goes over them in rounds until nothing is left to do, or the
+// next tick has come.
 func (p *pass) work(ctx context.Context) error {
 	if err := p.enumerate(ctx); err != nil {
 		return err
@@ -138,13 +141,13 @@ func (p *pass) work(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if claimed > 0 && p.more && p.until() == store.Done {
+		if claimed > 0 && p.more && !p.tickCame() {
 			continue
 		}
 		if p.run.Kind == store.Scheduled {
 			p.run.Rate = p.partner.rate(p.now())
 		}
-		if p.run, err = p.Store.FinishRun(ctx, p.run, p.until()); err != nil || p.run.State != store.Running {
+		if p.run, err = p.Store.FinishRun(ctx, p.run, p.end()); err != nil || p.run.State != store.Running {
 			return err
 		}
 		if claimed > 0 {

@@ -15,7 +15,7 @@ import (
 // round makes the turns that have come of the customers that have something left to do: the first turns, or else those
 // for more device lists, or else those for policies. It returns how many customers it claimed.
 func (p *pass) round(ctx context.Context) (claimed int, err error) {
-	if p.until() != store.Done {
+	if p.tickCame() {
 		return 0, nil
 	}
 	candidates, err := p.Store.Candidates(ctx, p.run)
@@ -37,8 +37,8 @@ func (p *pass) round(ctx context.Context) (claimed int, err error) {
 	return 0, nil
 }
 
-// workThrough claims the customers of a queue, until its end or the next tick, makes as many of their turns at a time as
-// the partner's concurrency says, and records the results. It returns how many were claimed.
+// workThrough claims the customers of a queue, until its end or the next tick, makes as many of their turns at a time
+// as the partner's concurrency says, and records the results. It returns how many were claimed.
 //
 // Claiming, working and recording go on at the same time, each passing on to the next what it has done. Each ends when
 // the one before has; the first error ends all of them.
@@ -48,7 +48,7 @@ func (p *pass) workThrough(ctx context.Context, q queue) (claimed int, err error
 	g.Go(func() error {
 		defer close(claims)
 		for ids := range slices.Chunk(q.ids, claimBatch) {
-			if p.until() != store.Done {
+			if p.tickCame() {
 				break
 			}
 			some, err := p.Store.ClaimCustomers(ctx, p.run, q.turn, ids)
@@ -123,9 +123,9 @@ type queue struct {
 	ids  []string
 }
 
-// order returns in which order a pass reads customers, whom it sorts. First turns come before turns for more device lists, so that the
-// statuses of all customers come first, and both before turns for policies that are not due. Of the first turns, those
-// of urgent customers come before the others, and the longest unread first.
+// order sorts the candidates into queues, in the order in which a pass reads them. First turns come before turns for
+// more device lists, so that the statuses of all customers come first, and both before turns for policies that are not
+// due. Of the first turns, those of urgent customers come before the others, and the longest unread first.
 //
 // budget is how many requests may be made until the tick; 0: any number. Where the urgent customers need more than
 // that, a tenth of the requests goes to the others all the same.

@@ -72,8 +72,8 @@ type Runner struct {
 	stoppedAt     atomic.Pointer[time.Time] // when the context of the work under way was done; nil: it is not
 }
 
-// Progress is how far a pass is. Each customer has a turn, and those with more device lists to be read than there are in
-// a turn have further ones after all the others.
+// Progress is how far a pass is. Each customer has a turn, and those with more device lists to be read than there are
+// in a turn have further ones after all the others.
 type Progress struct {
 	Partner string
 	Listed  int // customers that have had their first turn

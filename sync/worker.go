@@ -59,9 +59,9 @@ func (r *Runner) untilLapse() time.Duration {
 	return time.Until(last.Add(r.Store.Lease()))
 }
 
-// underLease calls do, and cancels its context with errLeaseLapsed when the claims have lapsed. Its writes would be
-// refused then, but where the network drops packets the server's answer may be long in coming, while others do the work
-// already.
+// underLease calls do, and cancels its context with errLeaseLapsed when the lease has lapsed. From then on others may
+// take the claims over, and its writes are refused for those that they have; but where the network drops packets the
+// server's answer may be long in coming, while others do the work already.
 func (r *Runner) underLease(ctx context.Context, do func(context.Context) error) error {
 	if r.untilLapse() <= 0 {
 		if err := r.heartbeat(ctx); err != nil {

@@ -51,8 +51,8 @@ func (a *app) daemon(ctx context.Context, c *config.Config, log *slog.Logger) er
 	return fails(exitFailed, err)
 }
 
-// surviveHangups has a SIGHUP logged, which would end the program without a word: others reload their configuration then.
-// The stop that it returns ends that.
+// surviveHangups has a SIGHUP logged, which would end the program without a word: others reload their configuration
+// then. The stop that it returns ends that.
 func surviveHangups(log *slog.Logger) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)

@@ -38,9 +38,9 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
 }
 
-// crashBySignal has a crash (a panic, a fatal error of Go's, SIGABRT, SIGQUIT) end the program by a signal. Go would have
-// it exit with 2, which is the code of a wrong configuration: whoever supervises would not start it again. A core dump
-// would hold secrets, so there is none.
+// crashBySignal has a crash (a panic, a fatal error of Go's, SIGABRT, SIGQUIT) end the program by a signal. Go would
+// have it exit with 2, which is the code of a wrong configuration: whoever supervises would not start it again. A core
+// dump would hold secrets, so there is none.
 func crashBySignal() {
 	debug.SetTraceback("crash")
 	withoutCoreDump()

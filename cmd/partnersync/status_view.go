@@ -42,8 +42,8 @@ func printStatus(out io.Writer, s statusReport, colours palette) {
 	printRuns(out, s, colours)
 }
 
-// printBriefStatus prints the status for a terminal that may be small: a line for what is wrong and one for each failing
-// customer, before the tables.
+// printBriefStatus prints the status for a terminal that may be small: a line for what is wrong and one for each
+// failing customer, before the tables.
 func printBriefStatus(out io.Writer, s statusReport, colours palette) {
 	const causes = 3 // of a finding
 	for i := range s.Findings {

@@ -36,8 +36,8 @@ type Settings struct {
 	Schedule     cron.Schedule `db:"-"`             // zero: this release cannot read it
 	// RequestsPerMinute is the limit of the rate; 0: there is none.
 	RequestsPerMinute int `db:"requests_per_minute"`
-	// UrgentRound and Round are how often the urgent customers and the others are read, as of the last scheduled pass; nil:
-	// there was none.
+	// UrgentRound and Round are how often the urgent customers and the others are read, as of the last scheduled pass;
+	// nil: there was none.
 	UrgentRound *time.Duration `db:"urgent_round"`
 	Round       *time.Duration `db:"round"`
 }

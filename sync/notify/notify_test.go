@@ -96,7 +96,7 @@ func (w *world) pass(status string, batches ...string) {
 	w.ok(err)
 	_, err = w.store.RecordResults(ctx, opened.Run, []store.Result{{Claim: claims[0], Listed: true}})
 	w.ok(err)
-	_, err = w.store.FinishRun(ctx, opened.Run, store.Done)
+	_, err = w.store.FinishRun(ctx, opened.Run, store.WhenDone)
 	w.ok(err)
 }
 

@@ -39,8 +39,9 @@ type Client struct {
 	maxBody, maxListing int // bytes of one body, and of a listing's bodies together
 	maxPages            int
 
-	// spareBodies has the memory of bodies that nobody needs any more, as *[]byte. Of nearly all lists nothing is needed
-	// but the digest, and in a pass over unchanged ones, new memory for each body would take as long as reading them.
+	// spareBodies has the memory of bodies that nobody needs any more, as *[]byte. Of nearly all lists nothing is
+	// needed but the digest, and in a pass over unchanged ones, new memory for each body would take as long as reading
+	// them.
 	spareBodies sync.Pool
 }
 

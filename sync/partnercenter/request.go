@@ -170,9 +170,9 @@ func (p *pageRequest) accept(resp *http.Response, sent time.Time) *Error {
 	return nil
 }
 
-// readBody reads the body, or its first bytes up to most, into spare memory if that is large enough. Where its length is
-// stated, room for it is made at once, so that no copies are made as it grows. But a length that is only claimed takes
-// no more than a mebibyte until so much has come.
+// readBody reads the body, or its first bytes up to most, into spare memory if that is large enough. Where its length
+// is stated, room for it is made at once, so that no copies are made as it grows. But a length that is only claimed
+// takes no more than a mebibyte until so much has come.
 func readBody(resp *http.Response, most int, spare []byte) ([]byte, error) {
 	const trusted = 1 << 20
 	r := io.LimitReader(resp.Body, int64(most))

@@ -106,8 +106,8 @@ func retryable(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500
 }
 
-// RetryAfter reads a Retry-After header, seconds or an HTTP date, as the time from now, and at most that long. Seconds with
-// a fraction, which the standard does not know, are rounded up. It is 0 for what is absent, past, zero or neither.
+// RetryAfter reads a Retry-After header, seconds or an HTTP date, as the time from now, and at most that long. Seconds
+// with a fraction, which the standard does not know, are rounded up. It is 0 for what is absent, past, zero or neither.
 func RetryAfter(header string, now time.Time, most time.Duration) time.Duration {
 	header = strings.TrimSpace(header)
 	seconds, err := strconv.ParseFloat(header, 64)

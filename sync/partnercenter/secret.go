@@ -131,9 +131,9 @@ func (s Secret) MarshalYAML() (any, error) { return redacted, nil }
 
 const maxSecretFile = 1 << 20
 
-// ReadSecretFile returns the text of a file that holds a secret, as UTF-8 with plain line feeds. What Windows' tools write
-// is understood: UTF-16, a byte-order mark, carriage returns. Its errors say what to do; they neither show anything of the
-// content nor repeat the path.
+// ReadSecretFile returns the text of a file that holds a secret, as UTF-8 with plain line feeds. What Windows' tools
+// write is understood: UTF-16, a byte-order mark, carriage returns. Its errors say what to do; they neither show
+// anything of the content nor repeat the path.
 func ReadSecretFile(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {

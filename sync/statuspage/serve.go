@@ -140,8 +140,8 @@ func proxied(r *http.Request) string {
 	return ""
 }
 
-// onlyHere shows the page to this machine, if the address is one that only it can connect to. Whom a proxy here asks for
-// is not known.
+// onlyHere shows the page to this machine, if the address is one that only it can connect to. Whom a proxy here asks
+// for is not known.
 func onlyHere(loopback bool, page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch via := proxied(r); {

@@ -106,8 +106,9 @@ func (d *document) parse(text string) (top *section, ok bool) {
 
 const maxDepth = 100
 
-// tooDeep returns the line in which more than maxDepth lists and mappings are open, 0 if there is none. The parser would
-// take memory by the square of their number. Those that are nested by indentation alone are few: it has to grow with each.
+// tooDeep returns the line in which more than maxDepth lists and mappings are open, 0 if there is none. The parser
+// would take memory by the square of their number. Those that are nested by indentation alone are few: it has to grow
+// with each.
 func tooDeep(text string) int {
 	brackets, line := 0, 0
 	for content := range strings.Lines(text) {

@@ -180,8 +180,8 @@ func (s *section) authority(federated bool) (cloud, authorityURL string) {
 const moreThanAuthority = "is more than the authority; leave out the tenant and what comes after it, as in " +
 	"https://login.microsoftonline.com"
 
-// isTokenURL reports whether an authority's URL has a path that is appended to it anyway. What stands in for Microsoft's
-// may have a path of its own.
+// isTokenURL reports whether an authority's URL has a path that is appended to it anyway. What stands in for
+// Microsoft's may have a path of its own.
 func isTokenURL(u *url.URL) bool {
 	path := strings.Trim(u.Path, "/")
 	return path != "" && partnercenter.CloudAt(u.Hostname()) != "" || slices.Contains(strings.Split(path, "/"), "oauth2")
