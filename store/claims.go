@@ -65,12 +65,12 @@ func (c Candidate) Urgent(now time.Time) bool {
 func (c Candidate) Requests() int { return 1 + min(c.ListsDue, maxListsOfTurn) }
 
 // Candidates returns the customers that have something left to do in the run, in no particular order. Those that other
-// workers hold are among them. What counts is this run alone: the customer's last run of the kind may have a later id,
-// if it was another partner's, or a backfill that began while this one was interrupted.
+// workers hold are among them. One that a later run of the kind has tried is left to that run: it was another partner's
+// then. Not so for a backfill, which may go on after another one that began later.
 func (s *Store) Candidates(ctx context.Context, run Run) ([]Candidate, error) {
 	const query = `
 		SELECT s.customer_id::text,
-		       CASE WHEN r.run_id IS DISTINCT FROM @run THEN 1
+		       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
 		            WHEN r.devices_left AND @devices THEN 2
 		            ELSE 3 END AS turn,
 		       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
@@ -83,8 +83,9 @@ func (s *Store) Candidates(ctx context.Context, run Run) ([]Candidate, error) {
 		WHERE s.partner = @partner AND s.active
 		  AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 		  AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-		  AND (r.run_id IS DISTINCT FROM @run OR r.devices_left AND @devices
-		       OR @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run)`
+		  AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run
+		       OR r.run_id = @run AND (r.devices_left AND @devices
+		                               OR @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run))`
 	candidates, err := collect(ctx, s.readOnly, query, run.args(), pgx.RowToStructByName[Candidate])
 	if err != nil {
 		return nil, fmt.Errorf("reading which customers run %d has left to do: %w", run.ID, err)
@@ -195,7 +196,8 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, turn Turn, ids []st
 func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids, locked []string) ([]Claim, error) {
 	const read = `
 		SELECT s.customer_id::text, s.lease_epoch,
-		       CASE WHEN r.run_id IS DISTINCT FROM @run THEN 1
+		       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
+		            WHEN r.run_id > @run THEN 0
 		            WHEN r.devices_left AND @devices THEN 2
 		            WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
 		            ELSE 0 END AS turn,

@@ -342,26 +342,30 @@ func TestClaimCustomers_noneForARunThatIsOver(t *testing.T) {
 }
 
 // Of two runs that go on at the same time, the one that began later may have had a customer before the earlier one: it is
-// another partner's, which let the customer go.
+// another partner's, which let the customer go. The earlier one leaves it out, and does not ask for its policies alone.
 func TestClaimCustomers_triedByALaterRunOfAnotherPartner(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	earlier := w.open(RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: minute(1), Policies: true}).Run
 	later, _ := w.enumerate("fabrikam", minute(2), listed(alpha, beta, gamma))
 	for range 3 {
-		w.record(later, Result{Claim: w.claim(later)})
+		w.record(later, Result{Claim: w.claim(later), DevicesLeft: true})
 	}
-	w.finish(later)
+	w.exec("UPDATE partnersync.runs SET state = 'abandoned', finished_at = clock_timestamp() WHERE run_id = $1", later.ID)
 	w.enumerate("fabrikam", minute(3), listed(beta, gamma))
 	claim, _, err := w.ClaimEnumeration(t.Context(), earlier)
 	w.ok(err)
 	_, err = w.RecordEnumeration(t.Context(), claim, listed(alpha))
 	w.ok(err)
-	if got := claimed(w.claims(earlier)); !slices.Equal(got, []string{alpha}) {
-		t.Errorf("claimed %v for the first turn, want %s", got, alpha)
+	for _, turn := range []Turn{FirstTurn, DevicesTurn, PoliciesTurn} {
+		claims, err := w.ClaimCustomers(t.Context(), earlier, turn, []string{alpha})
+		w.ok(err)
+		if left := w.left(earlier, turn); len(left)+len(claims) > 0 {
+			t.Errorf("turn %d: %v are left, and claimed %v, want none", turn, left, claimed(claims))
+		}
 	}
-	if total := w.readRun(earlier).CustomersTotal; total != 1 {
-		t.Errorf("the run counts %d customers, want 1", total)
+	if total := w.readRun(earlier).CustomersTotal; total != 0 {
+		t.Errorf("the run counts %d customers, want none", total)
 	}
 }
 

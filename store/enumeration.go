@@ -208,7 +208,7 @@ func (t *enumerating) settleRun(ctx context.Context, done Enumerated) (Run, erro
 		        WHERE s.partner = @partner AND s.active
 		          AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 		          AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-		          AND r.run_id IS DISTINCT FROM @run)
+		          AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))
 		WHERE run_id = @run`
 	e, contested := t.enumeration, 0
 	for id := range done.Contested {

@@ -69,15 +69,15 @@ func finish(ctx context.Context, tx pgx.Tx, run Run, end RunEnd) (ended bool, er
 		) n, (
 		    SELECT count(*) FILTER (WHERE untried) AS deferred, count(*) AS remaining, count(*) FILTER (WHERE held) AS held
 		    FROM (
-		        SELECT c.run_id IS DISTINCT FROM @run AS untried,
+		        SELECT coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run AS untried,
 		               s.owner IN (SELECT worker_id FROM partnersync.live_workers) AS held
 		        FROM partnersync.customer_state s
 		        LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = @kind
 		        WHERE s.partner = @partner AND s.active
 		          AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
 		          AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-		          AND (c.run_id IS DISTINCT FROM @run
-		               OR c.devices_left
+		          AND (coalesce(c.run_id, 0) < @run OR @kind = 'backfill' AND c.run_id <> @run
+		               OR c.run_id = @run AND c.devices_left
 		                  AND (@devices OR s.owner IN (SELECT worker_id FROM partnersync.live_workers)))
 		    ) c
 		) d

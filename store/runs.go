@@ -175,13 +175,16 @@ type Counts struct {
 	Requests, Retries                     int
 }
 
-// addCounts adds to one of the run's shards. It comes last in a transaction: whoever writes to the same shard waits for
-// the commit.
+// addCounts adds to one of the run's shards, unless the run is there no more (see readRun). It comes last in a transaction:
+// whoever writes to the same shard waits for the commit.
 func addCounts(ctx context.Context, tx pgx.Tx, run int64, shard int, c Counts) error {
 	const add = `
 		INSERT INTO partnersync.run_counts AS n (
 		    run_id, shard, customers_ok, customers_failed, inserted, changed, removed, unchanged, requests, retries)
-		VALUES (@run, @shard, @customers_ok, @customers_failed, @inserted, @changed, @removed, @unchanged, @requests, @retries)
+		SELECT run_id, @shard::smallint, @customers_ok::integer, @customers_failed::integer, @inserted::bigint,
+		       @changed::bigint, @removed::bigint, @unchanged::bigint, @requests::bigint, @retries::bigint
+		FROM partnersync.runs
+		WHERE run_id = @run
 		ON CONFLICT (run_id, shard) DO UPDATE SET
 		    customers_ok     = n.customers_ok + excluded.customers_ok,
 		    customers_failed = n.customers_failed + excluded.customers_failed,

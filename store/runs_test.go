@@ -430,6 +430,29 @@ func TestFinishRun_oneWorkerEndsIt(t *testing.T) {
 	}
 }
 
+// A worker may wake after its run was given up and removed with other old ones: nothing is counted then.
+func TestRecord_forARunThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.open(RunRequest{Partner: "contoso", Kind: Once, ScheduledFor: minute(1)}).Run
+	enumeration, _, err := w.ClaimEnumeration(t.Context(), run)
+	w.ok(err)
+	w.exec("DELETE FROM partnersync.runs WHERE run_id = $1", run.ID)
+	e := listed(alpha)
+	e.Requests = 1
+	done, err := w.RecordEnumeration(t.Context(), enumeration, e)
+	if w.ok(err); done.Run.State != Abandoned {
+		t.Errorf("%+v, want it abandoned", done.Run)
+	}
+	run = w.begin(Once, alpha)
+	claim := w.claim(run)
+	w.exec("DELETE FROM partnersync.runs WHERE run_id = $1", run.ID)
+	_, err = w.MergeDeviceBatches(t.Context(), claim, complete("1"), []DeviceBatch{batch("a", "queued")})
+	w.ok(err)
+	w.record(run, Result{Claim: claim, Requests: 1})
+	w.want("a", "SELECT batch_id FROM partner_center.device_batches")
+}
+
 // A worker that wakes after its run was given up and removed with other old ones has nothing to finish.
 func TestFinishRun_ofARunThatWasRemoved(t *testing.T) {
 	t.Parallel()

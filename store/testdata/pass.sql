@@ -169,7 +169,7 @@ SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
         WHERE s.partner = @partner AND s.active
           AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
           AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-          AND r.run_id IS DISTINCT FROM @run)
+          AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))
 WHERE run_id = @run;
 
 BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE;
@@ -183,7 +183,7 @@ FROM (VALUES
 SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
 
 SELECT s.customer_id::text,
-       CASE WHEN r.run_id IS DISTINCT FROM @run THEN 1
+       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
             WHEN r.devices_left AND @devices THEN 2
             ELSE 3 END AS turn,
        greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
@@ -196,8 +196,9 @@ LEFT JOIN partnersync.list_state p
 WHERE s.partner = @partner AND s.active
   AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
   AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-  AND (r.run_id IS DISTINCT FROM @run OR r.devices_left AND @devices
-       OR @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run);
+  AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run
+       OR r.run_id = @run AND (r.devices_left AND @devices
+                               OR @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run));
 
 SELECT s.customer_id::text
 FROM partnersync.customer_state s
@@ -213,7 +214,8 @@ SET owner = @worker::uuid, lease_epoch = lease_epoch + 1
 WHERE customer_id = ANY (@ids::uuid[]);
 
 SELECT s.customer_id::text, s.lease_epoch,
-       CASE WHEN r.run_id IS DISTINCT FROM @run THEN 1
+       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
+            WHEN r.run_id > @run THEN 0
             WHEN r.devices_left AND @devices THEN 2
             WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
             ELSE 0 END AS turn,
@@ -322,7 +324,10 @@ WHERE customer_id = @customer_id::uuid;
 
 INSERT INTO partnersync.run_counts AS n (
     run_id, shard, customers_ok, customers_failed, inserted, changed, removed, unchanged, requests, retries)
-VALUES (@run, @shard, @customers_ok, @customers_failed, @inserted, @changed, @removed, @unchanged, @requests, @retries)
+SELECT run_id, @shard::smallint, @customers_ok::integer, @customers_failed::integer, @inserted::bigint,
+       @changed::bigint, @removed::bigint, @unchanged::bigint, @requests::bigint, @retries::bigint
+FROM partnersync.runs
+WHERE run_id = @run
 ON CONFLICT (run_id, shard) DO UPDATE SET
     customers_ok     = n.customers_ok + excluded.customers_ok,
     customers_failed = n.customers_failed + excluded.customers_failed,
@@ -443,15 +448,15 @@ FROM (
 ) n, (
     SELECT count(*) FILTER (WHERE untried) AS deferred, count(*) AS remaining, count(*) FILTER (WHERE held) AS held
     FROM (
-        SELECT c.run_id IS DISTINCT FROM $3 AS untried,
+        SELECT coalesce(c.run_id, 0) < $3 OR $4 = 'backfill' AND c.run_id <> $3 AS untried,
                s.owner IN (SELECT worker_id FROM partnersync.live_workers) AS held
         FROM partnersync.customer_state s
         LEFT JOIN partnersync.customer_runs c ON c.customer_id = s.customer_id AND c.kind = $4
         WHERE s.partner = $5 AND s.active
           AND ($1::uuid[] IS NULL OR s.customer_id = ANY ($1::uuid[]))
           AND ($2::uuid[] IS NULL OR s.customer_id <> ALL ($2::uuid[]))
-          AND (c.run_id IS DISTINCT FROM $3
-               OR c.devices_left
+          AND (coalesce(c.run_id, 0) < $3 OR $4 = 'backfill' AND c.run_id <> $3
+               OR c.run_id = $3 AND c.devices_left
                   AND ($6 OR s.owner IN (SELECT worker_id FROM partnersync.live_workers)))
     ) c
 ) d
