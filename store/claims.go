@@ -39,34 +39,12 @@ type Candidate struct {
 	PoliciesAt *time.Time `db:"policies_at"`
 }
 
-// Urgency is how long an event makes a customer urgent.
-const (
-	UnfinishedUrgency = 7 * 24 * time.Hour // of a batch in no terminal status, since its last change
-	ChangeUrgency     = 24 * time.Hour
-	FailuresUrgency   = 3 // passes in which a customer failed
-)
-
-// Urgent reports whether something is going on at the customer, so that it is read before those at rest. The view
-// sync_freshness says the same.
-func (c Candidate) Urgent(now time.Time) bool {
-	within := func(at *time.Time, d time.Duration) bool { return at != nil && at.After(now.Add(-d)) }
-	switch {
-	case c.Reread:
-		return true
-	case c.Failures > FailuresUrgency:
-		return false
-	}
-	return c.LastSuccessAt == nil || c.Failures > 0 ||
-		within(c.UnfinishedAt, UnfinishedUrgency) || within(c.ChangedAt, ChangeUrgency)
-}
-
-// Requests estimates how many requests the customer's first turn takes: for its batches and for the device lists that
-// are due. Policies, which are due once a day, do not count.
+// Requests estimates how many requests the customer's first turn takes, without those for policies, due once a day.
 func (c Candidate) Requests() int { return 1 + min(c.ListsDue, maxListsOfTurn) }
 
-// Candidates returns the customers that have something left to do in the run, in no particular order. Those that other
-// workers hold are among them. One that a later run of the kind has tried is left to that run: it was another partner's
-// then. Not so for a backfill, which may go on after another one that began later.
+// Candidates returns the customers that have something left to do in the run, in no order, those that other workers hold
+// among them. One that a later run of the kind has tried is left to that run: it was another partner's then. Not so for
+// a backfill, which may go on after another one that began later.
 func (s *Store) Candidates(ctx context.Context, run Run) ([]Candidate, error) {
 	const query = `
 		SELECT s.customer_id::text,
@@ -103,9 +81,8 @@ var ErrClaimLost = errors.New("the claim was lost: another worker has taken the 
 // Claim is the right to write one customer, as long as nobody else has claimed it since: its writes are fenced by owner
 // and epoch, which counts claims. With it comes what is known of the customer under the claim.
 //
-// It ends when RecordResults releases it, when its worker leaves the run or clears up after an earlier try (LeaveRun,
-// OpenRun, ReleaseClaims), when another worker takes it over once this one is no longer live, and when the customer
-// leaves.
+// It ends when RecordResults, LeaveRun, OpenRun or ReleaseClaims releases it, when another worker takes it over once this
+// one is no longer live, and when the customer leaves.
 type Claim struct {
 	Run Run `db:"-"`
 	Candidate

@@ -145,3 +145,24 @@ func dueLists(lists []DeviceList, run Run, now time.Time) []DeviceList {
 	})
 	return due
 }
+
+// Urgency is how long an event makes a customer urgent.
+const (
+	UnfinishedUrgency = 7 * 24 * time.Hour // of a batch in no terminal status, since its last change
+	ChangeUrgency     = 24 * time.Hour
+	FailuresUrgency   = 3 // passes in which a customer failed
+)
+
+// Urgent reports whether something is going on at the customer, so that it is read before those at rest. The view
+// sync_freshness says the same.
+func (c Candidate) Urgent(now time.Time) bool {
+	within := func(at *time.Time, d time.Duration) bool { return at != nil && at.After(now.Add(-d)) }
+	switch {
+	case c.Reread:
+		return true
+	case c.Failures > FailuresUrgency:
+		return false
+	}
+	return c.LastSuccessAt == nil || c.Failures > 0 ||
+		within(c.UnfinishedAt, UnfinishedUrgency) || within(c.ChangedAt, ChangeUrgency)
+}

@@ -34,23 +34,20 @@ func (t *turn) syncDevices(ctx context.Context) error {
 	t.Devices, t.DevicesLeft = true, more > 0
 	t.deviceLists.due(t.claim.CustomerID, len(due)+more)
 	outcomes := make([]listOutcome, len(due))
-	var stop, tickCame atomic.Bool
+	var stop, left atomic.Bool
 	syncOne := func(ctx context.Context, i int) (err error) {
 		t.listSlots <- struct{}{} // for all customers together, there are as many as the partner's concurrency says
 		defer func() { <-t.listSlots }()
 		if !t.goesOn() {
-			tickCame.Store(true)
+			left.Store(true)
 		}
-		if stop.Load() || tickCame.Load() {
+		if stop.Load() || left.Load() {
 			return ctx.Err()
 		}
 		outcomes[i], err = syncList(ctx, t, t.partner.deviceList(t.claim.CustomerID, due[i]),
 			func(l store.Listing, rows []store.Device) (store.Outcome, error) {
 				return t.Store.MergeDevices(ctx, t.claim, due[i], l, rows)
 			})
-		if outcomes[i].cutOff {
-			tickCame.Store(true)
-		}
 		t.deviceLists.wasRead(t.claim.CustomerID)
 		// After a timeout, a scheduled run leaves the rest to the next pass; a run of another kind reads them all.
 		if outcomes[i].otherCustomer() || t.run.Kind == store.Scheduled && outcomes[i].timedOut() {
@@ -71,10 +68,11 @@ func (t *turn) syncDevices(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	t.DevicesLeft = t.DevicesLeft && !stop.Load() || left.Load()
 	for i := range outcomes {
 		t.addDevices(&outcomes[i], due[i])
+		t.DevicesLeft = t.DevicesLeft || outcomes[i].cutOff
 	}
-	t.DevicesLeft = t.DevicesLeft && !stop.Load() || tickCame.Load()
 	return ctx.Err()
 }
 
