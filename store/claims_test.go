@@ -369,6 +369,33 @@ func TestClaimCustomers_triedByALaterRunOfAnotherPartner(t *testing.T) {
 	}
 }
 
+// A customer of two partners is counted as failed in a run, and once more by none when it becomes the partner's own.
+func TestClaimCustomers_contestedWhenTheRunBegan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	holder, _ := w.enumerate("fabrikam", minute(1), listed(alpha, beta, gamma))
+	_, err := w.FinishRun(t.Context(), holder, AtCutOff)
+	w.ok(err)
+	run := w.open(RunRequest{Partner: "contoso", Kind: Scheduled, ScheduledFor: minute(2), Due: minute(2)}).Run
+	claim, _, err := w.ClaimEnumeration(t.Context(), run)
+	w.ok(err)
+	e := listed(alpha)
+	e.ObservedAt = time.Now()
+	_, err = w.RecordEnumeration(t.Context(), claim, e)
+	w.ok(err)
+	w.enumerate("fabrikam", minute(3), listed(beta, gamma)) // lets it go
+	own, _ := w.enumerate("contoso", minute(4), listed(alpha))
+	if got := w.left(run, FirstTurn); len(got) > 0 {
+		t.Errorf("%v are left, want none", got)
+	}
+	if got := claimed(w.claims(own)); !slices.Equal(got, []string{alpha}) {
+		t.Errorf("the run that took it claims %v", got)
+	}
+	if run = w.finish(run); run.CustomersFailed != 1 || run.CustomersTotal != 1 || run.State != Failed {
+		t.Errorf("%+v, want the customer counted once", run)
+	}
+}
+
 func TestMerge_emptyListThatStaysEmptyIsNoChange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

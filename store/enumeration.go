@@ -149,14 +149,25 @@ func (t *enumerating) settleOwnership(ctx context.Context, own []string) error {
 		SET digest = NULL, held = NULL, held_run = NULL
 		FROM moved
 		WHERE l.customer_id = moved.customer_id`
+	// Other runs of the partner that go on have counted it as failed, while it was of two partners.
+	const counted = `
+		INSERT INTO partnersync.customer_runs (customer_id, kind, run_id, outcome, devices_left)
+		SELECT DISTINCT ON (t.customer_id, r.kind) t.customer_id, r.kind, r.run_id, 'failed', false
+		FROM partnersync.contested_customers t
+		JOIN partnersync.runs r ON r.partner = t.partner AND r.state = 'running' AND r.enumerated_at >= t.failing_since
+		WHERE t.partner = @partner AND t.customer_id = ANY (@ids::uuid[]) AND r.run_id <> @run
+		  AND (r.customers IS NULL OR t.customer_id = ANY (r.customers))
+		ORDER BY t.customer_id, r.kind, r.run_id DESC
+		ON CONFLICT (customer_id, kind) DO UPDATE
+		SET run_id = excluded.run_id, outcome = excluded.outcome, devices_left = excluded.devices_left`
 	const activate = `
 		INSERT INTO partnersync.customer_state (customer_id, partner)
 		SELECT i.customer_id, @partner::text
 		FROM unnest(@ids::uuid[]) AS i (customer_id)
 		ON CONFLICT (customer_id) DO UPDATE SET active = true`
 	for some := range slices.Chunk(own, customersAtOnce) {
-		args := pgx.NamedArgs{"partner": t.run.Partner, "ids": some}
-		if err := execAll(ctx, t.tx, args, move, activate); err != nil {
+		args := pgx.NamedArgs{"partner": t.run.Partner, "run": t.run.ID, "ids": some}
+		if err := execAll(ctx, t.tx, args, move, counted, activate); err != nil {
 			return fmt.Errorf("writing the customers' states: %w", err)
 		}
 	}

@@ -128,6 +128,16 @@ SET digest = NULL, held = NULL, held_run = NULL
 FROM moved
 WHERE l.customer_id = moved.customer_id;
 
+INSERT INTO partnersync.customer_runs (customer_id, kind, run_id, outcome, devices_left)
+SELECT DISTINCT ON (t.customer_id, r.kind) t.customer_id, r.kind, r.run_id, 'failed', false
+FROM partnersync.contested_customers t
+JOIN partnersync.runs r ON r.partner = t.partner AND r.state = 'running' AND r.enumerated_at >= t.failing_since
+WHERE t.partner = $1 AND t.customer_id = ANY ($2::uuid[]) AND r.run_id <> $3
+  AND (r.customers IS NULL OR t.customer_id = ANY (r.customers))
+ORDER BY t.customer_id, r.kind, r.run_id DESC
+ON CONFLICT (customer_id, kind) DO UPDATE
+SET run_id = excluded.run_id, outcome = excluded.outcome, devices_left = excluded.devices_left;
+
 INSERT INTO partnersync.customer_state (customer_id, partner)
 SELECT i.customer_id, $1::text
 FROM unnest($2::uuid[]) AS i (customer_id)
