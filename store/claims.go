@@ -42,9 +42,9 @@ type Candidate struct {
 // Requests estimates how many requests the customer's first turn takes, without those for policies, due once a day.
 func (c Candidate) Requests() int { return 1 + min(c.ListsDue, maxListsOfTurn) }
 
-// Candidates returns the customers that have something left to do in the run, in no order, those that other workers hold
-// among them. One that a later run of the kind has tried is left to that run: it was another partner's then. Not so for
-// a backfill, which may go on after another one that began later.
+// Candidates returns the customers that have something left to do in the run, in no order, those that other workers
+// hold among them. One that a later run of the kind has tried is left to that run: it was another partner's then. Not
+// so for a backfill, which may go on after another one that began later.
 func (s *Store) Candidates(ctx context.Context, run Run) ([]Candidate, error) {
 	const query = `
 		SELECT s.customer_id::text,
@@ -81,8 +81,8 @@ var ErrClaimLost = errors.New("the claim was lost: another worker has taken the 
 // Claim is the right to write one customer, as long as nobody else has claimed it since: its writes are fenced by owner
 // and epoch, which counts claims. With it comes what is known of the customer under the claim.
 //
-// It ends when RecordResults, LeaveRun, OpenRun or ReleaseClaims releases it, when another worker takes it over once this
-// one is no longer live, and when the customer leaves.
+// It ends when RecordResults, LeaveRun, OpenRun or ReleaseClaims releases it, when another worker takes it over once
+// this one is no longer live, and when the customer leaves.
 type Claim struct {
 	Run Run `db:"-"`
 	Candidate

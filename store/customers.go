@@ -53,6 +53,10 @@ func compareCustomers(
 		ORDER BY customers.customer_id`
 	slices.SortFunc(e.Customers, compareIDs)
 	listed, count := e.Customers, 0
+	isExcluded := make(map[string]bool, len(e.Excluded))
+	for _, id := range e.Excluded {
+		isExcluded[id] = true
+	}
 	var renamed []Customer
 	var excluded, unlisted []string
 	rows, _ := tx.Query(ctx, known, pgx.NamedArgs{"partner": partner}) // stream returns its error
@@ -65,7 +69,7 @@ func compareCustomers(
 		}
 		isListed := len(listed) > 0 && listed[0].ID == k.ID
 		switch {
-		case slices.Contains(e.Excluded, k.ID):
+		case isExcluded[k.ID]:
 			excluded = append(excluded, k.ID)
 		case !isListed && e.Complete:
 			unlisted = append(unlisted, k.ID)

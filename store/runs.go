@@ -175,8 +175,8 @@ type Counts struct {
 	Requests, Retries                     int
 }
 
-// addCounts adds to one of the run's shards, unless the run is there no more (see readRun). It comes last in a transaction:
-// whoever writes to the same shard waits for the commit.
+// addCounts adds to one of the run's shards, unless the run is there no more (see readRun). It comes last in a
+// transaction: whoever writes to the same shard waits for the commit.
 func addCounts(ctx context.Context, tx pgx.Tx, run int64, shard int, c Counts) error {
 	const add = `
 		INSERT INTO partnersync.run_counts AS n (

@@ -41,8 +41,7 @@ func (a *app) daemon(ctx context.Context, c *config.Config, log *slog.Logger) er
 	if err := l.connect(ctx, db.Pool); err != nil {
 		return fails(exitFailed, err)
 	}
-	sender := newSender(c, r.Store, l.metrics, log)
-	stopSending := inBackground(ctx, func(ctx context.Context) { _ = sender.Run(ctx) }) // it has no error
+	stopSending := inBackground(ctx, newSender(c, r.Store, l.metrics, log).Run)
 	r.OnRun = func(run store.Run) { l.passed(ctx, run) }
 	err = r.Run(ctx)
 	stopSending()

@@ -30,8 +30,8 @@ var citusSettings = map[string]string{
 	"citus.node_conninfo": "sslmode=prefer", "citus.recover_2pc_interval": "5s",
 }
 
-// Citus is a cluster of a coordinator and two workers. A template does not copy the workers' shards, so that a database is used
-// by one test after the other, and emptied between them.
+// Citus is a cluster of a coordinator and two workers. A template does not copy the workers' shards, so that a database
+// is used by one test after the other, and emptied between them.
 type Citus struct {
 	nodes []*Node // the coordinator first
 
@@ -95,8 +95,8 @@ func (c *Citus) take(ctx context.Context) (name string, err error) {
 	return name, err
 }
 
-// readObjects returns the ids, names and owners of all tables and views with their triggers and functions, the rights to them, how
-// they are distributed, the database's settings, and where the nodes are.
+// readObjects returns the ids, names and owners of all tables and views with their triggers and functions, the rights
+// to them, how they are distributed, the database's settings, and where the nodes are.
 func (c *Citus) readObjects(ctx context.Context, name string) (objects string, err error) {
 	const query = `
 		SELECT concat_ws('; ', (SELECT string_agg(concat_ws(' ', nodename, nodeport), ',' ORDER BY nodeid) FROM pg_dist_node),
@@ -172,8 +172,8 @@ func parsed(url string) *pgx.ConnConfig {
 	return config
 }
 
-// give takes a database back, and empties it. One whose tables a test has made anew is not used again, nor is one whose nodes
-// are elsewhere now.
+// give takes a database back, and empties it. One whose tables a test has made anew is not used again, nor is one whose
+// nodes are elsewhere now.
 func (c *Citus) give(ctx context.Context, name string) error {
 	const empty = `
 		DO $$
@@ -238,7 +238,8 @@ func execOn(ctx context.Context, url string, statements ...string) error {
 	return nil
 }
 
-// SkipRefused skips a test on a cluster that refuses a statement of the test's own, by which it makes what is to be there.
+// SkipRefused skips a test on a cluster that refuses a statement of the test's own, by which it makes what is to be
+// there.
 func SkipRefused(t testing.TB, err error) {
 	t.Helper()
 	e, ok := errors.AsType[*pgconn.PgError](err)
@@ -247,7 +248,8 @@ func SkipRefused(t testing.TB, err error) {
 	}
 }
 
-// What a cluster answers to a statement that it does not plan, and to a date that it computes although nobody asks for it.
+// What a cluster answers to a statement that it does not plan, and to a date that it computes although nobody asks for
+// it.
 const (
 	notSupported    = "0A000"
 	invalidDatetime = "22007"

@@ -19,8 +19,8 @@ type Node struct {
 	settings map[string]string
 }
 
-// NewOnNodes returns a database with the servers that it is on, the coordinator first: in a cluster one of New, otherwise an
-// empty one on a server of the test's own.
+// NewOnNodes returns a database with the servers that it is on, the coordinator first: in a cluster one of New,
+// otherwise an empty one on a server of the test's own.
 func NewOnNodes(t testing.TB) (*DB, []*Node) {
 	t.Helper()
 	if IsCitus() {

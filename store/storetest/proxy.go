@@ -23,8 +23,8 @@ type Proxy struct {
 	// Delay, if set, is called for each commit that is sent. If it returns a time, the program's connection breaks, and
 	// the commit gets to the server so much later. It must not be changed once the proxy is used.
 	Delay func() time.Duration
-	// Sent and Answered, if set, are called with what the program and the server send. The connection breaks, and nothing of it
-	// gets through, if they return false. They must not be changed once the proxy is used.
+	// Sent and Answered, if set, are called with what the program and the server send. The connection breaks, and
+	// nothing of it gets through, if they return false. They must not be changed once the proxy is used.
 	Sent, Answered func([]byte) bool
 
 	network, server string

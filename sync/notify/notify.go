@@ -66,10 +66,10 @@ const (
 	maxRetryAfter = time.Hour
 )
 
-// Run sends until ctx is done. It outlives every failure of receivers and of the database, and returns nil.
-func (s *Sender) Run(ctx context.Context) error {
+// Run sends until ctx is done. It outlives every failure of receivers and of the database.
+func (s *Sender) Run(ctx context.Context) {
 	if len(s.Endpoints) == 0 {
-		return nil
+		return
 	}
 	var g stdsync.WaitGroup
 	wakes := make([]chan struct{}, len(s.Endpoints))
@@ -80,7 +80,6 @@ func (s *Sender) Run(ctx context.Context) error {
 	g.Go(func() { s.wake(ctx, wakes) })
 	g.Go(func() { s.sweepRegularly(ctx) })
 	g.Wait()
-	return nil
 }
 
 // wake wakes all endpoints when something new is in the outbox.
