@@ -295,3 +295,29 @@ func TestMerge_unchangedRowsAreNotWritten(t *testing.T) {
 		t.Errorf("unchanged rows were rewritten or locked: (-before +after)\n%s", diff)
 	}
 }
+
+// In a cluster, a transaction in doubt holds this lock on its customer's node; here another session does.
+func TestMerge_saysThatAnEarlierWriteIsInDoubt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.begin(Once, alpha)
+	claim := w.claim(run)
+	inDoubt, err := w.pool.Begin(t.Context())
+	w.ok(err)
+	const lock = "SELECT pg_advisory_xact_lock(hashtextextended('partnersync: merges of customer ' || $1, 0))"
+	_, err = inDoubt.Exec(t.Context(), lock, alpha)
+	w.ok(err)
+	ended := make(chan error)
+	go func() {
+		_, err := w.MergeDeviceBatches(t.Context(), claim, complete("1"), []DeviceBatch{batch("a", "queued")})
+		ended <- err
+	}()
+	w.untilLocked()
+	w.exec("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'")
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "in doubt on its node") {
+		t.Errorf("the merge: %v, want what it waited for", err)
+	}
+	w.ok(inDoubt.Rollback(t.Context()))
+	_, err = w.MergeDeviceBatches(t.Context(), claim, complete("1"), []DeviceBatch{batch("a", "queued")})
+	w.ok(err)
+}
