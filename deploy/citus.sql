@@ -77,14 +77,16 @@ BEGIN
         RAISE NOTICE '% is %', relation.name, CASE WHEN relation.everywhere THEN 'on every node now' ELSE 'distributed now' END;
     END LOOP;
     IF NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'partnersync.list_state'::regclass) THEN
-        -- Views of it are made anew, without their comments.
-        SELECT array_agg(CASE WHEN d.objsubid = 0 THEN format('COMMENT ON VIEW %s IS %L', c.oid::regclass, d.description)
+        -- It and the views of it are made anew, without their comments.
+        SELECT array_agg(CASE WHEN d.objsubid = 0
+                              THEN format('COMMENT ON %s %s IS %L', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass, d.description)
                               ELSE format('COMMENT ON COLUMN %s.%I IS %L', c.oid::regclass, a.attname, d.description) END)
         INTO comments
         FROM pg_description d
         JOIN pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass
         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid
-        WHERE c.relkind = 'v' AND c.relnamespace IN ('partner_center'::regnamespace, 'partnersync'::regnamespace);
+        WHERE c.relkind = 'v' AND c.relnamespace IN ('partner_center'::regnamespace, 'partnersync'::regnamespace)
+           OR c.oid = 'partnersync.list_state'::regclass;
         PERFORM citus_add_local_table_to_metadata('partnersync.list_state');
         FOREACH comment IN ARRAY comments LOOP
             EXECUTE comment;

@@ -98,7 +98,8 @@ func TestUp_withoutPreparedStatements(t *testing.T) {
 
 func TestDown_oneByOneToNothingAndUpAgain(t *testing.T) {
 	t.Parallel()
-	pool := storetest.New(t).Pool
+	db := storetest.New(t)
+	pool := db.Pool
 	before := schema(t, pool)
 	version := migrations.Newest()
 	for version > 0 {
@@ -119,6 +120,7 @@ func TestDown_oneByOneToNothingAndUpAgain(t *testing.T) {
 		t.Error("the schema partner_center is left at version 0")
 	}
 	ok(t, migrations.Up(t.Context(), pool))
+	storetest.Distribute(t, db)
 	if diff := cmp.Diff(before, schema(t, pool)); diff != "" {
 		t.Errorf("the schema after down and up: (-before +after)\n%s", diff)
 	}
@@ -126,11 +128,27 @@ func TestDown_oneByOneToNothingAndUpAgain(t *testing.T) {
 
 func TestUp_eachStepLeadsToTheNext(t *testing.T) {
 	t.Parallel()
-	pool := storetest.New(t).Pool
+	const rows = `
+		INSERT INTO partner_center.customers (customer_id, partner, first_seen_at)
+		VALUES ('00000000-0000-4000-8000-000000000001', 'contoso', now())
+		ON CONFLICT DO NOTHING;
+		INSERT INTO partner_center.device_batches (customer_id, batch_id, valid_from)
+		VALUES ('00000000-0000-4000-8000-000000000001', 'a', now())
+		ON CONFLICT DO NOTHING;
+		INSERT INTO partner_center.devices (customer_id, batch_id, device_id, valid_from)
+		VALUES ('00000000-0000-4000-8000-000000000001', 'a', '1', now())
+		ON CONFLICT DO NOTHING;
+		INSERT INTO partnersync.list_state (customer_id, resource)
+		VALUES ('00000000-0000-4000-8000-000000000001', 'device_batches')
+		ON CONFLICT DO NOTHING`
+	db := storetest.New(t)
+	pool := db.Pool
 	want := schema(t, pool)
 	for version := migrations.Newest(); version > 0; version = migrations.Previous(version) {
+		exec(t, pool, rows)
 		ok(t, migrations.Down(t.Context(), pool, migrations.Previous(version)))
 		ok(t, migrations.Up(t.Context(), pool))
+		storetest.Distribute(t, db)
 		if diff := cmp.Diff(want, schema(t, pool)); diff != "" {
 			t.Errorf("the schema after going below version %d and up: (-want +got)\n%s", version, diff)
 		}

@@ -96,13 +96,14 @@ func (c *Citus) take(ctx context.Context) (name string, err error) {
 }
 
 // readObjects returns the ids, names and owners of all tables and views with their triggers and functions, the rights
-// to them, how they are distributed, the database's settings, and where the nodes are.
+// to them, how they are distributed, the database's settings, the migrations, and where the nodes are.
 func (c *Citus) readObjects(ctx context.Context, name string) (objects string, err error) {
 	const query = `
 		SELECT concat_ws('; ', (SELECT string_agg(concat_ws(' ', nodename, nodeport), ',' ORDER BY nodeid) FROM pg_dist_node),
 		           string_agg(concat_ws(' ', c.oid, c.relname, c.relowner, c.relacl, p.partmethod, p.colocationid), ',' ORDER BY c.oid),
 		           (SELECT string_agg(s.setconfig::text, ',') FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
 		            WHERE d.datname = current_database()),
+		           query_to_xml('TABLE partnersync.goose_db_version', true, false, ''),
 		           (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal),
 		           (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_proc
 		            WHERE pronamespace IN (to_regnamespace('partner_center'), to_regnamespace('partnersync'))))
@@ -121,7 +122,7 @@ func (c *Citus) readObjects(ctx context.Context, name string) (objects string, e
 // Coordinator returns the server that the others are asked through.
 func (c *Citus) Coordinator() *localpg.Server { return c.nodes[0].Server }
 
-// Create makes a database on each node, migrates it, and distributes it as deploy/citus.sql does.
+// Create makes a database on each node, migrates it, and distributes it.
 func (c *Citus) Create(ctx context.Context, name string) error {
 	var join []string
 	for i, node := range c.nodes {
@@ -149,6 +150,21 @@ func (c *Citus) Create(ctx context.Context, name string) error {
 	if err := migrations.Up(ctx, pool); err != nil {
 		return err
 	}
+	return c.distribute(ctx, name)
+}
+
+// Distribute runs deploy/citus.sql again, as is done after a migration. Where there is no cluster, it does nothing.
+func Distribute(t testing.TB, db *DB) {
+	t.Helper()
+	if !IsCitus() {
+		return
+	}
+	if err := shared.citus.distribute(t.Context(), db.Pool.Config().ConnConfig.Database); err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+}
+
+func (c *Citus) distribute(ctx context.Context, name string) error {
 	_, here, _, _ := runtime.Caller(0)
 	distribute := filepath.Join(filepath.Dir(here), "../../deploy/citus.sql")
 	psql := exec.CommandContext(ctx, "sh", "-c", c.nodes[0].PsqlCommand(name)+` -q -v ON_ERROR_STOP=1 -f "$1"`, "", distribute)
