@@ -114,8 +114,9 @@ func TestTrial_listsChangeBetweenPages(t *testing.T) {
 		}
 	}
 	var mu sync.Mutex
-	// How often a list was changed; whether it is to be in this reading; and whether it was in this one or is in the next.
-	n, due, moved := 0, map[string]bool{}, map[string]bool{}
+	// How often a list was changed; whether it is to be in this reading; and when it was last.
+	n, due, moved := 0, map[string]bool{}, map[string]time.Time{}
+	rests := false // nothing is changed any more
 	tr.replica(tr.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -123,14 +124,16 @@ func TestTrial_listsChangeBetweenPages(t *testing.T) {
 			for i := range lasting {
 				path := "/v1/customers/" + customerID(c) + "/deviceBatches/" + batchID(i) + "/devices"
 				switch {
-				case r.URL.Path != path:
+				case r.URL.Path != path, rests:
 				case r.Header.Get("MS-ContinuationToken") == "":
-					moved[path] = !moved[path] // what two readings lack is gone
-					due[path] = moved[path]
+					due[path] = tr.confirmedSince(c, i, moved[path]) // what two readings lack is gone
 				case due[path]:
 					n, due[path] = n+1, false
 					tr.api.RemoveDevice(customerID(c), batchID(i), steady)
-					defer put(c, i)
+					defer func() {
+						put(c, i)
+						moved[path] = time.Now()
+					}()
 				}
 			}
 		}
@@ -139,7 +142,8 @@ func TestTrial_listsChangeBetweenPages(t *testing.T) {
 	tr.until("lists to change", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return n >= moves
+		rests = n >= moves
+		return rests
 	})
 	stop()
 	tr.settle(historytest.Options{OneProcess: true})
@@ -148,6 +152,18 @@ func TestTrial_listsChangeBetweenPages(t *testing.T) {
 	if err := db.Pool.QueryRow(t.Context(), query, steady).Scan(&removed); err != nil || removed > 0 {
 		t.Errorf("devices that stayed were removed %d times, %v", removed, err)
 	}
+}
+
+// confirmedSince reports whether a device list has been read since, and nothing that is known was missing in it.
+func (tr *trial) confirmedSince(c, i int, since time.Time) (confirmed bool) {
+	const query = `
+		SELECT EXISTS (
+		    SELECT 1 FROM partnersync.list_state
+		    WHERE customer_id = $1 AND resource = 'devices' AND batch_id = $2 AND confirmed_at > $3)`
+	if err := tr.pool.QueryRow(tr.t.Context(), query, customerID(c), batchID(i), since).Scan(&confirmed); err != nil {
+		tr.t.Errorf("asking for the confirmation of a list: %v", err)
+	}
+	return confirmed
 }
 
 // TestTrial_backfillsBesideADaemon makes three backfills while a daemon makes its passes, and fifty in the long form.

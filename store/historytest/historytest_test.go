@@ -157,6 +157,39 @@ func TestCheck_findsNothingAfterAListingThatBrokeOff(t *testing.T) {
 	}
 }
 
+func TestCheck_findsNothingWhereADeviceIsBackInTheSecondReading(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.live()
+	for _, id := range []string{"d2", "d3", "d4"} { // two pages, so that lists which lack a device are read again
+		w.device(id, "serial")
+	}
+	w.status("a", "processing")
+	w.once()
+	w.API.RemoveDevice(contoso, "a", "d2")
+	w.once()
+	w.API.RemoveDevice(contoso, "a", "d3")
+	w.device("d5", "serial")
+	requests := 0
+	remove := w.API.Fail(partnercentertest.Fault{Path: "/devices$", Before: func() {
+		if requests++; requests == 3 {
+			w.device("d2", "serial")
+		}
+	}})
+	w.once()
+	remove()
+	const back = `SELECT EXISTS (SELECT 1 FROM partner_center.devices back
+		JOIN partner_center.devices gone ON gone.device_id = 'd3' AND gone.removed_at = back.valid_from
+		WHERE back.device_id = 'd2' AND back.removed_at IS NULL)`
+	var isBack bool
+	if err := w.DB.Pool.QueryRow(t.Context(), back).Scan(&isBack); err != nil || !isBack {
+		t.Fatalf("d2 did not return when d3 was removed, after %d requests: %v", requests, err)
+	}
+	if damages := w.check(historytest.Options{CaughtUp: true, OneProcess: true}); len(damages) != 0 {
+		t.Errorf("found %v", damages)
+	}
+}
+
 func TestCheck_findsDamage(t *testing.T) {
 	t.Parallel()
 	const (

@@ -79,10 +79,11 @@ func (l listing) mayKeep(h history, t time.Time) bool {
 }
 
 // differing returns the items that differ between the listing and the history as of a time. An incomplete listing
-// says nothing about the items that it lacks.
+// says nothing about the items that it lacks, but for those that begin then: they do not come from it.
 func (l listing) differing(h history, t time.Time) (keys []string) {
 	for key, versions := range h {
-		if listed := l.state(key); (l.complete || !listed.absent) && !equal(listed, asOf(versions, t)) {
+		listed := l.state(key)
+		if compared := l.complete || !listed.absent || begins(versions, t); compared && !equal(listed, asOf(versions, t)) {
 			keys = append(keys, key)
 		}
 	}
