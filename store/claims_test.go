@@ -317,7 +317,7 @@ func TestClaimEnumeration_notAgainAfterWaitingForIt(t *testing.T) {
 			return err
 		})
 		w.untilLocked()
-		_, err = e.settleRun(t.Context(), Enumerated{})
+		_, err = e.countCustomers(t.Context(), Enumerated{})
 		return err
 	}))
 	if err := g.Wait(); err != nil || mine {

@@ -89,7 +89,7 @@ func compareCustomers(
 		d.written = slices.SortedFunc(slices.Values(slices.Concat(d.unknown, renamed)), compareIDs)
 	}
 	if d.removed = unlisted; e.Guarded {
-		d.removed, d.held, d.unconfirmed = gone(count-len(excluded), unlisted,
+		d.removed, d.held, d.unconfirmed = removals(count-len(excluded), unlisted,
 			absence{pages: e.Pages, absentBefore: e.AbsentBefore, heldBefore: heldBefore})
 	}
 	d.removed = append(d.removed, excluded...)

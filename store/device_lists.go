@@ -214,7 +214,7 @@ func noteLists(ctx context.Context, tx pgx.Tx, r Result) error {
 			return fmt.Errorf("noting %s that failed: %w", plural.Of(n, "list", "lists"), err)
 		}
 	}
-	if !r.Devices {
+	if !r.DevicesRead {
 		return nil
 	}
 	lists, now, err := readDeviceLists(ctx, tx, r.Claim.CustomerID)

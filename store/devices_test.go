@@ -51,7 +51,7 @@ func (w *world) readDevices(c Claim, lists deviceLists) (read []string) {
 	w.t.Helper()
 	due, more, err := w.DueDeviceLists(w.t.Context(), c)
 	w.ok(err)
-	result := Result{Claim: c, Devices: true, DevicesLeft: more > 0}
+	result := Result{Claim: c, DevicesRead: true, DevicesLeft: more > 0}
 	for _, batch := range due {
 		read = append(read, batch.BatchID)
 		rows := lists[batch.BatchID]

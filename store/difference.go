@@ -133,13 +133,13 @@ type absence struct {
 	holdsAll bool
 }
 
-// gone decides what becomes of the keys that a complete listing lacks: which are removed, which the mass removal guard
-// holds back, and which are unconfirmed, since only this listing of several pages lacks them.
+// removals decides what becomes of the keys that a complete listing lacks: which are removed, which the mass removal
+// guard holds back, and which are unconfirmed, since only this listing of several pages lacks them.
 //
 // The guard does not believe a listing at once that lacks more than half, and more than 5, of the known rows (or, with
 // holdsAll, all of them): only what an earlier run's listing lacked too is removed, and the rest is held back for a
 // later one to confirm.
-func gone(known int, absent []string, a absence) (remove, hold, unconfirmed []string) {
+func removals(known int, absent []string, a absence) (remove, hold, unconfirmed []string) {
 	if mustReread(a.pages, a.absentBefore, without(absent, a.heldBefore)) {
 		return nil, nil, absent
 	}

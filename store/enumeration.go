@@ -79,7 +79,7 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 			return err
 		}
 		own := slices.DeleteFunc(idsOf(d.unknown), func(id string) bool { return done.Contested[id] != "" })
-		if err := t.settleOwnership(ctx, own); err != nil {
+		if err := t.takeCustomers(ctx, own); err != nil {
 			return err
 		}
 		if err := t.recordContested(ctx, done.Contested); err != nil {
@@ -88,7 +88,7 @@ func (s *Store) RecordEnumeration(ctx context.Context, c EnumerationClaim, e Enu
 		if err := t.remove(ctx, d.removed, slices.Concat(d.held, d.unconfirmed)); err != nil {
 			return err
 		}
-		done.Run, err = t.settleRun(ctx, done)
+		done.Run, err = t.countCustomers(ctx, done)
 		return err
 	})
 	if err != nil {
@@ -135,9 +135,9 @@ func (t *enumerating) checkClaim(ctx context.Context, worker string, epoch int64
 	return err
 }
 
-// settleOwnership gives each of the partner's new customers a state. One that came from another partner was fenced off
+// takeCustomers gives each of the partner's new customers a state. One that came from another partner was fenced off
 // when it was removed there, and starts afresh: its lists lose their digests.
-func (t *enumerating) settleOwnership(ctx context.Context, own []string) error {
+func (t *enumerating) takeCustomers(ctx context.Context, own []string) error {
 	const move = `
 		WITH moved AS (
 		    UPDATE partnersync.customer_state
@@ -207,9 +207,9 @@ func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 	return nil
 }
 
-// settleRun counts the run's customers, and opens them to claims.
-func (t *enumerating) settleRun(ctx context.Context, done Enumerated) (Run, error) {
-	const settle = `
+// countCustomers counts the run's customers, and opens them to claims.
+func (t *enumerating) countCustomers(ctx context.Context, done Enumerated) (Run, error) {
+	const count = `
 		UPDATE partnersync.runs
 		SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
 		    customers_total = @contested::integer + (
@@ -237,7 +237,7 @@ func (t *enumerating) settleRun(ctx context.Context, done Enumerated) (Run, erro
 	}
 	args := t.run.args()
 	args["error"], args["contested"] = e.Error, contested
-	if _, err := t.tx.Exec(ctx, settle, args); err != nil {
+	if _, err := t.tx.Exec(ctx, count, args); err != nil {
 		return t.run, fmt.Errorf("counting the run's customers: %w", err)
 	}
 	counts := Counts{CustomersFailed: contested, Requests: e.Requests, Retries: e.Retries}

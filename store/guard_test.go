@@ -48,7 +48,7 @@ func TestGuard(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			remove, hold, unconfirmed := gone(test.known, test.absent, absence{
+			remove, hold, unconfirmed := removals(test.known, test.absent, absence{
 				pages: 1, heldBefore: test.heldBefore, holdsAll: test.holdsAll,
 			})
 			if len(unconfirmed) > 0 {
@@ -85,7 +85,7 @@ func TestGone_listingsOfSeveralPages(t *testing.T) {
 		"the first lacks too many": {9, keys(0, 9), absence{pages: 2}, nil, nil, keys(0, 9)},
 		"too long, too many":       {9, keys(0, 9), absence{pages: 51}, nil, keys(0, 9), nil},
 	} {
-		remove, hold, unconfirmed := gone(test.known, test.absent, test.a)
+		remove, hold, unconfirmed := removals(test.known, test.absent, test.a)
 		got, want := [][]string{remove, hold, unconfirmed}, [][]string{test.remove, test.hold, test.unconfirmed}
 		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: removed, held and unconfirmed: (-want +got)\n%s", name, diff)

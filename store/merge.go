@@ -131,13 +131,13 @@ func (m *merging[R]) compare(ctx context.Context, worker string) error {
 		  AND (@resource = 'device_batches' AND first_listed_at IS NULL OR @resource = 'devices' AND devices_first_listed_at IS NULL)`
 	// In a cluster, what the customer's last owner wrote may be in doubt on the customer's node: prepared, and not yet
 	// committed. It holds this lock, which is taken on that node, until then. There is a row in any case.
-	const settle = `
+	const waitForDoubts = `
 		SELECT pg_advisory_xact_lock(hashtextextended('partnersync: merges of customer ' || @customer_id, 0))
 		FROM (SELECT count(*) FROM (
 		    SELECT FROM partner_center.device_batches WHERE customer_id = @customer_id::uuid LIMIT 1) b) n`
 	args := m.list.args()
 	args["worker"], args["epoch"] = worker, m.claim.Epoch
-	claimed, settled := false, false
+	claimed, waited := false, false
 	batch := &pgx.Batch{}
 	batch.Queue(fence, args).Exec(func(tag pgconn.CommandTag) error {
 		claimed = tag.RowsAffected() > 0
@@ -149,12 +149,12 @@ func (m *merging[R]) compare(ctx context.Context, worker string) error {
 			return nil
 		})
 	}
-	batch.Queue(settle, args).Exec(func(pgconn.CommandTag) error {
-		settled = true
+	batch.Queue(waitForDoubts, args).Exec(func(pgconn.CommandTag) error {
+		waited = true
 		return nil
 	})
 	err := m.tx.SendBatch(ctx, batch).Close()
-	if claimed && !settled && sqlState(err) == "57014" { // query_canceled: at the statement's time limit
+	if claimed && !waited && sqlState(err) == "57014" { // query_canceled: at the statement's time limit
 		return fmt.Errorf("waiting for an earlier write of the customer, which is in doubt on its node of the cluster until "+
 			"Citus settles it (citus.recover_2pc_interval): %w", err)
 	}
@@ -191,7 +191,7 @@ func (m *merging[R]) compareWithKnown(ctx context.Context, run int64) (err error
 		m.observedAt = last.Add(time.Microsecond)
 	}
 	if m.listing.Complete {
-		m.removed, m.held, m.unconfirmed = gone(m.diff.known, m.diff.absent, absence{
+		m.removed, m.held, m.unconfirmed = removals(m.diff.known, m.diff.absent, absence{
 			pages: m.listing.Pages, absentBefore: m.listing.AbsentBefore, heldBefore: m.state.HeldBefore,
 			holdsAll: !m.resource.ofBatch, // that a batch has no devices any more is believed
 		})

@@ -23,8 +23,8 @@ type Result struct {
 
 	// Listed: the batch list, and that of policies if it was due, were read and merged: not where the tick came before.
 	Listed bool
-	// Devices: the device lists that were due were gone through, but for those in DevicesLeft.
-	Devices bool
+	// DevicesRead: the device lists that were due were gone through, but for those in DevicesLeft.
+	DevicesRead bool
 	// DevicesLeft: more device lists are due than were read in the turn, as it takes no more or the tick came.
 	DevicesLeft bool
 	// Deferred: the tick came before the turn began or its batch list came, so that the run does not count the
@@ -46,19 +46,19 @@ type FailedList struct {
 	Refused bool
 }
 
-// settled reports whether the result changes how the run counts the customer: its first turn counts it, and a later one
-// may fail it.
-func (r Result) settled() bool {
+// recounted reports whether the result changes how the run counts the customer: its first turn counts it, and a later
+// one may fail it.
+func (r Result) recounted() bool {
 	return !r.Deferred && (r.Claim.Turn == FirstTurn || r.Failure != nil && !r.Claim.Failed)
 }
 
 // failed reports whether the run counts the customer as failed, which it did not before.
-func (r Result) failed() bool { return r.settled() && r.Failure != nil }
+func (r Result) failed() bool { return r.recounted() && r.Failure != nil }
 
 // recovered reports whether nothing of the customer fails any more. Device lists that fail are always due, so that one
 // whose lists were all gone through has none but those that are refused lastingly. Lists that are not read do not fail.
 func (r Result) recovered() bool {
-	listsFail := r.Claim.Run.Devices != nil && r.Claim.ListsFailing > 0 && (!r.Devices || r.DevicesLeft)
+	listsFail := r.Claim.Run.Devices != nil && r.Claim.ListsFailing > 0 && (!r.DevicesRead || r.DevicesLeft)
 	listed := r.Listed || r.Claim.Turn != FirstTurn
 	return !r.Deferred && r.Failure == nil && !r.Claim.Failed && listed && !listsFail
 }
@@ -68,7 +68,7 @@ func (r Result) count(c *Counts) {
 	c.Requests += r.Requests
 	c.Retries += r.Retries
 	switch {
-	case !r.settled():
+	case !r.recounted():
 	case r.Failure == nil:
 		c.CustomersOK++
 	default:

@@ -86,7 +86,7 @@ func (t *turn) syncBatches(ctx context.Context) error {
 	// whether any are due is known from the merge, or else from the claim. Where none is left, none fails any more.
 	if o.merged {
 		t.devicesDue = o.DevicesDue
-		t.Devices = c.DevicesDue && !o.DevicesDue
+		t.DevicesRead = c.DevicesDue && !o.DevicesDue
 	}
 	t.over = o.endsCustomer()
 	t.devicesDue = t.devicesDue && !o.nobodyThere()

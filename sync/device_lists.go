@@ -31,7 +31,7 @@ func (t *turn) syncDevices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.Devices, t.DevicesLeft = true, more > 0
+	t.DevicesRead, t.DevicesLeft = true, more > 0
 	t.deviceLists.due(t.claim.CustomerID, len(due)+more)
 	outcomes := make([]listOutcome, len(due))
 	var stop, left atomic.Bool

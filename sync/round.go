@@ -70,7 +70,7 @@ func (p *pass) workThrough(ctx context.Context, q queue) (claimed int, err error
 		defer close(results)
 		workers, ctx := errgroup.WithContext(ctx)
 		for range p.partner.Concurrency {
-			workers.Go(func() error { return p.worker(ctx, claims, results) })
+			workers.Go(func() error { return p.takeTurns(ctx, claims, results) })
 		}
 		return workers.Wait()
 	})
@@ -79,8 +79,8 @@ func (p *pass) workThrough(ctx context.Context, q queue) (claimed int, err error
 	return claimed, err
 }
 
-// worker makes the turn of one claimed customer after the other.
-func (p *pass) worker(ctx context.Context, claims <-chan store.Claim, results chan<- store.Result) error {
+// takeTurns makes the turn of one claimed customer after the other.
+func (p *pass) takeTurns(ctx context.Context, claims <-chan store.Claim, results chan<- store.Result) error {
 	for c := range claims {
 		result, err := p.syncCustomer(ctx, c)
 		if errors.Is(err, store.ErrClaimLost) {
