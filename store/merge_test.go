@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"partnersync/store/storetest"
 )
 
 const history = `SELECT concat_ws('|', batch_id, status, to_char(valid_from AT TIME ZONE 'UTC', 'HH24:MI'),
@@ -304,16 +306,26 @@ func TestMerge_saysThatAnEarlierWriteIsInDoubt(t *testing.T) {
 	claim := w.claim(run)
 	inDoubt, err := w.pool.Begin(t.Context())
 	w.ok(err)
-	const lock = "SELECT pg_advisory_xact_lock(hashtextextended('partnersync: merges of customer ' || $1, 0))"
-	_, err = inDoubt.Exec(t.Context(), lock, alpha)
+	const lock = `
+		SELECT pg_advisory_xact_lock(hashtextextended('partnersync: merges of customer ' || $1::text, 0))
+		FROM (SELECT count(*) FROM partner_center.device_batches WHERE customer_id = $2::uuid) n`
+	_, err = inDoubt.Exec(t.Context(), lock, alpha, alpha)
 	w.ok(err)
 	ended := make(chan error)
 	go func() {
 		_, err := w.MergeDeviceBatches(t.Context(), claim, complete("1"), []DeviceBatch{batch("a", "queued")})
 		ended <- err
 	}()
-	w.untilLocked()
-	w.exec("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'")
+	const cancelWaiting = `
+		SELECT pg_cancel_backend(pid)
+		FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
+		  AND query LIKE '%partnersync: merges of customer%'`
+	storetest.Eventually(t, func() (string, bool) {
+		tag, err := w.pool.Exec(t.Context(), cancelWaiting)
+		w.ok(err)
+		return "waiting for the merge to wait", tag.RowsAffected() > 0
+	})
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "in doubt on its node") {
 		t.Errorf("the merge: %v, want what it waited for", err)
 	}

@@ -241,10 +241,11 @@ func (w *world) want(want, query string, args ...any) {
 // untilLocked waits until somebody waits for a lock.
 func (w *world) untilLocked() {
 	w.t.Helper()
-	for w.lines(`SELECT concat_ws('|', count(*)) FROM pg_stat_activity WHERE datname = current_database()
-		AND wait_event_type = 'Lock'`) == "0" {
-		w.ok(w.t.Context().Err())
-	}
+	storetest.Eventually(w.t, func() (string, bool) {
+		waiting := w.lines(`SELECT concat_ws('|', count(*)) FROM pg_stat_activity WHERE datname = current_database()
+			AND wait_event_type = 'Lock'`)
+		return waiting + " sessions wait for a lock", waiting != "0"
+	})
 }
 
 // another returns a second worker over the same database.
