@@ -316,16 +316,18 @@ func TestMerge_saysThatAnEarlierWriteIsInDoubt(t *testing.T) {
 		_, err := w.MergeDeviceBatches(t.Context(), claim, complete("1"), []DeviceBatch{batch("a", "queued")})
 		ended <- err
 	}()
-	const cancelWaiting = `
-		SELECT pg_cancel_backend(pid)
-		FROM pg_stat_activity
-		WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
-		  AND query LIKE '%partnersync: merges of customer%'`
+	waiting := `SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+		WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted`
+	if storetest.IsCitus() {
+		waiting = fmt.Sprintf("SELECT sum(result::integer) FROM run_command_on_workers($$ %s $$)", waiting)
+	}
 	storetest.Eventually(t, func() (string, bool) {
-		tag, err := w.pool.Exec(t.Context(), cancelWaiting)
-		w.ok(err)
-		return "waiting for the merge to wait", tag.RowsAffected() > 0
+		n := w.lines(fmt.Sprintf("SELECT concat_ws('|', (%s))", waiting))
+		return n + " merges wait", n != "0"
 	})
+	w.exec(`SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
+		  AND query LIKE '%partnersync: merges of customer%'`)
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "in doubt on its node") {
 		t.Errorf("the merge: %v, want what it waited for", err)
 	}
