@@ -53,10 +53,7 @@ func compareCustomers(
 		ORDER BY customers.customer_id`
 	slices.SortFunc(e.Customers, compareIDs)
 	listed, count := e.Customers, 0
-	isExcluded := make(map[string]bool, len(e.Excluded))
-	for _, id := range e.Excluded {
-		isExcluded[id] = true
-	}
+	toExclude := slices.Sorted(slices.Values(e.Excluded))
 	var renamed []Customer
 	var excluded, unlisted []string
 	rows, _ := tx.Query(ctx, known, pgx.NamedArgs{"partner": partner}) // stream returns its error
@@ -68,8 +65,9 @@ func compareCustomers(
 			d.unknown, listed = append(d.unknown, listed[0]), listed[1:]
 		}
 		isListed := len(listed) > 0 && listed[0].ID == k.ID
+		_, isExcluded := slices.BinarySearch(toExclude, k.ID)
 		switch {
-		case isExcluded[k.ID]:
+		case isExcluded:
 			excluded = append(excluded, k.ID)
 		case !isListed && e.Complete:
 			unlisted = append(unlisted, k.ID)

@@ -65,7 +65,7 @@ func TestGuard(t *testing.T) {
 }
 
 // A listing of several pages is confirmed by another one: at once or, if it is too long for that, in the next pass.
-func TestGone_listingsOfSeveralPages(t *testing.T) {
+func TestRemovals_listingsOfSeveralPages(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		known                     int

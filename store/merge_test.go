@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"partnersync/store/storetest"
 )
 
 const history = `SELECT concat_ws('|', batch_id, status, to_char(valid_from AT TIME ZONE 'UTC', 'HH24:MI'),
@@ -316,15 +314,7 @@ func TestMerge_saysThatAnEarlierWriteIsInDoubt(t *testing.T) {
 		_, err := w.MergeDeviceBatches(t.Context(), claim, complete("1"), []DeviceBatch{batch("a", "queued")})
 		ended <- err
 	}()
-	waiting := `SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
-		WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted`
-	if storetest.IsCitus() {
-		waiting = fmt.Sprintf("SELECT sum(result::integer) FROM run_command_on_workers($$ %s $$)", waiting)
-	}
-	storetest.Eventually(t, func() (string, bool) {
-		n := w.lines(fmt.Sprintf("SELECT concat_ws('|', (%s))", waiting))
-		return n + " merges wait", n != "0"
-	})
+	w.untilLocked()
 	w.exec(`SELECT pg_cancel_backend(pid) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
 		  AND query LIKE '%partnersync: merges of customer%'`)

@@ -241,9 +241,13 @@ func (w *world) want(want, query string, args ...any) {
 // untilLocked waits until somebody waits for a lock.
 func (w *world) untilLocked() {
 	w.t.Helper()
+	query := `SELECT concat_ws('|', count(*)) FROM pg_stat_activity WHERE datname = current_database()
+		AND wait_event_type = 'Lock'`
+	if storetest.IsCitus() {
+		query = "SELECT concat_ws('|', sum(result::integer)) FROM run_command_on_all_nodes($$ " + query + " $$)"
+	}
 	storetest.Eventually(w.t, func() (string, bool) {
-		waiting := w.lines(`SELECT concat_ws('|', count(*)) FROM pg_stat_activity WHERE datname = current_database()
-			AND wait_event_type = 'Lock'`)
+		waiting := w.lines(query)
 		return waiting + " sessions wait for a lock", waiting != "0"
 	})
 }
