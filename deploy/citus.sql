@@ -96,57 +96,82 @@ BEGIN
 END
 $$;
 
--- Where a device went, in whatever customer and so on whatever node, is looked up for each departure on one server. Here all
--- departures and listings are brought to the coordinator first, whatever is asked.
+-- Where a device went, in whatever customer and so on whatever node, is looked up for each departure d on one server. Here the
+-- departures are read first and handed to all shards, where each is joined with the listings o of the same device and with its
+-- own earlier versions (own); the coordinator takes the first listing of each.
+-- A condition on the customer or the serial number must reach the tables that departures are read from, or all are read:
+--   - the windows are partitioned by both, for PostgreSQL to hand it down;
+--   - Citus hands it on to a table that is outer joined with what is on no shard (one), where an outer join is left (with p);
+--   - LATERAL has both tables of listings searched by their indexes, also where this view is outer joined itself.
 CREATE OR REPLACE VIEW partner_center.device_moves AS
-WITH departures AS MATERIALIZED (
-    SELECT h.customer_id, h.batch_id, h.device_id, h.serial_number, upper(btrim(h.serial_number)) COLLATE "C" AS serial_key,
-           coalesce(nullif(upper(btrim(h.serial_number)) COLLATE "C", ''), ' ' || h.device_id) AS key,
-           h.not_before AS left_after, h.valid_from AS left_by, c.pruned_before,
-           coalesce(max(v.valid_to) FILTER (WHERE v.removed_at IS NOT NULL), min(v.valid_from)) AS listed_by
-    FROM partner_center.device_history h
-    JOIN partner_center.customers c ON c.customer_id = h.customer_id
-    LEFT JOIN partner_center.device_versions v
-           ON v.customer_id = h.customer_id AND v.batch_id = h.batch_id AND v.device_id = h.device_id AND v.valid_to <= h.valid_from
-    WHERE h.removed_at IS NOT NULL
-    GROUP BY h.customer_id, h.batch_id, h.device_id, h.serial_number, h.not_before, h.valid_from, c.pruned_before
-), listings AS MATERIALIZED (
-    SELECT h.customer_id, h.batch_id, h.device_id,
-           coalesce(nullif(upper(btrim(h.serial_number)) COLLATE "C", ''), ' ' || h.device_id) AS key,
-           h.not_before AS listed_after, h.valid_from AS listed_by, c.pruned_before,
-           coalesce(r.not_before, h.valid_to, c.removed_at, 'infinity') AS listed_until, r.valid_from AS missed_by,
-           h.not_before IS NULL OR p.removed_at IS NOT NULL AS arrives
-    FROM partner_center.device_history h
-    JOIN partner_center.customers c ON c.customer_id = h.customer_id
-    LEFT JOIN partner_center.device_versions p
-           ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.device_id = h.device_id AND p.valid_to = h.valid_from
-    LEFT JOIN partner_center.device_history r
-           ON r.customer_id = h.customer_id AND r.batch_id = h.batch_id AND r.device_id = h.device_id AND r.valid_from = h.valid_to
-          AND r.removed_at IS NOT NULL
-    WHERE h.removed_at IS NULL
-)
-SELECT m.customer_id, m.batch_id, m.device_id, m.serial_number, m.to_customer_id, m.to_batch_id, m.to_device_id,
-       m.left_after, m.left_by, m.arrived_after, m.arrived_by,
-       partner_center.device_key(m.customer_id, m.batch_id, m.device_id) AS device_key,
-       partner_center.batch_key(m.customer_id, m.batch_id) AS batch_key,
-       partner_center.device_key(m.to_customer_id, m.to_batch_id, m.to_device_id) AS to_device_key,
-       partner_center.batch_key(m.to_customer_id, m.to_batch_id) AS to_batch_key,
-       m.serial_key
+SELECT a.customer_id, a.batch_id, a.device_id, a.serial_number, a.to_customer_id, a.to_batch_id, a.to_device_id,
+       a.left_after, a.left_by, a.arrived_after, a.arrived_by,
+       partner_center.device_key(a.customer_id, a.batch_id, a.device_id) AS device_key,
+       partner_center.batch_key(a.customer_id, a.batch_id) AS batch_key,
+       partner_center.device_key(a.to_customer_id, a.to_batch_id, a.to_device_id) AS to_device_key,
+       partner_center.batch_key(a.to_customer_id, a.to_batch_id) AS to_batch_key,
+       a.serial_key
 FROM (
-    SELECT d.customer_id, d.batch_id, d.device_id, d.serial_number, d.serial_key, d.left_after, d.left_by,
-           o.customer_id AS to_customer_id, o.batch_id AS to_batch_id, o.device_id AS to_device_id,
-           o.listed_after AS arrived_after, o.listed_by AS arrived_by, o.arrives, greatest(d.pruned_before, o.pruned_before) AS pruned_before,
-           row_number() OVER departure AS position, lead(o.listed_by) OVER departure AS next_by
-    FROM departures d
-    JOIN listings o
-      ON o.key = d.key
-     AND o.listed_until >= CASE WHEN o.missed_by > d.left_after THEN d.listed_by ELSE d.left_after END
-     AND NOT (o.customer_id = d.customer_id AND o.batch_id = d.batch_id AND o.device_id = d.device_id AND o.listed_by < d.left_by)
-    WINDOW departure AS (PARTITION BY d.customer_id, d.batch_id, d.device_id, d.left_by ORDER BY o.listed_by)
-) m
-WHERE m.position = 1 AND m.arrives AND m.arrived_by > m.left_after AND (m.next_by > m.arrived_by) IS NOT FALSE
-  AND (m.to_customer_id <> m.customer_id OR m.to_batch_id <> m.batch_id)
-  AND (m.left_after >= m.pruned_before) IS NOT FALSE;
+    SELECT l.*, row_number() OVER departure AS position, lead(l.arrived_by) OVER departure AS next_by
+    FROM (
+        SELECT d.*, o.customer_id AS to_customer_id, o.batch_id AS to_batch_id, o.device_id AS to_device_id,
+               o.not_before AS arrived_after, o.valid_from AS arrived_by, o.listed, o.missed_after, o.valid_to,
+               o.not_before IS NULL OR p.removed_at IS NOT NULL AS arrives,
+               coalesce(max(o.valid_to) FILTER (WHERE o.own AND o.valid_to <= d.left_by AND o.removed_at IS NOT NULL) OVER departure,
+                        min(o.valid_from) FILTER (WHERE o.own AND o.valid_to <= d.left_by) OVER departure) AS listed_by,
+               (SELECT max(c.pruned_before) FROM partner_center.customers c
+                WHERE c.customer_id IN (d.customer_id, o.customer_id)) AS pruned_before
+        FROM (
+            SELECT h.customer_id, h.batch_id, h.device_id, h.serial_number, upper(btrim(h.serial_number)) COLLATE "C" AS serial_key,
+                   h.not_before AS left_after, h.valid_from AS left_by
+            FROM (VALUES (1)) one
+            LEFT JOIN partner_center.devices h ON true
+            WHERE h.removed_at IS NOT NULL
+            UNION ALL
+            SELECT h.customer_id, h.batch_id, h.device_id, h.serial_number, upper(btrim(h.serial_number)) COLLATE "C",
+                   h.not_before, h.valid_from
+            FROM (VALUES (1)) one
+            LEFT JOIN partner_center.device_versions h ON true
+            WHERE h.removed_at IS NOT NULL
+        ) d
+        CROSS JOIN LATERAL (
+            SELECT o.customer_id, o.batch_id, o.device_id, o.not_before, o.valid_from, o.removed_at, true AS listed, false AS own,
+                   (SELECT c.removed_at FROM partner_center.customers c WHERE c.customer_id = o.customer_id) AS valid_to,
+                   NULL::timestamptz AS missed_after
+            FROM partner_center.devices o
+            WHERE (upper(btrim(o.serial_number)) COLLATE "C" = d.serial_key AND d.serial_key <> ''
+                   OR o.device_id = d.device_id AND coalesce(upper(btrim(o.serial_number)) COLLATE "C", '') = '' AND coalesce(d.serial_key, '') = '')
+              AND o.removed_at IS NULL
+            UNION ALL
+            SELECT o.customer_id, o.batch_id, o.device_id, o.not_before, o.valid_from, o.removed_at,
+                   o.removed_at IS NULL AND coalesce(nullif(upper(btrim(o.serial_number)) COLLATE "C", ''), ' ' || o.device_id)
+                                            = coalesce(nullif(d.serial_key, ''), ' ' || d.device_id),
+                   o.customer_id = d.customer_id AND o.batch_id = d.batch_id AND o.device_id = d.device_id,
+                   o.valid_to,
+                   coalesce((SELECT r.not_before FROM partner_center.devices r
+                             WHERE r.customer_id = o.customer_id AND r.batch_id = o.batch_id AND r.device_id = o.device_id
+                               AND r.valid_from = o.valid_to AND r.removed_at IS NOT NULL),
+                            (SELECT r.not_before FROM partner_center.device_versions r
+                             WHERE r.customer_id = o.customer_id AND r.batch_id = o.batch_id AND r.device_id = o.device_id
+                               AND r.valid_from = o.valid_to AND r.removed_at IS NOT NULL))
+            FROM partner_center.device_versions o
+            WHERE upper(btrim(o.serial_number)) COLLATE "C" = d.serial_key AND d.serial_key <> ''
+               OR o.device_id = d.device_id AND coalesce(upper(btrim(o.serial_number)) COLLATE "C", '') = '' AND coalesce(d.serial_key, '') = ''
+               OR o.customer_id = d.customer_id AND o.batch_id = d.batch_id AND o.device_id = d.device_id
+        ) o
+        LEFT JOIN partner_center.device_versions p
+               ON p.customer_id = o.customer_id AND p.batch_id = o.batch_id AND p.device_id = o.device_id AND p.valid_to = o.valid_from
+        WINDOW departure AS (PARTITION BY d.customer_id, d.batch_id, d.device_id, d.left_by, d.serial_key)
+    ) l
+    WHERE l.listed
+      AND coalesce(l.missed_after, l.valid_to, 'infinity')
+          >= CASE WHEN l.missed_after IS NOT NULL AND l.valid_to > l.left_after THEN l.listed_by ELSE l.left_after END
+      AND NOT (l.to_customer_id = l.customer_id AND l.to_batch_id = l.batch_id AND l.to_device_id = l.device_id AND l.arrived_by < l.left_by)
+    WINDOW departure AS (PARTITION BY l.customer_id, l.batch_id, l.device_id, l.left_by, l.serial_key ORDER BY l.arrived_by)
+) a
+WHERE a.position = 1 AND a.arrives AND a.arrived_by > a.left_after AND (a.next_by > a.arrived_by) IS NOT FALSE
+  AND (a.to_customer_id <> a.customer_id OR a.to_batch_id <> a.batch_id)
+  AND (a.left_after >= a.pruned_before) IS NOT FALSE;
 
 -- What was moved is still on the coordinator too, where nobody reads it.
 DO $$

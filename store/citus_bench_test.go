@@ -22,7 +22,7 @@ const asOfATime = ` WHERE valid_from <= now() - interval '200 days' AND (valid_t
 
 // BenchmarkCitusViews reads what analysts read of one customer, from the data of BenchmarkViews, on one server and on a Citus
 // cluster: deploy/bench --citus. It fails where the cluster takes more than three times as long and 5 ms. Left out are functions,
-// which read all customers there, and device_moves, which brings all departures to the coordinator.
+// which read all customers there.
 func BenchmarkCitusViews(b *testing.B) {
 	if !storetest.IsCitus() {
 		b.Skip("allowed: only deploy/bench --citus has a cluster")
@@ -42,7 +42,7 @@ func BenchmarkCitusViews(b *testing.B) {
 		}
 	}
 	views := slices.DeleteFunc(slices.Clone(storetest.Views), func(v storetest.View) bool {
-		return v.Name == "device_moves" || strings.Contains(v.Query, v.Name+"(")
+		return strings.Contains(v.Query, v.Name+"(")
 	})
 	for _, history := range []string{"device_batch_history", "device_history", "configuration_policy_history"} {
 		views = append(views, storetest.View{Name: history + " as of a time",

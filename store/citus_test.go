@@ -23,6 +23,25 @@ func TestCitus_uniqueKeysBeginWithTheCustomer(t *testing.T) {
 		WHERE c.relnamespace = 'partner_center'::regnamespace AND i.indisunique AND a.attname <> 'customer_id'`)
 }
 
+// Where devices went is looked for on all shards, but a condition on the customer that they left reaches the tables that this is
+// read from, also where the view is outer joined.
+func TestCitus_departuresAreReadOnTheCustomersShard(t *testing.T) {
+	t.Parallel()
+	if !storetest.IsCitus() {
+		t.Skip("allowed: it takes a cluster")
+	}
+	w := newWorld(t)
+	for _, query := range []string{
+		"SELECT * FROM partner_center.device_moves WHERE customer_id = '" + alpha + "'",
+		"SELECT * FROM partner_center.customers c LEFT JOIN partner_center.device_moves m USING (customer_id) WHERE customer_id = '" + alpha + "'",
+	} {
+		explained := w.lines("EXPLAIN " + query)
+		if onAll := regexp.MustCompile(`Task Count: [2-9]`).FindAllString(explained, -1); len(onAll) != 1 {
+			t.Errorf("%d statements on several shards for %s\nin %s", len(onAll), query, explained)
+		}
+	}
+}
+
 // versionedTable is a table of current rows or of versions, as its name stands in a statement.
 var versionedTable = regexp.MustCompile(`partner_center\.(device_batches|device_batch_versions|devices|device_versions|configuration_policies|configuration_policy_versions)\b`)
 
