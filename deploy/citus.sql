@@ -97,8 +97,8 @@ END
 $$;
 
 -- Where a device went, in whatever customer and so on whatever node, is looked up for each departure d on one server. Here the
--- departures are read first and handed to all shards, where each is joined with the listings o of the same device and with its
--- own earlier versions (own); the coordinator takes the first listing of each.
+-- departures are read first and handed to all shards, where each is joined with the listings o of the same device (listed) and
+-- with its own earlier versions (own); the coordinator takes the first listing of each.
 -- A condition on the customer or the serial number must reach the tables that departures are read from, or all are read:
 --   - the windows are partitioned by both, for PostgreSQL to hand it down;
 --   - Citus hands it on to a table that is outer joined with what is on no shard (one), where an outer join is left (with p);
@@ -115,7 +115,7 @@ FROM (
     SELECT l.*, row_number() OVER departure AS position, lead(l.arrived_by) OVER departure AS next_by
     FROM (
         SELECT d.*, o.customer_id AS to_customer_id, o.batch_id AS to_batch_id, o.device_id AS to_device_id,
-               o.not_before AS arrived_after, o.valid_from AS arrived_by, o.listed, o.missed_after, o.valid_to,
+               o.not_before AS arrived_after, o.valid_from AS arrived_by, o.listed, o.own, o.missed_after, o.valid_to,
                o.not_before IS NULL OR p.removed_at IS NOT NULL AS arrives,
                coalesce(max(o.valid_to) FILTER (WHERE o.own AND o.valid_to <= d.left_by AND o.removed_at IS NOT NULL) OVER departure,
                         min(o.valid_from) FILTER (WHERE o.own AND o.valid_to <= d.left_by) OVER departure) AS listed_by,
@@ -135,7 +135,8 @@ FROM (
             WHERE h.removed_at IS NOT NULL
         ) d
         CROSS JOIN LATERAL (
-            SELECT o.customer_id, o.batch_id, o.device_id, o.not_before, o.valid_from, o.removed_at, true AS listed, false AS own,
+            SELECT o.customer_id, o.batch_id, o.device_id, o.not_before, o.valid_from, o.removed_at, true AS listed,
+                   o.customer_id = d.customer_id AND o.batch_id = d.batch_id AND o.device_id = d.device_id AS own,
                    (SELECT c.removed_at FROM partner_center.customers c WHERE c.customer_id = o.customer_id) AS valid_to,
                    NULL::timestamptz AS missed_after
             FROM partner_center.devices o
@@ -166,7 +167,7 @@ FROM (
     WHERE l.listed
       AND coalesce(l.missed_after, l.valid_to, 'infinity')
           >= CASE WHEN l.missed_after IS NOT NULL AND l.valid_to > l.left_after THEN l.listed_by ELSE l.left_after END
-      AND NOT (l.to_customer_id = l.customer_id AND l.to_batch_id = l.batch_id AND l.to_device_id = l.device_id AND l.arrived_by < l.left_by)
+      AND NOT (l.own AND l.arrived_by < l.left_by)
     WINDOW departure AS (PARTITION BY l.customer_id, l.batch_id, l.device_id, l.left_by, l.serial_key ORDER BY l.arrived_by)
 ) a
 WHERE a.position = 1 AND a.arrives AND a.arrived_by > a.left_after AND (a.next_by > a.arrived_by) IS NOT FALSE
