@@ -174,6 +174,25 @@ WHERE a.position = 1 AND a.arrives AND a.arrived_by > a.left_after AND (a.next_b
   AND (a.to_customer_id <> a.customer_id OR a.to_batch_id <> a.batch_id)
   AND (a.left_after >= a.pruned_before) IS NOT FALSE;
 
+-- These views look up what the values of a device's policies mean, in LATERAL p, for the device's customer.
+--   - Citus sends a question about one customer to its shard alone only if the join with p compares the customer too.
+--   - Then PostgreSQL would hand d.customer_id in twice, and its Memoize never hits: p would be worked out for each device
+--     instead of for each customer. So the lookup is by k.customer_id, which has the same value.
+DO $$
+DECLARE
+    view       regclass;
+    definition text;
+BEGIN
+    FOREACH view IN ARRAY ARRAY['partner_center.device_inventory', 'partner_center.device_policies'] LOOP
+        definition := regexp_replace(pg_get_viewdef(view),
+            'LATERAL \( SELECT DISTINCT v\.by_id(.*?)\(v\.customer_id = d\.customer_id\)\) p ON \(true\)',
+            '(SELECT DISTINCT customer_id FROM partner_center.configuration_policies) k ON k.customer_id = d.customer_id
+             LEFT JOIN LATERAL (SELECT DISTINCT v.customer_id, v.by_id\1v.customer_id = k.customer_id) p ON p.customer_id = d.customer_id');
+        EXECUTE format('CREATE OR REPLACE VIEW %s AS %s', view, definition);
+    END LOOP;
+END
+$$;
+
 -- What was moved is still on the coordinator too, where nobody reads it.
 DO $$
 BEGIN

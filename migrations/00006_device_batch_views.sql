@@ -31,16 +31,17 @@ SELECT u.*, now() - u.status_since AS in_status_for, now() - u.creation_date AS 
 FROM (
     SELECT b.customer_id, b.batch_id, b.status, b.created_by, b.creation_date, b.devices_count, b.extra,
            b.valid_from, b.not_before, b.removed_at,
-           (
-               -- Null if neither a version in another status nor the first version of all is kept.
-               SELECT coalesce(
-                   max(v.valid_to) FILTER (WHERE v.status IS DISTINCT FROM b.status),
-                   CASE WHEN b.not_before IS NULL THEN b.valid_from
-                        ELSE min(v.valid_from) FILTER (WHERE v.not_before IS NULL) END)
-               FROM partner_center.device_batch_versions v
-               WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id
-           ) AS status_since
+           -- Null if neither a version in another status nor the first version of all is kept.
+           coalesce(v.other_until, CASE WHEN b.not_before IS NULL THEN b.valid_from ELSE v.began END) AS status_since
     FROM partner_center.device_batches b
+    LEFT JOIN LATERAL (
+        SELECT v.customer_id, -- compared below once more, which shows a Citus cluster that this is about one customer
+               max(v.valid_to) FILTER (WHERE v.status IS DISTINCT FROM b.status) AS other_until,
+               min(v.valid_from) FILTER (WHERE v.not_before IS NULL) AS began
+        FROM partner_center.device_batch_versions v
+        WHERE v.customer_id = b.customer_id AND v.batch_id = b.batch_id
+        GROUP BY v.customer_id
+    ) v ON v.customer_id = b.customer_id
     WHERE b.removed_at IS NULL AND NOT partner_center.is_finished(b.status)
       AND NOT EXISTS (
           SELECT FROM partner_center.customers c WHERE c.customer_id = b.customer_id AND c.removed_at IS NOT NULL)

@@ -21,13 +21,14 @@ FROM (
     JOIN partner_center.device_batch_versions p
          ON p.customer_id = h.customer_id AND p.batch_id = h.batch_id AND p.valid_to = h.valid_from
     CROSS JOIN LATERAL (
-        SELECT coalesce(max(v.valid_to) FILTER (WHERE v.status IS DISTINCT FROM p.status),
+        SELECT v.customer_id, -- compared below once more, which shows a Citus cluster that this is about one customer
+               coalesce(max(v.valid_to) FILTER (WHERE v.status IS DISTINCT FROM p.status),
                         min(v.valid_from) FILTER (WHERE v.not_before IS NULL)) AS began
         FROM partner_center.device_batch_versions v
         WHERE v.customer_id = p.customer_id AND v.batch_id = p.batch_id AND v.valid_to <= p.valid_to
         GROUP BY v.customer_id
     ) b
-    WHERE p.status IS DISTINCT FROM h.status
+    WHERE b.customer_id = h.customer_id AND p.status IS DISTINCT FROM h.status
 ) s;
 COMMENT ON VIEW partner_center.device_batch_status_changes IS
     'One row for each change of a batch''s status, its first one included. Removal and return are no changes of status. A change is shown as long as the version before it is kept (partnersync prune).';

@@ -150,10 +150,11 @@ FROM (
     GROUP BY h.customer_id, p.policies, h.policies
 ) c
 LEFT JOIN LATERAL (
-    SELECT DISTINCT v.by_id, v.by_name
+    SELECT DISTINCT v.customer_id, -- compared once more, which shows a Citus cluster that this is about one customer
+           v.by_id, v.by_name
     FROM partnersync.policy_values v
     WHERE v.customer_id = c.customer_id
-) m ON true
+) m ON m.customer_id = c.customer_id
 CROSS JOIN LATERAL (
     SELECT s.policy_key,
            max(s.value) FILTER (WHERE s.before)           AS from_value,

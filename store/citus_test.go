@@ -23,20 +23,29 @@ func TestCitus_uniqueKeysBeginWithTheCustomer(t *testing.T) {
 		WHERE c.relnamespace = 'partner_center'::regnamespace AND i.indisunique AND a.attname <> 'customer_id'`)
 }
 
-// Where devices went is looked for on all shards, but a condition on the customer that they left reaches the tables that this is
-// read from, also where the view is outer joined.
-func TestCitus_departuresAreReadOnTheCustomersShard(t *testing.T) {
+// Views read one customer on its shard. Where devices went is looked for on all shards, but a condition on the customer that they
+// left reaches the tables that this is read from, also where the view is outer joined.
+func TestCitus_viewsReadACustomerOnItsShard(t *testing.T) {
 	t.Parallel()
 	if !storetest.IsCitus() {
 		t.Skip("allowed: it takes a cluster")
 	}
 	w := newWorld(t)
-	for _, query := range []string{
-		"SELECT * FROM partner_center.device_moves WHERE customer_id = '" + alpha + "'",
-		"SELECT * FROM partner_center.customers c LEFT JOIN partner_center.device_moves m USING (customer_id) WHERE customer_id = '" + alpha + "'",
-	} {
-		if parts, plan := w.onSeveralShards(w.pool, query); len(parts) != 1 {
-			t.Errorf("%d parts on several shards: %s\nin %s", len(parts), query, plan)
+	check := func(query string, want int) {
+		t.Helper()
+		if parts, plan := w.onSeveralShards(w.pool, query); len(parts) != want {
+			t.Errorf("%d parts on several shards, want %d: %s\nin %s", len(parts), want, query, plan)
+		}
+	}
+	for _, v := range storetest.Views {
+		switch {
+		case strings.Contains(v.Query, v.Name+"("): // a function
+		case v.Name == "device_moves":
+			check("SELECT * FROM partner_center.device_moves WHERE customer_id = '"+alpha+"'", 1)
+			check("SELECT * FROM partner_center.customers c LEFT JOIN partner_center.device_moves m USING (customer_id) "+
+				"WHERE customer_id = '"+alpha+"'", 1)
+		default:
+			check("SELECT * FROM partner_center."+v.Name+" WHERE customer_id = '"+alpha+"'", 0)
 		}
 	}
 }

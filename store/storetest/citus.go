@@ -27,7 +27,7 @@ const citusVariable = "TEST_CITUS"
 var citusSettings = map[string]string{
 	"fsync": "off", "full_page_writes": "off", "max_connections": "200", "shared_preload_libraries": "citus",
 	"max_prepared_transactions": "200", "wal_level": "logical", "citus.shard_count": "4",
-	"citus.node_conninfo": "sslmode=prefer", "citus.recover_2pc_interval": "5s",
+	"citus.node_conninfo": "sslmode=prefer", "citus.recover_2pc_interval": "5s", "citus.max_cached_conns_per_worker": "4",
 }
 
 // Citus is a cluster of a coordinator and two workers. A template does not copy the workers' shards, so that a database
