@@ -131,7 +131,7 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, turn Turn, ids []st
 	const claim = `
 		UPDATE partnersync.customer_state
 		SET owner = @worker::uuid, lease_epoch = lease_epoch + 1
-		WHERE customer_id = ANY (@ids::uuid[])`
+		WHERE customer_id = ANY (@locked::uuid[])`
 	const release = `
 		UPDATE partnersync.customer_state SET owner = NULL WHERE customer_id = ANY (@ids::uuid[])`
 	err = s.write(ctx, func(tx pgx.Tx) error {
@@ -143,15 +143,20 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, turn Turn, ids []st
 		if err != nil || len(locked) == 0 {
 			return err
 		}
-		if _, err := tx.Exec(ctx, claim, pgx.NamedArgs{"worker": s.worker, "ids": locked}); err != nil {
+		args["locked"] = locked
+		var read []Claim
+		batch := batchOf(args, claim)
+		batch.Queue(readClaimsSQL, args).Query(func(rows pgx.Rows) (err error) {
+			read, err = pgx.CollectRows(rows, pgx.RowToStructByName[Claim])
+			return err
+		})
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
-		read, err := readClaims(ctx, tx, run, ids, locked)
-		if err != nil {
-			return err
-		}
+		local := time.Now()
 		var superfluous []string
 		for _, c := range read {
+			c.Run, c.Local = run, local
 			if c.Turn == turn {
 				claims = append(claims, c)
 			} else {
@@ -169,43 +174,32 @@ func (s *Store) ClaimCustomers(ctx context.Context, run Run, turn Turn, ids []st
 	return claims, nil
 }
 
-// readClaims reads what is known of the customers that have been locked, in the order of ids.
-func readClaims(ctx context.Context, tx pgx.Tx, run Run, ids, locked []string) ([]Claim, error) {
-	const read = `
-		SELECT s.customer_id::text, s.lease_epoch,
-		       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
-		            WHEN r.run_id > @run THEN 0
-		            WHEN r.devices_left AND @devices THEN 2
-		            WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
-		            ELSE 0 END AS turn,
-		       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
-		       s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread, s.lists_due,
-		       s.lists_failing - s.lists_refused AS lists_failing,
-		       coalesce(r.run_id = @run AND r.outcome = 'failed', false) AS failed,
-		       coalesce(@devices AND (s.devices_refresh IS DISTINCT FROM @refresh::interval
-		                              OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
-		                              OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL), false) AS devices_due,
-		       b.digest AS batches_digest, p.digest AS policies_digest, p.confirmed_at AS policies_at,
-		       p.stale_at AS policies_stale_at, clock_timestamp() AS now
-		FROM unnest(@ids::uuid[]) WITH ORDINALITY AS i (customer_id, position)
-		JOIN partnersync.customer_state s ON s.customer_id = i.customer_id
-		LEFT JOIN partnersync.customer_runs r ON r.customer_id = i.customer_id AND r.kind = @kind
-		LEFT JOIN partnersync.list_state b
-		       ON b.customer_id = i.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
-		LEFT JOIN partnersync.list_state p
-		       ON p.customer_id = i.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
-		WHERE i.customer_id = ANY (@locked::uuid[])
-		ORDER BY i.position`
-	args := run.args()
-	args["ids"], args["locked"] = ids, locked
-	rows, _ := tx.Query(ctx, read, args) // CollectRows returns its error
-	claims, err := pgx.CollectRows(rows, pgx.RowToStructByName[Claim])
-	local := time.Now()
-	for i := range claims {
-		claims[i].Run, claims[i].Local = run, local
-	}
-	return claims, err
-}
+// readClaimsSQL reads what is known of the customers that have been locked, in the order of ids.
+const readClaimsSQL = `
+	SELECT s.customer_id::text, s.lease_epoch,
+	       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
+	            WHEN r.run_id > @run THEN 0
+	            WHEN r.devices_left AND @devices THEN 2
+	            WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
+	            ELSE 0 END AS turn,
+	       greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
+	       s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread, s.lists_due,
+	       s.lists_failing - s.lists_refused AS lists_failing,
+	       coalesce(r.run_id = @run AND r.outcome = 'failed', false) AS failed,
+	       coalesce(@devices AND (s.devices_refresh IS DISTINCT FROM @refresh::interval
+	                              OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
+	                              OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL), false) AS devices_due,
+	       b.digest AS batches_digest, p.digest AS policies_digest, p.confirmed_at AS policies_at,
+	       p.stale_at AS policies_stale_at, clock_timestamp() AS now
+	FROM unnest(@ids::uuid[]) WITH ORDINALITY AS i (customer_id, position)
+	JOIN partnersync.customer_state s ON s.customer_id = i.customer_id
+	LEFT JOIN partnersync.customer_runs r ON r.customer_id = i.customer_id AND r.kind = @kind
+	LEFT JOIN partnersync.list_state b
+	       ON b.customer_id = i.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
+	LEFT JOIN partnersync.list_state p
+	       ON p.customer_id = i.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
+	WHERE i.customer_id = ANY (@locked::uuid[])
+	ORDER BY i.position`
 
 // policiesRefresh is how long after the last complete read, and up to a quarter more, a customer's policies are due
 // again, though nothing hints at a change.
@@ -245,8 +239,6 @@ func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim Enumeratio
 		RETURNING s.lease_epoch, clock_timestamp()`
 	const done = `
 		SELECT enumerated_at IS NOT NULL FROM partnersync.runs WHERE run_id = @run`
-	const release = `
-		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
 	claim.Run = run
 	args := pgx.NamedArgs{"worker": s.worker, "partner": run.Partner, "run": run.ID}
 	var enumerated bool
@@ -267,11 +259,9 @@ func (s *Store) ClaimEnumeration(ctx context.Context, run Run) (claim Enumeratio
 		// Perhaps another worker has enumerated the customers while the claim waited for a lock: the condition of an
 		// UPDATE sees the other tables as they were when the statement began.
 		ok = false
-		if _, err := tx.Exec(ctx, release, args); err != nil {
-			return err
-		}
-		claim.Run, err = readRun(ctx, tx, run)
-		return err
+		batch = batchOf(args, releaseEnumerationSQL)
+		queueReadRun(batch, &claim.Run)
+		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err == nil && !ok && !enumerated {
 		err = ErrClaimHeld

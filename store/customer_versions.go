@@ -185,7 +185,7 @@ func (t *enumerating) replaceCustomers(ctx context.Context, next []customerVersi
 		"partner": t.run.Partner, "ids": idsOf(customers), "names": names, "domains": domains, "relationships": relationships,
 		"valid_from": validFrom, "not_before": notBefore, "removed": removed,
 	}
-	if err := execAll(ctx, t.tx, args, supersede, replace); err != nil {
+	if err := t.tx.SendBatch(ctx, batchOf(args, supersede, replace)).Close(); err != nil {
 		return fmt.Errorf("writing new versions of %s: %w", plural.Of(len(next), "customer", "customers"), err)
 	}
 	return nil

@@ -167,7 +167,7 @@ func (t *enumerating) takeCustomers(ctx context.Context, own []string) error {
 		ON CONFLICT (customer_id) DO UPDATE SET active = true`
 	for some := range slices.Chunk(own, customersAtOnce) {
 		args := pgx.NamedArgs{"partner": t.run.Partner, "run": t.run.ID, "ids": some}
-		if err := execAll(ctx, t.tx, args, move, counted, activate); err != nil {
+		if err := t.tx.SendBatch(ctx, batchOf(args, move, counted, activate)).Close(); err != nil {
 			return fmt.Errorf("writing the customers' states: %w", err)
 		}
 	}
@@ -195,12 +195,12 @@ func (t *enumerating) remove(ctx context.Context, gone, hold []string) error {
 		"partner": t.run.Partner, "run": t.run.ID, "observed": t.observedAt, "held": hold, "ids": gone,
 	}
 	if t.enumeration.Complete && (t.isHolding || len(hold) > 0) {
-		if err := execAll(ctx, t.tx, args, keep); err != nil {
+		if _, err := t.tx.Exec(ctx, keep, args); err != nil {
 			return fmt.Errorf("keeping %s held back: %w", plural.Of(len(hold), "customer", "customers"), err)
 		}
 	}
 	if len(gone) > 0 {
-		if err := execAll(ctx, t.tx, args, deactivate, endFailures); err != nil {
+		if err := t.tx.SendBatch(ctx, batchOf(args, deactivate, endFailures)).Close(); err != nil {
 			return fmt.Errorf("removing %s: %w", plural.Of(len(gone), "customer", "customers"), err)
 		}
 	}
@@ -237,12 +237,11 @@ func (t *enumerating) countCustomers(ctx context.Context, done Enumerated) (Run,
 	}
 	args := t.run.args()
 	args["error"], args["contested"] = e.Error, contested
-	if _, err := t.tx.Exec(ctx, count, args); err != nil {
+	batch := batchOf(args, count)
+	queueCounts(batch, t.run.ID, 0, Counts{CustomersFailed: contested, Requests: e.Requests, Retries: e.Retries})
+	queueReadRun(batch, &t.run)
+	if err := t.tx.SendBatch(ctx, batch).Close(); err != nil {
 		return t.run, fmt.Errorf("counting the run's customers: %w", err)
 	}
-	counts := Counts{CustomersFailed: contested, Requests: e.Requests, Retries: e.Retries}
-	if err := addCounts(ctx, t.tx, t.run.ID, 0, counts); err != nil {
-		return t.run, err
-	}
-	return readRun(ctx, t.tx, t.run)
+	return t.run, nil
 }

@@ -47,13 +47,13 @@ func recordFailures(ctx context.Context, tx pgx.Tx, run Run, results []Result) e
 	}
 	args := pgx.NamedArgs{"run": run.ID, "partner": run.Partner, "ids": failed, "last_success_at": lastSuccessAt}
 	if len(failed) > 0 {
-		if err := execAll(ctx, tx, args, goOn, fail); err != nil {
+		if err := tx.SendBatch(ctx, batchOf(args, goOn, fail)).Close(); err != nil {
 			return fmt.Errorf("recording that %s failed: %w", plural.Of(len(failed), "customer", "customers"), err)
 		}
 	}
 	if len(recovered) > 0 {
 		args["ids"] = recovered
-		if err := execAll(ctx, tx, args, end); err != nil {
+		if _, err := tx.Exec(ctx, end, args); err != nil {
 			return fmt.Errorf("recording that %s no longer fails: %w", plural.Of(len(recovered), "customer", "customers"), err)
 		}
 	}
@@ -125,7 +125,7 @@ func (t *enumerating) recordContested(ctx context.Context, contested map[string]
 	if !e.Complete {
 		args["listed"] = idsOf(e.Customers)
 	}
-	if err := execAll(ctx, t.tx, args, forget, record); err != nil {
+	if err := t.tx.SendBatch(ctx, batchOf(args, forget, record)).Close(); err != nil {
 		return fmt.Errorf("recording %s of two partners: %w", plural.Of(len(ids), "customer", "customers"), err)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -97,9 +96,9 @@ type Confirmation struct {
 	ObservedAt time.Time
 }
 
-// confirmLists moves the confirmation of unchanged lists on, and returns how many rows they have together. Lists that
-// the run has counted already are left out of that.
-func confirmLists(ctx context.Context, tx pgx.Tx, run int64, results []Result) (rows int, err error) {
+// queueConfirmations has a batch move the confirmation of unchanged lists on, and count how many rows they have together.
+// Lists that the run has counted already are left out of that.
+func queueConfirmations(batch *pgx.Batch, run int64, results []Result, rows *int) {
 	// A time with a zone plus an interval is STABLE, one without is not.
 	const confirm = `
 		WITH confirmed AS (
@@ -133,14 +132,11 @@ func confirmLists(ctx context.Context, tx pgx.Tx, run int64, results []Result) (
 		}
 	}
 	if len(customerIDs) == 0 {
-		return 0, nil
+		return
 	}
 	args := pgx.NamedArgs{
 		"run": run, "customer_ids": customerIDs, "resources": resources, "batch_ids": batchIDs,
 		"observed": observed, "statuses": statuses, "devices_counts": devicesCounts,
 	}
-	if err := tx.QueryRow(ctx, confirm, args).Scan(&rows); err != nil {
-		return 0, fmt.Errorf("confirming %d unchanged lists: %w", len(customerIDs), err)
-	}
-	return rows, nil
+	batch.Queue(confirm, args).QueryRow(func(row pgx.Row) error { return row.Scan(rows) })
 }

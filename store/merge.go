@@ -110,7 +110,9 @@ func merge[R any](
 			counts.Unchanged = 0 // this is a second try, whose first one was committed
 		}
 		shard := crc32.ChecksumIEEE([]byte(c.CustomerID)) % 16 // merges at the same time do not wait for each other
-		return addCounts(ctx, tx, c.Run.ID, int(shard), counts)
+		batch := &pgx.Batch{}
+		queueCounts(batch, c.Run.ID, int(shard), counts)
+		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("merging the %s: %w", at, err)

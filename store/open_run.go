@@ -58,57 +58,6 @@ var ErrUnderway = errors.New("another run of this kind is under way")
 // Of the latter kinds, one run of a partner is open at a time: a new one has to wait, with ErrUnderway. Those that have
 // no live worker become abandoned.
 func (s *Store) OpenRun(ctx context.Context, r RunRequest) (Opened, error) {
-	const enter = `
-		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
-		ON CONFLICT DO NOTHING`
-	var o Opened
-	err := s.write(ctx, func(tx pgx.Tx) (err error) {
-		if err := lockPartner(ctx, tx, r.Partner); err != nil {
-			return err
-		}
-		// Those that an earlier try of this worker has left behind.
-		if _, err := s.releaseClaims(ctx, tx, r.Partner); err != nil {
-			return err
-		}
-		if err := abandonDeadRuns(ctx, tx, r); err != nil {
-			return err
-		}
-		id, err := findRun(ctx, tx, r)
-		if o.Joined = id != 0; err == nil && !o.Joined {
-			id, err = insertRun(ctx, tx, r)
-		}
-		if err != nil {
-			return err
-		}
-		o.Resumed = o.Joined && r.Kind == Backfill
-		if _, err := tx.Exec(ctx, enter, pgx.NamedArgs{"run": id, "worker": s.worker}); err != nil {
-			return fmt.Errorf("entering run %d: %w", id, err)
-		}
-		o.Run = Run{ID: id, Customers: r.Customers, Skip: r.Skip, Devices: r.Devices, Policies: r.Policies}
-		o.Run, err = readRun(ctx, tx, o.Run)
-		return err
-	})
-	if err != nil {
-		return Opened{}, fmt.Errorf("opening a %s run of partner %s: %w", r.Kind, r.Partner, err)
-	}
-	return o, nil
-}
-
-// lockPartner makes those who open runs of a partner take turns, and creates its state.
-func lockPartner(ctx context.Context, tx pgx.Tx, partner string) error {
-	const create = `
-		INSERT INTO partnersync.partner_state (partner) VALUES (@partner)
-		ON CONFLICT DO NOTHING`
-	const lock = `
-		SELECT FROM partnersync.partner_state WHERE partner = @partner FOR UPDATE`
-	if err := execAll(ctx, tx, pgx.NamedArgs{"partner": partner}, create, lock); err != nil {
-		return fmt.Errorf("locking the partner's state: %w", err)
-	}
-	return nil
-}
-
-// abandonDeadRuns marks the partner's runs that no live worker is in, but for a scheduled one that is to be continued.
-func abandonDeadRuns(ctx context.Context, tx pgx.Tx, r RunRequest) error {
 	const abandon = `
 		UPDATE partnersync.runs r
 		SET state = 'abandoned', finished_at = clock_timestamp()
@@ -119,10 +68,35 @@ func abandonDeadRuns(ctx context.Context, tx pgx.Tx, r RunRequest) error {
 		      FROM partnersync.run_workers m
 		      JOIN partnersync.live_workers w ON w.worker_id = m.worker_id
 		      WHERE m.run_id = r.run_id)`
-	if _, err := tx.Exec(ctx, abandon, pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "due": r.Due}); err != nil {
-		return fmt.Errorf("abandoning runs that no worker is left for: %w", err)
+	const enter = `
+		INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
+		ON CONFLICT DO NOTHING`
+	var o Opened
+	err := s.write(ctx, func(tx pgx.Tx) (err error) {
+		args := pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "due": r.Due, "worker": s.worker}
+		// The claims are those that an earlier try of this worker has left behind.
+		begin := batchOf(args, createPartnerSQL, lockPartnerSQL, releaseEnumerationSQL, releaseCustomersSQL, abandon)
+		if err := tx.SendBatch(ctx, begin).Close(); err != nil {
+			return fmt.Errorf("locking the partner's state, releasing claims and abandoning runs that no worker is left for: %w", err)
+		}
+		id, err := findRun(ctx, tx, r)
+		if o.Joined = id != 0; err == nil && !o.Joined {
+			id, err = insertRun(ctx, tx, r)
+		}
+		if err != nil {
+			return err
+		}
+		o.Resumed = o.Joined && r.Kind == Backfill
+		o.Run = Run{ID: id, Customers: r.Customers, Skip: r.Skip, Devices: r.Devices, Policies: r.Policies}
+		args["run"] = id
+		batch := batchOf(args, enter)
+		queueReadRun(batch, &o.Run)
+		return tx.SendBatch(ctx, batch).Close()
+	})
+	if err != nil {
+		return Opened{}, fmt.Errorf("opening a %s run of partner %s: %w", r.Kind, r.Partner, err)
 	}
-	return nil
+	return o, nil
 }
 
 // findRun returns the run to join or to resume; 0 if a new one is to be inserted. The error is ErrTickDone or
@@ -146,25 +120,22 @@ func findRun(ctx context.Context, tx pgx.Tx, r RunRequest) (id int64, err error)
 		}
 	}
 	args := pgx.NamedArgs{"partner": r.Partner, "kind": r.Kind, "scheduled_for": r.ScheduledFor}
-	if err := tx.QueryRow(ctx, open, args).Scan(&id); err != nil {
-		return 0, fmt.Errorf("looking for an open run: %w", err)
+	var over bool
+	batch := &pgx.Batch{}
+	batch.Queue(open, args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
+	if r.Kind == Scheduled {
+		batch.Queue(done, args).QueryRow(func(row pgx.Row) error { return row.Scan(&over) })
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return 0, fmt.Errorf("looking for a run to join: %w", err)
 	}
 	switch {
-	case r.Kind == Scheduled && id != 0:
-		return id, nil
-	case id != 0:
+	case r.Kind != Scheduled && id != 0:
 		return 0, ErrUnderway
-	case r.Kind != Scheduled:
-		return 0, nil
-	}
-	var over bool
-	if err := tx.QueryRow(ctx, done, args).Scan(&over); err != nil {
-		return 0, fmt.Errorf("looking for the run of the tick: %w", err)
-	}
-	if over {
+	case id == 0 && over:
 		return 0, ErrTickDone
 	}
-	return 0, nil
+	return id, nil
 }
 
 // resumeBackfill returns the backfill that goes on; 0 if there is none.
@@ -215,7 +186,7 @@ func recount(ctx context.Context, tx pgx.Tx, r RunRequest, run int64) error {
 		ON CONFLICT (run_id, shard) DO UPDATE
 		SET customers_ok = excluded.customers_ok, customers_failed = excluded.customers_failed`
 	args := pgx.NamedArgs{"run": run, "partner": r.Partner, "customers": r.Customers}
-	if err := execAll(ctx, tx, args, clear, count); err != nil {
+	if err := tx.SendBatch(ctx, batchOf(args, clear, count)).Close(); err != nil {
 		return fmt.Errorf("counting the customers of backfill %d: %w", run, err)
 	}
 	return nil

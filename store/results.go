@@ -107,12 +107,11 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 		if lost = len(results) - len(held); len(held) == 0 {
 			return nil
 		}
-		if err := recordOutcomes(ctx, tx, run, held); err != nil {
-			return err
-		}
-		counts := Counts{}
-		if counts.Unchanged, err = confirmLists(ctx, tx, run.ID, held); err != nil {
-			return err
+		counts, batch := Counts{}, &pgx.Batch{}
+		queueOutcomes(batch, run, held)
+		queueConfirmations(batch, run.ID, held, &counts.Unchanged)
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return fmt.Errorf("recording outcomes and confirming unchanged lists: %w", err)
 		}
 		if err := recordFailures(ctx, tx, run, held); err != nil {
 			return err
@@ -135,7 +134,9 @@ func (s *Store) RecordResults(ctx context.Context, run Run, results []Result) (l
 				counts.CustomersOK, counts.CustomersFailed = 0, 0
 			}
 		}
-		return addCounts(ctx, tx, run.ID, 0, counts)
+		batch = &pgx.Batch{}
+		queueCounts(batch, run.ID, 0, counts)
+		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err != nil {
 		return 0, fmt.Errorf("recording the results of %s of partner %s: %w",
@@ -236,8 +237,8 @@ func attempts(results []Result) pgx.NamedArgs {
 	}
 }
 
-// recordOutcomes writes how the run counts the customers.
-func recordOutcomes(ctx context.Context, tx pgx.Tx, run Run, results []Result) error {
+// queueOutcomes has a batch write how the run counts the customers.
+func queueOutcomes(batch *pgx.Batch, run Run, results []Result) {
 	const record = `
 		INSERT INTO partnersync.customer_runs (customer_id, kind, run_id, outcome, devices_left)
 		SELECT r.customer_id, @kind, @run, CASE WHEN r.failed THEN 'failed' ELSE 'ok' END, r.devices_left
@@ -252,11 +253,9 @@ func recordOutcomes(ctx context.Context, tx pgx.Tx, run Run, results []Result) e
 			devicesLeft = append(devicesLeft, r.DevicesLeft)
 		}
 	}
-	args := pgx.NamedArgs{"run": run.ID, "kind": run.Kind, "ids": ids, "failed": failed, "devices_left": devicesLeft}
-	if _, err := tx.Exec(ctx, record, args); err != nil {
-		return fmt.Errorf("recording the outcomes of %s: %w", plural.Of(len(ids), "customer", "customers"), err)
-	}
-	return nil
+	batch.Queue(record, pgx.NamedArgs{
+		"run": run.ID, "kind": run.Kind, "ids": ids, "failed": failed, "devices_left": devicesLeft,
+	})
 }
 
 // enqueueEvents puts customers that have failed often enough, and those of them that have recovered, into the outbox,

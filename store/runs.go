@@ -73,27 +73,54 @@ func (r Run) args() pgx.NamedArgs {
 	return args
 }
 
-// readRun reads the run with its state and counts as they are now. What was asked for is kept. A run that is there no
-// more was abandoned while this worker was frozen, and then removed with other old runs.
-func readRun(ctx context.Context, tx pgx.Tx, run Run) (Run, error) {
+// queueReadRun has a batch read the run with its state and counts as they are then. What was asked for is kept. A run
+// that is there no more was abandoned while this worker was frozen, and then removed with other old runs.
+func queueReadRun(batch *pgx.Batch, run *Run) {
 	const read = `
 		SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
 		       customers_total, customers_ok, customers_failed, customers_deferred,
 		       inserted, changed, removed, unchanged, requests, retries, error
 		FROM partner_center.sync_runs
 		WHERE run_id = @run`
-	rows, _ := tx.Query(ctx, read, pgx.NamedArgs{"run": run.ID}) // CollectExactlyOneRow returns its error
-	now, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Run])
-	if errors.Is(err, pgx.ErrNoRows) {
-		run.State = Abandoned
-		return run, nil
-	}
-	if err != nil {
-		return run, fmt.Errorf("reading run %d: %w", run.ID, err)
-	}
-	now.Customers, now.Skip, now.Devices, now.Policies, now.Rate = run.Customers, run.Skip, run.Devices, run.Policies, run.Rate
-	return now, nil
+	batch.Queue(read, pgx.NamedArgs{"run": run.ID}).Query(func(rows pgx.Rows) error {
+		now, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Run])
+		if errors.Is(err, pgx.ErrNoRows) {
+			run.State = Abandoned
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading run %d: %w", run.ID, err)
+		}
+		now.Customers, now.Skip, now.Devices, now.Policies, now.Rate = run.Customers, run.Skip, run.Devices, run.Policies, run.Rate
+		*run = now
+		return nil
+	})
 }
+
+// Statements with which OpenRun and LeaveRun begin, and FinishRun if the run is scheduled.
+const (
+	createPartnerSQL = `
+		INSERT INTO partnersync.partner_state (partner) VALUES (@partner)
+		ON CONFLICT DO NOTHING`
+	// Those who open runs of a partner take turns.
+	lockPartnerSQL = `
+		SELECT FROM partnersync.partner_state WHERE partner = @partner FOR UPDATE`
+)
+
+// Statements that release this worker's claims on a partner's enumeration and customers.
+const (
+	releaseEnumerationSQL = `
+		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
+	releaseCustomersSQL = `
+		WITH locked AS (
+		    SELECT customer_id
+		    FROM partnersync.customer_state
+		    WHERE partner = @partner AND owner = @worker::uuid
+		    ORDER BY customer_id
+		    FOR UPDATE
+		)
+		UPDATE partnersync.customer_state s SET owner = NULL FROM locked WHERE s.customer_id = locked.customer_id`
+)
 
 // LeaveRun takes this worker out of a run that it cannot bring to its end. With no other live worker in it, the run
 // becomes abandoned. The worker's claims on the partner's customers are released. It returns the run as it is then.
@@ -108,20 +135,11 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) (Run, error) {
 		    FROM partnersync.run_workers m
 		    JOIN partnersync.live_workers w ON w.worker_id = m.worker_id
 		    WHERE m.run_id = @run)`
-	left := run
-	err := s.write(ctx, func(tx pgx.Tx) (err error) {
-		if err := lockPartner(ctx, tx, run.Partner); err != nil {
-			return err
-		}
-		if _, err := s.releaseClaims(ctx, tx, run.Partner); err != nil {
-			return err
-		}
-		args := pgx.NamedArgs{"run": run.ID, "worker": s.worker}
-		if err := execAll(ctx, tx, args, leave, abandon); err != nil {
-			return err
-		}
-		left, err = readRun(ctx, tx, run)
-		return err
+	left, args := run, pgx.NamedArgs{"run": run.ID, "partner": run.Partner, "worker": s.worker}
+	err := s.write(ctx, func(tx pgx.Tx) error {
+		batch := batchOf(args, createPartnerSQL, lockPartnerSQL, releaseEnumerationSQL, releaseCustomersSQL, leave, abandon)
+		queueReadRun(batch, &left)
+		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err != nil {
 		return run, fmt.Errorf("leaving run %d of partner %s: %w", run.ID, run.Partner, err)
@@ -133,37 +151,18 @@ func (s *Store) LeaveRun(ctx context.Context, run Run) (Run, error) {
 // were: a claim that nobody works on, since its answer was lost, would keep all others from the customer.
 func (s *Store) ReleaseClaims(ctx context.Context, partner string) (released int, err error) {
 	err = s.write(ctx, func(tx pgx.Tx) error {
-		released, err = s.releaseClaims(ctx, tx, partner)
-		return err
+		released = 0
+		batch := batchOf(pgx.NamedArgs{"partner": partner, "worker": s.worker}, releaseEnumerationSQL, releaseCustomersSQL)
+		for _, statement := range batch.QueuedQueries {
+			statement.Exec(func(tag pgconn.CommandTag) error {
+				released += int(tag.RowsAffected())
+				return nil
+			})
+		}
+		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err != nil {
 		return 0, fmt.Errorf("releasing this worker's claims on partner %s: %w", partner, err)
-	}
-	return released, nil
-}
-
-// releaseClaims releases this worker's claims on the partner's enumeration and customers.
-func (s *Store) releaseClaims(ctx context.Context, tx pgx.Tx, partner string) (released int, err error) {
-	const customers = `
-		WITH locked AS (
-		    SELECT customer_id
-		    FROM partnersync.customer_state
-		    WHERE partner = @partner AND owner = @worker::uuid
-		    ORDER BY customer_id
-		    FOR UPDATE
-		)
-		UPDATE partnersync.customer_state s SET owner = NULL FROM locked WHERE s.customer_id = locked.customer_id`
-	const enumeration = `
-		UPDATE partnersync.partner_state SET owner = NULL WHERE partner = @partner AND owner = @worker::uuid`
-	batch := &pgx.Batch{}
-	for _, sql := range []string{enumeration, customers} {
-		batch.Queue(sql, pgx.NamedArgs{"partner": partner, "worker": s.worker}).Exec(func(tag pgconn.CommandTag) error {
-			released += int(tag.RowsAffected())
-			return nil
-		})
-	}
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return 0, fmt.Errorf("releasing this worker's claims: %w", err)
 	}
 	return released, nil
 }
@@ -175,9 +174,9 @@ type Counts struct {
 	Requests, Retries                     int
 }
 
-// addCounts adds to one of the run's shards, unless the run is there no more (see readRun). It comes last in a
-// transaction: whoever writes to the same shard waits for the commit.
-func addCounts(ctx context.Context, tx pgx.Tx, run int64, shard int, c Counts) error {
+// queueCounts has a batch add to one of the run's shards, unless the run is there no more (see queueReadRun). It is the
+// last write of a transaction: whoever writes to the same shard waits for the commit.
+func queueCounts(batch *pgx.Batch, run int64, shard int, c Counts) {
 	const add = `
 		INSERT INTO partnersync.run_counts AS n (
 		    run_id, shard, customers_ok, customers_failed, inserted, changed, removed, unchanged, requests, retries)
@@ -195,16 +194,12 @@ func addCounts(ctx context.Context, tx pgx.Tx, run int64, shard int, c Counts) e
 		    requests         = n.requests + excluded.requests,
 		    retries          = n.retries + excluded.retries`
 	if c == (Counts{}) {
-		return nil
+		return
 	}
-	_, err := tx.Exec(ctx, add, pgx.NamedArgs{
+	batch.Queue(add, pgx.NamedArgs{
 		"run": run, "shard": shard,
 		"customers_ok": c.CustomersOK, "customers_failed": c.CustomersFailed,
 		"inserted": c.Inserted, "changed": c.Changed, "removed": c.Removed, "unchanged": c.Unchanged,
 		"requests": c.Requests, "retries": c.Retries,
 	})
-	if err != nil {
-		return fmt.Errorf("adding to the counts of run %d: %w", run, err)
-	}
-	return nil
 }

@@ -83,13 +83,13 @@ func (s *Store) Lease() time.Duration { return s.lease }
 // Outbox returns the outbox into which this Store puts events for the endpoints of its options.
 func (s *Store) Outbox() *outbox.Outbox { return s.outbox }
 
-// execAll runs statements with the same arguments in one round trip.
-func execAll(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs, statements ...string) error {
+// batchOf returns a batch of statements with the same arguments, which take one round trip.
+func batchOf(args pgx.NamedArgs, statements ...string) *pgx.Batch {
 	batch := &pgx.Batch{}
 	for _, sql := range statements {
 		batch.Queue(sql, args)
 	}
-	return tx.SendBatch(ctx, batch).Close()
+	return batch
 }
 
 // errStandby is why a server refuses to begin a transaction that writes.

@@ -45,7 +45,7 @@ func TestTimeLimits_whereConnectionsDieSilently(t *testing.T) {
 		},
 		"batch": func(ctx context.Context, tx pgx.Tx, silence func()) error {
 			silence()
-			return execAll(ctx, tx, nil, sql, sql)
+			return tx.SendBatch(ctx, batchOf(nil, sql, sql)).Close()
 		},
 		"in mid-answer": func(ctx context.Context, tx pgx.Tx, silence func()) error {
 			rows, _ := tx.Query(ctx, "SELECT repeat('x', 10000) FROM generate_series(1, 2000)")

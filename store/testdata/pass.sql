@@ -38,8 +38,8 @@ UPDATE partnersync.customer_state s SET owner = NULL FROM locked WHERE s.custome
 
 UPDATE partnersync.runs r
 SET state = 'abandoned', finished_at = clock_timestamp()
-WHERE r.partner = @partner AND r.state = 'running'
-  AND (r.kind <> 'scheduled' OR @kind = 'scheduled' AND r.scheduled_for < @due::timestamptz)
+WHERE r.partner = $1 AND r.state = 'running'
+  AND (r.kind <> 'scheduled' OR $2 = 'scheduled' AND r.scheduled_for < $3::timestamptz)
   AND NOT EXISTS (
       SELECT
       FROM partnersync.run_workers m
@@ -48,12 +48,12 @@ WHERE r.partner = @partner AND r.state = 'running'
 
 SELECT coalesce(max(run_id), 0)
 FROM partnersync.runs
-WHERE partner = @partner AND kind = @kind AND state = 'running';
+WHERE partner = $1 AND kind = $2 AND state = 'running';
 
 SELECT coalesce((
-    SELECT scheduled_for BETWEEN @scheduled_for::timestamptz AND clock_timestamp() + interval '1 minute'
+    SELECT scheduled_for BETWEEN $1::timestamptz AND clock_timestamp() + interval '1 minute'
     FROM partnersync.runs
-    WHERE partner = @partner AND kind = 'scheduled' AND state <> 'abandoned'
+    WHERE partner = $2 AND kind = 'scheduled' AND state <> 'abandoned'
     ORDER BY run_id DESC
     LIMIT 1), false);
 
@@ -61,14 +61,14 @@ INSERT INTO partnersync.runs (partner, kind, filter, customers, scheduled_for, s
 VALUES (@partner, @kind, @filter, @customers::uuid[], @scheduled_for::timestamptz, clock_timestamp())
 RETURNING run_id;
 
-INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES (@run, @worker::uuid)
+INSERT INTO partnersync.run_workers (run_id, worker_id) VALUES ($1, $2::uuid)
 ON CONFLICT DO NOTHING;
 
 SELECT run_id, partner, kind, scheduled_for, started_at, finished_at, state,
        customers_total, customers_ok, customers_failed, customers_deferred,
        inserted, changed, removed, unchanged, requests, retries, error
 FROM partner_center.sync_runs
-WHERE run_id = @run;
+WHERE run_id = $1;
 
 UPDATE partnersync.partner_state s
 SET owner = $1::uuid, lease_epoch = s.lease_epoch + 1
@@ -171,16 +171,16 @@ ON CONFLICT (customer_id, partner) WHERE failing_until IS NULL DO UPDATE
 SET passes = f.passes + 1, error = excluded.error;
 
 UPDATE partnersync.runs
-SET enumerated_at = clock_timestamp(), error = nullif(@error, ''),
-    customers_total = @contested::integer + (
+SET enumerated_at = clock_timestamp(), error = nullif($1, ''),
+    customers_total = $2::integer + (
         SELECT count(*)
         FROM partnersync.customer_state s
-        LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = @kind
-        WHERE s.partner = @partner AND s.active
-          AND (@customers::uuid[] IS NULL OR s.customer_id = ANY (@customers::uuid[]))
-          AND (@skip::uuid[] IS NULL OR s.customer_id <> ALL (@skip::uuid[]))
-          AND (coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run))
-WHERE run_id = @run;
+        LEFT JOIN partnersync.customer_runs r ON r.customer_id = s.customer_id AND r.kind = $3
+        WHERE s.partner = $4 AND s.active
+          AND ($5::uuid[] IS NULL OR s.customer_id = ANY ($5::uuid[]))
+          AND ($6::uuid[] IS NULL OR s.customer_id <> ALL ($6::uuid[]))
+          AND (coalesce(r.run_id, 0) < $7 OR $3 = 'backfill' AND r.run_id <> $7))
+WHERE run_id = $7;
 
 BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE;
 SET LOCAL search_path = pg_catalog, pg_temp;
@@ -220,32 +220,32 @@ ORDER BY s.customer_id
 FOR UPDATE OF s SKIP LOCKED;
 
 UPDATE partnersync.customer_state
-SET owner = @worker::uuid, lease_epoch = lease_epoch + 1
-WHERE customer_id = ANY (@ids::uuid[]);
+SET owner = $1::uuid, lease_epoch = lease_epoch + 1
+WHERE customer_id = ANY ($2::uuid[]);
 
 SELECT s.customer_id::text, s.lease_epoch,
-       CASE WHEN coalesce(r.run_id, 0) < @run OR @kind = 'backfill' AND r.run_id <> @run THEN 1
-            WHEN r.run_id > @run THEN 0
-            WHEN r.devices_left AND @devices THEN 2
-            WHEN @policies AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM @run THEN 3
+       CASE WHEN coalesce(r.run_id, 0) < $1 OR $2 = 'backfill' AND r.run_id <> $1 THEN 1
+            WHEN r.run_id > $1 THEN 0
+            WHEN r.devices_left AND $3 THEN 2
+            WHEN $4 AND r.outcome = 'ok' AND p.last_run IS DISTINCT FROM $1 THEN 3
             ELSE 0 END AS turn,
        greatest(s.last_attempt_at, s.last_success_at) AS read_at, s.last_success_at,
        s.unfinished_at, s.changed_at, s.consecutive_failures AS failures, s.reread, s.lists_due,
        s.lists_failing - s.lists_refused AS lists_failing,
-       coalesce(r.run_id = @run AND r.outcome = 'failed', false) AS failed,
-       coalesce(@devices AND (s.devices_refresh IS DISTINCT FROM @refresh::interval
-                              OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * @refresh::interval
-                              OR @kind = 'backfill' AND s.devices_due_at IS NOT NULL), false) AS devices_due,
+       coalesce(r.run_id = $1 AND r.outcome = 'failed', false) AS failed,
+       coalesce($3 AND (s.devices_refresh IS DISTINCT FROM $5::interval
+                              OR s.devices_due_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + 1.25 * $5::interval
+                              OR $2 = 'backfill' AND s.devices_due_at IS NOT NULL), false) AS devices_due,
        b.digest AS batches_digest, p.digest AS policies_digest, p.confirmed_at AS policies_at,
        p.stale_at AS policies_stale_at, clock_timestamp() AS now
-FROM unnest(@ids::uuid[]) WITH ORDINALITY AS i (customer_id, position)
+FROM unnest($6::uuid[]) WITH ORDINALITY AS i (customer_id, position)
 JOIN partnersync.customer_state s ON s.customer_id = i.customer_id
-LEFT JOIN partnersync.customer_runs r ON r.customer_id = i.customer_id AND r.kind = @kind
+LEFT JOIN partnersync.customer_runs r ON r.customer_id = i.customer_id AND r.kind = $2
 LEFT JOIN partnersync.list_state b
        ON b.customer_id = i.customer_id AND b.resource = 'device_batches' AND b.batch_id = ''
 LEFT JOIN partnersync.list_state p
        ON p.customer_id = i.customer_id AND p.resource = 'configuration_policies' AND p.batch_id = ''
-WHERE i.customer_id = ANY (@locked::uuid[])
+WHERE i.customer_id = ANY ($7::uuid[])
 ORDER BY i.position;
 
 SELECT observed_at, confirmed_at, confirmed_pages, CASE WHEN held_run < $1 THEN held END,
@@ -334,10 +334,10 @@ WHERE customer_id = @customer_id::uuid;
 
 INSERT INTO partnersync.run_counts AS n (
     run_id, shard, customers_ok, customers_failed, inserted, changed, removed, unchanged, requests, retries)
-SELECT run_id, @shard::smallint, @customers_ok::integer, @customers_failed::integer, @inserted::bigint,
-       @changed::bigint, @removed::bigint, @unchanged::bigint, @requests::bigint, @retries::bigint
+SELECT run_id, $1::smallint, $2::integer, $3::integer, $4::bigint,
+       $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint
 FROM partnersync.runs
-WHERE run_id = @run
+WHERE run_id = $10
 ON CONFLICT (run_id, shard) DO UPDATE SET
     customers_ok     = n.customers_ok + excluded.customers_ok,
     customers_failed = n.customers_failed + excluded.customers_failed,
@@ -397,8 +397,8 @@ WHERE s.customer_id = locked.customer_id AND s.owner = @worker::uuid AND s.lease
 RETURNING s.customer_id::text, s.lease_epoch;
 
 INSERT INTO partnersync.customer_runs (customer_id, kind, run_id, outcome, devices_left)
-SELECT r.customer_id, @kind, @run, CASE WHEN r.failed THEN 'failed' ELSE 'ok' END, r.devices_left
-FROM unnest(@ids::uuid[], @failed::boolean[], @devices_left::boolean[]) AS r (customer_id, failed, devices_left)
+SELECT r.customer_id, $1, $2, CASE WHEN r.failed THEN 'failed' ELSE 'ok' END, r.devices_left
+FROM unnest($3::uuid[], $4::boolean[], $5::boolean[]) AS r (customer_id, failed, devices_left)
 ON CONFLICT (customer_id, kind) DO UPDATE
 SET run_id = excluded.run_id, outcome = excluded.outcome, devices_left = excluded.devices_left;
 
@@ -693,9 +693,9 @@ WHERE r.run_id = newest.run_id AND newest.state IN ('running', 'abandoned')
 RETURNING r.run_id, newest.state = 'abandoned';
 
 UPDATE partnersync.sync_failures f
-SET failing_until = greatest(s.last_attempt_at, s.last_success_at), recovered_run = $1
+SET failing_until = greatest(s.last_attempt_at, s.last_success_at), recovered_run = @run
 FROM partnersync.customer_state s
-WHERE s.customer_id = ANY ($2::uuid[])
+WHERE s.customer_id = ANY (@ids::uuid[])
   AND f.customer_id = s.customer_id AND f.partner = s.partner AND f.failing_until IS NULL;
 
 rollback;
