@@ -130,6 +130,36 @@ func TestOnce_statementTimeOutFailsItsCustomerAlone(t *testing.T) {
 		"SELECT customer_id, last_error_code FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
 }
 
+// In a cluster, where the node of one customer is down. Nothing more is asked of the API for it: none of it could be written.
+func TestOnce_nodeThatIsDownFailsItsCustomersAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, partnercentertest.Options{}).reading()
+	ids := w.customers(2)
+	for _, id := range ids {
+		w.put(id, "b", "queued")
+	}
+	w.once()
+	w.put(ids[1], "c", "queued")
+	w.exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		RAISE EXCEPTION 'connection to the remote node worker1:5432 failed' USING ERRCODE = '08006'; END $$`)
+	w.exec(`CREATE TRIGGER fail BEFORE INSERT ON partner_center.device_batches FOR EACH ROW EXECUTE FUNCTION fail()`)
+	before := len(w.api.Requests())
+	if run := w.once(); run.State != store.Partial || run.CustomersOK != 1 || run.CustomersFailed != 1 {
+		t.Errorf("run: %+v", run)
+	}
+	w.want(ids[1]+"|database_node_down",
+		"SELECT customer_id, last_error_code FROM partner_center.sync_freshness WHERE consecutive_failures > 0")
+	var asked []string
+	for _, r := range w.api.Requests()[before:] {
+		if strings.Contains(r.Path, ids[1]) {
+			asked = append(asked, r.Path)
+		}
+	}
+	if len(asked) != 1 {
+		t.Errorf("asked for the lists of the customer whose node is down: %v", asked)
+	}
+}
+
 // The network drops packets in mid-pass: no connection ends, and no answer comes.
 func TestRun_workerThatCannotRenewItsHeartbeatStopsAndBeginsAnew(t *testing.T) {
 	t.Parallel()

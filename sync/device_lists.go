@@ -50,7 +50,7 @@ func (t *turn) syncDevices(ctx context.Context) error {
 			})
 		t.deviceLists.wasRead(t.claim.CustomerID)
 		// After a timeout, a scheduled run leaves the rest to the next pass; a run of another kind reads them all.
-		if outcomes[i].otherCustomer() || t.run.Kind == store.Scheduled && outcomes[i].timedOut() {
+		if o := &outcomes[i]; o.otherCustomer() || o.nodeDown || t.run.Kind == store.Scheduled && o.timedOut() {
 			stop.Store(true)
 		}
 		return err

@@ -88,6 +88,7 @@ type listOutcome struct {
 	confirmed     *store.Confirmation // of an unchanged list
 	cutOff        bool                // after the next tick
 	failure       *store.Failure      // why the list failed; nil: it did not
+	nodeDown      bool                // it failed since the customer's node of the cluster is down
 }
 
 // syncList reads a list of the customer whose turn it is, and merges it unless its digest is the known one. A list of
@@ -117,7 +118,7 @@ func syncList[I, R any](
 		log.Debug("rows that one listing of several pages lacks stay until another lacks them too", "rows", o.Unconfirmed)
 	}
 	if err := o.customerError(l.name, err); err != nil {
-		o.failure = asFailure(err, &o.listing)
+		o.failure, o.nodeDown = asFailure(err, &o.listing), nodeDown(err)
 		level := slog.LevelDebug
 		if !o.vanished(l.known.Devices) {
 			level = t.failures.level(o.failure.Code)
@@ -202,7 +203,7 @@ func (t *turn) add(o *listOutcome) {
 }
 
 // endsCustomer reports whether the customer is not asked for more in the same pass.
-func (o *listOutcome) endsCustomer() bool { return o.timedOut() || o.otherCustomer() }
+func (o *listOutcome) endsCustomer() bool { return o.timedOut() || o.otherCustomer() || o.nodeDown }
 
 // timedOut reports whether no answer came within the time of all attempts: several such lists in a row would take
 // longer than there is until the next tick.
