@@ -16,9 +16,16 @@ import (
 // states, and has written how the attempts went.
 func recordFailures(ctx context.Context, tx pgx.Tx, run Run, results []Result) error {
 	const goOn = `
-		UPDATE partnersync.sync_failures
-		SET failing_until = NULL, recovered_run = NULL
-		WHERE customer_id = ANY (@ids::uuid[]) AND partner = @partner AND recovered_run = @run`
+		WITH going_on AS (
+		    UPDATE partnersync.sync_failures
+		    SET failing_until = NULL, recovered_run = NULL
+		    WHERE customer_id = ANY (@ids::uuid[]) AND partner = @partner AND recovered_run = @run
+		    RETURNING customer_id, failing_since
+		)
+		UPDATE partnersync.customer_state s
+		SET failing_since = f.failing_since
+		FROM going_on f
+		WHERE s.customer_id = f.customer_id`
 	const fail = `
 		INSERT INTO partnersync.sync_failures AS f (
 		    customer_id, partner, failing_since, last_success_at, error_code, error, first_request_id, last_request_id)

@@ -10,6 +10,10 @@ const failures = `SELECT concat_ws('|', partner, passes, error_code, coalesce(er
 	CASE WHEN failing_until IS NULL THEN 'fails' WHEN failing_until >= failing_since THEN CASE WHEN recovered THEN 'recovered' ELSE 'left' END END, last_success_at < failing_since)
 	FROM partner_center.sync_failures WHERE customer_id = $1 ORDER BY failing_since`
 
+// sameSince says whether both views have a customer that fails fail since the same time.
+const sameSince = `SELECT concat_ws('|', s.failing_since = f.failing_since)
+	FROM partner_center.sync_failures s JOIN partner_center.sync_freshness f USING (customer_id)`
+
 func TestSyncFailures_fromTheFirstFailureToTheFirstSuccess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -24,7 +28,7 @@ func TestSyncFailures_fromTheFirstFailureToTheFirstSuccess(t *testing.T) {
 	attempt(Backfill, &Failure{Code: "http_503", Message: "no answer", RequestID: "r2"})
 	attempt(Scheduled, &Failure{Code: "mass_removal_held", Message: "held"})
 	w.want("contoso|3|mass_removal_held|held|r1|-|fails", failures, alpha)
-	w.want("t", `SELECT concat_ws('|', s.failing_since = f.failing_since) FROM partner_center.sync_failures s JOIN partner_center.sync_freshness f USING (customer_id)`)
+	w.want("t", sameSince)
 	attempt(Once, nil)
 	w.want("t", `SELECT concat_ws('|', s.failing_until = f.last_success_at) FROM partner_center.sync_failures s JOIN partner_center.sync_freshness f USING (customer_id)`)
 	success := w.lines("SELECT concat_ws('|', last_success_at) FROM partner_center.sync_freshness")
@@ -61,6 +65,7 @@ func TestSyncFailures_goOnWhereALaterTurnOfTheRunFails(t *testing.T) {
 	lists := deviceLists{"a": nil}
 	w.wholePass(Scheduled, lists, nil, batch("a", "queued"))
 	w.want("contoso|2|http_503|devices of a|-|-|fails", failures, alpha)
+	w.want("t", sameSince)
 	lists["a"] = []Device{device("1")}
 	w.wholePass(Scheduled, lists, nil, batch("a", "queued"))
 	w.want("contoso|2|http_503|devices of a|-|-|recovered", failures, alpha)

@@ -657,9 +657,16 @@ FROM unnest(@batch_ids::text[], @confirmed::timestamptz[], @observed::timestampt
      AS l (batch_id, confirmed_at, observed_at)
 WHERE d.customer_id = @customer_id::uuid AND d.batch_id = l.batch_id AND d.removed_at IS NULL;
 
-UPDATE partnersync.sync_failures
-SET failing_until = NULL, recovered_run = NULL
-WHERE customer_id = ANY ($1::uuid[]) AND partner = $2 AND recovered_run = $3;
+WITH going_on AS (
+    UPDATE partnersync.sync_failures
+    SET failing_until = NULL, recovered_run = NULL
+    WHERE customer_id = ANY ($1::uuid[]) AND partner = $2 AND recovered_run = $3
+    RETURNING customer_id, failing_since
+)
+UPDATE partnersync.customer_state s
+SET failing_since = f.failing_since
+FROM going_on f
+WHERE s.customer_id = f.customer_id;
 
 INSERT INTO partnersync.sync_failures AS f (
     customer_id, partner, failing_since, last_success_at, error_code, error, first_request_id, last_request_id)
