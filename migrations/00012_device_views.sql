@@ -149,12 +149,7 @@ FROM (
       AND (p.customer_id IS NOT NULL OR h.not_before IS NULL) -- else the version before was pruned
     GROUP BY h.customer_id, p.policies, h.policies
 ) c
-LEFT JOIN LATERAL (
-    SELECT DISTINCT v.customer_id, -- compared once more, which shows a Citus cluster that this is about one customer
-           v.by_id, v.by_name
-    FROM partnersync.policy_values v
-    WHERE v.customer_id = c.customer_id
-) m ON m.customer_id = c.customer_id
+LEFT JOIN partnersync.policy_values m ON m.customer_id = c.customer_id
 CROSS JOIN LATERAL (
     SELECT s.policy_key,
            max(s.value) FILTER (WHERE s.before)           AS from_value,
